@@ -1,0 +1,5 @@
+"""``python -m erroran``."""
+
+from erroran.cli import main
+
+main()

@@ -1,0 +1,1 @@
+"""Class-conditional augmentation: keyed randomness, morphology, hypothesis specs, the Keras adaptor."""

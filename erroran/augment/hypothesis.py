@@ -1,0 +1,208 @@
+"""The hypothesis spec: what is believed about a confusion, and what would act on its cause.
+
+A spec is a TOML file, one hypothesis a file, read strictly: an unknown key is an error that names the
+nearest known one.
+"""
+
+import difflib
+import tomllib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from erroran.errors import NotFound, SpecError
+
+_STRICT = ConfigDict(extra="forbid", frozen=True)
+_Dose = Annotated[float, Field(gt=0, le=14)]
+_Side = Annotated[int, Field(ge=1, le=28)]
+
+
+class ClassAugmentation(BaseModel):
+    """What happens to the training images of one class.
+
+    Attributes:
+        operation: ``dilate`` thickens the ink, ``erode`` thins it, ``shift`` moves the image by the dose in
+            one of four directions.
+        radius_px: Reach of a symmetric kernel in pixels (multiples of 0.25); of several, each is drawn
+            equally often.
+        kernel_px: Instead of a radius: side of a square OpenCV kernel in pixels. Side 1 changes nothing, even
+            sides also shift the ink.
+        shape: Form of the kernel that goes with `radius_px`.
+        probability: Chance that an image of the class is changed in an epoch, in (0, 1].
+    """
+
+    model_config = _STRICT
+
+    operation: Literal["dilate", "erode", "shift"]
+    radius_px: tuple[_Dose, ...] | None = None
+    kernel_px: tuple[_Side, ...] | None = None
+    shape: Literal["square", "disk", "cross"] = "square"
+    probability: float = Field(default=0.12, gt=0, le=1)
+
+    @field_validator("radius_px", "kernel_px", mode="before")
+    @classmethod
+    def _one_or_several(cls, value: object) -> object:
+        return [value] if isinstance(value, (int, float)) else value
+
+    @model_validator(mode="after")
+    def _one_kind_of_dose(self) -> Self:
+        if (self.radius_px is None) == (self.kernel_px is None):
+            raise ValueError("needs exactly one of radius_px and kernel_px")
+        if any(dose * 4 % 1 for dose in self.radius_px or ()):
+            raise ValueError("radius_px must be a multiple of 0.25")
+        if self.operation == "shift" and (self.kernel_px or any(d % 1 for d in self.doses)):
+            raise ValueError("shift takes radius_px in whole pixels")
+        if not self.doses:
+            raise ValueError("needs at least one dose")
+        return self
+
+    @property
+    def doses(self) -> tuple[float, ...]:
+        """The doses in pixels: radii, or kernel sides."""
+        return self.radius_px or self.kernel_px or ()
+
+    def describe(self) -> str:
+        """Name the operation and its doses, as in ``dilate, radius 0.5 or 1 px (square), 12 %``."""
+        doses = " or ".join(f"{dose:g}" for dose in self.doses)
+        kind = f"radius {doses} px ({self.shape})" if self.radius_px else f"kernel side {doses} px"
+        if self.operation == "shift":
+            kind = f"by {doses} px"
+        return f"{self.operation}, {kind}, {self.probability:.0%} of the images"
+
+
+class Hypothesis(BaseModel):
+    """A belief about one directed confusion and the augmentation that would act on its cause.
+
+    Attributes:
+        pair: ``"4:9"`` - images of class 4 that are read as 9.
+        hypothesis: The belief, in a sentence.
+        augment: Class name to what happens to its training images.
+        primary: What the verdict is about: errors of the pair (``forward``), of the opposite direction
+            (``reverse``), or both together (``sum``).
+        seeds: Runs per arm.
+        epochs: Overrides the baseline recipe's epochs.
+        margin_per_10000: Changes of the primary endpoint smaller than this (errors per 10,000 images) are of
+            no interest: the verdict "equivalent" means that the change is surely within it.
+        collateral_margin_per_10000: How many errors per 10,000 images the fix may cost elsewhere.
+    """
+
+    model_config = _STRICT
+
+    pair: str
+    hypothesis: str = Field(min_length=1)
+    augment: dict[str, ClassAugmentation] = Field(min_length=1)
+    primary: Literal["forward", "reverse", "sum"] = "forward"
+    seeds: int = Field(default=3, ge=1, le=1000)
+    epochs: int | None = Field(default=None, ge=1)
+    margin_per_10000: float = Field(default=1.0, gt=0)
+    collateral_margin_per_10000: float = Field(default=10.0, gt=0)
+
+    @field_validator("pair")
+    @classmethod
+    def _two_classes(cls, value: str) -> str:
+        true, _, predicted = value.partition(":")
+        if not true or not predicted or true == predicted:
+            raise ValueError('must name two different classes as "true:predicted", such as "4:9"')
+        return value
+
+    @property
+    def classes(self) -> tuple[str, str]:
+        """The true class and the class it is mistaken for."""
+        true, _, predicted = self.pair.partition(":")
+        return true, predicted
+
+
+def read_hypothesis(path: Path) -> Hypothesis:
+    """Read and check a spec file.
+
+    Raises:
+        SpecError: The file is not TOML, or a key is unknown, missing or has a wrong value.
+    """
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise SpecError(
+            f"The spec {path} cannot be read: {error}.", fix=f"check the file {path}"
+        ) from error
+    except tomllib.TOMLDecodeError as error:
+        raise SpecError(
+            f"The spec {path} is not valid TOML: {error}.", fix=f"edit {path}"
+        ) from error
+    try:
+        return Hypothesis.model_validate(content)
+    except ValidationError as error:
+        raise SpecError(
+            _explain(path, error), fix=f"edit {path}; see `erroran intervene --help`"
+        ) from error
+
+
+def find_hypothesis(name: str, folders: Sequence[Path]) -> Path:
+    """Find a spec by name (in `folders`, the first wins) or by path.
+
+    Raises:
+        NotFound: There is no such spec; the message lists those there are.
+    """
+    direct = Path(name)
+    if direct.suffix == ".toml":
+        if direct.is_file():
+            return direct
+        raise NotFound(f"There is no spec file {direct}.", fix="check the path")
+    for folder in folders:
+        candidate = folder / f"{name}.toml"
+        if candidate.is_file():
+            return candidate
+    known = sorted({path.stem for folder in folders for path in folder.glob("*.toml")})
+    near = difflib.get_close_matches(name, known, n=1)
+    listed = f"did you mean `{near[0]}`?" if near else f"known: {', '.join(known) or 'none'}"
+    raise NotFound(
+        f"There is no hypothesis `{name}` in {folders[0]}/ or among those shipped ({listed}).",
+        fix=f"erroran new {name} --pair 4:9   (writes a starter spec), or name one that exists",
+    )
+
+
+def shipped_folder() -> Path:
+    """The folder of the specs that come with erroran, in a wheel or in a checkout."""
+    package = Path(__file__).resolve().parents[1]
+    installed = package / "experiments"
+    return installed if installed.is_dir() else package.parent / "experiments"
+
+
+def starter_toml(true: str, predicted: str) -> str:
+    """Write a first spec for a pair, to be edited: it states what would have to be believed."""
+    return f'''# A starter: look at the pair in reports/confusions.md, then say what you believe and what would test it.
+pair = "{true}:{predicted}"    # images of {true} that are read as {predicted}
+hypothesis = "Stroke thickness decides between {true} and {predicted}: thick {true}s look like {predicted}s."
+primary = "forward"            # the verdict is about {true} read as {predicted}; also: reverse, sum
+seeds = 3
+
+[augment."{true}"]
+operation = "dilate"           # thicken {true}s, so that thickness stops meaning {predicted}
+radius_px = [0.5, 1]
+probability = 0.12
+
+[augment."{predicted}"]
+operation = "erode"            # and thin {predicted}s
+radius_px = [0.5, 1]
+probability = 0.12
+'''
+
+
+def _explain(path: Path, error: ValidationError) -> str:
+    problem = error.errors()[0]
+    place = ".".join(str(part) for part in problem["loc"])
+    if problem["type"] == "extra_forbidden":
+        known = _known_keys(problem["loc"])
+        near = difflib.get_close_matches(str(problem["loc"][-1]), known, n=1, cutoff=0.4)
+        hint = f"did you mean `{near[0]}`?" if near else f"known: {', '.join(known)}"
+        return f"The spec {path} has an unknown key `{place}` ({hint})."
+    if problem["type"] == "missing":
+        return f"The spec {path} lacks the key `{place}`."
+    message = problem["msg"].removeprefix("Value error, ")
+    return f"The spec {path} has a wrong value at `{place or 'top level'}`: {message}."
+
+
+def _known_keys(location: tuple[Any, ...]) -> list[str]:
+    model: type[BaseModel] = ClassAugmentation if location[0] == "augment" else Hypothesis
+    return list(model.model_fields)

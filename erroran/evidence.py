@@ -1,0 +1,79 @@
+"""The predictions of several runs on one split, side by side, with the images they are about."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from erroran.data import split_dataset
+from erroran.errors import ErroranError
+from erroran.runs import RunRecord
+from erroran.store import Store
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What S runs say about N images.
+
+    Attributes:
+        runs: The S records.
+        split: ``mine`` or ``confirm``.
+        images: uint8 (N, H, W).
+        labels: int64 (N,).
+        ids: str (N,).
+        probabilities: float32 (S, N, C).
+        class_names: The C names.
+    """
+
+    runs: tuple[RunRecord, ...]
+    split: str
+    images: np.ndarray
+    labels: np.ndarray
+    ids: np.ndarray
+    probabilities: np.ndarray
+    class_names: tuple[str, ...]
+
+    @property
+    def predicted(self) -> np.ndarray:
+        """int64 (S, N): each run's most probable class."""
+        return self.probabilities.argmax(axis=2)
+
+    @property
+    def seeds(self) -> list[int]:
+        """The runs' seeds."""
+        return [run.spec.seed for run in self.runs]
+
+
+def gather(store: Store, run_ids: Sequence[str], split: str) -> Evidence:
+    """Read the predictions of runs on the same dataset and split.
+
+    Args:
+        store: Where they are.
+        run_ids: At least one.
+        split: ``mine`` or ``confirm``.
+
+    Raises:
+        ErroranError: The predictions of a run do not belong to the split's images.
+    """
+    runs = tuple(store.get_run(run_id) for run_id in run_ids)
+    dataset = store.get_dataset(runs[0].spec.dataset)
+    splits = split_dataset(dataset, mine_fraction=runs[0].spec.mine_fraction)
+    part = splits.mine if split == "mine" else splits.confirm
+    stacked = []
+    for run in runs:
+        predictions = store.get_predictions(run.id, split)
+        if not np.array_equal(predictions.ids, part.ids):
+            raise ErroranError(
+                f"Run {run.id} has no predictions for the images of `{split}`.",
+                fix=f"erroran runs remove {run.id}, then train it again",
+            )
+        stacked.append(predictions.probabilities)
+    return Evidence(
+        runs=runs,
+        split=split,
+        images=part.x,
+        labels=part.y,
+        ids=part.ids,
+        probabilities=np.stack(stacked),
+        class_names=dataset.class_names,
+    )

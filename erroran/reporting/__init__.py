@@ -1,0 +1,1 @@
+"""Figures (data in, Figure out) and the Markdown templates."""

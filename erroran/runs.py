@@ -1,0 +1,184 @@
+"""What a run is: the spec that goes in, the record that comes out, and the key that names both."""
+
+import hashlib
+import json
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from erroran.augment.hypothesis import ClassAugmentation
+
+_STRICT = ConfigDict(extra="forbid", frozen=True)
+
+Precision = Literal["float32", "mixed_bfloat16"]
+
+
+class Recipe(BaseModel):
+    """How a model is trained.
+
+    Attributes:
+        name: The recipe's name, for people; not part of a run's key.
+        epochs: Passes over the training split.
+        batch_size: Images per step.
+        learning_rate: Adam's rate; the peak of the schedule.
+        schedule: ``constant``, or ``one-cycle``: linear warm-up over the first 20 % of steps, then linear to
+            zero.
+    """
+
+    model_config = _STRICT
+
+    name: str
+    epochs: int = Field(ge=1)
+    batch_size: int = Field(default=128, ge=1)
+    learning_rate: float = Field(gt=0)
+    schedule: Literal["constant", "one-cycle"]
+
+
+RECIPES = {
+    "standard": Recipe(name="standard", epochs=10, learning_rate=1e-3, schedule="constant"),
+    "fast": Recipe(name="fast", epochs=4, learning_rate=2e-3, schedule="one-cycle"),
+}
+
+
+class RunSpec(BaseModel):
+    """Everything that decides the outcome of a run.
+
+    Attributes:
+        dataset: The dataset's digest.
+        mine_fraction: Part of the training data that is held out as `mine`.
+        model: Name of the architecture.
+        recipe: How it is trained.
+        precision: Keras dtype policy.
+        seed: Keys initial weights, sample order, dropout and augmentation.
+        augment: Class name to what happens to its training images; empty for a baseline.
+    """
+
+    model_config = _STRICT
+
+    dataset: str
+    mine_fraction: float
+    model: str
+    recipe: Recipe
+    precision: Precision = "float32"
+    seed: int = Field(ge=0, lt=2**32)
+    augment: dict[str, ClassAugmentation] = Field(default_factory=dict)
+
+    @property
+    def id(self) -> str:
+        """The run's key: 12 hexadecimal digits of the SHA-256 of its canonical JSON.
+
+        Names given for people (the recipe's, the hypothesis') are left out, so that runs which would be
+        identical are shared.
+        """
+        return _digest(self, exclude={"recipe": {"name"}})
+
+    @property
+    def group_id(self) -> str:
+        """The key that all runs share which may be compared: everything but seed and augmentation."""
+        return _digest(self, exclude={"recipe": {"name"}, "seed": True, "augment": True})
+
+
+class RunRecord(BaseModel):
+    """A finished run, as the store keeps it beside its arrays.
+
+    Attributes:
+        spec: What went in.
+        arm: ``baseline``, or the name of the hypothesis or control that first asked for the run.
+        dataset_name: For people.
+        accuracy_mine: Fraction of the `mine` split predicted correctly, 0..1.
+        accuracy_confirm: The same on `confirm`.
+        seconds: Wall-clock time of training and prediction.
+        created: UTC, ISO 8601.
+        command: The command line that asked for it.
+        versions: Package name to version.
+        commit: Git commit of the erroran checkout that ran, ``None`` for an installed package.
+        machine: Platform, number of threads.
+        parameters: Number of the model's parameters.
+        history: Per epoch: ``loss``, ``accuracy``, ``val_loss``, ``val_accuracy`` (on `mine`).
+    """
+
+    model_config = _STRICT
+
+    spec: RunSpec
+    arm: str
+    dataset_name: str
+    accuracy_mine: float
+    accuracy_confirm: float
+    seconds: float
+    created: str
+    command: str
+    versions: dict[str, str]
+    commit: str | None
+    machine: dict[str, str]
+    parameters: int
+    history: dict[str, list[float]]
+
+    @property
+    def id(self) -> str:
+        """The run's key."""
+        return self.spec.id
+
+    def summary(self) -> dict[str, object]:
+        """The flat object that ``erroran runs --json`` prints."""
+        return {
+            "id": self.id,
+            "arm": self.arm,
+            "seed": self.spec.seed,
+            "dataset": self.dataset_name,
+            "model": self.spec.model,
+            "recipe": self.spec.recipe.name,
+            "epochs": self.spec.recipe.epochs,
+            "accuracy_mine": self.accuracy_mine,
+            "accuracy_confirm": self.accuracy_confirm,
+            "seconds": self.seconds,
+            "created": self.created,
+        }
+
+
+class Group(BaseModel):
+    """What the last `baseline` command of a (dataset, model, recipe) asked for.
+
+    Attributes:
+        template: The spec of its runs; the seed in it has no meaning.
+        seeds: The seeds that were asked for, in order. Mining uses exactly these.
+        dataset_name: For people.
+        note: What the dataset had to say, such as a fallback.
+        updated: UTC, ISO 8601; the latest group is the default of all later stages.
+        command: The command line.
+    """
+
+    model_config = _STRICT
+
+    template: RunSpec
+    seeds: tuple[int, ...]
+    dataset_name: str
+    note: str | None
+    updated: str
+    command: str
+
+    @property
+    def id(self) -> str:
+        """The group's key."""
+        return self.template.group_id
+
+    def run_spec(
+        self,
+        seed: int,
+        augment: dict[str, ClassAugmentation] | None = None,
+        *,
+        epochs: int | None = None,
+    ) -> RunSpec:
+        """The spec of one run of this group."""
+        recipe = self.template.recipe
+        if epochs is not None:
+            recipe = recipe.model_copy(update={"epochs": epochs})
+        return self.template.model_copy(
+            update={"seed": seed, "augment": dict(augment or {}), "recipe": recipe}
+        )
+
+
+def _digest(spec: RunSpec, *, exclude: dict[str, Any]) -> str:
+    # Defaults are left out, so that an option added later does not orphan the runs made before it.
+    content = spec.model_dump(mode="json", exclude=exclude, exclude_defaults=True)
+    canonical = json.dumps({"format": 1, **content}, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()[:12]

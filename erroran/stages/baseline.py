@@ -1,0 +1,69 @@
+"""Train the same model under several seeds: the ground that every later claim stands on."""
+
+from collections.abc import Callable, Sequence
+
+from erroran import provenance
+from erroran.data import Dataset, split_dataset
+from erroran.executors import Completed, Request, complete_runs
+from erroran.models import check_model_name
+from erroran.runs import Group, Precision, Recipe, RunRecord, RunSpec
+from erroran.store import Store
+from erroran.training import Progress
+
+
+def train_baseline(
+    store: Store,
+    dataset: Dataset,
+    *,
+    recipe: Recipe,
+    seeds: Sequence[int],
+    model: str = "cnn",
+    precision: Precision = "float32",
+    mine_fraction: float = 0.1,
+    jobs: int = 1,
+    on_progress: Callable[[Progress], None] = lambda _: None,
+    on_finished: Callable[[RunRecord], None] = lambda _: None,
+) -> tuple[Group, Completed]:
+    """Complete a baseline group; runs that are in the store already are not trained again.
+
+    Args:
+        store: Where runs go.
+        dataset: The images; a copy is kept in the store.
+        recipe: How to train.
+        seeds: One run each.
+        model: Name of the architecture.
+        precision: Keras dtype policy.
+        mine_fraction: Part of the training data held out for mining, in (0, 0.5].
+        jobs: Runs at a time.
+        on_progress: Called often.
+        on_finished: Called with each run that was trained.
+
+    Returns:
+        The group, now the latest, and its runs in the order of `seeds`.
+    """
+    check_model_name(model)
+    split_dataset(
+        dataset, mine_fraction=mine_fraction
+    )  # refuses bad fractions before anything is written
+    group = Group(
+        template=RunSpec(
+            dataset=dataset.digest,
+            mine_fraction=mine_fraction,
+            model=model,
+            recipe=recipe,
+            precision=precision,
+            seed=0,
+        ),
+        seeds=tuple(seeds),
+        dataset_name=dataset.name,
+        note=dataset.note,
+        updated=provenance.now(),
+        command=provenance.command_line(),
+    )
+    store.put_dataset(dataset)
+    requests = [Request("baseline", group.run_spec(seed)) for seed in seeds]
+    completed = complete_runs(
+        store, requests, jobs=jobs, on_progress=on_progress, on_finished=on_finished
+    )
+    store.put_group(group)
+    return group, completed

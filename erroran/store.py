@@ -1,0 +1,333 @@
+"""The artifact store: the only reader and writer of what stages leave for each other.
+
+::
+
+    .erroran/
+      datasets/<digest>.npz          images, labels and ids, once per dataset
+      runs/<run>/run.json            record: spec, scores, history, provenance
+                 predictions.npz     probabilities, labels and ids of `mine` and `confirm`
+                 model.keras         the trained model
+                 *.png               training curve, confusion matrix
+      groups/<group>.json            what `baseline` asked for
+      interventions/<group>/<name>.json
+      tmp/                           half-written things; nothing reads it
+
+Everything is written under ``tmp`` and moved into place, so a killed process leaves either the whole
+artifact or none. What is read is checked again.
+"""
+
+import errno
+import os
+import shutil
+import zipfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from erroran.augment.hypothesis import Hypothesis
+from erroran.data import Dataset, read_dataset, save_dataset
+from erroran.errors import ErroranError, NotFound, Unavailable
+from erroran.runs import Group, RunRecord
+
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+class Predictions(BaseModel):
+    """The stored predictions of one run on one split.
+
+    Attributes:
+        probabilities: float32 (N, C).
+        labels: int64 (N,).
+        ids: str (N,).
+    """
+
+    model_config = ConfigDict(frozen=True, arbitrary_types_allowed=True)
+
+    probabilities: np.ndarray
+    labels: np.ndarray
+    ids: np.ndarray
+
+
+class Intervention(BaseModel):
+    """What `intervene` did.
+
+    Attributes:
+        name: The hypothesis' name.
+        hypothesis: Its spec as it was.
+        group: Id of the baseline group it stands on.
+        epochs: Epochs of every run in it.
+        arms: Arm name to the ids of its runs, in the order of `seeds`.
+        seeds: The runs' seeds.
+        created: UTC, ISO 8601.
+        command: The command line.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str
+    hypothesis: Hypothesis
+    group: str
+    epochs: int
+    arms: dict[str, tuple[str, ...]]
+    seeds: tuple[int, ...]
+    created: str
+    command: str
+
+
+class Store:
+    """Reads and writes one store folder, which need not exist yet."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    # --- datasets
+
+    def put_dataset(self, dataset: Dataset) -> None:
+        """Keep a copy of the dataset, so that later stages need nothing but the store."""
+        target = self._dataset_path(dataset.digest)
+        if not target.exists():
+            with self._writing(target) as temporary:
+                save_dataset(dataset, temporary)
+
+    def get_dataset(self, digest: str) -> Dataset:
+        """Read a dataset back.
+
+        Raises:
+            NotFound: It is not in the store.
+            DatasetError: The copy is damaged.
+        """
+        path = self._dataset_path(digest)
+        if not path.exists():
+            raise NotFound(
+                f"The store {self.root} has no dataset {digest[:12]}.", fix="erroran baseline"
+            )
+        return read_dataset(path)
+
+    # --- runs
+
+    def has_run(self, run_id: str) -> bool:
+        """Whether a run is finished."""
+        return (self.root / "runs" / run_id / "run.json").is_file()
+
+    def put_run(
+        self, record: RunRecord, predictions: Mapping[str, Predictions], files: Mapping[str, bytes]
+    ) -> None:
+        """Write a finished run.
+
+        Args:
+            record: Its record.
+            predictions: ``mine`` and ``confirm`` to the predictions on them.
+            files: Name to content of everything else (model, figures).
+        """
+        target = self.root / "runs" / record.id
+        with self._writing(target) as temporary:
+            temporary.mkdir()
+            arrays = {
+                f"{split}_{field}": getattr(part, field)
+                for split, part in predictions.items()
+                for field in ("probabilities", "labels", "ids")
+            }
+            np.savez_compressed(temporary / "predictions.npz", **arrays)
+            for name, content in files.items():
+                (temporary / name).write_bytes(content)
+            (temporary / "run.json").write_text(record.model_dump_json(indent=1))
+
+    def get_run(self, run_id: str) -> RunRecord:
+        """Read a run's record; a unique beginning of the id will do.
+
+        Raises:
+            NotFound: No run, or several, begin with `run_id`.
+            ErroranError: The record is damaged.
+        """
+        path = self.root / "runs" / self._complete_run_id(run_id) / "run.json"
+        return _read(RunRecord, path, fix=f"erroran runs remove {run_id}, then train it again")
+
+    def list_runs(self) -> list[RunRecord]:
+        """All finished runs, oldest first."""
+        paths = (self.root / "runs").glob("*/run.json")
+        records = [_read(RunRecord, p, fix=f"erroran runs remove {p.parent.name}") for p in paths]
+        return sorted(records, key=lambda record: record.created)
+
+    def get_predictions(self, run_id: str, split: str) -> Predictions:
+        """Read a run's predictions on ``mine`` or ``confirm``.
+
+        Raises:
+            ErroranError: The file is damaged.
+        """
+        path = self.root / "runs" / run_id / "predictions.npz"
+        try:
+            with np.load(path) as arrays:
+                found = Predictions(
+                    probabilities=arrays[f"{split}_probabilities"],
+                    labels=arrays[f"{split}_labels"],
+                    ids=arrays[f"{split}_ids"],
+                )
+        except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
+            raise _damaged(
+                path, error, f"erroran runs remove {run_id}, then train it again"
+            ) from error
+        if not len(found.probabilities) == len(found.labels) == len(found.ids):
+            raise _damaged(path, "its arrays differ in length", f"erroran runs remove {run_id}")
+        return found
+
+    def run_folder(self, run_id: str) -> Path:
+        """Where a run's files lie."""
+        return self.root / "runs" / self._complete_run_id(run_id)
+
+    def remove_run(self, run_id: str) -> str:
+        """Delete a run; its group and reports stay.
+
+        Returns:
+            The whole id of the run that is gone.
+
+        Raises:
+            NotFound: No run, or several, begin with `run_id`.
+        """
+        whole = self._complete_run_id(run_id)
+        grave = self._temporary(self.root / "runs" / whole)
+        os.replace(
+            self.root / "runs" / whole, grave
+        )  # gone in one step, even if deleting is interrupted
+        shutil.rmtree(grave)
+        return whole
+
+    # --- groups and interventions
+
+    def put_group(self, group: Group) -> None:
+        """Write a group; it becomes the latest."""
+        self._write_json(self.root / "groups" / f"{group.id}.json", group)
+
+    def get_group(self, group_id: str | None = None) -> Group:
+        """Read a group; without an id, the latest.
+
+        Raises:
+            NotFound: There is no such group, or none at all.
+        """
+        groups = [
+            _read(Group, path, fix=f"delete {path}")
+            for path in (self.root / "groups").glob("*.json")
+        ]
+        if not groups:
+            raise NotFound(
+                f"There is no baseline in the store {self.root} yet.",
+                fix="erroran baseline --seeds 3",
+            )
+        if group_id is None:
+            return max(groups, key=lambda group: group.updated)
+        found = [group for group in groups if group.id.startswith(group_id)]
+        if len(found) != 1:
+            known = ", ".join(f"{g.id} ({g.dataset_name}, {g.template.model})" for g in groups)
+            raise NotFound(
+                f"No single baseline group begins with `{group_id}`.",
+                fix=f"--group with one of: {known}",
+            )
+        return found[0]
+
+    def put_intervention(self, intervention: Intervention) -> None:
+        """Write what an intervention did."""
+        folder = self.root / "interventions" / intervention.group
+        self._write_json(folder / f"{intervention.name}.json", intervention)
+
+    def get_intervention(self, group_id: str, name: str) -> Intervention:
+        """Read what an intervention did.
+
+        Raises:
+            NotFound: It was never run on this group.
+        """
+        path = self.root / "interventions" / group_id / f"{name}.json"
+        if not path.is_file():
+            raise NotFound(
+                f"`{name}` has not been run on baseline {group_id}.",
+                fix=f"erroran intervene {name}",
+            )
+        return _read(Intervention, path, fix=f"erroran intervene {name}")
+
+    # --- inside
+
+    def _dataset_path(self, digest: str) -> Path:
+        return self.root / "datasets" / f"{digest[:24]}.npz"
+
+    def _complete_run_id(self, run_id: str) -> str:
+        found = [path.parent.name for path in (self.root / "runs").glob("*/run.json")]
+        found = [name for name in found if run_id and name.startswith(run_id)]
+        if len(found) != 1:
+            what = "No run begins" if not found else f"{len(found)} runs begin"
+            raise NotFound(
+                f"{what} with `{run_id}` in the store {self.root}.",
+                fix="erroran runs   (lists them)",
+            )
+        return found[0]
+
+    def _write_json(self, target: Path, content: BaseModel) -> None:
+        with self._writing(target) as temporary:
+            temporary.write_text(content.model_dump_json(indent=1))
+
+    def _temporary(self, target: Path) -> Path:
+        folder = self.root / "tmp"
+        folder.mkdir(parents=True, exist_ok=True)
+        temporary = folder / f"{os.getpid()}-{target.name}"
+        _remove(temporary)
+        return temporary
+
+    @contextmanager
+    def _writing(self, target: Path) -> Iterator[Path]:
+        """Give a temporary path; what is there at the end is moved to `target` in one step."""
+        try:
+            self._bury_the_dead()
+            temporary = self._temporary(target)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            yield temporary
+            if target.is_dir():  # another process finished the same run: same content
+                _remove(temporary)
+            else:
+                os.replace(temporary, target)
+        except OSError as error:
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise Unavailable(
+                    f"There is no space left for the store {self.root}; what was finished is kept.",
+                    fix="free some space (`erroran runs remove ID`) or use --store DIR, then repeat the command",
+                ) from error
+            raise Unavailable(
+                f"The store {self.root} cannot be written: {error.strerror or error}.",
+                fix="use --store DIR",
+            ) from error
+
+    def _bury_the_dead(self) -> None:
+        """Delete what killed processes left half-written."""
+        for path in (self.root / "tmp").glob("*-*"):
+            owner = path.name.partition("-")[0]
+            if owner.isdigit() and int(owner) != os.getpid() and not _is_alive(int(owner)):
+                _remove(path)
+
+
+def _read(model: type[Model], path: Path, *, fix: str) -> Model:
+    try:
+        return model.model_validate_json(path.read_text())
+    except (OSError, ValidationError) as error:
+        raise _damaged(path, error, fix) from error
+
+
+def _damaged(path: Path, reason: object, fix: str) -> ErroranError:
+    return ErroranError(f"{path} is damaged: {str(reason).splitlines()[0]}.", fix=fix)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True

@@ -1,0 +1,189 @@
+"""One run spec in, one trained run out. The only place that calls ``fit``."""
+
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from erroran.data import Splits
+from erroran.errors import TrainingError
+from erroran.runs import Recipe, RunSpec
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a run stands.
+
+    Attributes:
+        run_id: The run.
+        seed: Its seed.
+        step: Steps done.
+        steps: Steps in all.
+        epoch: The epoch under way, counted from 1.
+        epochs: Epochs in all.
+        loss: Mean training loss of the epoch so far; NaN before the first step.
+    """
+
+    run_id: str
+    seed: int
+    step: int
+    steps: int
+    epoch: int
+    epochs: int
+    loss: float
+
+
+@dataclass(frozen=True)
+class TrainedRun:
+    """What training gives.
+
+    Attributes:
+        probabilities_mine: float32 (n_mine, n_classes).
+        probabilities_confirm: float32 (n_confirm, n_classes).
+        history: Per epoch: ``loss``, ``accuracy``, ``val_loss``, ``val_accuracy``.
+        model: The ``.keras`` file's bytes, without the optimizer's state.
+        parameters: Number of the model's parameters.
+        seconds: Wall-clock time.
+    """
+
+    probabilities_mine: np.ndarray
+    probabilities_confirm: np.ndarray
+    history: dict[str, list[float]]
+    model: bytes
+    parameters: int
+    seconds: float
+
+
+def train(
+    spec: RunSpec,
+    splits: Splits,
+    class_names: tuple[str, ...],
+    on_progress: Callable[[Progress], None] = lambda _: None,
+) -> TrainedRun:
+    """Train one model and predict `mine` and `confirm` with it.
+
+    Args:
+        spec: What to train.
+        splits: The images; uint8 (n, H, W) each.
+        class_names: Name of each label, to resolve ``spec.augment``.
+        on_progress: Called every few steps.
+
+    Raises:
+        TrainingError: The loss became NaN or infinite.
+    """
+    from erroran.augment.batches import AugmentedBatches
+    from erroran.backend import keras
+    from erroran.models import build_model
+
+    started = time.perf_counter()
+    keras.backend.clear_session()
+    keras.utils.set_random_seed(spec.seed)
+    keras.config.set_dtype_policy(spec.precision)
+    height, width = splits.train.x.shape[1:]
+    model = build_model(spec.model, height=height, width=width, n_classes=len(class_names))
+    batches = AugmentedBatches(
+        splits.train.x,
+        splits.train.y,
+        splits.train.ids,
+        {class_names.index(name): step for name, step in spec.augment.items()},
+        batch_size=spec.recipe.batch_size,
+        seed=spec.seed,
+    )
+    model.compile(
+        optimizer=keras.optimizers.Adam(_learning_rate(spec.recipe, steps_per_epoch=len(batches))),
+        loss="sparse_categorical_crossentropy",
+        metrics=["accuracy"],
+    )
+    history = model.fit(
+        batches,
+        epochs=spec.recipe.epochs,
+        validation_data=(splits.mine.x[..., np.newaxis], splits.mine.y),
+        validation_batch_size=500,
+        shuffle=False,  # the order of the samples is the generator's
+        verbose=0,
+        callbacks=[_progress_callback(spec, len(batches), on_progress)],
+    ).history
+    if not np.isfinite(history["loss"][-1]):
+        raise TrainingError(
+            f"Training seed {spec.seed} ended with a loss that is not a number.",
+            fix="erroran baseline with a smaller --batch-size or --recipe standard",
+        )
+    return TrainedRun(
+        probabilities_mine=_predict(model, splits.mine.x),
+        probabilities_confirm=_predict(model, splits.confirm.x),
+        history={name: [float(value) for value in values] for name, values in history.items()},
+        model=_to_bytes(model),
+        parameters=int(model.count_params()),
+        seconds=time.perf_counter() - started,
+    )
+
+
+def _learning_rate(recipe: Recipe, *, steps_per_epoch: int) -> Any:
+    if recipe.schedule == "constant":
+        return recipe.learning_rate
+    from erroran.backend import keras
+
+    steps = recipe.epochs * steps_per_epoch
+    warmup = max(1, round(0.2 * steps))
+    down = keras.optimizers.schedules.PolynomialDecay(
+        recipe.learning_rate, max(1, steps - warmup), 0.0
+    )
+
+    class OneCycle(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore[misc]
+        """Linear up to the peak, then linear to zero (Smith & Topin 2018, arXiv 1708.07120)."""
+
+        def __call__(self, step: Any) -> Any:
+            step = keras.ops.cast(step, "float32")
+            up = recipe.learning_rate * (step + 1) / warmup
+            return keras.ops.where(step < warmup, up, down(step - warmup))
+
+    return OneCycle()
+
+
+def _progress_callback(
+    spec: RunSpec, steps_per_epoch: int, report: Callable[[Progress], None]
+) -> Any:
+    from erroran.backend import keras
+
+    every = max(1, steps_per_epoch // 20)
+
+    class Report(keras.callbacks.Callback):  # type: ignore[misc]
+        def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+            del logs
+            self.epoch = epoch
+
+        def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
+            if batch % every == 0 or batch == steps_per_epoch - 1:
+                report(
+                    Progress(
+                        run_id=spec.id,
+                        seed=spec.seed,
+                        step=self.epoch * steps_per_epoch + batch + 1,
+                        steps=spec.recipe.epochs * steps_per_epoch,
+                        epoch=self.epoch + 1,
+                        epochs=spec.recipe.epochs,
+                        loss=(logs or {}).get("loss", float("nan")),
+                    )
+                )
+
+    return Report()
+
+
+def _predict(model: Any, images: np.ndarray) -> np.ndarray:
+    probabilities: np.ndarray = model.predict(images[..., np.newaxis], batch_size=500, verbose=0)
+    return probabilities.astype(np.float32)
+
+
+def _to_bytes(model: Any) -> bytes:
+    from erroran.backend import keras
+
+    bare = keras.models.clone_model(model)  # not compiled: Adam's two moments would triple the file
+    bare.set_weights(model.get_weights())
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.keras"
+        bare.save(path)
+        return path.read_bytes()

@@ -1,0 +1,226 @@
+"""What a dataset is, and what it has to fulfil before anything else sees it."""
+
+import hashlib
+from dataclasses import dataclass
+from typing import NoReturn
+
+import numpy as np
+
+from erroran.data.ids import sample_ids, strip_copy_numbers
+from erroran.errors import DatasetError
+
+MAX_CLASSES = 1000
+"""More labels than this are taken for something that is not a class, such as a row number."""
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """Checked images and labels of a training and a test part; make one with ``build_dataset``.
+
+    Attributes:
+        name: "mnist", "digits", or the stem of a path.
+        source: Where it came from, for people: a path or "scikit-learn".
+        x_train: ``uint8`` of shape (N, H, W), 0 (background) to 255 (ink).
+        y_train: ``int64`` of shape (N,), 0 to C-1, every class present.
+        x_test: ``uint8`` of shape (M, H, W).
+        y_test: ``int64`` of shape (M,), 0 to C-1.
+        class_names: C names, in the order of the labels.
+        train_ids: Strings of shape (N,), all different, made from the pixels.
+        test_ids: Strings of shape (M,), likewise; an image in both parts has the same id in both.
+        digest: SHA-256 in hex of all images and labels; the order of samples does not matter.
+        note: A remark that users must see, or None.
+    """
+
+    name: str
+    source: str
+    x_train: np.ndarray
+    y_train: np.ndarray
+    x_test: np.ndarray
+    y_test: np.ndarray
+    class_names: tuple[str, ...]
+    train_ids: np.ndarray
+    test_ids: np.ndarray
+    digest: str
+    note: str | None = None
+
+
+def build_dataset(
+    name: str,
+    source: str,
+    *,
+    x_train: np.ndarray,
+    y_train: np.ndarray,
+    x_test: np.ndarray,
+    y_test: np.ndarray,
+) -> Dataset:
+    """Check arrays and make a Dataset of them, with ids and digest.
+
+    Args:
+        name: Short name of the dataset.
+        source: Where the arrays come from; named in every error.
+        x_train: Integers 0 to 255 of shape (N, H, W) or (N, H, W, 1).
+        y_train: Integers 0 to C-1 of shape (N,) or (N, 1), every class present, 2 <= C <= 1000.
+        x_test: As ``x_train``, with images of the same size.
+        y_test: As ``y_train``; classes may be missing, but none may be new.
+
+    Returns:
+        The dataset; its note tells of test images that also occur in training.
+
+    Raises:
+        DatasetError: The arrays cannot be used; the message says which and why.
+    """
+    x_train = _check_images(x_train, f"{source}: the training images")
+    y_train = _check_labels(y_train, f"{source}: the training labels")
+    x_test = _check_images(x_test, f"{source}: the test images")
+    y_test = _check_labels(y_test, f"{source}: the test labels")
+    _check_together(source, x_train, y_train, x_test, y_test)
+
+    train_ids = sample_ids(x_train, y_train)
+    test_ids = sample_ids(x_test, y_test)
+    return Dataset(
+        name=name,
+        source=source,
+        x_train=x_train,
+        y_train=y_train,
+        x_test=x_test,
+        y_test=y_test,
+        class_names=tuple(str(label) for label in range(int(y_train.max()) + 1)),
+        train_ids=train_ids,
+        test_ids=test_ids,
+        digest=_digest((x_train, y_train, train_ids), (x_test, y_test, test_ids)),
+        note=_describe_overlap(train_ids, test_ids),
+    )
+
+
+def _check_images(images: np.ndarray, what: str) -> np.ndarray:
+    """Return the images as ``uint8`` of shape (N, H, W), or say what is wrong with them."""
+    if images.dtype.kind not in "iu":
+        _reject_pixels(images, what)
+    if images.ndim == 4 and images.shape[3] == 1:
+        images = images[..., 0]
+    if images.ndim != 3:
+        _reject_shape(images, what)
+    if images.size == 0:
+        raise DatasetError(
+            f"{what} are empty (shape {images.shape}).", fix="give at least one image of each class"
+        )
+    low, high = int(images.min()), int(images.max())
+    if low < 0 or high > 255:
+        raise DatasetError(
+            f"{what} hold values from {low} to {high}, outside 0 to 255.",
+            fix="scale the images to 0 to 255 and save them as uint8",
+        )
+    return np.ascontiguousarray(images, dtype=np.uint8)
+
+
+def _reject_pixels(images: np.ndarray, what: str) -> NoReturn:
+    if images.dtype.kind == "f" and np.isnan(images).any():
+        raise DatasetError(
+            f"{what} hold NaN.", fix="replace the NaN, scale to 0 to 255 and save as uint8"
+        )
+    raise DatasetError(
+        f"{what} are {images.dtype}, not whole numbers from 0 to 255.",
+        fix="if they run from 0 to 1, multiply by 255; then save with .round().astype('uint8')",
+    )
+
+
+def _reject_shape(images: np.ndarray, what: str) -> NoReturn:
+    if images.ndim == 4 and images.shape[3] in (3, 4):
+        raise DatasetError(
+            f"{what} are in colour (shape {images.shape}), which erroran cannot use yet.",
+            fix="convert them to grey: x.mean(axis=3).round().astype('uint8')",
+        )
+    raise DatasetError(
+        f"{what} have shape {images.shape}, not (N, H, W).",
+        fix="reshape them to one image a row, for example x.reshape(-1, 28, 28)",
+    )
+
+
+def _check_labels(labels: np.ndarray, what: str) -> np.ndarray:
+    """Return the labels as ``int64`` of shape (N,), or say what is wrong with them."""
+    if labels.ndim == 2 and labels.shape[1] == 1:
+        labels = labels[:, 0]
+    if labels.ndim != 1:
+        raise DatasetError(
+            f"{what} have shape {labels.shape}, not (N,).",
+            fix="give one class number a sample; for one-hot labels save y.argmax(axis=1)",
+        )
+    if labels.dtype.kind not in "iu":
+        missing = labels.dtype.kind == "f" and np.isnan(labels).any()
+        raise DatasetError(
+            f"{what} hold NaN." if missing else f"{what} are {labels.dtype}, not whole numbers.",
+            fix="give every sample a class number from 0 on and save them as int64",
+        )
+    if labels.size == 0:
+        raise DatasetError(f"{what} are empty.", fix="give one class number a sample")
+    low, high = int(labels.min()), int(labels.max())
+    if low < 0 or high >= MAX_CLASSES:
+        raise DatasetError(
+            f"{what} run from {low} to {high}; erroran takes 0 to {MAX_CLASSES - 1}.",
+            fix="number the classes 0, 1, 2 ... without gaps",
+        )
+    return np.ascontiguousarray(labels, dtype=np.int64)
+
+
+def _check_together(
+    source: str, x_train: np.ndarray, y_train: np.ndarray, x_test: np.ndarray, y_test: np.ndarray
+) -> None:
+    """Check what no array shows on its own: counts, sizes, classes."""
+    for part, x, y in (("training", x_train, y_train), ("test", x_test, y_test)):
+        if len(x) != len(y):
+            raise DatasetError(
+                f"{source}: there are {len(x)} {part} images but {len(y)} {part} labels.",
+                fix="save images and labels of the same samples, in the same order",
+            )
+    if x_train.shape[1:] != x_test.shape[1:]:
+        raise DatasetError(
+            f"{source}: training images are {x_train.shape[1]}x{x_train.shape[2]} pixels, "
+            f"test images {x_test.shape[1]}x{x_test.shape[2]}.",
+            fix="bring all images to one size",
+        )
+    _check_classes(source, y_train, y_test)
+
+
+def _check_classes(source: str, y_train: np.ndarray, y_test: np.ndarray) -> None:
+    classes = int(y_train.max()) + 1
+    absent = np.setdiff1d(np.arange(classes), y_train)
+    if absent.size:
+        raise DatasetError(
+            f"{source}: no training image has label {_enumerate(absent)}, "
+            f"though labels run up to {classes - 1}.",
+            fix="number the classes 0, 1, 2 ... without gaps",
+        )
+    if classes < 2:
+        raise DatasetError(
+            f"{source}: all training images have label 0; nothing can be confused.",
+            fix="give at least two classes",
+        )
+    new = np.setdiff1d(y_test, y_train)
+    if new.size:
+        raise DatasetError(
+            f"{source}: test images have label {_enumerate(new)}, which no training image has.",
+            fix="drop those test images, or add training images of that class",
+        )
+
+
+def _enumerate(labels: np.ndarray) -> str:
+    shown = ", ".join(str(label) for label in labels[:5])
+    return f"{shown} ..." if labels.size > 5 else shown
+
+
+def _digest(*parts: tuple[np.ndarray, np.ndarray, np.ndarray]) -> str:
+    """SHA-256 of (images, labels, ids) of each part, taken in the order of the ids."""
+    content = hashlib.sha256()
+    for images, labels, ids in parts:
+        order = np.argsort(ids)
+        content.update(np.array(images.shape, dtype="<i8").tobytes())
+        content.update(images[order].tobytes())
+        content.update(labels[order].astype("<i8").tobytes())
+    return content.hexdigest()
+
+
+def _describe_overlap(train_ids: np.ndarray, test_ids: np.ndarray) -> str | None:
+    leaked = np.isin(strip_copy_numbers(test_ids), strip_copy_numbers(train_ids))
+    if not leaked.any():
+        return None
+    return f"{leaked.sum():,} of {len(test_ids):,} test images also occur in the training images"

@@ -1,0 +1,82 @@
+"""Names of samples, made from their pixels, and choices that depend on nothing else."""
+
+import hashlib
+import struct
+from collections import Counter
+
+import numpy as np
+
+ID_LENGTH = 16
+"""Hex digits of an id before the number of a copy; 64 bits, so chance collisions do not happen."""
+
+
+def sample_ids(images: np.ndarray, labels: np.ndarray | None = None) -> np.ndarray:
+    """Name each image by its content, so that a name survives reordering.
+
+    Args:
+        images: ``uint8`` of shape (N, H, W).
+        labels: Integers of shape (N,). They only number exact copies of one image, so that copies
+            with different labels keep their numbers when the order changes.
+
+    Returns:
+        Strings of shape (N,), all different: 16 hex digits (BLAKE2b of size and pixels); further
+        copies of an image end in ``~1``, ``~2`` ...
+    """
+    pixels = np.ascontiguousarray(images, dtype=np.uint8)
+    size = struct.pack("<QQ", *pixels.shape[1:])
+    step = pixels.shape[1] * pixels.shape[2]
+    buffer = pixels.reshape(-1).data
+    hashes = [
+        hashlib.blake2b(
+            buffer[start : start + step], digest_size=ID_LENGTH // 2, person=size
+        ).hexdigest()
+        for start in range(0, len(buffer), step)
+    ]
+    return _number_copies(np.array(hashes, dtype=f"U{ID_LENGTH}"), labels)
+
+
+def strip_copy_numbers(ids: np.ndarray) -> np.ndarray:
+    """Ids of shape (N,) without ``~1``, ``~2``: equal exactly where the images are equal."""
+    return ids.astype(f"U{ID_LENGTH}")
+
+
+def choose_by_id(
+    ids: np.ndarray, labels: np.ndarray, *, fraction: float, purpose: str
+) -> np.ndarray:
+    """Choose a stratified part that depends on the content alone, not on order or a seed.
+
+    Inside each class the samples are sorted by a hash of id and purpose; the first
+    ``round(fraction * n)`` are chosen, at least one, and at least one is left.
+
+    Args:
+        ids: Strings of shape (N,), all different.
+        labels: Integers of shape (N,); each class has at least two samples.
+        fraction: Chosen share of each class, in (0, 1).
+        purpose: What the part is for; different purposes give independent choices.
+
+    Returns:
+        Booleans of shape (N,), true where chosen.
+    """
+    ranks = [hashlib.blake2b(f"{purpose}:{name}".encode()).digest() for name in ids.tolist()]
+    chosen = np.zeros(len(ids), dtype=bool)
+    for label in np.unique(labels):
+        members = np.flatnonzero(labels == label)
+        count = min(max(round(fraction * len(members)), 1), len(members) - 1)
+        chosen[sorted(members.tolist(), key=ranks.__getitem__)[:count]] = True
+    return chosen
+
+
+def _number_copies(hashes: np.ndarray, labels: np.ndarray | None) -> np.ndarray:
+    _, group, sizes = np.unique(hashes, return_inverse=True, return_counts=True)
+    copied = np.flatnonzero(sizes[group] > 1)
+    if labels is not None:
+        # A stable sort: copies that share image and label are interchangeable.
+        copied = copied[np.argsort(labels[copied], kind="stable")]
+    seen: Counter[str] = Counter()
+    numbered = hashes.tolist()
+    for index in copied.tolist():
+        name = numbered[index]
+        if seen[name]:
+            numbered[index] = f"{name}~{seen[name]}"
+        seen[name] += 1
+    return np.array(numbered)

@@ -1,0 +1,78 @@
+"""Three parts of a dataset: one to train on, one to find confusions in, one to confirm fixes on."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from erroran.data.dataset import Dataset
+from erroran.data.ids import choose_by_id
+from erroran.errors import BadInput, DatasetError
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """Samples that are used together.
+
+    Attributes:
+        x: ``uint8`` images of shape (N, H, W).
+        y: ``int64`` labels of shape (N,).
+        ids: Strings of shape (N,), all different.
+    """
+
+    x: np.ndarray
+    y: np.ndarray
+    ids: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class Splits:
+    """The parts of one dataset.
+
+    Attributes:
+        train: What networks learn from.
+        mine: Taken from the training part; confusions are looked for here.
+        confirm: The dataset's own test part; looked at only to judge a fix.
+    """
+
+    train: Part
+    mine: Part
+    confirm: Part
+
+
+def split_dataset(dataset: Dataset, *, mine_fraction: float = 0.1) -> Splits:
+    """Split by content: the order of samples and seeds change nothing.
+
+    Args:
+        dataset: The dataset; its test part becomes ``confirm`` as it is.
+        mine_fraction: Share of each class of the training part that becomes ``mine``, in (0, 0.5];
+            ``round(mine_fraction * n)`` samples of a class, at least 1.
+
+    Returns:
+        Parts in the order of the dataset.
+
+    Raises:
+        BadInput: ``mine_fraction`` is out of range.
+        DatasetError: A class has a single training image.
+    """
+    if not 0 < mine_fraction <= 0.5:
+        raise BadInput(
+            f"The fraction to mine in is {mine_fraction}; it has to be above 0 and at most 0.5.",
+            fix="give a fraction such as 0.1",
+        )
+    counts = np.bincount(dataset.y_train)
+    if counts.min() < 2:
+        raise DatasetError(
+            f"{dataset.source}: class {counts.argmin()} has a single training image, "
+            "which cannot be both trained on and mined.",
+            fix="add training images of that class, or drop it",
+        )
+    mined = choose_by_id(dataset.train_ids, dataset.y_train, fraction=mine_fraction, purpose="mine")
+    return Splits(
+        train=_take(dataset, ~mined),
+        mine=_take(dataset, mined),
+        confirm=Part(dataset.x_test, dataset.y_test, dataset.test_ids),
+    )
+
+
+def _take(dataset: Dataset, mask: np.ndarray) -> Part:
+    return Part(dataset.x_train[mask], dataset.y_train[mask], dataset.train_ids[mask])

@@ -115,9 +115,7 @@ def _check_images(images: np.ndarray, what: str) -> np.ndarray:
 
 def _reject_pixels(images: np.ndarray, what: str) -> NoReturn:
     if images.dtype.kind == "f" and np.isnan(images).any():
-        raise DatasetError(
-            f"{what} hold NaN.", fix="replace the NaN, scale to 0 to 255 and save as uint8"
-        )
+        raise DatasetError(f"{what} hold NaN.", fix="replace the NaN, scale to 0 to 255 and save as uint8")
     raise DatasetError(
         f"{what} are {images.dtype}, not whole numbers from 0 to 255.",
         fix="if they run from 0 to 1, multiply by 255; then save with .round().astype('uint8')",

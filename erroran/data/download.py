@@ -66,15 +66,12 @@ def list_sources() -> list[Source]:
     npz = {MNIST_NPZ: MNIST_NPZ_HASH}
     own = [url.strip() for url in os.environ.get(MIRRORS_VARIABLE, "").split(",") if url.strip()]
     if not own:
-        return [Source(url, npz) for url in _NPZ_MIRRORS] + [
-            Source(url, _IDX_HASHES) for url in _IDX_MIRRORS
-        ]
+        return [Source(url, npz) for url in _NPZ_MIRRORS] + [Source(url, _IDX_HASHES) for url in _IDX_MIRRORS]
     for url in own:
         if not url.startswith(("http://", "https://")):
             raise BadInput(
                 f"{MIRRORS_VARIABLE} holds {url!r}, which is no http:// or https:// address.",
-                fix=f"set {MIRRORS_VARIABLE} to addresses of folders with {MNIST_NPZ}, "
-                "separated by commas",
+                fix=f"set {MIRRORS_VARIABLE} to addresses of folders with {MNIST_NPZ}, separated by commas",
             )
     return [Source(url.rstrip("/") + "/", npz) for url in own]
 

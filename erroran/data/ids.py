@@ -22,14 +22,13 @@ def sample_ids(images: np.ndarray, labels: np.ndarray | None = None) -> np.ndarr
         Strings of shape (N,), all different: 16 hex digits (BLAKE2b of size and pixels); further
         copies of an image end in ``~1``, ``~2`` ...
     """
-    pixels = np.ascontiguousarray(images, dtype=np.uint8)
+    assert images.dtype == np.uint8, images.dtype
+    pixels = np.ascontiguousarray(images)
     size = struct.pack("<QQ", *pixels.shape[1:])
     step = pixels.shape[1] * pixels.shape[2]
     buffer = pixels.reshape(-1).data
     hashes = [
-        hashlib.blake2b(
-            buffer[start : start + step], digest_size=ID_LENGTH // 2, person=size
-        ).hexdigest()
+        hashlib.blake2b(buffer[start : start + step], digest_size=ID_LENGTH // 2, person=size).hexdigest()
         for start in range(0, len(buffer), step)
     ]
     return _number_copies(np.array(hashes, dtype=f"U{ID_LENGTH}"), labels)
@@ -40,9 +39,7 @@ def strip_copy_numbers(ids: np.ndarray) -> np.ndarray:
     return ids.astype(f"U{ID_LENGTH}")
 
 
-def choose_by_id(
-    ids: np.ndarray, labels: np.ndarray, *, fraction: float, purpose: str
-) -> np.ndarray:
+def choose_by_id(ids: np.ndarray, labels: np.ndarray, *, fraction: float, purpose: str) -> np.ndarray:
     """Choose a stratified part that depends on the content alone, not on order or a seed.
 
     Inside each class the samples are sorted by a hash of id and purpose; the first
@@ -69,6 +66,8 @@ def choose_by_id(
 def _number_copies(hashes: np.ndarray, labels: np.ndarray | None) -> np.ndarray:
     _, group, sizes = np.unique(hashes, return_inverse=True, return_counts=True)
     copied = np.flatnonzero(sizes[group] > 1)
+    if copied.size == 0:
+        return hashes
     if labels is not None:
         # A stable sort: copies that share image and label are interchangeable.
         copied = copied[np.argsort(labels[copied], kind="stable")]

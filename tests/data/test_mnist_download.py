@@ -1,0 +1,259 @@
+"""Downloads from a server on this machine: intact files only, and every failure has its reason."""
+
+import hashlib
+import io
+import logging
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from erroran.data import download, load_dataset
+from erroran.data.download import Source, download_mnist, find_cached, list_sources
+from erroran.errors import BadInput, DatasetError, Unavailable
+
+Arrays = dict[str, np.ndarray]
+
+
+class Server:
+    """Serves ``files``; ``cut`` names those whose connection breaks half way."""
+
+    def __init__(self) -> None:
+        self.files: dict[str, bytes] = {}
+        self.cut: set[str] = set()
+        self.requests: list[str] = []
+        outer = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_HEAD(self) -> None:
+                self._answer(with_body=False)
+
+            def do_GET(self) -> None:
+                self._answer(with_body=True)
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+            def _answer(self, *, with_body: bool) -> None:
+                outer.requests.append(f"{self.command} {self.path}")
+                body = outer.files.get(self.path)
+                self.send_response(200 if body is not None else 404)
+                self.send_header("Content-Length", str(len(body or b"")))
+                self.end_headers()
+                if with_body and body:
+                    half = len(body) // 2 if self.path in outer.cut else len(body)
+                    self.wfile.write(body[:half])
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self._server.server_port}/"
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))
+        self._thread.start()
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    server = Server()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def content(arrays: Arrays) -> bytes:
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, **arrays)
+    return buffer.getvalue()
+
+
+@pytest.fixture
+def cache(tmp_path: Path) -> Path:
+    return tmp_path / "downloads"
+
+
+@pytest.fixture
+def source(server: Server, content: bytes) -> Source:
+    """A mirror that serves the right file below ``good/``."""
+    server.files["/good/mnist.npz"] = content
+    return Source(f"{server.url}good/", _hashes(content))
+
+
+def _hashes(content: bytes) -> dict[str, str]:
+    return {"mnist.npz": f"sha256:{hashlib.sha256(content).hexdigest()}"}
+
+
+def _elsewhere(server: Server, content: bytes, folder: str) -> Source:
+    return Source(f"{server.url}{folder}/", _hashes(content))
+
+
+def test_the_right_file_arrives(source: Source, cache: Path, content: bytes) -> None:
+    assert download_mnist([source], cache) == (cache / "mnist.npz", [])
+    assert (cache / "mnist.npz").read_bytes() == content
+    assert [file.name for file in cache.iterdir()] == ["mnist.npz"]
+
+
+def test_a_truncated_download_is_refused(server: Server, source: Source, cache: Path) -> None:
+    server.cut.add("/good/mnist.npz")
+    path, failures = download_mnist([source], cache)
+    assert path is None
+    assert failures == [f"{source.base_url} (mnist.npz: the download broke off)"]
+    assert not list(cache.iterdir())
+
+
+def test_a_tampered_file_is_refused(server: Server, source: Source, cache: Path) -> None:
+    server.files["/good/mnist.npz"] += b"!"
+    path, failures = download_mnist([source], cache)
+    assert path is None
+    assert "the checksum differs from the published one" in failures[0]
+    assert not list(cache.iterdir())
+
+
+def test_a_second_mirror_steps_in(server: Server, source: Source, cache: Path, content: bytes) -> None:
+    absent = _elsewhere(server, content, "absent")
+    path, failures = download_mnist([absent, source], cache)
+    assert path == cache / "mnist.npz"
+    assert failures == [f"{absent.base_url} (mnist.npz: HTTP 404)"]
+
+
+def test_a_server_that_is_down(cache: Path, content: bytes) -> None:
+    path, failures = download_mnist([Source("http://127.0.0.1:1/", _hashes(content))], cache)
+    assert (path, failures) == (None, ["http://127.0.0.1:1/ (no connection)"])
+
+
+def test_a_silent_server_costs_one_wait(cache: Path, content: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It accepts connections but never answers, like a firewall that swallows packets."""
+    monkeypatch.setattr(download, "_CONNECT_S", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}/"
+        sources = [Source(f"{url}{folder}/", _hashes(content)) for folder in "abc"]
+        start = time.monotonic()
+        path, failures = download_mnist(sources, cache)
+        waited = time.monotonic() - start
+        time.sleep(0.1)  # lets the thread that was left behind see its own time-out
+    assert path is None
+    assert len(failures) == 1
+    assert "no answer" in failures[0]
+    assert waited < 1.5
+
+
+def test_a_cache_that_cannot_be_written(source: Source, cache: Path) -> None:
+    cache.write_text("a file where the folder should be")
+    path, failures = download_mnist([source], cache)
+    assert path is None
+    assert "cannot be written to the cache" in failures[0]
+
+
+def test_idx_files_may_come_from_two_mirrors(
+    server: Server, cache: Path, arrays: Arrays, write_idx: Callable[..., None], tmp_path: Path
+) -> None:
+    write_idx(tmp_path / "raw", arrays, zipped=True)
+    files = {file.name: file.read_bytes() for file in sorted((tmp_path / "raw").iterdir())}
+    hashes = {
+        name: f"md5:{hashlib.md5(body, usedforsecurity=False).hexdigest()}" for name, body in files.items()
+    }
+    server.files = {f"/two/{name}": body for name, body in files.items()}
+    first = next(iter(files))
+    server.files[f"/one/{first}"] = files[first]
+    one, two = (Source(f"{server.url}{folder}/", hashes) for folder in ("one", "two"))
+    path, failures = download_mnist([one, two], cache)
+    assert path == cache
+    assert len(failures) == 1
+    assert f"GET /two/{first}" not in server.requests
+    assert find_cached([one], cache) == cache
+
+
+def test_a_cached_file_is_not_downloaded_again(server: Server, source: Source, cache: Path) -> None:
+    download_mnist([source], cache)
+    server.requests.clear()
+    assert find_cached([source], cache) == cache / "mnist.npz"
+    assert server.requests == []
+
+
+def test_a_damaged_cached_file_is_replaced(source: Source, cache: Path, content: bytes) -> None:
+    cache.mkdir()
+    (cache / "mnist.npz").write_bytes(content[:-5])
+    assert find_cached([source], cache) is None
+    assert download_mnist([source], cache)[0]
+    assert (cache / "mnist.npz").read_bytes() == content
+
+
+def test_nothing_is_logged(
+    server: Server, source: Source, cache: Path, content: bytes, capfd: pytest.CaptureFixture[str]
+) -> None:
+    server.cut.add("/good/mnist.npz")
+    level = logging.getLogger("urllib3").level
+    download_mnist([_elsewhere(server, content, "absent"), source], cache)
+    assert capfd.readouterr() == ("", "")
+    assert logging.getLogger("urllib3").level == level
+
+
+def test_own_mirrors_replace_the_public_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ERRORAN_MNIST_MIRRORS", "http://a.example/x, https://b.example/ ,")
+    sources = list_sources()
+    assert [each.base_url for each in sources] == ["http://a.example/x/", "https://b.example/"]
+    assert all(each.hashes == {"mnist.npz": download.MNIST_NPZ_HASH} for each in sources)
+
+
+def test_a_mirror_must_be_a_web_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ERRORAN_MNIST_MIRRORS", "/mnt/data")
+    with pytest.raises(BadInput, match="ERRORAN_MNIST_MIRRORS holds '/mnt/data'"):
+        list_sources()
+
+
+def test_the_public_sources_are_secure_and_complete(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("ERRORAN_MNIST_MIRRORS")
+    sources = list_sources()
+    assert [len(each.hashes) for each in sources] == [1, 4, 4]
+    assert all(each.base_url.startswith("https://") for each in sources)
+    assert all(each.base_url.endswith("/") for each in sources)
+
+
+class TestLoading:
+    """The same, from ``load_dataset`` on."""
+
+    @pytest.fixture(autouse=True)
+    def _mirror(self, source: Source, content: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("ERRORAN_MNIST_MIRRORS", source.base_url)
+        monkeypatch.setattr(download, "MNIST_NPZ_HASH", _hashes(content)["mnist.npz"])
+
+    @pytest.mark.parametrize("name", ["auto", "mnist"])
+    def test_downloads_and_keeps(self, server: Server, name: str) -> None:
+        first = load_dataset(name)
+        server.files.clear()
+        assert load_dataset(name).digest == first.digest
+        assert (first.name, first.note) == ("mnist", None)
+        assert first.source == "~/cache/mnist/mnist.npz"
+
+    def test_mnist_without_an_intact_download_is_unavailable(self, server: Server) -> None:
+        server.cut.add("/good/mnist.npz")
+        with pytest.raises(Unavailable, match="the download broke off"):
+            load_dataset("mnist")
+
+    def test_auto_without_an_intact_download_is_digits(self, server: Server) -> None:
+        server.files["/good/mnist.npz"] += b"!"
+        dataset = load_dataset("auto")
+        assert dataset.name == "digits"
+        assert "the checksum differs" in (dataset.note or "")
+
+    def test_a_damaged_file_in_our_cache_is_replaced(self, content: bytes) -> None:
+        folder = Path.home() / "cache" / "mnist"
+        folder.mkdir(parents=True)
+        (folder / "mnist.npz").write_bytes(content[:-5])
+        assert load_dataset("mnist").name == "mnist"
+        assert (folder / "mnist.npz").read_bytes() == content
+
+    def test_a_file_that_is_wrong_at_the_source_is_an_error(
+        self, server: Server, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        server.files["/good/mnist.npz"] = b"right checksum, but no arrays"
+        monkeypatch.setattr(download, "MNIST_NPZ_HASH", _hashes(server.files["/good/mnist.npz"])["mnist.npz"])
+        with pytest.raises(DatasetError, match=r"mnist\.npz is not a \.npz file"):
+            load_dataset("auto")

@@ -1,0 +1,49 @@
+"""The real thing, where this machine has it."""
+
+import os
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from erroran.data import Dataset, load_dataset, sample_ids, split_dataset
+
+PLACE = Path(
+    os.environ.get("ERRORAN_TEST_MNIST")
+    or Path(__file__).resolve().parents[2].parent / "shared" / "data" / "mnist.npz"
+)
+
+pytestmark = pytest.mark.skipif(
+    not PLACE.exists(), reason="no real MNIST: set ERRORAN_TEST_MNIST to an mnist.npz"
+)
+
+
+@pytest.fixture(scope="module")
+def mnist() -> Dataset:
+    return load_dataset("mnist", data_dir=PLACE)
+
+
+def test_sizes_and_class_counts(mnist: Dataset) -> None:
+    """Counts as published: LeCun, Cortes, Burges, "The MNIST database of handwritten digits"."""
+    assert mnist.x_train.shape == (60000, 28, 28)
+    assert mnist.x_test.shape == (10000, 28, 28)
+    counts = [5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949]
+    assert np.bincount(mnist.y_train).tolist() == counts
+
+
+def test_no_image_occurs_twice(mnist: Dataset) -> None:
+    ids = np.concatenate([mnist.train_ids, mnist.test_ids])
+    assert len(np.unique(ids)) == 70000
+    assert mnist.note is None
+
+
+def test_a_tenth_of_each_class_is_mined(mnist: Dataset) -> None:
+    mined = np.bincount(split_dataset(mnist).mine.y)
+    assert mined.tolist() == [round(0.1 * n) for n in np.bincount(mnist.y_train)]
+
+
+def test_ids_are_made_quickly(mnist: Dataset) -> None:
+    start = time.process_time()
+    sample_ids(mnist.x_train)
+    assert time.process_time() - start < 2

@@ -172,7 +172,7 @@ def stratified_test(
     common odds ratio psi the null distribution f(s) becomes proportional to f(s) psi^s, which
     gives the interval.
     """
-    before_errors, after_errors = _check_arms(before_errors, after_errors)
+    before_errors, after_errors = check_arms(before_errors, after_errors)
     n_before, n_after = len(before_errors), len(after_errors)
     totals = before_errors.sum(axis=0) + after_errors.sum(axis=0)
     return stratified_from_totals(
@@ -334,9 +334,7 @@ def run_permutation_test(
     less, greater = float(found["less"]), float(found["greater"])
     if not exact:
         smallest = 2 / _MAX_EXACT_SHUFFLES
-    return RunPermutationResult(
-        difference, less, greater, min(1.0, 2 * min(less, greater)), smallest, exact
-    )
+    return RunPermutationResult(difference, less, greater, min(1.0, 2 * min(less, greater)), smallest, exact)
 
 
 def _mean_difference(first: FloatArray, second: FloatArray, axis: int = -1) -> FloatArray:
@@ -344,7 +342,8 @@ def _mean_difference(first: FloatArray, second: FloatArray, axis: int = -1) -> F
     return difference
 
 
-def _check_arms(before: BoolArray, after: BoolArray) -> tuple[BoolArray, BoolArray]:
+def check_arms(before: BoolArray, after: BoolArray) -> tuple[BoolArray, BoolArray]:
+    """Both arms as bool 2-D arrays on the same images, at least one run each."""
     before = np.atleast_2d(np.asarray(before, dtype=bool))
     after = np.atleast_2d(np.asarray(after, dtype=bool))
     if before.shape[1] != after.shape[1] or not len(before) or not len(after):

@@ -1,0 +1,305 @@
+"""Does a confusion come back with every seed, or was it this run's bad luck?"""
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from erroran.errors import BadInput
+from erroran.stats.confusion import FloatArray, IntArray, check_runs, confusion_counts
+from erroran.stats.multiplicity import benjamini_hochberg
+
+CORRECT: Final = "correct"
+SYSTEMATIC: Final = "systematic"
+SEED_NOISE: Final = "seed noise"
+SUSPECTED_MISLABEL: Final = "suspected mislabel"
+UNDECIDED: Final = "undecided"
+
+
+@dataclass(frozen=True)
+class PairSummary:
+    """A directed cell (a, b) over S runs.
+
+    Attributes:
+        pair: (a, b): images of class a read as b.
+        n_images: Images of class a.
+        errors_per_seed: Errors of each run, length S.
+        mean_errors: Their mean.
+        seeds_with_it: Runs with at least one such error.
+        images_by_runs: Length S + 1; entry k counts images of class a that exactly k runs read as b.
+        n_systematic: Images that more than half of the runs read as b; None with a single run,
+            which cannot tell.
+        reverse_per_seed: Errors b -> a of each run, and their mean.
+        asymmetry_p: Two-sided p-value for equal rates a -> b and b -> a.
+        rate: Mean share of class-a images read as b, in [0, 1], with a 95 % score interval for new
+            images.
+        partial_conjunction_p: p-value for "more than half of the runs confuse a with b more than
+            errors spread evenly would".
+        partial_conjunction_q: The same, adjusted over all directed cells (Benjamini-Hochberg).
+        confirmed_seeds: Lower bound on the runs that confuse the pair, at the 5 % level.
+    """
+
+    pair: tuple[int, int]
+    n_images: int
+    errors_per_seed: tuple[int, ...]
+    mean_errors: float
+    seeds_with_it: int
+    images_by_runs: tuple[int, ...]
+    n_systematic: int | None
+    reverse_per_seed: tuple[int, ...]
+    reverse_mean: float
+    asymmetry_p: float
+    rate: float
+    rate_low: float
+    rate_high: float
+    partial_conjunction_p: float
+    partial_conjunction_q: float
+    confirmed_seeds: int
+
+
+@dataclass(frozen=True)
+class ImageConsistency:
+    """What the runs agree on, image by image. Arrays have length N.
+
+    Attributes:
+        kind: "correct", "systematic", "seed noise", "suspected mislabel", or "undecided" (wrong in
+            the only run there is).
+        wrong_runs: Runs that got the image wrong.
+        wrong_class: The wrong class most runs chose (the smallest on a tie); -1 if none did.
+        wrong_class_runs: How many runs chose it.
+        self_confidence: Mean probability of the given label, in [0, 1]; None without probabilities.
+        suggested_class: For a suspected mislabel the class it looks like, else -1.
+    """
+
+    kind: npt.NDArray[np.str_]
+    wrong_runs: npt.NDArray[np.int64]
+    wrong_class: npt.NDArray[np.int64]
+    wrong_class_runs: npt.NDArray[np.int64]
+    self_confidence: FloatArray | None
+    suggested_class: npt.NDArray[np.int64]
+
+
+def rank_pairs(labels: IntArray, pred: IntArray, n_classes: int) -> list[PairSummary]:
+    """Rank every directed pair with any error, most systematic first.
+
+    Order: systematic images, then mean errors (both falling), then the pair itself. With one run
+    nothing is systematic, so mean errors decide.
+
+    Args:
+        labels: Integer (N,), values in 0..n_classes-1.
+        pred: Integer (S, N), predictions of S runs of one arm.
+        n_classes: Number of classes C.
+
+    Returns:
+        One `PairSummary` per directed cell with an error in any run.
+
+    Raises:
+        BadInput: See `confusion.check_runs`.
+
+    Intervals and the asymmetry test treat images, not runs, as the sample: with w = sum k^2 / sum k
+    over images (k = runs wrong), sum k / w is the effective number of independent errors (the design
+    effect of Rao and Scott 1992, Biometrics 48, 577-585). With one run this is the plain Wilson
+    interval and the plain score test of two Poisson rates.
+    """
+    labels, pred = check_runs(labels, pred, n_classes)
+    n_runs = len(pred)
+    support = np.bincount(labels, minlength=n_classes)
+    counts = confusion_counts(labels, pred, n_classes)
+    conjunction = _conjunction_by_cell(counts)
+    majority = n_runs // 2
+    q_values = _adjust_cells(conjunction[majority])
+    by_runs = _images_by_runs(labels, pred, n_classes)
+    errors, variance = _effective_totals(by_runs)
+    summaries = []
+    for a, b in np.argwhere(counts.sum(axis=0) > 0).tolist():
+        if a == b:
+            continue
+        low, high = _rate_interval(errors[a, b], variance[a, b], n_runs, int(support[a]))
+        histogram = by_runs[a, b].copy()
+        histogram[0] = support[a] - histogram[1:].sum()
+        summaries.append(
+            PairSummary(
+                pair=(a, b),
+                n_images=int(support[a]),
+                errors_per_seed=tuple(counts[:, a, b].tolist()),
+                mean_errors=float(counts[:, a, b].mean()),
+                seeds_with_it=int((counts[:, a, b] > 0).sum()),
+                images_by_runs=tuple(histogram.tolist()),
+                n_systematic=int(histogram[majority + 1 :].sum()) if n_runs > 1 else None,
+                reverse_per_seed=tuple(counts[:, b, a].tolist()),
+                reverse_mean=float(counts[:, b, a].mean()),
+                asymmetry_p=_asymmetry_p(errors, variance, support, (a, b)),
+                rate=float(errors[a, b] / (n_runs * support[a])),
+                rate_low=low,
+                rate_high=high,
+                partial_conjunction_p=float(conjunction[majority, a, b]),
+                partial_conjunction_q=float(q_values[a, b]),
+                confirmed_seeds=int((conjunction[:, a, b] <= 0.05).sum()),
+            )
+        )
+    return sorted(summaries, key=lambda row: (-(row.n_systematic or 0), -row.mean_errors, row.pair))
+
+
+def partial_conjunction(p_values: FloatArray) -> FloatArray:
+    """p-values for "at least k of the S nulls are false", k = 1..S.
+
+    Args:
+        p_values: float (S, ...), one p-value per run along the first axis; they may depend on each
+            other in any way.
+
+    Returns:
+        float64 of the same shape: entry k-1 is (S - k + 1) times the k-th smallest p-value, at most 1,
+        made non-decreasing in k.
+
+    Source: Dror et al. (2017), arXiv 1709.09500, section 4 (Bonferroni partial conjunction of
+    Benjamini and Heller 2008, valid under dependence - runs share their images).
+    """
+    ordered = np.sort(np.asarray(p_values, dtype=float), axis=0)
+    n_runs = len(ordered)
+    factors = np.arange(n_runs, 0, -1).reshape(-1, *[1] * (ordered.ndim - 1))
+    combined: FloatArray = np.minimum(1.0, np.maximum.accumulate(ordered * factors, axis=0))
+    return combined
+
+
+def classify_images(
+    labels: IntArray, pred: IntArray, n_classes: int, probs: FloatArray | None = None
+) -> ImageConsistency:
+    """Sort images into correct, systematic error, seed noise and suspected mislabel.
+
+    Args:
+        labels: Integer (N,).
+        pred: Integer (S, N).
+        n_classes: Number of classes C.
+        probs: Optional float (S, N, C), rows summing to 1. They must come from runs that did not
+            train on these images, or mislabels will have been learnt by heart.
+
+    Returns:
+        See `ImageConsistency`. *Systematic*: more than half of the runs read the image as one and
+        the same wrong class. *Seed noise*: wrong in some run, but not so. *Suspected mislabel*: wrong
+        in some run, and the mean probability of another class reaches that class's usual
+        self-confidence (its mean over images labelled so) while that of the given label stays below
+        its own; needs `probs`.
+
+    Raises:
+        BadInput: Shapes disagree or a class is out of range.
+
+    Source: Northcutt, Jiang, Chuang (2021), JAIR 70, eqs. 1-2 (confident joint, class thresholds).
+    """
+    labels, pred = check_runs(labels, pred, n_classes)
+    n_runs, n_images = pred.shape
+    wrong = pred != labels
+    run, image = np.nonzero(wrong)
+    keys, votes = np.unique(image * n_classes + pred[run, image].astype(np.int64), return_counts=True)
+    wrong_class = np.full(n_images, -1, dtype=np.int64)
+    wrong_class_runs = np.zeros(n_images, dtype=np.int64)
+    # Written in rising order of votes, ties by falling class: the last write is the winner.
+    order = np.lexsort((-(keys % n_classes), votes))
+    wrong_class[keys[order] // n_classes] = keys[order] % n_classes
+    wrong_class_runs[keys[order] // n_classes] = votes[order]
+
+    wrong_runs = wrong.sum(axis=0, dtype=np.int64)
+    kind = np.full(n_images, CORRECT, dtype="<U18")
+    kind[wrong_runs > 0] = SEED_NOISE if n_runs > 1 else UNDECIDED
+    if n_runs > 1:
+        kind[2 * wrong_class_runs > n_runs] = SYSTEMATIC
+    suggested = np.full(n_images, -1, dtype=np.int64)
+    if probs is None:
+        return ImageConsistency(kind, wrong_runs, wrong_class, wrong_class_runs, None, suggested)
+    mean_probs = _mean_probs(probs, pred.shape, n_classes)
+    confidence = mean_probs[np.arange(n_images), labels]
+    looks_like = _confident_class(labels, mean_probs, confidence)
+    suspected = (looks_like >= 0) & (looks_like != labels) & (wrong_runs > 0)
+    kind[suspected] = SUSPECTED_MISLABEL
+    suggested[suspected] = looks_like[suspected]
+    return ImageConsistency(kind, wrong_runs, wrong_class, wrong_class_runs, confidence, suggested)
+
+
+def _mean_probs(probs: FloatArray, shape: tuple[int, ...], n_classes: int) -> FloatArray:
+    probs = np.asarray(probs)
+    if probs.shape != (*shape, n_classes):
+        raise BadInput(
+            f"probabilities need shape (S, N, C) = {(*shape, n_classes)}; got {probs.shape}",
+            fix="pass one row of class probabilities per run and image",
+        )
+    mean: FloatArray = probs.mean(axis=0, dtype=np.float64)
+    return mean
+
+
+def _confident_class(
+    labels: IntArray, mean_probs: FloatArray, confidence: FloatArray
+) -> npt.NDArray[np.int64]:
+    """The likeliest class among those that reach their own threshold; -1 if none does."""
+    n_classes = mean_probs.shape[1]
+    support = np.bincount(labels, minlength=n_classes)
+    summed = np.bincount(labels, weights=confidence, minlength=n_classes)
+    # A class without images has no usual confidence; nothing can be confidently in it.
+    thresholds = np.where(support > 0, summed / np.maximum(support, 1), np.inf)
+    eligible = np.where(mean_probs >= thresholds, mean_probs, -1.0)
+    best = eligible.argmax(axis=1)
+    return np.where(eligible.max(axis=1) >= 0, best, -1).astype(np.int64)
+
+
+def _images_by_runs(labels: IntArray, pred: IntArray, n_classes: int) -> npt.NDArray[np.int64]:
+    """int64 (C, C, S + 1): images of class a that exactly k runs read as b, for k >= 1."""
+    n_runs = len(pred)
+    run, image = np.nonzero(pred != labels)
+    cell = labels[image].astype(np.int64) * n_classes + pred[run, image]
+    keys, runs_wrong = np.unique(cell * labels.size + image, return_counts=True)
+    flat = (keys // labels.size) * (n_runs + 1) + runs_wrong
+    size = n_classes * n_classes * (n_runs + 1)
+    return np.bincount(flat, minlength=size).reshape(n_classes, n_classes, n_runs + 1)
+
+
+def _effective_totals(by_runs: npt.NDArray[np.int64]) -> tuple[FloatArray, FloatArray]:
+    """Per cell: sum of k and sum of k^2 over images, each float64 (C, C)."""
+    k = np.arange(by_runs.shape[2], dtype=float)
+    return by_runs @ k, by_runs @ k**2
+
+
+def _rate_interval(errors: float, squares: float, n_runs: int, n_images: int) -> tuple[float, float]:
+    from erroran.stats.intervals import wilson_interval
+
+    weight = squares / errors / n_runs
+    return wilson_interval(errors / n_runs / weight, n_images / weight)
+
+
+def _asymmetry_p(errors: FloatArray, squares: FloatArray, support: IntArray, cell: tuple[int, int]) -> float:
+    """Score test of two rates (``test_poisson_2indep(method="score")`` on effective counts)."""
+    from scipy.stats import norm
+
+    a, b = cell
+    both = errors[a, b] + errors[b, a]
+    if support[a] == 0 or support[b] == 0:
+        return 1.0
+    pooled = both / (support[a] + support[b])
+    weight = (squares[a, b] + squares[b, a]) / both
+    spread = weight * pooled * (1 / support[a] + 1 / support[b])
+    z = (errors[a, b] / support[a] - errors[b, a] / support[b]) / spread**0.5
+    return float(2 * norm.sf(abs(z)))
+
+
+def _conjunction_by_cell(counts: npt.NDArray[np.int64]) -> FloatArray:
+    """float64 (S, C, C): partial-conjunction p-values for k = 1..S; 1 on the diagonal.
+
+    Per run the null says: this run's errors fall into the C (C - 1) cells in proportion to the
+    images each class has, so a cell's count is binomial.
+    """
+    from scipy.stats import binom
+
+    n_classes = counts.shape[1]
+    off = ~np.eye(n_classes, dtype=bool)
+    support = counts[0].sum(axis=1)
+    share = support / (support.sum() * max(1, n_classes - 1))
+    wrong = (counts * off).sum(axis=(1, 2))
+    p_values = binom.sf(counts - 1, wrong[:, None, None], share[None, :, None])
+    p_values[:, ~off] = 1.0
+    return partial_conjunction(p_values)
+
+
+def _adjust_cells(p_values: FloatArray) -> FloatArray:
+    """Benjamini-Hochberg over the off-diagonal cells of a (C, C) table."""
+    off = ~np.eye(len(p_values), dtype=bool)
+    adjusted = np.ones_like(p_values)
+    adjusted[off] = benjamini_hochberg(p_values[off])
+    return adjusted

@@ -1,0 +1,191 @@
+"""How large is the change? Differences in errors per 10,000 images, and ratios, with intervals."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from erroran.stats.confusion import BoolArray, FloatArray
+from erroran.stats.significance import check_arms
+
+PER_10000 = 10_000.0
+
+
+@dataclass(frozen=True)
+class Effect:
+    """The change of an error rate, after minus before: negative is better.
+
+    Attributes:
+        n_images: Images evaluated (all classes): the denominator of "per 10,000".
+        before_mean: Errors per run, mean over the runs before; `after_mean` likewise.
+        before_per_10000: Errors per 10,000 evaluated images.
+        per_10000: Difference of the rates, after minus before, per 10,000 evaluated images.
+        low: Lower end of its interval; `high` the upper one.
+        relative: after / before - 1; None if there were no errors before.
+        relative_low: Lower end of its interval, >= -1; None if undefined.
+        relative_high: Upper end; None if unbounded.
+        confidence: Level of both intervals.
+        method: Which interval this is.
+    """
+
+    n_images: int
+    before_mean: float
+    after_mean: float
+    before_per_10000: float
+    after_per_10000: float
+    per_10000: float
+    low: float
+    high: float
+    relative: float | None
+    relative_low: float | None
+    relative_high: float | None
+    confidence: float
+    method: str
+
+
+def wilson_interval(errors: float, n_images: float, confidence: float = 0.95) -> tuple[float, float]:
+    """Score interval of one rate.
+
+    Args:
+        errors: Count, >= 0; an effective count may be fractional.
+        n_images: Images, > 0.
+        confidence: Level, in (0, 1).
+
+    Returns:
+        Low and high end in [0, 1].
+
+    Source: Wilson (1927); ``statsmodels.stats.proportion.proportion_confint(method="wilson")``.
+    """
+    from statsmodels.stats.proportion import proportion_confint
+
+    low, high = proportion_confint(errors, n_images, alpha=1 - confidence, method="wilson")
+    return max(0.0, float(low)), min(1.0, float(high))
+
+
+def score_interval(
+    before_errors: BoolArray,
+    after_errors: BoolArray,
+    n_images: int,
+    *,
+    confidence: float = 0.95,
+) -> Effect:
+    """Change of an error rate with a score interval, for new images and new seeds.
+
+    Args:
+        before_errors: bool (S_b, M), runs by images; images that cannot err here may be left out.
+        after_errors: bool (S_a, M), same images.
+        n_images: Images evaluated, >= M.
+        confidence: Level of the interval, in (0, 1).
+
+    Source: Tango (1998), Statistics in Medicine 17, 891-908, on effective counts (Rao and Scott
+    1992, Biometrics 48, 577-585).
+    """
+    before, after = check_arms(before_errors, after_errors)
+    change = after.mean(axis=0) - before.mean(axis=0)
+    up, down = float(change[change > 0].sum()), float(-change[change < 0].sum())
+    weight = _jump_size(change)
+    low, high = tango_interval(down / weight, up / weight, n_images / weight, confidence)
+    ratio_low, ratio_high = _ratio_interval(before, after, confidence)
+    return _effect(
+        before,
+        after,
+        n_images,
+        ends=(low, high),
+        ratio_ends=(ratio_low, ratio_high),
+        confidence=confidence,
+        method="score (Tango 1998, effective counts)",
+    )
+
+
+def tango_interval(
+    before_only: float, after_only: float, n: float, confidence: float = 0.95
+) -> tuple[float, float]:
+    """Score interval of a paired difference of proportions, (after_only - before_only) / n.
+
+    Args:
+        before_only: Images wrong only before, >= 0; effective counts may be fractional.
+        after_only: Images wrong only after, >= 0.
+        n: Images, >= before_only + after_only.
+        confidence: Level, in (0, 1).
+
+    Returns:
+        Low and high end in [-1, 1].
+
+    Source: Tango (1998), Statistics in Medicine 17, 891-908, eqs. 5-8.
+    """
+    from scipy.optimize import brentq
+    from scipy.stats import norm
+
+    z = float(norm.ppf((1 + confidence) / 2))
+    estimate = (after_only - before_only) / n
+
+    def score(delta: float) -> float:
+        a = 2 * n
+        b = -before_only - after_only + (2 * n - after_only + before_only) * delta
+        c = -before_only * delta * (1 - delta)
+        down = max(0.0, ((b * b - 4 * a * c) ** 0.5 - b) / (2 * a))
+        variance = n * (2 * down + delta * (1 - delta))
+        if variance <= 0:
+            return 0.0
+        return float((after_only - before_only - n * delta) / variance**0.5)
+
+    edge = 1e-12
+    low = -1.0
+    if estimate > -1 + edge and score(-1 + edge) > z:
+        low = float(brentq(lambda delta: score(delta) - z, -1 + edge, estimate - edge / n))
+    high = 1.0
+    if estimate < 1 - edge and score(1 - edge) < -z:
+        high = float(brentq(lambda delta: score(delta) + z, estimate + edge / n, 1 - edge))
+    return low, high
+
+
+def _jump_size(change: FloatArray) -> float:
+    """Mean size of a change on the images that changed, weighted by it; 1 if none did."""
+    total = float(np.abs(change).sum())
+    return float((change**2).sum()) / total if total > 0 else 1.0
+
+
+def _ratio_interval(
+    before: BoolArray, after: BoolArray, confidence: float
+) -> tuple[float | None, float | None]:
+    """Interval of after / before: Wilson for the after share of all errors, effective counts."""
+    was, now = before.mean(axis=0), after.mean(axis=0)
+    both = float(was.sum() + now.sum())
+    if both == 0:
+        return None, None
+    share = float(now.sum()) / both
+    residual = (1 - share) * now - share * was
+    spread = max(float((residual**2).sum()), 1e-12)
+    at_null = both**2 / max(float(((now - was) ** 2).sum()), 1e-12)
+    size = min(share * (1 - share) * both**2 / spread if 0 < share < 1 else np.inf, at_null)
+    low, high = wilson_interval(share * size, size, confidence)
+    return low / (1 - low) if low < 1 else None, high / (1 - high) if high < 1 else None
+
+
+def _effect(
+    before: BoolArray,
+    after: BoolArray,
+    n_images: int,
+    *,
+    ends: tuple[float, float],
+    ratio_ends: tuple[float | None, float | None],
+    confidence: float,
+    method: str,
+) -> Effect:
+    was, now = float(before.sum() / len(before)), float(after.sum() / len(after))
+    scale = PER_10000 / n_images
+    low, high = (None if end is None else end - 1 for end in ratio_ends)
+    return Effect(
+        n_images=n_images,
+        before_mean=was,
+        after_mean=now,
+        before_per_10000=was * scale,
+        after_per_10000=now * scale,
+        per_10000=(now - was) * scale,
+        low=ends[0] * PER_10000,
+        high=ends[1] * PER_10000,
+        relative=now / was - 1 if was > 0 else None,
+        relative_low=low if was > 0 else None,
+        relative_high=high if was > 0 else None,
+        confidence=confidence,
+        method=method,
+    )

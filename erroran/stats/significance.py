@@ -42,6 +42,7 @@ class StratifiedResult:
         p_less: Exact one-sided p-value; `p_greater` is its mirror.
         p_two_sided: Twice the smaller one, at most 1.
         p_less_mid: Mid-p versions: half the weight on the observed count.
+        smallest_p: The smallest two-sided mid-p that these images could have given.
         odds_ratio: Common odds ratio after : before; 0 or inf at the ends, nan if uninformed.
         odds_ratio_low: Its mid-p interval, conditional on these images; see `confidence`.
         confidence: Level of that interval.
@@ -57,6 +58,7 @@ class StratifiedResult:
     p_less_mid: float
     p_greater_mid: float
     p_two_sided_mid: float
+    smallest_p: float
     odds_ratio: float
     odds_ratio_low: float
     odds_ratio_high: float
@@ -218,6 +220,7 @@ def stratified_from_totals(
         p_less_mid=less_mid,
         p_greater_mid=greater_mid,
         p_two_sided_mid=min(1.0, 2 * min(less_mid, greater_mid)),
+        smallest_p=min(1.0, float(min(pmf[0], pmf[-1]))),
         odds_ratio=centre,
         odds_ratio_low=low,
         odds_ratio_high=high,

@@ -228,12 +228,17 @@ def stratified_from_totals(
     )
 
 
-def two_sided_midp(histogram: IntArray, observed: int, n_before: int, n_after: int) -> float:
-    """Only the two-sided mid-p of `stratified_from_totals`; quicker when thousands are needed."""
+def midp_sides(histogram: IntArray, observed: int, n_before: int, n_after: int) -> tuple[float, float]:
+    """Only the one-sided mid-p values (less, greater) of `stratified_from_totals`; much quicker."""
     key = tuple(int(count) for count in histogram[1:])
     offset, pmf, _, _ = _null_distribution(key, n_before, n_after)
     lower, upper, point = _tails(pmf, observed - offset)
-    return float(min(1.0, 2 * min(lower, upper) - point))
+    return lower - point / 2, upper - point / 2
+
+
+def two_sided_midp(histogram: IntArray, observed: int, n_before: int, n_after: int) -> float:
+    """Only the two-sided mid-p value of `stratified_from_totals`."""
+    return min(1.0, 2 * min(midp_sides(histogram, observed, n_before, n_after)))
 
 
 def overdispersion(*arms: BoolArray, level: float = 0.05) -> Overdispersion:

@@ -4,6 +4,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -84,7 +85,8 @@ def train(
     keras.utils.set_random_seed(spec.seed)
     keras.config.set_dtype_policy(spec.precision)
     height, width = splits.train.x.shape[1:]
-    model = build_model(spec.model, height=height, width=width, n_classes=len(class_names))
+    build = partial(build_model, spec.model, height=height, width=width, n_classes=len(class_names))
+    model = build()
     batches = AugmentedBatches(
         splits.train.x,
         splits.train.y,
@@ -116,7 +118,7 @@ def train(
         probabilities_mine=_predict(model, splits.mine.x),
         probabilities_confirm=_predict(model, splits.confirm.x),
         history={name: [float(value) for value in values] for name, values in history.items()},
-        model=_to_bytes(model),
+        model=_to_bytes(build(), model.get_weights()),
         parameters=int(model.count_params()),
         seconds=time.perf_counter() - started,
     )
@@ -178,11 +180,9 @@ def _predict(model: Any, images: np.ndarray) -> np.ndarray:
     return probabilities.astype(np.float32)
 
 
-def _to_bytes(model: Any) -> bytes:
-    from erroran.backend import keras
-
-    bare = keras.models.clone_model(model)  # not compiled: Adam's two moments would triple the file
-    bare.set_weights(model.get_weights())
+def _to_bytes(bare: Any, weights: list[np.ndarray]) -> bytes:
+    # A model that was never compiled: with Adam's two moments the file would be three times as large.
+    bare.set_weights(weights)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.keras"
         bare.save(path)

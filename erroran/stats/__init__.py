@@ -20,7 +20,7 @@ images of class a read as b. ``errors`` are bool, runs by images. ``rng`` is a n
     significance  mcnemar(before_only, after_only) -> McNemarResult; mcnemar_midp -> float
                   stratified_test(before_errors, after_errors, *, confidence=0.95)
                   overdispersion(*arms, level=0.05)
-                  run_permutation_test(before_counts, after_counts, *, rng=None)
+                  run_permutation_test(before_counts, after_counts)
     comparison    compare_arms(name, before_errors, after_errors, n_images, ...) -> Comparison
                   choose_test(before_errors, after_errors, ...) -> ArmTest
     intervals     score_interval(before_errors, after_errors, n_images, *, confidence=0.95) -> Effect
@@ -28,6 +28,8 @@ images of class a read as b. ``errors`` are bool, runs by images. ``rng`` is a n
                   wilson_interval(errors, n_images, confidence=0.95) -> (low, high)
     noninferiority check_collateral(labels, before, after, *, pair, n_classes, ...) -> Collateral
     multiplicity  explore_cells(labels, before, after, n_classes, *, skip=(), fdr=0.05)
-    power         plan_power(errors, *, seeds, reductions, rng, ...) -> PowerTable
+    power         plan_power(errors, *, rng, seeds=..., reductions=..., n_images=None, shrink=1.0, ...)
+                  -> PowerTable (.power .detectable(0.8))
+                  selection_shrink(labels, pred, n_classes, *, rng) -> factor in (0, 1]
                   seeds_needed(errors, *, reduction, power=0.8, rng, ...) -> int | None
 """

@@ -3,8 +3,6 @@
 from dataclasses import dataclass
 from typing import Final
 
-import numpy as np
-
 from erroran.stats.confusion import BoolArray
 from erroran.stats.intervals import Effect, score_interval
 from erroran.stats.significance import (
@@ -81,7 +79,6 @@ def choose_test(
     before_errors: BoolArray,
     after_errors: BoolArray,
     *,
-    rng: np.random.Generator | None = None,
     overdispersion_level: float = 0.05,
 ) -> ArmTest:
     """Test two arms with the stratified test, or by shuffling runs where it does not hold.
@@ -89,7 +86,6 @@ def choose_test(
     Args:
         before_errors: bool (S_b, M), runs by images.
         after_errors: bool (S_a, M), same images.
-        rng: For sampled shuffles; see `run_permutation_test`.
         overdispersion_level: Level of the check that chooses between the tests.
 
     Returns:
@@ -114,7 +110,7 @@ def choose_test(
     if fewest < MIN_SEEDS_TO_SHUFFLE:
         reason = f"{swing}; then only whole runs may be shuffled, which takes 5 seeds an arm."
         return ArmTest(NO_TEST, reason, *nothing, stratified, spread)
-    shuffled = run_permutation_test(before.sum(axis=1), after.sum(axis=1), rng=rng)
+    shuffled = run_permutation_test(before.sum(axis=1), after.sum(axis=1))
     return ArmTest(
         RUN_PERMUTATION,
         f"{swing}, so whole runs were shuffled.",
@@ -132,7 +128,6 @@ def significant_change(
     after_errors: BoolArray,
     *,
     alpha: float = 0.05,
-    rng: np.random.Generator | None = None,
     overdispersion_level: float = 0.05,
 ) -> int:
     """`choose_test(...).direction(alpha)` without the rest: quick enough for simulations.
@@ -141,7 +136,6 @@ def significant_change(
         before_errors: bool (S_b, M), runs by images.
         after_errors: bool (S_a, M), same images.
         alpha: Two-sided level.
-        rng: See `choose_test`.
         overdispersion_level: See `choose_test`.
 
     Returns:
@@ -153,7 +147,7 @@ def significant_change(
     if overdispersion(before_errors, after_errors, level=overdispersion_level).overdispersed:
         if fewest < MIN_SEEDS_TO_SHUFFLE:
             return 0
-        shuffled = run_permutation_test(before_errors.sum(axis=1), after_errors.sum(axis=1), rng=rng)
+        shuffled = run_permutation_test(before_errors.sum(axis=1), after_errors.sum(axis=1))
         less, greater = shuffled.p_less, shuffled.p_greater
     else:
         sizes = (len(before_errors), len(after_errors))
@@ -172,7 +166,6 @@ def compare_arms(
     n_images: int,
     *,
     confidence: float = 0.95,
-    rng: np.random.Generator | None = None,
 ) -> Comparison:
     """Effect, interval and test of one kind of error.
 
@@ -182,12 +175,11 @@ def compare_arms(
         after_errors: bool (S_a, M), same images.
         n_images: All images evaluated, >= M.
         confidence: Level of the interval, in (0, 1).
-        rng: See `choose_test`.
     """
     return Comparison(
         name=name,
         before_per_seed=tuple(before_errors.sum(axis=1).tolist()),
         after_per_seed=tuple(after_errors.sum(axis=1).tolist()),
         effect=score_interval(before_errors, after_errors, n_images, confidence=confidence),
-        test=choose_test(before_errors, after_errors, rng=rng),
+        test=choose_test(before_errors, after_errors),
     )

@@ -66,7 +66,6 @@ def noninferiority(
     margin_per_10000: float,
     *,
     alpha: float = 0.05,
-    rng: np.random.Generator | None = None,
 ) -> NonInferiority:
     """Show that one kind of error grew by less than a margin.
 
@@ -77,10 +76,9 @@ def noninferiority(
         n_images: All images evaluated.
         margin_per_10000: Tolerated growth, errors per 10,000 evaluated images, > 0.
         alpha: One-sided level of the bound; two-sided level of the test for harm.
-        rng: See `choose_test`.
     """
     effect = score_interval(before_errors, after_errors, n_images, confidence=1 - 2 * alpha)
-    test = choose_test(before_errors, after_errors, rng=rng)
+    test = choose_test(before_errors, after_errors)
     direction = test.direction(alpha)
     return NonInferiority(
         name=name,
@@ -106,7 +104,6 @@ def check_collateral(
     margin_per_10000: float,
     names: tuple[str, ...] | None = None,
     alpha: float = 0.05,
-    rng: np.random.Generator | None = None,
 ) -> Collateral:
     """Non-inferiority of all other cells together, of every other class's recall, of accuracy.
 
@@ -119,7 +116,6 @@ def check_collateral(
         margin_per_10000: Tolerated growth, errors per 10,000 evaluated images.
         names: Class names, length C.
         alpha: See `noninferiority`.
-        rng: See `choose_test`.
     """
     names = names or tuple(str(index) for index in range(n_classes))
     n_images = labels.size
@@ -127,7 +123,7 @@ def check_collateral(
     in_pair = np.isin(labels, pair)
 
     def check(name: str, was: BoolArray, now: BoolArray) -> NonInferiority:
-        return noninferiority(name, was, now, n_images, margin_per_10000, alpha=alpha, rng=rng)
+        return noninferiority(name, was, now, n_images, margin_per_10000, alpha=alpha)
 
     other = check(
         "all other cells",

@@ -18,7 +18,7 @@ from erroran.stats.confusion import (
     confusion_counts,
     metrics_from_counts,
 )
-from erroran.stats.intervals import Effect, score_interval
+from erroran.stats.intervals import Effect, bootstrap_interval, score_interval
 from erroran.stats.multiplicity import CellChange, explore_cells
 from erroran.stats.noninferiority import Collateral, check_collateral
 
@@ -59,6 +59,8 @@ class Verdict:
         p_value: Two-sided p-value of the primary test; None where no test is valid.
         test: The primary test and why it was used.
         effect: Change of the primary endpoint with its interval.
+        bootstrap: The same with the seeds x images bootstrap, a second opinion; None below 5 seeds
+            an arm or without any error.
         equivalence_low: Lower end of the 1 - 2 alpha interval compared with the margin, and upper.
         forward: a read as b, before and after; `reverse` b read as a; `both` their sum.
         scores: Precision and recall of a and of b.
@@ -83,6 +85,7 @@ class Verdict:
     p_value: float | None
     test: ArmTest
     effect: Effect
+    bootstrap: Effect | None
     equivalence_low: float
     equivalence_high: float
     forward: Comparison
@@ -130,7 +133,7 @@ def judge(
         equivalence_per_10000: Largest change of the endpoint that counts as none, same units. By
             default the smaller of `margin_per_10000` and a quarter of the endpoint's mean rate.
         alpha: Two-sided level, in (0, 0.5).
-        rng: Used only for shuffles of many runs; default seed 0.
+        rng: Generator of the bootstrap; default seed 0.
         class_names: Names for the sentence, length C; default the indices.
         fdr: Level of the exploratory cells.
 
@@ -155,7 +158,6 @@ def judge(
     labels, after = check_runs(labels, after, n_classes)
     a, b = pair
     _check_options(pair, n_classes, endpoint, alpha, margin_per_10000)
-    rng = rng if rng is not None else np.random.default_rng(0)
     names = tuple(class_names or map(str, range(n_classes)))
 
     def errors_of(runs: IntArray) -> dict[str, BoolArray]:
@@ -170,7 +172,7 @@ def judge(
         "sum": f"{names[a]} and {names[b]} confused either way",
     }
     results = {
-        key: compare_arms(name, was[key], now[key], labels.size, confidence=1 - alpha, rng=rng)
+        key: compare_arms(name, was[key], now[key], labels.size, confidence=1 - alpha)
         for key, name in described.items()
     }
     collateral = check_collateral(
@@ -182,7 +184,6 @@ def judge(
         margin_per_10000=margin_per_10000,
         names=names,
         alpha=alpha,
-        rng=rng,
     )
     primary = results[endpoint]
     margin = _equivalence_margin(primary.effect, equivalence_per_10000, margin_per_10000)
@@ -205,6 +206,7 @@ def judge(
         p_value=primary.test.p_value,
         test=primary.test,
         effect=primary.effect,
+        bootstrap=_second_opinion(was[endpoint], now[endpoint], labels.size, alpha, rng),
         equivalence_low=inner.low,
         equivalence_high=inner.high,
         forward=results["forward"],
@@ -248,6 +250,19 @@ def _decide(
     if rest == -direction:
         return CANNOT_TELL, f"the other cells {verb}"
     return word, ""
+
+
+def _second_opinion(
+    before: BoolArray,
+    after: BoolArray,
+    n_images: int,
+    alpha: float,
+    rng: np.random.Generator | None,
+) -> Effect | None:
+    if min(len(before), len(after)) < 5 or not (before.any() or after.any()):
+        return None
+    rng = rng if rng is not None else np.random.default_rng(0)
+    return bootstrap_interval(before, after, n_images, rng, confidence=1 - alpha)
 
 
 def _equivalence_margin(effect: Effect, asked: float | None, collateral: float) -> float:
@@ -328,8 +343,8 @@ def _caveats(
     notes = []
     if n_seeds < 5:
         notes.append(
-            f"With {n_seeds} seed{'s' * (n_seeds > 1)} an arm the overdispersion check can hardly fail, and no shuffle "
-            "of runs reaches p < 0.05."
+            f"{n_seeds} seed{'s' * (n_seeds > 1)} an arm: the overdispersion check is weak, and no "
+            "shuffle of runs reaches p < 0.05."
         )
     if primary.test.method == NO_TEST:
         notes.append(primary.test.reason)

@@ -215,7 +215,6 @@ def test_run_permutation_equals_enumeration():
     assert result.p_less == pytest.approx(np.mean([s <= observed for s in sums]))
     assert result.p_greater == pytest.approx(np.mean([s >= observed for s in sums]))
     assert result.smallest_p == pytest.approx(2 / 252)
-    assert result.exact
 
 
 def test_three_seeds_never_reach_one_in_twenty():
@@ -224,13 +223,28 @@ def test_three_seeds_never_reach_one_in_twenty():
     assert result.p_two_sided == pytest.approx(result.smallest_p)
 
 
-def test_sampled_shuffles_repeat_with_the_same_generator():
-    rng = np.random.default_rng(4)
-    before, after = rng.poisson(8, 10), rng.poisson(5, 10)
-    one = run_permutation_test(before, after, rng=np.random.default_rng(1))
-    two = run_permutation_test(before, after, rng=np.random.default_rng(1))
-    assert one == two
-    assert not one.exact
+@pytest.mark.parametrize("seed", range(6))
+def test_run_permutation_is_scipys(seed):
+    from scipy.stats import permutation_test
+
+    rng = np.random.default_rng(seed)
+    before, after = rng.poisson(8, rng.integers(2, 6)), rng.poisson(5, rng.integers(2, 6))
+    found = run_permutation_test(before, after)
+    for side, p_value in (("less", found.p_less), ("greater", found.p_greater)):
+        reference = permutation_test(
+            (after, before),
+            lambda x, y, axis: np.mean(x, axis=axis) - np.mean(y, axis=axis),
+            vectorized=True,
+            n_resamples=np.inf,
+            alternative=side,
+        )
+        assert p_value == pytest.approx(reference.pvalue, abs=1e-12)
+
+
+def test_run_permutation_stays_exact_for_many_runs():
+    # All of 20 + 20 runs apart: one arrangement of C(40, 20).
+    result = run_permutation_test(range(20), range(100, 120))
+    assert result.p_greater == pytest.approx(1 / comb(40, 20), rel=1e-9)
 
 
 def test_arms_must_share_images():

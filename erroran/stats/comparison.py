@@ -3,7 +3,10 @@
 from dataclasses import dataclass
 from typing import Final
 
+import numpy as np
+
 from erroran.stats.confusion import BoolArray
+from erroran.stats.dispersion import adjust_p, moderate
 from erroran.stats.intervals import Effect, score_interval
 from erroran.stats.significance import (
     Overdispersion,
@@ -17,6 +20,7 @@ from erroran.stats.significance import (
 )
 
 STRATIFIED: Final = "stratified"
+ADJUSTED: Final = "stratified, adjusted for runs"
 RUN_PERMUTATION: Final = "run permutation"
 NO_TEST: Final = "none"
 MIN_SEEDS: Final = 2
@@ -28,12 +32,13 @@ class ArmTest:
     """The test that was used, why, and its p-values.
 
     Attributes:
-        method: "stratified", "run permutation" or "none".
+        method: "stratified", "stratified, adjusted for runs", "run permutation" or "none".
         reason: Why this one, one sentence.
         p_value: Two-sided; None without a valid test.
         p_less: One-sided, fewer errors after; None without a valid test.
         p_greater: One-sided, more errors after.
         smallest_p: The smallest two-sided p-value that could have come out; None without a test.
+        dispersion_ratio: Variance ratio that the stratified test was adjusted by, >= 1.
         stratified: The stratified test's numbers, whichever test was used.
         overdispersion: The check that chose.
     """
@@ -44,6 +49,7 @@ class ArmTest:
     p_less: float | None
     p_greater: float | None
     smallest_p: float | None
+    dispersion_ratio: float
     stratified: StratifiedResult
     overdispersion: Overdispersion
 
@@ -79,6 +85,7 @@ def choose_test(
     before_errors: BoolArray,
     after_errors: BoolArray,
     *,
+    predicted_ratio: float = 1.0,
     overdispersion_level: float = 0.05,
 ) -> ArmTest:
     """Test two arms with the stratified test, or by shuffling runs where it does not hold.
@@ -86,41 +93,48 @@ def choose_test(
     Args:
         before_errors: bool (S_b, M), runs by images.
         after_errors: bool (S_a, M), same images.
+        predicted_ratio: Variance ratio predicted from all cells, >= 1; see
+            `dispersion.run_variation`.
         overdispersion_level: Level of the check that chooses between the tests.
 
     Returns:
-        Below 2 runs an arm no test; the stratified mid-p test if the runs pass the overdispersion
-        check; else whole runs shuffled, with at least 5 an arm; else no test.
+        - below 2 runs an arm, no test;
+        - if the overdispersion check passes, the stratified mid-p test, its normal deviate divided
+          by the root of the moderated variance ratio where that exceeds 1 (a passed check is weak
+          evidence at few seeds);
+        - if it fails, whole runs shuffled with at least 5 an arm, else no test.
     """
     before, after = check_arms(before_errors, after_errors)
     stratified = stratified_test(before, after)
     spread = overdispersion(before, after, level=overdispersion_level)
+    ratio = moderate(spread.ratio, spread.df, predicted_ratio)
     fewest = min(len(before), len(after))
-    nothing = (None, None, None, None)
+
+    def result(method: str, reason: str, *p_values: float | None) -> ArmTest:
+        less, greater, smallest = p_values or (None, None, None)
+        both = None if less is None or greater is None else min(1.0, 2 * min(less, greater))
+        return ArmTest(method, reason, both, less, greater, smallest, ratio, stratified, spread)
+
     if fewest < MIN_SEEDS:
-        reason = "One run an arm cannot tell a change from the luck of a seed."
-        return ArmTest(NO_TEST, reason, *nothing, stratified, spread)
+        return result(NO_TEST, "One run an arm cannot tell a change from the luck of a seed.")
     if not spread.overdispersed:
-        reason = "Runs differ no more than independent images would make them."
-        if spread.df == 0:
-            reason = "No image is read differently by runs of one arm."
-        p_values = (stratified.p_two_sided_mid, stratified.p_less_mid, stratified.p_greater_mid)
-        return ArmTest(STRATIFIED, reason, *p_values, stratified.smallest_p, stratified, spread)
+        sides = (stratified.p_less_mid, stratified.p_greater_mid, stratified.smallest_p / 2)
+        if ratio == 1.0:
+            reason = "Runs differ no more than independent images would make them."
+            return result(STRATIFIED, reason, sides[0], sides[1], stratified.smallest_p)
+        reason = (
+            f"Judged by this and all other cells, runs differ about {ratio:.1f} times as much as "
+            "independent images would make them; the test allows for it."
+        )
+        less, greater, smallest = adjust_p(np.array(sides), ratio).tolist()
+        return result(ADJUSTED, reason, less, greater, 2 * smallest)
     swing = f"Runs differ {spread.ratio:.1f} times as much as independent images would make them"
     if fewest < MIN_SEEDS_TO_SHUFFLE:
         reason = f"{swing}; then only whole runs may be shuffled, which takes 5 seeds an arm."
-        return ArmTest(NO_TEST, reason, *nothing, stratified, spread)
+        return result(NO_TEST, reason)
     shuffled = run_permutation_test(before.sum(axis=1), after.sum(axis=1))
-    return ArmTest(
-        RUN_PERMUTATION,
-        f"{swing}, so whole runs were shuffled.",
-        shuffled.p_two_sided,
-        shuffled.p_less,
-        shuffled.p_greater,
-        shuffled.smallest_p,
-        stratified,
-        spread,
-    )
+    reason = f"{swing}, so whole runs were shuffled."
+    return result(RUN_PERMUTATION, reason, shuffled.p_less, shuffled.p_greater, shuffled.smallest_p)
 
 
 def significant_change(
@@ -128,6 +142,7 @@ def significant_change(
     after_errors: BoolArray,
     *,
     alpha: float = 0.05,
+    predicted_ratio: float = 1.0,
     overdispersion_level: float = 0.05,
 ) -> int:
     """`choose_test(...).direction(alpha)` without the rest: quick enough for simulations.
@@ -136,6 +151,7 @@ def significant_change(
         before_errors: bool (S_b, M), runs by images.
         after_errors: bool (S_a, M), same images.
         alpha: Two-sided level.
+        predicted_ratio: See `choose_test`.
         overdispersion_level: See `choose_test`.
 
     Returns:
@@ -144,7 +160,8 @@ def significant_change(
     fewest = min(len(before_errors), len(after_errors))
     if fewest < MIN_SEEDS:
         return 0
-    if overdispersion(before_errors, after_errors, level=overdispersion_level).overdispersed:
+    spread = overdispersion(before_errors, after_errors, level=overdispersion_level)
+    if spread.overdispersed:
         if fewest < MIN_SEEDS_TO_SHUFFLE:
             return 0
         shuffled = run_permutation_test(before_errors.sum(axis=1), after_errors.sum(axis=1))
@@ -154,6 +171,8 @@ def significant_change(
         totals = before_errors.sum(axis=0) + after_errors.sum(axis=0)
         histogram = images_by_total(totals, sum(sizes))
         less, greater = midp_sides(histogram, int(after_errors.sum()), *sizes)
+        ratio = moderate(spread.ratio, spread.df, predicted_ratio)
+        less, greater = adjust_p(np.array([less, greater]), ratio).tolist()
     if 2 * min(less, greater) >= alpha:
         return 0
     return -1 if less < greater else 1
@@ -166,6 +185,7 @@ def compare_arms(
     n_images: int,
     *,
     confidence: float = 0.95,
+    predicted_ratio: float = 1.0,
 ) -> Comparison:
     """Effect, interval and test of one kind of error.
 
@@ -175,11 +195,18 @@ def compare_arms(
         after_errors: bool (S_a, M), same images.
         n_images: All images evaluated, >= M.
         confidence: Level of the interval, in (0, 1).
+        predicted_ratio: See `choose_test`.
     """
     return Comparison(
         name=name,
         before_per_seed=tuple(before_errors.sum(axis=1).tolist()),
         after_per_seed=tuple(after_errors.sum(axis=1).tolist()),
-        effect=score_interval(before_errors, after_errors, n_images, confidence=confidence),
-        test=choose_test(before_errors, after_errors),
+        effect=score_interval(
+            before_errors,
+            after_errors,
+            n_images,
+            confidence=confidence,
+            predicted_ratio=predicted_ratio,
+        ),
+        test=choose_test(before_errors, after_errors, predicted_ratio=predicted_ratio),
     )

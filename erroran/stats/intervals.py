@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from erroran.stats.confusion import BoolArray
-from erroran.stats.significance import check_arms, overdispersion
+from erroran.stats.dispersion import excess_run_variance
+from erroran.stats.significance import check_arms
 
 PER_10000 = 10_000.0
 
@@ -67,6 +68,7 @@ def score_interval(
     n_images: int,
     *,
     confidence: float = 0.95,
+    predicted_ratio: float = 1.0,
 ) -> Effect:
     """Change of an error rate with a score interval, for new images and new seeds.
 
@@ -75,10 +77,12 @@ def score_interval(
         after_errors: bool (S_a, M), same images.
         n_images: Images evaluated, >= M.
         confidence: Level of the interval, in (0, 1).
+        predicted_ratio: Variance ratio of whole runs predicted from all cells, >= 1; see
+            `dispersion.run_variation`.
 
     The images are the sample: with d_i the change of image i (mean over runs), new images *and*
-    new seeds move the total by about sum d_i^2, plus what runs vary beyond independent images (see
-    `overdispersion`; its positive part). That variance over sum |d_i| is the mean jump w; rises and
+    new seeds move the total by about sum d_i^2, plus what whole runs swing
+    (`dispersion.excess_run_variance`). That variance over sum |d_i| is the mean jump w; rises and
     falls divided by w are effective discordant counts, put into Tango's score interval. With one
     run an arm this is Tango's interval itself. No image changed: w is 1, the most cautious.
 
@@ -93,7 +97,7 @@ def score_interval(
     before, after = check_arms(before_errors, after_errors)
     change = after.mean(axis=0) - before.mean(axis=0)
     up, down = float(change[change > 0].sum()), float(-change[change < 0].sum())
-    run_variance = excess_run_variance(before, after)
+    run_variance = excess_run_variance(before, after, predicted_ratio)
     weight = 1.0
     if up + down > 0:
         weight = (float((change**2).sum()) + run_variance) / (up + down)
@@ -107,23 +111,6 @@ def score_interval(
         ratio_ends=(ratio_low, ratio_high),
         confidence=confidence,
         method="score (Tango 1998, effective counts)",
-    )
-
-
-def excess_run_variance(before_errors: BoolArray, after_errors: BoolArray) -> float:
-    """Variance that runs as a whole add to the difference of mean counts, errors squared, >= 0.
-
-    The variance ratio is pooled over both arms; below 1 it counts as 1.
-
-    Args:
-        before_errors: bool (S_b, M), runs by images.
-        after_errors: bool (S_a, M), same images.
-    """
-    ratio = overdispersion(before_errors, after_errors).ratio
-    if not ratio > 1:
-        return 0.0
-    return (ratio - 1) * sum(
-        overdispersion(runs).expected / len(runs) for runs in (before_errors, after_errors)
     )
 
 

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from erroran.stats.confusion import FloatArray, IntArray
-from erroran.stats.significance import images_by_total, two_sided_midp
+from erroran.stats.dispersion import RunVariation, adjust_p, run_variation
+from erroran.stats.significance import images_by_total, midp_sides
 
 
 @dataclass(frozen=True)
@@ -42,8 +43,9 @@ def explore_cells(
     *,
     skip: Sequence[tuple[int, int]] = (),
     fdr: float = 0.05,
+    variation: RunVariation | None = None,
 ) -> list[CellChange]:
-    """Test every directed cell with the stratified test (mid-p), under the false discovery rate.
+    """Test every directed cell with the stratified test (mid-p, adjusted for runs), under the FDR.
 
     Args:
         labels: Integer (N,).
@@ -52,6 +54,7 @@ def explore_cells(
         n_classes: Number of classes C.
         skip: Directed cells left out (the pre-specified ones).
         fdr: Level at which a cell counts as found, in (0, 1).
+        variation: How much whole runs swing, where known already.
 
     Returns:
         Cells with at least one error, smallest p-value first. Cells nobody ever fell into cannot be
@@ -61,6 +64,8 @@ def explore_cells(
         level could be dropped too; it is kept, which only costs power.
     """
     n_before, n_after = len(before), len(after)
+    if variation is None:
+        variation = run_variation(labels, before, after, n_classes=n_classes)
     codes, totals, after_totals = _errors_by_image_and_cell(labels, before, after, n_classes)
     cells, starts = np.unique(codes, return_index=True)
     ends = np.append(starts[1:], codes.size)
@@ -72,12 +77,14 @@ def explore_cells(
         histogram = images_by_total(totals[start:end], n_before + n_after)
         n_wrong_after = int(after_totals[start:end].sum())
         n_wrong_before = int(totals[start:end].sum()) - n_wrong_after
-        p_value = two_sided_midp(histogram, n_wrong_after, n_before, n_after)
+        p_value = min(midp_sides(histogram, n_wrong_after, n_before, n_after))
         rows.append((cell, n_wrong_before / n_before, n_wrong_after / n_after, p_value))
-    q_values = benjamini_hochberg([row[3] for row in rows])
+    ratios = variation.moderated_ratios().ravel()[[row[0] for row in rows]]
+    p_values = np.minimum(1.0, 2 * adjust_p(np.array([row[3] for row in rows]), ratios))
+    q_values = benjamini_hochberg(p_values)
     changes = [
-        CellChange(divmod(cell, n_classes), was, now, p_value, float(q), bool(q <= fdr))
-        for (cell, was, now, p_value), q in zip(rows, q_values, strict=True)
+        CellChange(divmod(cell, n_classes), was, now, float(p), float(q), bool(q <= fdr))
+        for (cell, was, now, _), p, q in zip(rows, p_values, q_values, strict=True)
     ]
     return sorted(changes, key=lambda change: (change.p_value, change.cell))
 

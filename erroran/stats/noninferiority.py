@@ -6,6 +6,7 @@ import numpy as np
 
 from erroran.stats.comparison import choose_test
 from erroran.stats.confusion import BoolArray, Cell, IntArray
+from erroran.stats.dispersion import RunVariation
 from erroran.stats.intervals import score_interval
 
 
@@ -66,6 +67,7 @@ def noninferiority(
     margin_per_10000: float,
     *,
     alpha: float = 0.05,
+    predicted_ratio: float = 1.0,
 ) -> NonInferiority:
     """Show that one kind of error grew by less than a margin.
 
@@ -76,9 +78,12 @@ def noninferiority(
         n_images: All images evaluated.
         margin_per_10000: Tolerated growth, errors per 10,000 evaluated images, > 0.
         alpha: One-sided level of the bound; two-sided level of the test for harm.
+        predicted_ratio: See `choose_test`.
     """
-    effect = score_interval(before_errors, after_errors, n_images, confidence=1 - 2 * alpha)
-    test = choose_test(before_errors, after_errors)
+    effect = score_interval(
+        before_errors, after_errors, n_images, confidence=1 - 2 * alpha, predicted_ratio=predicted_ratio
+    )
+    test = choose_test(before_errors, after_errors, predicted_ratio=predicted_ratio)
     direction = test.direction(alpha)
     return NonInferiority(
         name=name,
@@ -102,6 +107,7 @@ def check_collateral(
     pair: Cell,
     n_classes: int,
     margin_per_10000: float,
+    variation: RunVariation,
     names: tuple[str, ...] | None = None,
     alpha: float = 0.05,
 ) -> Collateral:
@@ -114,6 +120,7 @@ def check_collateral(
         pair: (a, b), the pair under treatment.
         n_classes: Number of classes C.
         margin_per_10000: Tolerated growth, errors per 10,000 evaluated images.
+        variation: How much whole runs swing; see `dispersion.run_variation`.
         names: Class names, length C.
         alpha: See `noninferiority`.
     """
@@ -122,17 +129,28 @@ def check_collateral(
     wrong_before, wrong_after = before != labels, after != labels
     in_pair = np.isin(labels, pair)
 
-    def check(name: str, was: BoolArray, now: BoolArray) -> NonInferiority:
-        return noninferiority(name, was, now, n_images, margin_per_10000, alpha=alpha)
+    every_cell = ~np.eye(n_classes, dtype=bool)
+    outside = every_cell.copy()
+    outside[pair[0], pair[1]] = outside[pair[1], pair[0]] = False
+
+    def check(name: str, was: BoolArray, now: BoolArray, cells: BoolArray) -> NonInferiority:
+        ratio = variation.predicted_ratio(cells)
+        return noninferiority(name, was, now, n_images, margin_per_10000, alpha=alpha, predicted_ratio=ratio)
+
+    def row(label: int) -> BoolArray:
+        mask = np.zeros_like(every_cell)
+        mask[label] = every_cell[label]
+        return mask
 
     other = check(
         "all other cells",
         wrong_before & ~(in_pair & np.isin(before, pair)),
         wrong_after & ~(in_pair & np.isin(after, pair)),
+        outside,
     )
-    overall = check("accuracy", wrong_before, wrong_after)
+    overall = check("accuracy", wrong_before, wrong_after, every_cell)
     recall = tuple(
-        check(f"recall of {names[c]}", wrong_before[:, labels == c], wrong_after[:, labels == c])
+        check(f"recall of {names[c]}", wrong_before[:, labels == c], wrong_after[:, labels == c], row(c))
         for c in np.unique(labels).tolist()
         if c not in pair
     )

@@ -30,6 +30,7 @@ class PowerTable:
         errors_per_seed: Expected errors per run before the fix, after shrinking.
         mined_errors_per_seed: The same as mined, before shrinking.
         run_sd: Assumed spread of whole runs: relative sd of a run's error rate.
+        run_sd: See `fit_rates`.
         alpha: Two-sided level of the test.
         n_simulations: Experiments behind each value; its standard error is at most .5 / sqrt of this.
     """
@@ -89,12 +90,14 @@ class ErrorRates:
         return np.asarray(rates * self.shrink, dtype=np.float64)
 
 
-def fit_rates(errors: BoolArray, *, shrink: float = 1.0) -> ErrorRates:
+def fit_rates(errors: BoolArray, *, shrink: float = 1.0, run_sd: float | None = None) -> ErrorRates:
     """Fit a beta law to per-image error rates by empirical Bayes.
 
     Args:
         errors: bool (S, M), mined errors of the cell, runs by images of class a.
         shrink: Expected share of the mined errors that is real, in (0, 1]; see `selection_shrink`.
+        run_sd: Relative sd of whole runs, best from all cells (`dispersion.run_variation`); None
+            estimates it from this cell alone.
 
     Returns:
         Rates to draw from. Posterior draws keep some images hard and others harmless instead of
@@ -130,7 +133,14 @@ def fit_rates(errors: BoolArray, *, shrink: float = 1.0) -> ErrorRates:
     if n_runs > 1:
         best = minimize(loss, x0=[0.0], method="L-BFGS-B", bounds=[(-4.0, 7.0)])
         size = float(np.exp(best.x[0]))
-    return ErrorRates(size * rate, size * (1 - rate), runs_wrong, n_runs, shrink, _run_sd(errors))
+    return ErrorRates(
+        size * rate,
+        size * (1 - rate),
+        runs_wrong,
+        n_runs,
+        shrink,
+        _run_sd(errors) if run_sd is None else run_sd,
+    )
 
 
 def plan_power(
@@ -141,6 +151,7 @@ def plan_power(
     reductions: Sequence[float] = REDUCTIONS,
     n_images: int | None = None,
     shrink: float = 1.0,
+    run_sd: float | None = None,
     alpha: float = 0.05,
     n_simulations: int = 400,
 ) -> PowerTable:
@@ -154,6 +165,7 @@ def plan_power(
         n_images: Images of class a in the confirm set; default M (same size).
         shrink: See `selection_shrink`; 1 takes the mined rate at face value, which is too hopeful for
             a pair chosen because it was the worst.
+        run_sd: See `fit_rates`.
         alpha: Two-sided level of the test.
         n_simulations: Experiments per value.
 
@@ -171,7 +183,7 @@ def plan_power(
             f"planning needs seeds >= 2 and reductions in (0, 1]; got {seeds} and {reductions}",
             fix="try seeds 3,5,10 and reductions 0.25,0.5,0.75,1",
         )
-    rates = fit_rates(errors, shrink=shrink)
+    rates = fit_rates(errors, shrink=shrink, run_sd=run_sd)
     size = n_images or errors.shape[1]
     power = tuple(
         tuple(_power(rates, size, count, share, alpha, n_simulations, rng) for share in reductions)
@@ -198,6 +210,7 @@ def seeds_needed(
     power: float = 0.8,
     n_images: int | None = None,
     shrink: float = 1.0,
+    run_sd: float | None = None,
     alpha: float = 0.05,
     n_simulations: int = 400,
 ) -> int | None:
@@ -210,13 +223,14 @@ def seeds_needed(
         power: Wanted chance to find it, in (0, 1).
         n_images: See `plan_power`.
         shrink: See `plan_power`.
+        run_sd: See `fit_rates`.
         alpha: See `plan_power`.
         n_simulations: Experiments per step.
 
     Returns:
         Seeds an arm; None if 50 are not enough.
     """
-    rates = fit_rates(errors, shrink=shrink)
+    rates = fit_rates(errors, shrink=shrink, run_sd=run_sd)
     size = n_images or errors.shape[1]
     # Power rises with seeds but for simulation error and the switch of tests at 5, so a plain
     # climb is honest where bisection might jump.
@@ -300,8 +314,18 @@ def _power(
         arms = [
             _simulate_runs(before * factor, n_seeds, rates.run_sd, rng) for factor in (1.0, 1.0 - reduction)
         ]
-        found += significant_change(arms[0], arms[1], alpha=alpha) < 0
+        ratio = _predicted_ratio(arms, rates.run_sd)
+        found += significant_change(arms[0], arms[1], alpha=alpha, predicted_ratio=ratio) < 0
     return found / n_simulations
+
+
+def _predicted_ratio(arms: list[BoolArray], run_sd: float) -> float:
+    """What `RunVariation.predicted_ratio` would say of these arms, knowing run_sd."""
+    expected = overdispersion(*arms).expected
+    if run_sd == 0 or expected == 0:
+        return 1.0
+    mean = float(np.mean([arm.sum() / len(arm) for arm in arms]))
+    return float(1 + (run_sd * mean) ** 2 / expected)
 
 
 def _simulate_runs(rates: FloatArray, n_seeds: int, run_sd: float, rng: np.random.Generator) -> BoolArray:

@@ -233,11 +233,6 @@ def midp_sides(histogram: IntArray, observed: int, n_before: int, n_after: int) 
     return lower - point / 2, upper - point / 2
 
 
-def two_sided_midp(histogram: IntArray, observed: int, n_before: int, n_after: int) -> float:
-    """Only the two-sided mid-p value of `stratified_from_totals`."""
-    return min(1.0, 2 * min(midp_sides(histogram, observed, n_before, n_after)))
-
-
 def overdispersion(*arms: BoolArray, level: float = 0.05) -> Overdispersion:
     """Check that images err independently within a run, given each image's own error rate.
 

@@ -18,6 +18,7 @@ from erroran.stats.confusion import (
     confusion_counts,
     metrics_from_counts,
 )
+from erroran.stats.dispersion import run_variation
 from erroran.stats.intervals import Effect, bootstrap_interval, score_interval
 from erroran.stats.multiplicity import CellChange, explore_cells
 from erroran.stats.noninferiority import Collateral, check_collateral
@@ -66,6 +67,7 @@ class Verdict:
         scores: Precision and recall of a and of b.
         collateral: Non-inferiority of everything else.
         cells: The other directed cells, exploratory, under the false discovery rate.
+        run_sd: Relative sd of a run's count in a cell beyond independent images, from all cells.
         seeds_needed: Seeds an arm to see a change of the observed size with 80 % power; None if
             that is no help (no change seen, or above 200).
         caveats: Sentences a reader must know.
@@ -94,6 +96,7 @@ class Verdict:
     scores: tuple[ClassScores, ClassScores]
     collateral: Collateral
     cells: tuple[CellChange, ...]
+    run_sd: float
     seeds_needed: int | None
     caveats: tuple[str, ...]
 
@@ -171,8 +174,17 @@ def judge(
         "reverse": f"{names[b]} read as {names[a]}",
         "sum": f"{names[a]} and {names[b]} confused either way",
     }
+    variation = run_variation(labels, before, after, n_classes=n_classes)
+    cells = {
+        "forward": _cell_mask(n_classes, (a, b)),
+        "reverse": _cell_mask(n_classes, (b, a)),
+        "sum": _cell_mask(n_classes, (a, b), (b, a)),
+    }
+    ratios = {key: variation.predicted_ratio(mask) for key, mask in cells.items()}
     results = {
-        key: compare_arms(name, was[key], now[key], labels.size, confidence=1 - alpha)
+        key: compare_arms(
+            name, was[key], now[key], labels.size, confidence=1 - alpha, predicted_ratio=ratios[key]
+        )
         for key, name in described.items()
     }
     collateral = check_collateral(
@@ -182,12 +194,15 @@ def judge(
         pair=pair,
         n_classes=n_classes,
         margin_per_10000=margin_per_10000,
+        variation=variation,
         names=names,
         alpha=alpha,
     )
     primary = results[endpoint]
     margin = _equivalence_margin(primary.effect, equivalence_per_10000, margin_per_10000)
-    inner = score_interval(was[endpoint], now[endpoint], labels.size, confidence=1 - 2 * alpha)
+    inner = score_interval(
+        was[endpoint], now[endpoint], labels.size, confidence=1 - 2 * alpha, predicted_ratio=ratios[endpoint]
+    )
     within = -margin < inner.low and inner.high < margin
     word, why = _decide(results, endpoint, collateral, alpha, within=within)
     needed = _seeds_for_observed(was[endpoint], now[endpoint], primary, alpha)
@@ -214,10 +229,22 @@ def judge(
         both=results["sum"],
         scores=_scores(labels, before, after, pair, n_classes, names),
         collateral=collateral,
-        cells=tuple(explore_cells(labels, before, after, n_classes, skip=((a, b), (b, a)), fdr=fdr)),
+        cells=tuple(
+            explore_cells(
+                labels, before, after, n_classes, skip=((a, b), (b, a)), fdr=fdr, variation=variation
+            )
+        ),
+        run_sd=variation.run_sd,
         seeds_needed=needed,
-        caveats=_caveats(results, endpoint, collateral, min(len(before), len(after))),
+        caveats=_caveats(results, endpoint, collateral, min(len(before), len(after)), alpha),
     )
+
+
+def _cell_mask(n_classes: int, *cells: Cell) -> BoolArray:
+    mask = np.zeros((n_classes, n_classes), dtype=bool)
+    for a, b in cells:
+        mask[a, b] = True
+    return mask
 
 
 def _decide(
@@ -282,7 +309,7 @@ def _seeds_for_observed(before: BoolArray, after: BoolArray, primary: Comparison
         return None
     noise = [float((p * (1 - p)).sum()) * s / (s - 1) for p, s in zip(arms, sizes, strict=True)]
     spread = primary.test.overdispersion
-    factor = spread.ratio if spread.overdispersed else 1.0
+    factor = primary.test.dispersion_ratio
     z = float(norm.ppf(1 - alpha / 2) + norm.ppf(0.8))
     needed = math.ceil(factor * sum(noise) * (z / change) ** 2)
     needed = max(needed, MIN_SEEDS + 1, 5 if spread.overdispersed else 0)
@@ -337,7 +364,7 @@ def _signed(value: float) -> str:
 
 
 def _caveats(
-    results: dict[str, Comparison], endpoint: str, collateral: Collateral, n_seeds: int
+    results: dict[str, Comparison], endpoint: str, collateral: Collateral, n_seeds: int, alpha: float
 ) -> tuple[str, ...]:
     primary = results[endpoint]
     notes = []
@@ -348,6 +375,12 @@ def _caveats(
         )
     if primary.test.method == NO_TEST:
         notes.append(primary.test.reason)
+    effect = primary.effect
+    if primary.test.p_value is not None and primary.test.p_value < alpha and effect.low < 0 < effect.high:
+        notes.append(
+            "The interval includes 0 although the test does not: the test speaks about these "
+            "images, the interval about new ones."
+        )
     if primary.effect.before_mean == 0 or primary.effect.after_mean == 0:
         notes.append("An arm made no such error at all: the interval, not the ratio, says how rare it is.")
     if max(primary.effect.before_mean, primary.effect.after_mean) < 3:

@@ -68,7 +68,7 @@ def explore_cells(
         variation = run_variation(labels, before, after, n_classes=n_classes)
     codes, totals, after_totals = _errors_by_image_and_cell(labels, before, after, n_classes)
     cells, starts = np.unique(codes, return_index=True)
-    ends = np.append(starts[1:], codes.size)
+    ends = np.append(starts, codes.size)[1:]
     skipped = {a * n_classes + b for a, b in skip}
     rows: list[tuple[int, float, float, float]] = []
     for cell, start, end in zip(cells.tolist(), starts.tolist(), ends.tolist(), strict=True):
@@ -79,6 +79,8 @@ def explore_cells(
         n_wrong_before = int(totals[start:end].sum()) - n_wrong_after
         p_value = min(midp_sides(histogram, n_wrong_after, n_before, n_after))
         rows.append((cell, n_wrong_before / n_before, n_wrong_after / n_after, p_value))
+    if not rows:
+        return []
     ratios = variation.moderated_ratios().ravel()[[row[0] for row in rows]]
     p_values = np.minimum(1.0, 2 * adjust_p(np.array([row[3] for row in rows]), ratios))
     q_values = benjamini_hochberg(p_values)

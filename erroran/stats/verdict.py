@@ -350,6 +350,8 @@ def _what_would_tell(primary: Comparison, needed: int | None, n_seeds: int) -> s
         return "; one run an arm cannot tell, train at least 3 seeds"
     if primary.test.method == NO_TEST and (needed is None or needed <= 5):
         return "; the runs differ too much among themselves, train at least 5 seeds"
+    if primary.effect.before_mean == primary.effect.after_mean == 0:
+        return "; no run made this error, so there is nothing to judge"
     if needed is None:
         return "; more seeds alone would hardly settle a change this small"
     return f"; about {needed} seeds an arm would be needed to see a change of this size"

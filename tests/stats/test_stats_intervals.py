@@ -1,0 +1,142 @@
+"""Intervals: published examples, libraries, symmetry, and coverage with known truth."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from statsmodels.stats.proportion import proportion_confint
+
+from erroran.stats.intervals import (
+    bootstrap_interval,
+    score_interval,
+    tango_interval,
+    wilson_interval,
+)
+
+
+def simulated_arms(rng, n_seeds, errors_per_run, factor, n_images=1000, run_sd=0.0):
+    """A cell with known truth: new images (mostly easy, some hard) and new seeds."""
+    hard = rng.random(n_images) < 3 * errors_per_run / n_images
+    rates = np.where(hard, rng.beta(0.5, 1, n_images), 0.0)
+
+    def runs(rates):
+        swing = np.ones((n_seeds, 1))
+        if run_sd:
+            swing = rng.gamma(1 / run_sd**2, run_sd**2, (n_seeds, 1))
+        return rng.random((n_seeds, n_images)) < rates * swing
+
+    return runs(rates), runs(rates * factor)
+
+
+def coverage(n_seeds, errors_per_run, factor, repetitions, seed=0):
+    rng = np.random.default_rng(seed)
+    truth = errors_per_run * (factor - 1)  # per 10,000 of 10,000 images
+    inside = 0
+    for _ in range(repetitions):
+        effect = score_interval(*simulated_arms(rng, n_seeds, errors_per_run, factor), 10_000)
+        inside += effect.low <= truth <= effect.high
+    return inside / repetitions
+
+
+def test_wilson_is_statsmodels():
+    assert wilson_interval(3, 40) == pytest.approx(proportion_confint(3, 40, method="wilson"))
+    low, high = wilson_interval(0, 10)
+    assert low == 0.0
+    assert 0.2 < high < 0.3
+
+
+def test_tango_gives_the_published_example():
+    # Airway reactivity, 21 children, 7 and 1 discordant: Fagerland, Lydersen, Laake (2014),
+    # Statistics in Medicine 33, 2850, table 9.
+    assert tango_interval(7, 1, 21) == pytest.approx((-0.517, -0.026), abs=5e-4)
+
+
+@pytest.mark.parametrize(("b", "c", "n"), [(7, 1, 21), (0, 4, 50), (12, 2, 44), (3, 3, 900)])
+def test_tango_ends_are_where_the_score_test_just_rejects(b, c, n):
+    """Against the closed form: a quartic in the difference (Yang, Sun, Hardin 2013)."""
+    g = 1.959963984540054**2
+    d = b - c
+    quartic = [
+        n**2 * (n / g + 1) ** 2,
+        -n * d * (n / g + 1) * (4 * n / g + 1),
+        2 * n * d**2 * (3 * n / g + 2) / g - n**2 * ((b + c) / g + 1),
+        n * d * (2 * (b + c) / g + 1) - d**3 * (4 * n / g + 1) / g,
+        d**2 * (d**2 / g - (b + c)) / g,
+    ]
+    roots = np.roots(quartic)
+    real = roots[np.abs(roots.imag) < 1e-7].real
+    low, high = tango_interval(b, c, n)
+    for end in (low, high):
+        assert np.min(np.abs(real + end)) < 1e-7
+
+
+def test_one_run_an_arm_is_tangos_interval():
+    rng = np.random.default_rng(0)
+    before, after = rng.random((1, 200)) < 0.1, rng.random((1, 200)) < 0.05
+    effect = score_interval(before, after, 200)
+    b, c = int((before & ~after).sum()), int((after & ~before).sum())
+    assert (effect.low / 1e4, effect.high / 1e4) == pytest.approx(tango_interval(b, c, 200))
+
+
+def test_effect_by_hand():
+    before = np.array([[1, 1, 0, 0], [1, 0, 0, 0]], dtype=bool)
+    after = np.array([[0, 0, 0, 1], [0, 0, 0, 0]], dtype=bool)
+    effect = score_interval(before, after, 100)
+    assert (effect.before_mean, effect.after_mean) == (1.5, 0.5)
+    assert effect.per_10000 == pytest.approx(-100)
+    assert effect.relative == pytest.approx(-2 / 3)
+    assert effect.low < -100 < effect.high
+
+
+def test_no_errors_left_is_not_certainty():
+    before = np.zeros((5, 1000), bool)
+    before[:, :4] = True
+    effect = score_interval(before, np.zeros((5, 1000), bool), 10_000)
+    assert effect.relative == -1.0
+    assert effect.relative_high is not None
+    assert -1 < effect.relative_high < 0
+    nothing = score_interval(np.zeros((5, 1000), bool), np.zeros((5, 1000), bool), 10_000)
+    assert nothing.low < 0 < nothing.high
+    assert nothing.relative is None
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 10_000), st.integers(1, 6), st.integers(1, 6))
+def test_swapping_arms_flips_the_interval(seed, n_before, n_after):
+    rng = np.random.default_rng(seed)
+    rates = rng.beta(0.3, 1, 50)
+    before, after = rng.random((n_before, 50)) < rates, rng.random((n_after, 50)) < rates / 2
+    one, two = score_interval(before, after, 500), score_interval(after, before, 500)
+    assert (one.low, one.high) == pytest.approx((-two.high, -two.low), abs=1e-6)
+    assert one.per_10000 == pytest.approx(-two.per_10000)
+    assert one.low <= one.per_10000 <= one.high
+    if one.relative is not None:
+        assert one.relative_low <= one.relative + 1e-12
+        assert one.relative_high is None or one.relative <= one.relative_high + 1e-12
+    if one.relative_high not in (None, -1.0) and two.relative_low not in (None, -1.0):
+        assert (1 + one.relative_high) * (1 + two.relative_low) == pytest.approx(1)
+
+
+def test_bootstrap_repeats_and_brackets_the_estimate():
+    rng = np.random.default_rng(0)
+    before, after = simulated_arms(rng, 6, 15, 0.5)
+    one = bootstrap_interval(before, after, 10_000, np.random.default_rng(1))
+    two = bootstrap_interval(before, after, 10_000, np.random.default_rng(1))
+    assert one == two
+    assert one.low < one.per_10000 < one.high
+    # Two methods for one question should not disagree wildly.
+    score = score_interval(before, after, 10_000)
+    assert (one.high - one.low) / (score.high - score.low) == pytest.approx(1.2, abs=0.4)
+
+
+@pytest.mark.parametrize(("n_seeds", "errors", "factor"), [(3, 6, 1), (5, 6, 0.5), (10, 15, 0.5)])
+def test_coverage_is_near_95_percent(n_seeds, errors, factor):
+    assert 0.925 <= coverage(n_seeds, errors, factor, repetitions=500) <= 0.985
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("n_seeds", [3, 5, 10])
+@pytest.mark.parametrize("errors", [3, 6, 15])
+@pytest.mark.parametrize("factor", [1, 0.5, 0.2])
+def test_coverage_everywhere(n_seeds, errors, factor):
+    assert 0.925 <= coverage(n_seeds, errors, factor, repetitions=2000, seed=1) <= 0.985

@@ -1,0 +1,75 @@
+"""False discovery rate over the other cells, and what must not get worse."""
+
+import numpy as np
+import pytest
+
+from erroran.stats.confusion import cell_errors
+from erroran.stats.multiplicity import benjamini_hochberg, explore_cells
+from erroran.stats.noninferiority import noninferiority
+from erroran.stats.significance import stratified_test
+
+
+def independent_world(seed, n_seeds=4, n=3000, n_classes=5, factor=1.0):
+    """Images err independently; errors 0 -> 1 of the second arm are scaled by `factor`."""
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(0, n_classes, n)
+    rates = np.where(rng.random(n) < 0.1, rng.beta(0.5, 1, n), 0)
+    other = (labels + rng.integers(1, n_classes, n)) % n_classes
+    scale = np.where((labels == 0) & (other == 1), factor, 1.0)
+    before = np.where(rng.random((n_seeds, n)) < rates, other, labels)
+    after = np.where(rng.random((n_seeds, n)) < rates * scale, other, labels)
+    return labels, before, after
+
+
+def test_benjamini_hochberg_by_hand():
+    # q_i = min over j >= i of m p_(j) / j.
+    assert benjamini_hochberg([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.04, 0.04])
+    assert benjamini_hochberg([]).size == 0
+
+
+def test_lone_finding_among_90_cells_needs_eleven_discordant_images():
+    threshold = 0.05 / 90
+    exact = {n: 2 * 0.5**n for n in range(8, 14)}
+    assert min(n for n, p in exact.items() if p <= threshold) == 12
+    assert min(n for n, p in exact.items() if p / 2 <= threshold) == 11
+
+
+def test_cells_carry_the_stratified_p_value_at_least():
+    labels, before, after = independent_world(0)
+    cells = explore_cells(labels, before, after, 5)
+    for change in cells:
+        direct = stratified_test(
+            cell_errors(labels, before, change.cell), cell_errors(labels, after, change.cell)
+        )
+        # The allowance for swinging runs can only raise it.
+        assert change.p_value >= direct.p_two_sided_mid - 1e-12
+    assert [c.p_value for c in cells] == sorted(c.p_value for c in cells)
+
+
+def test_a_real_change_is_found_and_listed_first():
+    labels, before, after = independent_world(1, n_seeds=8, n=8000, factor=0.1)
+    cells = explore_cells(labels, before, after, 5)
+    assert cells[0].cell == (0, 1)
+    assert cells[0].found
+    assert cells[0].after_mean < cells[0].before_mean
+    assert (0, 1) not in {c.cell for c in explore_cells(labels, before, after, 5, skip=[(0, 1)])}
+
+
+def test_no_errors_no_cells():
+    labels = np.arange(5)
+    assert explore_cells(labels, labels[None], labels[None], 5) == []
+
+
+def test_noninferiority_by_hand():
+    rng = np.random.default_rng(0)
+    rates = rng.beta(0.1, 2, 1000)
+    before, after = rng.random((5, 1000)) < rates, rng.random((5, 1000)) < rates
+    wide = noninferiority("errors", before, after, 1000, margin_per_10000=500)
+    tight = noninferiority("errors", before, after, 1000, margin_per_10000=0.1)
+    assert wide.safe
+    assert not tight.safe
+    assert not tight.worse
+    broken = noninferiority("errors", before, after | (rng.random(1000) < 0.2), 1000, 50)
+    assert broken.worse
+    assert not broken.safe
+    assert broken.upper > broken.per_10000 > 0

@@ -1,0 +1,110 @@
+"""Power: promised against found."""
+
+import numpy as np
+import pytest
+
+from erroran.errors import BadInput
+from erroran.stats.comparison import significant_change
+from erroran.stats.power import PowerTable, fit_rates, plan_power, seeds_needed, selection_shrink
+
+
+def hard_images(rng, errors_per_run, n_images=1000):
+    hard = rng.random(n_images) < 3 * errors_per_run / n_images
+    return np.where(hard, rng.beta(0.5, 1, n_images), 0.0)
+
+
+def found_power(rng, errors_per_run, n_seeds, factor, repetitions=300):
+    found = 0
+    for _ in range(repetitions):
+        rates = hard_images(rng, errors_per_run)
+        before = rng.random((n_seeds, rates.size)) < rates
+        after = rng.random((n_seeds, rates.size)) < rates * factor
+        found += significant_change(before, after) < 0
+    return found / repetitions
+
+
+def test_promised_power_is_found():
+    rng = np.random.default_rng(0)
+    # A large mining set, so that the plan knows the rates.
+    mined = rng.random((5, 20_000)) < hard_images(rng, 134, n_images=20_000)
+    table = plan_power(
+        mined, rng=rng, seeds=(3, 8), reductions=(0.5,), n_images=1000, run_sd=0.0, n_simulations=300
+    )
+    for row, n_seeds in zip(table.power, table.seeds, strict=True):
+        assert row[0] == pytest.approx(found_power(rng, 6.7, n_seeds, 0.5), abs=0.11)
+    assert table.errors_per_seed == pytest.approx(6.7, abs=1.5)
+
+
+def test_power_rises_with_seeds_and_size_and_falls_with_swings():
+    rng = np.random.default_rng(1)
+    mined = rng.random((5, 1000)) < hard_images(rng, 10)
+    options = {"seeds": (3, 10), "reductions": (0.25, 0.75), "n_simulations": 150}
+    calm = plan_power(mined, rng=rng, run_sd=0.0, **options)
+    wild = plan_power(mined, rng=rng, run_sd=0.8, **options)
+    (low, _), (_, high) = calm.power
+    assert low < calm.power[0][1] <= high
+    assert low < calm.power[1][0] <= high
+    assert wild.power[1][1] < high
+
+
+def test_same_seed_same_table():
+    mined = np.random.default_rng(2).random((3, 300)) < 0.02
+    tables = [plan_power(mined, rng=np.random.default_rng(5), seeds=(3,), n_simulations=40) for _ in range(2)]
+    assert tables[0] == tables[1]
+
+
+def test_detectable_reduction_is_interpolated():
+    table = PowerTable((3, 10), (0.5, 1.0), ((0.2, 0.6), (0.7, 0.9)), 5, 5, 0, 0.05, 100)
+    assert table.detectable(0.8)[0] is None
+    assert table.detectable(0.8)[1] == pytest.approx(0.75)
+
+
+def test_seeds_needed_reaches_the_power():
+    rng = np.random.default_rng(3)
+    mined = rng.random((5, 1000)) < hard_images(rng, 12)
+    few = seeds_needed(mined, reduction=0.9, rng=rng, n_simulations=100, run_sd=0.0)
+    many = seeds_needed(mined, reduction=0.3, rng=rng, n_simulations=100, run_sd=0.0)
+    assert few is not None
+    assert many is None or many > few
+
+
+def test_fitted_rates_keep_the_mean_and_the_concentration():
+    rng = np.random.default_rng(4)
+    mined = rng.random((6, 30_000)) < rng.beta(0.2, 3, 30_000)
+    rates = fit_rates(mined)
+    assert (rates.alpha, rates.beta) == pytest.approx((0.2, 3), rel=0.2)
+    assert rates.draw(rng).mean() == pytest.approx(mined.mean(), rel=0.05)
+    assert fit_rates(mined, shrink=0.5).draw(rng).mean() == pytest.approx(mined.mean() / 2, rel=0.05)
+
+
+def test_selection_shrink_foresees_the_fall_of_the_worst_cell():
+    """The worst of 90 cells on fresh images and seeds, against what the mining data promised."""
+    rng = np.random.default_rng(5)
+    told, kept = [], []
+    for _ in range(25):
+        labels = np.repeat(np.arange(10), 400)
+        other = (labels + rng.integers(1, 10, labels.size)) % 10
+        rates = hard_images(rng, 120, n_images=labels.size)
+        mined = np.where(rng.random((3, labels.size)) < rates, other, labels)
+        # Cells are equal in truth, so the worst one's true count is their mean.
+        counts = np.bincount(labels * 10 + other, weights=rates, minlength=100)
+        codes = (labels * 10 + mined)[mined != labels]
+        worst = np.bincount(codes, minlength=100).max() / 3
+        told.append(selection_shrink(labels, mined, 10, rng=rng, n_boot=100))
+        kept.append(counts.sum() / 90 / worst)
+    assert np.mean(told) < 0.85
+    assert np.mean(kept) <= np.mean(told) + 0.05
+
+
+@pytest.mark.parametrize(
+    "options", [{"seeds": (1,)}, {"reductions": (0.0,)}, {"reductions": (1.5,)}, {"shrink": 0.0}]
+)
+def test_bad_plans_are_refused(options):
+    mined = np.ones((2, 3), bool)
+    with pytest.raises(BadInput):
+        plan_power(mined, rng=np.random.default_rng(0), **options)
+
+
+def test_nothing_mined_nothing_planned():
+    with pytest.raises(BadInput, match="no mined error"):
+        fit_rates(np.zeros((3, 5), bool))

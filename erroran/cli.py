@@ -3,9 +3,11 @@
 Heavy imports (TensorFlow, matplotlib, pandas) happen inside the commands, so that ``--help`` is quick.
 """
 
+import contextlib
 import functools
 import json
 import os
+import sys
 import time
 from collections.abc import Callable
 from enum import StrEnum
@@ -21,8 +23,10 @@ from erroran.console import out, seconds_since, talk, training_display
 from erroran.errors import BadInput, ErroranError, NotFound
 
 if TYPE_CHECKING:
+    from erroran.augment.hypothesis import Hypothesis
     from erroran.data import Dataset
     from erroran.runs import Group, Recipe, RunRecord
+    from erroran.stages.mine_confusions import Mined
     from erroran.store import Store
 
 P = ParamSpec("P")
@@ -43,8 +47,7 @@ app = typer.Typer(
 report. [bold]erroran run[/] does all of it.
 
 Everything trained is kept in ./.erroran and never trained twice; reports go to ./reports.""",
-    epilog="Exit codes: 0 done, 1 failed, 2 bad input or usage, 130 interrupted. "
-    "ERRORAN_DEBUG=1 shows tracebacks.",
+    epilog="Exit codes: 0 done, 1 failed, 2 bad input or usage, 130 interrupted. ERRORAN_DEBUG=1 shows tracebacks.",
 )
 
 
@@ -69,17 +72,13 @@ class SplitName(StrEnum):
     CONFIRM = "confirm"
 
 
-StoreOption = Annotated[
-    Path, typer.Option("--store", envvar="ERRORAN_STORE", help="Folder of the artifact store.")
-]
+StoreOption = Annotated[Path, typer.Option("--store", envvar="ERRORAN_STORE", help="Folder of the artifact store.")]
 GroupOption = Annotated[
     str | None,
     typer.Option("--group", help="Baseline group to stand on; default: the latest.", metavar="ID"),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON to stdout instead of tables.")]
-JobsOption = Annotated[
-    int, typer.Option("--jobs", min=1, help="Runs at a time, each in a process of its own.")
-]
+JobsOption = Annotated[int, typer.Option("--jobs", min=1, help="Runs at a time, each in a process of its own.")]
 DatasetOption = Annotated[
     str,
     typer.Option(
@@ -89,13 +88,9 @@ DatasetOption = Annotated[
 ]
 DataDirOption = Annotated[
     Path | None,
-    typer.Option(
-        "--data-dir", envvar="ERRORAN_DATA", help="Where to look for MNIST before downloading it."
-    ),
+    typer.Option("--data-dir", envvar="ERRORAN_DATA", help="Where to look for MNIST before downloading it."),
 ]
-SeedsOption = Annotated[
-    int | None, typer.Option(min=1, max=1000, help="Number of runs: seeds 0, 1, 2, ...")
-]
+SeedsOption = Annotated[int | None, typer.Option(min=1, max=1000, help="Number of runs: seeds 0, 1, 2, ...")]
 SeedListOption = Annotated[
     str | None,
     typer.Option("--seed-list", help="The seeds themselves, as in 7,8,9.", metavar="N,N,..."),
@@ -103,53 +98,62 @@ SeedListOption = Annotated[
 RecipeOption = Annotated[
     RecipeName, typer.Option(help="standard: 10 plain epochs; fast: 4 epochs, one-cycle schedule.")
 ]
-EpochsOption = Annotated[
-    int | None, typer.Option(min=1, help="Instead of the recipe's number of epochs.")
-]
+EpochsOption = Annotated[int | None, typer.Option(min=1, help="Instead of the recipe's number of epochs.")]
 BatchSizeOption = Annotated[int | None, typer.Option(min=1, help="Instead of the recipe's 128.")]
 ModelOption = Annotated[str, typer.Option(help="Architecture.")]
 PrecisionOption = Annotated[PrecisionName, typer.Option(help="Arithmetic of the layers.")]
-MineFractionOption = Annotated[
-    float, typer.Option(help="Part of the training data held out for mining, up to 0.5.")
+MineFractionOption = Annotated[float, typer.Option(help="Part of the training data held out for mining, up to 0.5.")]
+ControlsOption = Annotated[
+    str,
+    typer.Option(
+        help="default (sham, logit-shift), all, none, or a list of: sham, swapped, same-op, oversample, logit-shift."
+    ),
 ]
-NameArgument = Annotated[
-    str, typer.Argument(help="A spec in ./experiments, a shipped one, or a path.", metavar="NAME")
+ReuseOption = Annotated[
+    bool,
+    typer.Option(
+        "--reuse-baseline",
+        help="Compare with the mined runs instead of fresh ones: cheaper, and stamped in the report.",
+    ),
 ]
+NameArgument = Annotated[str, typer.Argument(help="A spec in ./experiments, a shipped one, or a path.", metavar="NAME")]
 
 
-def command(
-    parent: typer.Typer, name: str, *, examples: str
-) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """Register a command whose errors become one sentence and a fix, and whose help ends with examples."""
+def guarded(function: Callable[P, R]) -> Callable[P, R]:
+    """Turn errors into one sentence and a fix, and into an exit code. The one place that does."""
+
+    @functools.wraps(function)
+    def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
+        if os.environ.get("ERRORAN_DEBUG") == "1":
+            return function(*args, **kwargs)
+        try:
+            return function(*args, **kwargs)
+        except ErroranError as error:
+            _complain(error.message, error.fix)
+            raise typer.Exit(error.exit_code) from error
+        except KeyboardInterrupt as error:
+            _complain("Interrupted; every finished run is kept.", "the same command again goes on from there")
+            raise typer.Exit(130) from error
+        except (typer.Exit, typer.Abort, typer.BadParameter):
+            raise
+        except Exception as error:
+            _complain(
+                f"{type(error).__name__}: {error}",
+                "ERRORAN_DEBUG=1 before the command shows where it happened",
+            )
+            raise typer.Exit(1) from error
+
+    return wrapper
+
+
+def command(parent: typer.Typer, name: str, *, examples: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Register a guarded command whose help ends with examples."""
 
     def register(function: Callable[P, R]) -> Callable[P, R]:
-        @functools.wraps(function)
-        def guarded(*args: P.args, **kwargs: P.kwargs) -> R:
-            if os.environ.get("ERRORAN_DEBUG") == "1":
-                return function(*args, **kwargs)
-            try:
-                return function(*args, **kwargs)
-            except ErroranError as error:
-                _complain(error.message, error.fix)
-                raise typer.Exit(error.exit_code) from error
-            except KeyboardInterrupt as error:
-                _complain(
-                    "Interrupted; every finished run is kept.",
-                    "the same command again goes on from there",
-                )
-                raise typer.Exit(130) from error
-            except (typer.Exit, typer.Abort, typer.BadParameter):
-                raise
-            except Exception as error:  # noqa: BLE001 - the last resort before a traceback
-                _complain(
-                    f"{type(error).__name__}: {error}",
-                    "ERRORAN_DEBUG=1 before the command shows where it happened",
-                )
-                raise typer.Exit(1) from error
-
         lines = "\n\n".join(f"[cyan]$ {line}[/]" for line in examples.strip().splitlines())
-        parent.command(name, epilog=f"[bold]Examples[/]\n\n{lines}")(guarded)
-        return guarded
+        registered = guarded(function)
+        parent.command(name, epilog=f"[bold]Examples[/]\n\n{lines}")(registered)
+        return registered
 
     return register
 
@@ -157,7 +161,8 @@ def command(
 @app.callback(invoke_without_command=True)
 def root(
     version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
-) -> None:  # noqa: FBT002
+) -> None:
+    """Print the version, or go on to a command."""
     if version:
         out.print(__version__)
         raise typer.Exit
@@ -188,7 +193,7 @@ def baseline(
     as_json: JsonOption = False,
 ) -> None:
     """Train the same model under several seeds, and keep everything about each run."""
-    from erroran.reporting.documents import write_baseline
+    from erroran.reporting.baseline_report import write_baseline
     from erroran.stages.baseline import train_baseline
 
     start = time.perf_counter()
@@ -213,10 +218,280 @@ def baseline(
         return
     out.print(_runs_table(completed.records))
     accuracy = summary["accuracy_confirm"]
-    out.print(
-        f"accuracy on confirm: {accuracy['mean']:.2%} +- {accuracy['sd']:.2%} over {len(group.seeds)} seeds"
-    )
+    out.print(f"accuracy on confirm: {accuracy['mean']:.2%} +- {accuracy['sd']:.2%} over {len(group.seeds)} seeds")
     out.print("wrote reports/baseline.md\nnext: [bold]erroran mine-confusions[/]")
+
+
+@command(
+    app,
+    "mine-confusions",
+    examples="""
+erroran mine-confusions
+erroran mine-confusions --top 5 --json
+erroran mine-confusions --on confirm
+""",
+)
+def mine_confusions(
+    on: Annotated[
+        SplitName,
+        typer.Option("--on", help="confirm uses up the test set: later verdicts become exploratory."),
+    ] = SplitName.MINE,
+    top: Annotated[int, typer.Option(min=1, help="Pairs to show, each with a gallery in the report.")] = 10,
+    group: GroupOption = None,
+    store: StoreOption = Path(".erroran"),
+    as_json: JsonOption = False,
+) -> None:
+    """Rank the class pairs that are confused consistently over seeds."""
+    from erroran.reporting.confusion_report import write_confusions
+    from erroran.stages.mine_confusions import mine
+
+    opened = _open_store(store)
+    mined = mine(opened, opened.get_group(group), split=on.value)
+    path = write_confusions(mined, REPORTS, top=top)
+    if as_json:
+        _print_json(mined.to_json(top=top))
+        return
+    _say_note(mined.group.note)
+    _say_mined(mined, top)
+    talk.print(f"wrote {path}")
+
+
+@command(
+    app,
+    "preview",
+    examples="""
+erroran preview 4to9
+erroran preview 4to9-original --dataset digits
+""",
+)
+def preview(
+    name: NameArgument,
+    dataset: Annotated[
+        str | None, typer.Option(help="Instead of the baseline's dataset: auto, mnist, digits or a path.")
+    ] = None,
+    data_dir: DataDirOption = None,
+    group: GroupOption = None,
+    store: StoreOption = Path(".erroran"),
+    as_json: JsonOption = False,
+) -> None:
+    """Show what a hypothesis does to images, as pictures and in figures. Trains nothing."""
+    from dataclasses import asdict
+
+    from erroran.reporting.preview_report import write_preview
+    from erroran.stages.preview import preview as make_preview
+
+    stem, hypothesis = _find(name)
+    opened = _open_store(store)
+    if dataset is not None or not opened.has_group():
+        images, fraction = _load(dataset or "auto", data_dir), 0.1
+    else:
+        template = opened.get_group(group).template
+        images, fraction = opened.get_dataset(template.dataset), template.mine_fraction
+    previewed = make_preview(images, hypothesis, mine_fraction=fraction)
+    path = write_preview(stem, hypothesis, previewed, images.name, REPORTS)
+    if as_json:
+        _print_json([asdict(effect) for effect in previewed.effects])
+        return
+    table = Table("class", "operation", "dose px", "pixels changed", "thickness px", "erased", box=None)
+    for effect in previewed.effects:
+        table.add_row(
+            effect.class_name,
+            effect.operation,
+            f"{effect.dose_px:g}",
+            f"{effect.changed_pixels:.1%}",
+            f"{effect.thickness_before_px:.2f} -> {effect.thickness_after_px:.2f}",
+            f"{effect.erased} of {effect.images}",
+        )
+    out.print(table)
+    out.print(f"pictures: {path}")
+
+
+@command(app, "new", examples="erroran new 7to1 --pair 7:1")
+def new(
+    name: Annotated[str, typer.Argument(help="The hypothesis' name: experiments/NAME.toml is written.")],
+    pair: Annotated[str, typer.Option(help="true:predicted, as in 7:1.")],
+) -> None:
+    """Write a starter spec for a pair, to be edited."""
+    true, _, predicted = pair.partition(":")
+    if not true or not predicted or true == predicted:
+        raise BadInput(f"--pair {pair} does not name two classes.", fix="--pair 7:1")
+    _write_starter(name, true, predicted)
+
+
+@command(
+    app,
+    "intervene",
+    examples="""
+erroran intervene 4to9
+erroran intervene 4to9 --seeds 5 --controls all
+erroran intervene path/to/mine.toml --jobs 2
+""",
+)
+def intervene(
+    name: NameArgument,
+    seeds: Annotated[int | None, typer.Option(min=1, max=1000, help="Runs per arm, instead of the spec's.")] = None,
+    seed_list: SeedListOption = None,
+    epochs: EpochsOption = None,
+    controls: ControlsOption = "default",
+    reuse_baseline: ReuseOption = False,
+    jobs: JobsOption = 1,
+    group: GroupOption = None,
+    store: StoreOption = Path(".erroran"),
+    as_json: JsonOption = False,
+) -> None:
+    """Retrain with a hypothesis' augmentation, beside a baseline and controls, and judge it."""
+    opened = _open_store(store)
+    found = opened.get_group(group)
+    stem, hypothesis = _find_or_offer(name)
+    chosen = _seeds(seeds, seed_list, default=1) if seed_list else None
+    _intervene(
+        opened,
+        found,
+        stem,
+        hypothesis,
+        seeds=chosen,
+        n_seeds=seeds,
+        epochs=epochs,
+        controls=controls,
+        reuse_baseline=reuse_baseline,
+        jobs=jobs,
+    )
+    _report(opened, found, stem, as_json=as_json)
+
+
+@command(
+    app,
+    "report",
+    examples="""
+erroran report 4to9
+erroran report 4to9 --json
+""",
+)
+def report(
+    name: NameArgument,
+    group: GroupOption = None,
+    store: StoreOption = Path(".erroran"),
+    as_json: JsonOption = False,
+) -> None:
+    """Write the report of an intervention again. Trains nothing."""
+    opened = _open_store(store)
+    _report(opened, opened.get_group(group), Path(name).stem if name.endswith(".toml") else name, as_json=as_json)
+
+
+@command(
+    app,
+    "run",
+    examples="""
+erroran run 4to9
+erroran run --dataset digits --seeds 5
+erroran run --recipe fast
+""",
+)
+def run(
+    name: Annotated[
+        str | None, typer.Argument(help="A hypothesis; without one, the top mined pair.", metavar="[NAME]")
+    ] = None,
+    dataset: DatasetOption = "auto",
+    data_dir: DataDirOption = None,
+    seeds: SeedsOption = None,
+    recipe: RecipeOption = RecipeName.STANDARD,
+    epochs: EpochsOption = None,
+    batch_size: BatchSizeOption = None,
+    model: ModelOption = "cnn",
+    precision: PrecisionOption = PrecisionName.FLOAT32,
+    mine_fraction: MineFractionOption = 0.1,
+    controls: ControlsOption = "default",
+    reuse_baseline: ReuseOption = False,
+    jobs: JobsOption = 1,
+    store: StoreOption = Path(".erroran"),
+    as_json: JsonOption = False,
+) -> None:
+    """Do the whole loop: baseline, mine-confusions, preview, intervene, report. Skips what is done."""
+    hypothesis_first = _find(name) if name else None  # a typo must not cost a training
+    _step(1, "baseline")
+    with contextlib.redirect_stdout(sys.stderr) if as_json else contextlib.nullcontext():
+        baseline(
+            dataset=dataset,
+            data_dir=data_dir,
+            seeds=seeds,
+            recipe=recipe,
+            epochs=epochs,
+            batch_size=batch_size,
+            model=model,
+            precision=precision,
+            mine_fraction=mine_fraction,
+            jobs=jobs,
+            store=store,
+        )
+        _step(2, "mine-confusions")
+        mine_confusions(store=store)
+        opened = _open_store(store)
+        group = opened.get_group()
+        stem, hypothesis = hypothesis_first or _hypothesis_for_top_pair(opened, group)
+        _step(3, f"preview {stem}")
+        preview(str(_find_path(name or stem)), store=store)
+        _step(4, f"intervene {stem}")
+        _intervene(
+            opened,
+            group,
+            stem,
+            hypothesis,
+            n_seeds=seeds,
+            controls=controls,
+            reuse_baseline=reuse_baseline,
+            jobs=jobs,
+        )
+    _step(5, f"report {stem}")
+    _report(opened, group, stem, as_json=as_json)
+
+
+runs_app = typer.Typer(help="List, show and remove runs.", invoke_without_command=True, no_args_is_help=False)
+app.add_typer(runs_app, name="runs")
+
+
+@runs_app.callback(epilog="[bold]Examples[/]\n\n[cyan]$ erroran runs --json[/]\n\n[cyan]$ erroran runs show 3f2a[/]")
+@guarded
+def runs(context: typer.Context, store: StoreOption = Path(".erroran"), as_json: JsonOption = False) -> None:
+    """List the runs in the store, oldest first."""
+    context.obj = store
+    if context.invoked_subcommand is not None:
+        return
+    records = _open_store(store).list_runs()
+    if as_json:
+        _print_json([record.summary() for record in records])
+    elif records:
+        out.print(_runs_table(records))
+    else:
+        talk.print(f"no runs in {store} yet; next: [bold]erroran baseline[/]")
+
+
+@command(runs_app, "show", examples="erroran runs show 3f2a")
+def runs_show(
+    context: typer.Context,
+    run_id: Annotated[str, typer.Argument(help="A run's id, or its beginning.")],
+    as_json: JsonOption = False,
+) -> None:
+    """Print everything recorded about a run."""
+    store = _open_store(context.obj)
+    record = store.get_run(run_id)
+    content = {**record.model_dump(mode="json"), "id": record.id, "folder": str(store.run_folder(record.id))}
+    if as_json:
+        _print_json(content)
+        return
+    for key, value in content.items():
+        out.print(f"[bold]{key}[/]: {escape(json.dumps(value) if isinstance(value, (dict, list)) else str(value))}")
+
+
+@command(runs_app, "remove", examples="erroran runs remove 3f2a 91bc")
+def runs_remove(
+    context: typer.Context,
+    run_ids: Annotated[list[str], typer.Argument(help="Ids, or their beginnings.", metavar="ID...")],
+) -> None:
+    """Delete runs. What needs them trains them again."""
+    store = _open_store(context.obj)
+    for run_id in [store.get_run(run_id).id for run_id in run_ids]:  # all are checked before the first goes
+        store.remove_run(run_id)
+        out.print(f"removed {run_id}")
 
 
 # --- shared steps
@@ -232,18 +507,177 @@ def _load(dataset: str, data_dir: Path | None) -> "Dataset":
     from erroran.data import load_dataset
 
     loaded = load_dataset(dataset, data_dir=data_dir)
-    if loaded.note:
-        talk.print(f"[bold yellow]Note:[/] {escape(loaded.note)}")
+    _say_note(loaded.note)
     return loaded
+
+
+def _find_path(name: str) -> Path:
+    from erroran.augment.hypothesis import find_hypothesis, shipped_folder
+
+    return find_hypothesis(name, [EXPERIMENTS, shipped_folder()])
+
+
+def _find(name: str) -> "tuple[str, Hypothesis]":
+    from erroran.augment.hypothesis import read_hypothesis
+
+    path = _find_path(name)
+    return path.stem, read_hypothesis(path)
+
+
+def _find_or_offer(name: str) -> "tuple[str, Hypothesis]":
+    """Find a spec; for a pair that has none, such as 7to1, offer to write a starter."""
+    try:
+        return _find(name)
+    except NotFound as error:
+        true, _, predicted = name.partition("to")
+        if not (true and predicted) or name.endswith(".toml"):
+            raise
+        path = EXPERIMENTS / f"{name}.toml"
+        command = f"erroran new {name} --pair {true}:{predicted}"
+        if not sys.stdin.isatty() or not typer.confirm(
+            f"There is no spec for {name}. Write a starter to {path}?", err=True
+        ):
+            raise NotFound(error.message, fix=f"{command}   (writes a starter spec to edit)") from error
+        _write_starter(name, true, predicted)
+        raise typer.Exit(0) from error
+
+
+def _write_starter(name: str, true: str, predicted: str) -> Path:
+    from erroran.augment.hypothesis import starter_toml
+
+    path = EXPERIMENTS / f"{name}.toml"
+    if path.exists():
+        raise BadInput(f"{path} exists already.", fix="edit it, or choose another name")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(starter_toml(true, predicted), encoding="utf-8")
+    talk.print(f"wrote a starter spec to [bold]{path}[/]; edit it, then: [bold]erroran preview {name}[/]")
+    return path
+
+
+def _hypothesis_for_top_pair(store: "Store", group: "Group") -> "tuple[str, Hypothesis]":
+    from erroran.stages.mine_confusions import mine
+
+    mined = mine(store, group)
+    if not mined.pairs:
+        raise NotFound(
+            "The runs make no errors on `mine`: there is no pair to work on.",
+            fix="erroran run --mine-fraction 0.3, or name a hypothesis: erroran run 4to9",
+        )
+    true, predicted = (mined.evidence.class_names[c] for c in mined.pairs[0].pair)
+    name = f"{true}to{predicted}"
+    try:
+        return _find(name)
+    except NotFound:
+        _write_starter(name, true, predicted)
+        return _find(name)
+
+
+def _intervene(
+    store: "Store",
+    group: "Group",
+    stem: str,
+    hypothesis: "Hypothesis",
+    *,
+    controls: str,
+    reuse_baseline: bool,
+    jobs: int,
+    seeds: list[int] | None = None,
+    n_seeds: int | None = None,
+    epochs: int | None = None,
+) -> None:
+    from erroran.augment.controls import parse_controls
+    from erroran.stages.intervene import intervene as train_arms
+
+    start = time.perf_counter()
+    _say_note(group.note)
+    with training_display() as display:
+        _, completed = train_arms(
+            store,
+            group,
+            stem,
+            hypothesis,
+            seeds=seeds,
+            n_seeds=n_seeds,
+            epochs=epochs,
+            controls=parse_controls(controls),
+            fresh_baseline=not reuse_baseline,
+            jobs=jobs,
+            on_progress=display.on_progress,
+            on_finished=display.on_finished,
+        )
+    _say_trained(len(completed.trained), len(completed.records), start)
+
+
+def _report(store: "Store", group: "Group", stem: str, *, as_json: bool) -> None:
+    from erroran.ledger import Ledger
+    from erroran.reporting.index import write_index
+    from erroran.reporting.intervention_report import comparison_json, write_intervention
+    from erroran.stages.report import assess
+
+    assessment = assess(store, group, stem)
+    path = write_intervention(assessment, REPORTS)
+    write_index(Ledger(store.root).entries(), REPORTS)
+    if as_json:
+        _print_json(comparison_json(assessment))
+        return
+    verdict = assessment.verdict
+    out.print(f"[bold]{escape(verdict.sentence)}[/]")
+    for compared in (verdict.forward, verdict.reverse, verdict.both):
+        before, after = (" ".join(map(str, values)) for values in (compared.before_per_seed, compared.after_per_seed))
+        out.print(f"  {compared.name}: {before} -> {after}")
+    for stamp in assessment.stamps:
+        out.print(f"  [yellow]{escape(stamp.replace('**', ''))}[/]")
+    out.print(f"wrote {path}")
+
+
+def _step(number: int, title: str) -> None:
+    talk.print(f"\n[bold cyan]{number}/5[/] [bold]{title}[/]")
+
+
+def _say_note(note: str | None) -> None:
+    if note:
+        talk.print(f"[bold yellow]Note:[/] {escape(note)}")
+
+
+def _say_mined(mined: "Mined", top: int) -> None:
+    names, seeds = mined.evidence.class_names, mined.evidence.seeds
+    if mined.exploratory:
+        talk.print("[bold yellow]Exploratory:[/] mined on confirm; every later verdict on this data carries the stamp")
+    if not mined.pairs:
+        out.print(f"no errors on {mined.evidence.split} in {len(seeds)} runs")
+        return
+    table = Table(
+        "pair",
+        "errors per run",
+        "mean",
+        "runs with it",
+        "systematic",
+        "reverse",
+        "rate, 95 % interval",
+        box=None,
+    )
+    for found in mined.pairs[:top]:
+        table.add_row(
+            mined.pair_name(found.pair),
+            " ".join(map(str, found.errors_per_seed)),
+            f"{found.mean_errors:.1f}",
+            f"{found.seeds_with_it}/{len(seeds)}",
+            "-" if found.n_systematic is None else str(found.n_systematic),
+            " ".join(map(str, found.reverse_per_seed)),
+            f"{found.rate:.2%} ({found.rate_low:.2%} to {found.rate_high:.2%})",
+        )
+    out.print(table)
+    if suspects := mined.suspects():
+        out.print(f"{len(suspects)} suspected mislabels: see the report")
+    true, predicted = (names[c] for c in mined.pairs[0].pair)
+    out.print(f"next: [bold]erroran intervene {true}to{predicted}[/]")
 
 
 def _recipe(name: RecipeName, epochs: int | None, batch_size: int | None) -> "Recipe":
     from erroran.runs import RECIPES
 
     changes = {"epochs": epochs, "batch_size": batch_size}
-    return RECIPES[name.value].model_copy(
-        update={k: v for k, v in changes.items() if v is not None}
-    )
+    return RECIPES[name.value].model_copy(update={k: v for k, v in changes.items() if v is not None})
 
 
 def _seeds(count: int | None, listed: str | None, *, default: int) -> list[int]:
@@ -254,13 +688,9 @@ def _seeds(count: int | None, listed: str | None, *, default: int) -> list[int]:
     try:
         seeds = [int(part) for part in listed.split(",")]
     except ValueError as error:
-        raise BadInput(
-            f"--seed-list {listed} is not a list of whole numbers.", fix="--seed-list 7,8,9"
-        ) from error
+        raise BadInput(f"--seed-list {listed} is not a list of whole numbers.", fix="--seed-list 7,8,9") from error
     if len(set(seeds)) < len(seeds) or not all(0 <= seed < 2**32 for seed in seeds):
-        raise BadInput(
-            f"--seed-list {listed} has a repeated or negative seed.", fix="--seed-list 7,8,9"
-        )
+        raise BadInput(f"--seed-list {listed} has a repeated or negative seed.", fix="--seed-list 7,8,9")
     return seeds
 
 
@@ -290,10 +720,7 @@ def _runs_table(records: "list[RunRecord]") -> Table:
     for record in records:
         row = record.summary()
         table.add_row(
-            *(
-                str(row[key])
-                for key in ("id", "arm", "seed", "dataset", "model", "recipe", "epochs")
-            ),
+            *(str(row[key]) for key in ("id", "arm", "seed", "dataset", "model", "recipe", "epochs")),
             f"{record.accuracy_mine:.2%}",
             f"{record.accuracy_confirm:.2%}",
             f"{record.seconds:.1f}",

@@ -1,9 +1,10 @@
 """What the user sees: stdout is data, stderr is talk."""
 
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -12,8 +13,14 @@ if TYPE_CHECKING:
     from erroran.runs import RunRecord
     from erroran.training import Progress as RunProgress
 
-out = Console(soft_wrap=True, highlight=False)
-talk = Console(stderr=True, soft_wrap=True, highlight=False)
+
+def _console(stream: TextIO, *, stderr: bool) -> Console:
+    # Into a file or a pipe there is no width to fit: tables must not be cut.
+    return Console(stderr=stderr, soft_wrap=True, highlight=False, width=None if stream.isatty() else 160)
+
+
+out = _console(sys.stdout, stderr=False)
+talk = _console(sys.stderr, stderr=True)
 
 
 class TrainingDisplay:

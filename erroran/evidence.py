@@ -36,7 +36,8 @@ class Evidence:
     @property
     def predicted(self) -> np.ndarray:
         """int64 (S, N): each run's most probable class."""
-        return self.probabilities.argmax(axis=2)
+        predicted: np.ndarray = self.probabilities.argmax(axis=2)
+        return predicted
 
     @property
     def seeds(self) -> list[int]:

@@ -67,9 +67,7 @@ def complete_runs(
     missing = {r.spec.id: r for r in requests if not store.has_run(r.spec.id)}
     if jobs == 1 or len(missing) <= 1:
         for request in missing.values():
-            on_finished(
-                _train_and_store(request, store.root, provenance.command_line(), on_progress)
-            )
+            on_finished(_train_and_store(request, store.root, provenance.command_line(), on_progress))
     else:
         _in_workers(store, list(missing.values()), jobs, on_progress, on_finished)
     return Completed([store.get_run(r.spec.id) for r in requests], list(missing))
@@ -87,16 +85,12 @@ def _in_workers(
     with Manager() as manager:
         messages = manager.Queue()
         done = threading.Event()
-        listener = threading.Thread(
-            target=_forward, args=(messages, done, on_progress), daemon=True
-        )
+        listener = threading.Thread(target=_forward, args=(messages, done, on_progress), daemon=True)
         listener.start()
         try:
             workers = Parallel(n_jobs=jobs, return_as="generator_unordered", pre_dispatch=jobs)
             command = provenance.command_line()
-            tasks = (
-                delayed(_train_and_store)(r, store.root, command, messages.put) for r in requests
-            )
+            tasks = (delayed(_train_and_store)(r, store.root, command, messages.put) for r in requests)
             for record in workers(tasks):
                 on_finished(record)
         finally:
@@ -114,9 +108,7 @@ def _forward(messages: Any, done: threading.Event, on_progress: Callable[[Progre
             return
 
 
-def _train_and_store(
-    request: Request, root: Path, command: str, on_progress: Callable[[Progress], None]
-) -> RunRecord:
+def _train_and_store(request: Request, root: Path, command: str, on_progress: Callable[[Progress], None]) -> RunRecord:
     store, spec = Store(root), request.spec
     splits, class_names, dataset_name = _load(root, spec.dataset, spec.mine_fraction)
     trained = train(spec, splits, class_names, on_progress)
@@ -144,14 +136,10 @@ def _train_and_store(
         history=trained.history,
     )
     confirm = predictions["confirm"]
-    counts = confusion_counts(
-        confirm.labels, confirm.probabilities.argmax(1)[None], len(class_names)
-    )[0]
+    counts = confusion_counts(confirm.labels, confirm.probabilities.argmax(1)[None], len(class_names))[0]
     files = {
         "model.keras": trained.model,
-        "training-curve.png": figures.to_png(
-            figures.training_curves({f"seed {spec.seed}": record.history})
-        ),
+        "training-curve.png": figures.to_png(figures.training_curves({f"seed {spec.seed}": record.history})),
         "confusion-matrix.png": figures.to_png(
             figures.confusion_heatmap(counts, class_names, title="confirm, errors of this run")
         ),

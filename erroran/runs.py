@@ -172,9 +172,7 @@ class Group(BaseModel):
         recipe = self.template.recipe
         if epochs is not None:
             recipe = recipe.model_copy(update={"epochs": epochs})
-        return self.template.model_copy(
-            update={"seed": seed, "augment": dict(augment or {}), "recipe": recipe}
-        )
+        return self.template.model_copy(update={"seed": seed, "augment": dict(augment or {}), "recipe": recipe})
 
 
 def _digest(spec: RunSpec, *, exclude: dict[str, Any]) -> str:

@@ -9,7 +9,8 @@
                  model.keras         the trained model
                  *.png               training curve, confusion matrix
       groups/<group>.json            what `baseline` asked for
-      interventions/<group>/<name>.json
+      interventions/<group>/<name>-<hash>.json
+      ledger.jsonl                   see `erroran.ledger`
       tmp/                           half-written things; nothing reads it
 
 Everything is written under ``tmp`` and moved into place, so a killed process leaves either the whole
@@ -20,19 +21,19 @@ import errno
 import os
 import shutil
 import zipfile
+import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from erroran.augment.hypothesis import Hypothesis
 from erroran.data import Dataset, read_dataset, save_dataset
 from erroran.errors import ErroranError, NotFound, Unavailable
 from erroran.runs import Group, RunRecord
-
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -61,8 +62,11 @@ class Intervention(BaseModel):
         hypothesis: Its spec as it was.
         group: Id of the baseline group it stands on.
         epochs: Epochs of every run in it.
-        arms: Arm name to the ids of its runs, in the order of `seeds`.
-        seeds: The runs' seeds.
+        arms: Arm name to the ids of its runs, in the order of `seeds`; the first is ``baseline``, the second
+            the treatment.
+        seeds: The runs' seeds, the same in every arm.
+        controls: Names of the controls that were asked for, also those that train nothing.
+        fresh_baseline: Whether the baseline's seeds are others than those that were mined.
         created: UTC, ISO 8601.
         command: The command line.
     """
@@ -75,6 +79,8 @@ class Intervention(BaseModel):
     epochs: int
     arms: dict[str, tuple[str, ...]]
     seeds: tuple[int, ...]
+    controls: tuple[str, ...]
+    fresh_baseline: bool
     created: str
     command: str
 
@@ -103,9 +109,7 @@ class Store:
         """
         path = self._dataset_path(digest)
         if not path.exists():
-            raise NotFound(
-                f"The store {self.root} has no dataset {digest[:12]}.", fix="erroran baseline"
-            )
+            raise NotFound(f"The store {self.root} has no dataset {digest[:12]}.", fix="erroran baseline")
         return read_dataset(path)
 
     # --- runs
@@ -114,9 +118,7 @@ class Store:
         """Whether a run is finished."""
         return (self.root / "runs" / run_id / "run.json").is_file()
 
-    def put_run(
-        self, record: RunRecord, predictions: Mapping[str, Predictions], files: Mapping[str, bytes]
-    ) -> None:
+    def put_run(self, record: RunRecord, predictions: Mapping[str, Predictions], files: Mapping[str, bytes]) -> None:
         """Write a finished run.
 
         Args:
@@ -167,10 +169,8 @@ class Store:
                     labels=arrays[f"{split}_labels"],
                     ids=arrays[f"{split}_ids"],
                 )
-        except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
-            raise _damaged(
-                path, error, f"erroran runs remove {run_id}, then train it again"
-            ) from error
+        except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile, zlib.error) as error:
+            raise _damaged(path, error, f"erroran runs remove {run_id}, then train it again") from error
         if not len(found.probabilities) == len(found.labels) == len(found.ids):
             raise _damaged(path, "its arrays differ in length", f"erroran runs remove {run_id}")
         return found
@@ -190,9 +190,7 @@ class Store:
         """
         whole = self._complete_run_id(run_id)
         grave = self._temporary(self.root / "runs" / whole)
-        os.replace(
-            self.root / "runs" / whole, grave
-        )  # gone in one step, even if deleting is interrupted
+        (self.root / "runs" / whole).replace(grave)  # gone in one step, even if deleting is interrupted
         shutil.rmtree(grave)
         return whole
 
@@ -202,16 +200,17 @@ class Store:
         """Write a group; it becomes the latest."""
         self._write_json(self.root / "groups" / f"{group.id}.json", group)
 
+    def has_group(self) -> bool:
+        """Whether there is any baseline yet."""
+        return any((self.root / "groups").glob("*.json"))
+
     def get_group(self, group_id: str | None = None) -> Group:
         """Read a group; without an id, the latest.
 
         Raises:
             NotFound: There is no such group, or none at all.
         """
-        groups = [
-            _read(Group, path, fix=f"delete {path}")
-            for path in (self.root / "groups").glob("*.json")
-        ]
+        groups = [_read(Group, path, fix=f"delete {path}") for path in (self.root / "groups").glob("*.json")]
         if not groups:
             raise NotFound(
                 f"There is no baseline in the store {self.root} yet.",
@@ -229,23 +228,22 @@ class Store:
         return found[0]
 
     def put_intervention(self, intervention: Intervention) -> None:
-        """Write what an intervention did."""
-        folder = self.root / "interventions" / intervention.group
-        self._write_json(folder / f"{intervention.name}.json", intervention)
+        """Write what an intervention did; a changed spec does not replace the record of the earlier one."""
+        file_name = f"{intervention.name}-{intervention.hypothesis.hash}.json"
+        self._write_json(self.root / "interventions" / intervention.group / file_name, intervention)
 
     def get_intervention(self, group_id: str, name: str) -> Intervention:
-        """Read what an intervention did.
+        """Read the latest intervention of a name.
 
         Raises:
             NotFound: It was never run on this group.
         """
-        path = self.root / "interventions" / group_id / f"{name}.json"
-        if not path.is_file():
-            raise NotFound(
-                f"`{name}` has not been run on baseline {group_id}.",
-                fix=f"erroran intervene {name}",
-            )
-        return _read(Intervention, path, fix=f"erroran intervene {name}")
+        folder = self.root / "interventions" / group_id
+        fix = f"erroran intervene {name}"
+        found = [_read(Intervention, path, fix=fix) for path in folder.glob(f"{name}-????????.json")]
+        if not found:
+            raise NotFound(f"`{name}` has not been run on the baseline group {group_id}.", fix=fix)
+        return max(found, key=lambda intervention: intervention.created)
 
     # --- inside
 
@@ -285,7 +283,7 @@ class Store:
             if target.is_dir():  # another process finished the same run: same content
                 _remove(temporary)
             else:
-                os.replace(temporary, target)
+                temporary.replace(target)
         except OSError as error:
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
                 raise Unavailable(
@@ -308,7 +306,7 @@ class Store:
 def _read(model: type[Model], path: Path, *, fix: str) -> Model:
     try:
         return model.model_validate_json(path.read_text())
-    except (OSError, ValidationError) as error:
+    except (OSError, ValueError) as error:  # also what is not UTF-8
         raise _damaged(path, error, fix) from error
 
 

@@ -131,9 +131,7 @@ def _learning_rate(recipe: Recipe, *, steps_per_epoch: int) -> Any:
 
     steps = recipe.epochs * steps_per_epoch
     warmup = max(1, round(0.2 * steps))
-    down = keras.optimizers.schedules.PolynomialDecay(
-        recipe.learning_rate, max(1, steps - warmup), 0.0
-    )
+    down = keras.optimizers.schedules.PolynomialDecay(recipe.learning_rate, max(1, steps - warmup), 0.0)
 
     class OneCycle(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore[misc]
         """Linear up to the peak, then linear to zero (Smith & Topin 2018, arXiv 1708.07120)."""
@@ -146,9 +144,7 @@ def _learning_rate(recipe: Recipe, *, steps_per_epoch: int) -> Any:
     return OneCycle()
 
 
-def _progress_callback(
-    spec: RunSpec, steps_per_epoch: int, report: Callable[[Progress], None]
-) -> Any:
+def _progress_callback(spec: RunSpec, steps_per_epoch: int, report: Callable[[Progress], None]) -> Any:
     from erroran.backend import keras
 
     every = max(1, steps_per_epoch // 20)

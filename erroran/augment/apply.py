@@ -30,7 +30,7 @@ def augment_batch(
         keys: uint64 (N,), from `erroran.augment.keyed.sample_keys`.
         augment: Label to what happens to its images.
         seed: The run's seed.
-        epoch: Counted from 0.
+        epoch: Counted from 1 in training.
 
     Returns:
         uint8 (N, H, W); `images` itself when nothing is changed.
@@ -48,6 +48,24 @@ def augment_batch(
     return changed
 
 
+def repeat_weights(
+    labels: np.ndarray,
+    keys: np.ndarray,
+    augment: Mapping[int, ClassAugmentation],
+    *,
+    seed: int,
+    epoch: int,
+) -> np.ndarray:
+    """Weigh the samples that ``repeat`` counts twice. Arguments as in `augment_batch`.
+
+    Returns:
+        float32 (N,): 2 where a sample is repeated, else 1.
+    """
+    repeating = [label for label, step in augment.items() if step.operation == "repeat"]
+    chosen = choose_doses(labels, keys, augment, seed=seed, epoch=epoch)
+    return np.where((chosen >= 0) & np.isin(labels, repeating), 2, 1).astype(np.float32)
+
+
 def choose_doses(
     labels: np.ndarray,
     keys: np.ndarray,
@@ -61,14 +79,14 @@ def choose_doses(
     Arguments as in `augment_batch`.
 
     Returns:
-        int64 (N,): the index of the dose, or -1 where the image stays as it is.
+        int64 (N,): the index of the dose (0 for ``repeat``), or -1 where the image stays as it is.
     """
     chance = keyed_uniform(seed, epoch, keys, purpose="apply")
     which = keyed_uniform(seed, epoch, keys, purpose="dose")
     chosen = np.full(len(labels), -1)
     for label, step in augment.items():
         rows = (labels == label) & (chance < step.probability)
-        chosen[rows] = (which[rows] * len(step.doses)).astype(int)
+        chosen[rows] = (which[rows] * max(1, len(step.doses))).astype(int)
     return chosen
 
 

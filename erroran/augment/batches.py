@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from erroran.augment.apply import augment_batch
+from erroran.augment.apply import augment_batch, repeat_weights
 from erroran.augment.hypothesis import ClassAugmentation
 from erroran.augment.keyed import keyed_uniform, sample_keys
 from erroran.backend import keras
@@ -16,6 +16,9 @@ class AugmentedBatches(keras.utils.PyDataset):  # type: ignore[misc]  # Keras sh
     Keras fetches batches 0 and 1 once before training to infer their signature, and ``fit(shuffle=True)``
     would only permute whole batches. Neither matters here: fetching a batch changes no state, and the order of
     the samples is drawn afresh each epoch. Call ``fit`` with ``shuffle=False``.
+
+    The epochs of a ``fit`` count from 1: Keras calls `on_epoch_end` once more, after those first fetches, so 0 is
+    never trained on.
 
     Args:
         images: uint8 (N, H, W).
@@ -44,17 +47,15 @@ class AugmentedBatches(keras.utils.PyDataset):  # type: ignore[misc]  # Keras sh
     def __len__(self) -> int:
         return -(-len(self._labels) // self._batch_size)
 
-    def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+    def __getitem__(self, index: int) -> tuple[np.ndarray, ...]:
         rows = self._order[index * self._batch_size : (index + 1) * self._batch_size]
-        images = augment_batch(
-            self._images[rows],
-            self._labels[rows],
-            self._keys[rows],
-            self._augment,
-            seed=self._seed,
-            epoch=self.epoch,
-        )
-        return images[..., np.newaxis], self._labels[rows]
+        labels, keys = self._labels[rows], self._keys[rows]
+        moment = {"seed": self._seed, "epoch": self.epoch}
+        images = augment_batch(self._images[rows], labels, keys, self._augment, **moment)
+        batch = images[..., np.newaxis], labels
+        if any(step.operation == "repeat" for step in self._augment.values()):
+            return *batch, repeat_weights(labels, keys, self._augment, **moment)
+        return batch
 
     def on_epoch_end(self) -> None:
         """Move on to the next epoch; Keras calls this."""

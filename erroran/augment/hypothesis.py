@@ -5,6 +5,8 @@ nearest known one.
 """
 
 import difflib
+import hashlib
+import json
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,7 +26,7 @@ class ClassAugmentation(BaseModel):
 
     Attributes:
         operation: ``dilate`` thickens the ink, ``erode`` thins it, ``shift`` moves the image by the dose in
-            one of four directions.
+            one of four directions, ``repeat`` leaves it as it is and counts it twice (it takes no dose).
         radius_px: Reach of a symmetric kernel in pixels (multiples of 0.25); of several, each is drawn
             equally often.
         kernel_px: Instead of a radius: side of a square OpenCV kernel in pixels. Side 1 changes nothing, even
@@ -35,7 +37,7 @@ class ClassAugmentation(BaseModel):
 
     model_config = _STRICT
 
-    operation: Literal["dilate", "erode", "shift"]
+    operation: Literal["dilate", "erode", "shift", "repeat"]
     radius_px: tuple[_Dose, ...] | None = None
     kernel_px: tuple[_Side, ...] | None = None
     shape: Literal["square", "disk", "cross"] = "square"
@@ -48,6 +50,10 @@ class ClassAugmentation(BaseModel):
 
     @model_validator(mode="after")
     def _one_kind_of_dose(self) -> Self:
+        if self.operation == "repeat":
+            if self.radius_px or self.kernel_px:
+                raise ValueError("repeat takes no radius_px or kernel_px")
+            return self
         if (self.radius_px is None) == (self.kernel_px is None):
             raise ValueError("needs exactly one of radius_px and kernel_px")
         if any(dose * 4 % 1 for dose in self.radius_px or ()):
@@ -60,11 +66,13 @@ class ClassAugmentation(BaseModel):
 
     @property
     def doses(self) -> tuple[float, ...]:
-        """The doses in pixels: radii, or kernel sides."""
+        """The doses in pixels: radii, or kernel sides; empty for ``repeat``."""
         return self.radius_px or self.kernel_px or ()
 
     def describe(self) -> str:
         """Name the operation and its doses, as in ``dilate, radius 0.5 or 1 px (square), 12 %``."""
+        if self.operation == "repeat":
+            return f"counted twice, {self.probability:.0%} of the images"
         doses = " or ".join(f"{dose:g}" for dose in self.doses)
         kind = f"radius {doses} px ({self.shape})" if self.radius_px else f"kernel side {doses} px"
         if self.operation == "shift":
@@ -83,9 +91,9 @@ class Hypothesis(BaseModel):
             (``reverse``), or both together (``sum``).
         seeds: Runs per arm.
         epochs: Overrides the baseline recipe's epochs.
-        margin_per_10000: Changes of the primary endpoint smaller than this (errors per 10,000 images) are of
-            no interest: the verdict "equivalent" means that the change is surely within it.
-        collateral_margin_per_10000: How many errors per 10,000 images the fix may cost elsewhere.
+        margin_per_10000: How many errors per 10,000 images the fix may cost elsewhere.
+        equivalence_per_10000: Changes of the primary endpoint up to this are of no interest: "equivalent" means
+            that the change is surely within it.
     """
 
     model_config = _STRICT
@@ -96,8 +104,8 @@ class Hypothesis(BaseModel):
     primary: Literal["forward", "reverse", "sum"] = "forward"
     seeds: int = Field(default=3, ge=1, le=1000)
     epochs: int | None = Field(default=None, ge=1)
-    margin_per_10000: float = Field(default=1.0, gt=0)
-    collateral_margin_per_10000: float = Field(default=10.0, gt=0)
+    margin_per_10000: float = Field(default=10.0, gt=0)
+    equivalence_per_10000: float = Field(default=1.0, gt=0)
 
     @field_validator("pair")
     @classmethod
@@ -106,6 +114,12 @@ class Hypothesis(BaseModel):
         if not true or not predicted or true == predicted:
             raise ValueError('must name two different classes as "true:predicted", such as "4:9"')
         return value
+
+    @property
+    def hash(self) -> str:
+        """Hash of the content: a changed spec is another hypothesis. 8 hexadecimal digits."""
+        content = json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(content.encode()).hexdigest()[:8]
 
     @property
     def classes(self) -> tuple[str, str]:
@@ -123,19 +137,13 @@ def read_hypothesis(path: Path) -> Hypothesis:
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
-        raise SpecError(
-            f"The spec {path} cannot be read: {error}.", fix=f"check the file {path}"
-        ) from error
+        raise SpecError(f"The spec {path} cannot be read: {error}.", fix=f"check the file {path}") from error
     except tomllib.TOMLDecodeError as error:
-        raise SpecError(
-            f"The spec {path} is not valid TOML: {error}.", fix=f"edit {path}"
-        ) from error
+        raise SpecError(f"The spec {path} is not valid TOML: {error}.", fix=f"edit {path}") from error
     try:
         return Hypothesis.model_validate(content)
     except ValidationError as error:
-        raise SpecError(
-            _explain(path, error), fix=f"edit {path}; see `erroran intervene --help`"
-        ) from error
+        raise SpecError(_explain(path, error), fix=f"edit {path}; see `erroran intervene --help`") from error
 
 
 def find_hypothesis(name: str, folders: Sequence[Path]) -> Path:
@@ -160,6 +168,20 @@ def find_hypothesis(name: str, folders: Sequence[Path]) -> Path:
         f"There is no hypothesis `{name}` in {folders[0]}/ or among those shipped ({listed}).",
         fix=f"erroran new {name} --pair 4:9   (writes a starter spec), or name one that exists",
     )
+
+
+def check_classes(hypothesis: Hypothesis, class_names: Sequence[str]) -> None:
+    """Refuse a spec that names a class the dataset lacks.
+
+    Raises:
+        NotFound: It does.
+    """
+    for name in (*hypothesis.classes, *hypothesis.augment):
+        if name not in class_names:
+            raise NotFound(
+                f"The spec names class `{name}`, which the dataset does not have.",
+                fix=f"use one of its classes: {', '.join(class_names[:30])}",
+            )
 
 
 def shipped_folder() -> Path:
@@ -190,7 +212,9 @@ probability = 0.12
 
 
 def _explain(path: Path, error: ValidationError) -> str:
-    problem = error.errors()[0]
+    problems = error.errors()
+    # A misspelt key is also reported as a missing one; the misspelling is what helps.
+    problem = next((p for p in problems if p["type"] == "extra_forbidden"), problems[0])
     place = ".".join(str(part) for part in problem["loc"])
     if problem["type"] == "extra_forbidden":
         known = _known_keys(problem["loc"])

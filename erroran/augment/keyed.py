@@ -30,7 +30,7 @@ def keyed_uniform(seed: int, epoch: int, keys: np.ndarray, *, purpose: str) -> n
 
     Args:
         seed: The run's seed, 0 <= seed < 2**32.
-        epoch: Counted from 0.
+        epoch: Counted from 1 in training.
         keys: uint64 (N,), from `sample_keys`.
         purpose: What the numbers are for; different purposes are independent.
 

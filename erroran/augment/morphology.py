@@ -29,7 +29,8 @@ def make_kernel(radius_px: float, shape: str = "square") -> np.ndarray:
         "disk": np.hypot(rows, columns),
         "cross": np.where((rows == 0) | (columns == 0), abs(rows) + abs(columns), reach + 1),
     }[shape]
-    return (distance <= reach).astype(np.uint8)
+    kernel: np.ndarray = (distance <= reach).astype(np.uint8)
+    return kernel
 
 
 def dilate(images: np.ndarray, *, radius_px: float, shape: str = "square") -> np.ndarray:
@@ -88,20 +89,14 @@ def stroke_thickness(images: np.ndarray, *, threshold: int = 128) -> np.ndarray:
     """
     thickness = np.zeros(len(images))
     for i, image in enumerate(images):
-        ink = (
-            np.pad((image >= threshold).astype(np.uint8), 1)
-            .repeat(SUBPIXELS, 0)
-            .repeat(SUBPIXELS, 1)
-        )
+        ink = np.pad((image >= threshold).astype(np.uint8), 1).repeat(SUBPIXELS, 0).repeat(SUBPIXELS, 1)
         if ink.any():
             to_edge = cv2.distanceTransform(ink, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)[ink > 0] - 0.5
             thickness[i] = 4 * to_edge.mean() / SUBPIXELS
     return thickness
 
 
-def _with_radius(
-    images: np.ndarray, operation: Callable[..., np.ndarray], radius_px: float, shape: str
-) -> np.ndarray:
+def _with_radius(images: np.ndarray, operation: Callable[..., np.ndarray], radius_px: float, shape: str) -> np.ndarray:
     if radius_px == int(radius_px):
         return _each(images, operation, make_kernel(radius_px, shape))
     # Repeating pixels keeps dose 0 the identity and, for squares, whole doses equal to the plain operation.
@@ -109,12 +104,11 @@ def _with_radius(
     changed = _each(fine, operation, make_kernel(radius_px * SUBPIXELS, shape))
     n, height, width = images.shape
     blocks = changed.reshape(n, height, SUBPIXELS, width, SUBPIXELS)
-    return np.rint(blocks.mean(axis=(2, 4))).astype(np.uint8)
+    averaged: np.ndarray = np.rint(blocks.mean(axis=(2, 4))).astype(np.uint8)
+    return averaged
 
 
-def _each(
-    images: np.ndarray, operation: Callable[..., np.ndarray], kernel: np.ndarray
-) -> np.ndarray:
+def _each(images: np.ndarray, operation: Callable[..., np.ndarray], kernel: np.ndarray) -> np.ndarray:
     changed = np.empty_like(images)
     for i, image in enumerate(images):
         changed[i] = operation(image, kernel)

@@ -101,9 +101,7 @@ def _check_images(images: np.ndarray, what: str) -> np.ndarray:
     if images.ndim != 3:
         _reject_shape(images, what)
     if images.size == 0:
-        raise DatasetError(
-            f"{what} are empty (shape {images.shape}).", fix="give at least one image of each class"
-        )
+        raise DatasetError(f"{what} are empty (shape {images.shape}).", fix="give at least one image of each class")
     low, high = int(images.min()), int(images.max())
     if low < 0 or high > 255:
         raise DatasetError(
@@ -184,8 +182,7 @@ def _check_classes(source: str, y_train: np.ndarray, y_test: np.ndarray) -> None
     absent = np.setdiff1d(np.arange(classes), y_train)
     if absent.size:
         raise DatasetError(
-            f"{source}: no training image has label {_enumerate(absent)}, "
-            f"though labels run up to {classes - 1}.",
+            f"{source}: no training image has label {_enumerate(absent)}, though labels run up to {classes - 1}.",
             fix="number the classes 0, 1, 2 ... without gaps",
         )
     if classes < 2:

@@ -83,8 +83,7 @@ def read_npz(path: Path, keys: tuple[str, ...]) -> dict[str, np.ndarray]:
             missing = [key for key in keys if key not in stored.files]
             if missing:
                 raise DatasetError(
-                    f"{tidy_path(path)} lacks {', '.join(missing)}; "
-                    f"it holds {', '.join(stored.files) or 'nothing'}.",
+                    f"{tidy_path(path)} lacks {', '.join(missing)}; it holds {', '.join(stored.files) or 'nothing'}.",
                     fix=f"save it with np.savez(path, {', '.join(f'{key}=...' for key in KEYS)})",
                 )
             return {key: _read_member(path, stored, key) for key in keys}

@@ -111,8 +111,5 @@ def _load_mnist(path: Path) -> Dataset:
 
 def _fall_back(failures: list[str]) -> Dataset:
     digits = load_digits()
-    note = (
-        "MNIST could not be had, so these are scikit-learn's 1,797 small digits "
-        f"(tried {', '.join(failures)})"
-    )
+    note = f"MNIST could not be had, so these are scikit-learn's 1,797 small digits (tried {', '.join(failures)})"
     return replace(digits, note="; ".join(filter(None, (note, digits.note))))

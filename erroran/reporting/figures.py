@@ -24,9 +24,7 @@ def to_png(figure: Figure, *, colours: int = 64) -> bytes:
         metadata={"Software": None},
     )
     small = io.BytesIO()
-    Image.open(raw).convert("RGB").quantize(colours, dither=Image.Dither.NONE).save(
-        small, "PNG", optimize=True
-    )
+    Image.open(raw).convert("RGB").quantize(colours, dither=Image.Dither.NONE).save(small, "PNG", optimize=True)
     return small.getvalue()
 
 
@@ -136,7 +134,8 @@ def seeds_before_after(groups: Sequence[tuple[str, Sequence[float], Sequence[flo
             cell.plot(place + np.asarray(spread), values, "o", color=colour, ms=5, alpha=0.8)
             cell.hlines(np.mean(values), place - 0.3, place + 0.3, color=colour, lw=2)
         cell.set(xticks=[0, 1], xticklabels=["before", "after"], xlim=(-0.5, 1.5), title=name)
-        cell.set_ylim(bottom=0)
+        cell.set_ylim(0, max(1.0, 1.1 * max(*before, *after)))
+        cell.yaxis.get_major_locator().set_params(integer=True)
         cell.title.set_fontsize(9)
         cell.spines[["top", "right"]].set_visible(False)
     axes[0].set_ylabel("errors per run")

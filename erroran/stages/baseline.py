@@ -42,9 +42,7 @@ def train_baseline(
         The group, now the latest, and its runs in the order of `seeds`.
     """
     check_model_name(model)
-    split_dataset(
-        dataset, mine_fraction=mine_fraction
-    )  # refuses bad fractions before anything is written
+    split_dataset(dataset, mine_fraction=mine_fraction)  # refuses bad fractions before anything is written
     group = Group(
         template=RunSpec(
             dataset=dataset.digest,
@@ -62,8 +60,6 @@ def train_baseline(
     )
     store.put_dataset(dataset)
     requests = [Request("baseline", group.run_spec(seed)) for seed in seeds]
-    completed = complete_runs(
-        store, requests, jobs=jobs, on_progress=on_progress, on_finished=on_finished
-    )
+    completed = complete_runs(store, requests, jobs=jobs, on_progress=on_progress, on_finished=on_finished)
     store.put_group(group)
     return group, completed

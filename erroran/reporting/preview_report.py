@@ -1,0 +1,25 @@
+"""``reports/<name>-preview.md``: what an augmentation does to images."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from erroran.augment.hypothesis import Hypothesis
+from erroran.reporting import figures
+from erroran.reporting.render import render, write_document
+
+if TYPE_CHECKING:
+    from erroran.stages.preview import Preview
+
+
+def write_preview(name: str, hypothesis: Hypothesis, previewed: "Preview", dataset: str, folder: Path) -> Path:
+    """Write the sheet and the table of a preview."""
+    text = render("preview.md.j2", name=name, hypothesis=hypothesis, effects=previewed.effects, dataset=dataset)
+    effects = [asdict(effect) for effect in previewed.effects]
+    return write_document(
+        folder,
+        f"{name}-preview",
+        text,
+        figures={"sheet": figures.before_after_sheet(previewed.rows)},
+        data={"effects": {"hypothesis": name, "dataset": dataset, "effects": effects}},
+    )

@@ -1,0 +1,113 @@
+"""Retrain with the augmentation of a hypothesis, beside a baseline and controls that differ in nothing else."""
+
+from collections.abc import Callable, Sequence
+
+from erroran import provenance
+from erroran.augment.controls import DEFAULT_CONTROLS, control_arms
+from erroran.augment.hypothesis import Hypothesis, check_classes
+from erroran.errors import BadInput
+from erroran.executors import Completed, Request, complete_runs
+from erroran.ledger import Entry, Ledger
+from erroran.runs import Group, RunRecord
+from erroran.store import Intervention, Store
+from erroran.training import Progress
+
+FIRST_FRESH_SEED = 1000
+"""Verdicts are reached on seeds from here on, far from those that people type for mining."""
+
+
+def intervene(
+    store: Store,
+    group: Group,
+    name: str,
+    hypothesis: Hypothesis,
+    *,
+    seeds: Sequence[int] | None = None,
+    n_seeds: int | None = None,
+    epochs: int | None = None,
+    controls: Sequence[str] = DEFAULT_CONTROLS,
+    fresh_baseline: bool = True,
+    jobs: int = 1,
+    on_progress: Callable[[Progress], None] = lambda _: None,
+    on_finished: Callable[[RunRecord], None] = lambda _: None,
+) -> tuple[Intervention, Completed]:
+    """Train every arm of an experiment; runs that are in the store already are not trained again.
+
+    The hypothesis is entered in the ledger before anything is trained.
+
+    Args:
+        store: Holds the baseline group.
+        group: Gives dataset, model, recipe and precision.
+        name: The hypothesis' name; its arm in the store.
+        hypothesis: Its spec.
+        seeds: The arms' seeds, instead of a number of them.
+        n_seeds: Runs per arm; default the spec's.
+        epochs: Overrides the spec's, which overrides the recipe's.
+        controls: See `erroran.augment.controls`.
+        fresh_baseline: Compare with baseline runs on new seeds; otherwise with the runs that were mined, which
+            flatters every fix.
+        jobs: Runs at a time.
+        on_progress: Called often.
+        on_finished: Called with each run that was trained.
+
+    Raises:
+        NotFound: The spec names a class that the dataset lacks.
+        BadInput: The mined baseline has too few seeds, or `name` is that of another arm.
+    """
+    check_classes(hypothesis, store.get_dataset(group.template.dataset).class_names)
+    arms = {"baseline": {}, name: hypothesis.augment}
+    for control, augment in control_arms(hypothesis, controls).items():
+        if control in arms or name == "baseline":
+            raise BadInput(f"`{name}` is the name of another arm.", fix="rename the spec file")
+        arms[control] = augment
+    chosen = _choose_seeds(group, seeds, n_seeds or hypothesis.seeds, fresh=fresh_baseline)
+    requests = {
+        arm: [Request(arm, group.run_spec(seed, augment, epochs=epochs or hypothesis.epochs)) for seed in chosen]
+        for arm, augment in arms.items()
+    }
+    registration = Entry(
+        kind="registered",
+        dataset=group.template.dataset,
+        group=group.id,
+        name=name,
+        pair=hypothesis.pair,
+        spec_hash=hypothesis.hash,
+    )
+    Ledger(store.root).record(registration)
+    by_seed = [request for same_seed in zip(*requests.values(), strict=True) for request in same_seed]
+    completed = complete_runs(store, by_seed, jobs=jobs, on_progress=on_progress, on_finished=on_finished)
+    intervention = Intervention(
+        name=name,
+        hypothesis=hypothesis,
+        group=group.id,
+        epochs=by_seed[0].spec.recipe.epochs,
+        arms={arm: tuple(request.spec.id for request in wanted) for arm, wanted in requests.items()},
+        seeds=tuple(chosen),
+        controls=tuple(controls),
+        fresh_baseline=fresh_baseline,
+        created=provenance.now(),
+        command=provenance.command_line(),
+    )
+    store.put_intervention(intervention)
+    return intervention, completed
+
+
+def _choose_seeds(group: Group, seeds: Sequence[int] | None, count: int, *, fresh: bool) -> list[int]:
+    if not fresh:
+        chosen = list(seeds or group.seeds[:count])
+        if (len(chosen) < count and seeds is None) or not set(chosen) <= set(group.seeds):
+            raise BadInput(
+                f"The mined baseline has the seeds {', '.join(map(str, group.seeds))}, {count} runs were asked for.",
+                fix=f"erroran baseline --seeds {count}, or leave out --reuse-baseline",
+            )
+        return chosen
+    if seeds is not None:
+        mined = sorted(set(seeds) & set(group.seeds))
+        if mined:
+            raise BadInput(
+                f"Seed {mined[0]} is one of the mined runs; a verdict needs fresh ones.",
+                fix="--seed-list with other seeds, or --reuse-baseline",
+            )
+        return list(seeds)
+    candidates = range(FIRST_FRESH_SEED, FIRST_FRESH_SEED + count + len(group.seeds))
+    return [seed for seed in candidates if seed not in group.seeds][:count]

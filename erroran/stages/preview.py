@@ -1,0 +1,102 @@
+"""What an augmentation does to images, before anything is trained."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from erroran.augment.apply import apply_dose
+from erroran.augment.hypothesis import Hypothesis, check_classes
+from erroran.augment.morphology import stroke_thickness
+from erroran.data import Dataset, Part, split_dataset
+
+_SHOWN = 12
+_MEASURED = 500
+
+
+@dataclass(frozen=True)
+class DoseEffect:
+    """What one dose of one class's operation changes; means over up to 500 training images.
+
+    Attributes:
+        class_name: The class.
+        operation: Its operation.
+        dose_px: Radius, kernel side or distance in pixels.
+        images: Images measured.
+        changed_pixels: Pixels that change, a fraction of all pixels, 0..1.
+        ink_before: Mean brightness of a pixel, 0..255.
+        ink_after: The same afterwards.
+        thickness_before_px: Mean stroke thickness.
+        thickness_after_px: The same afterwards.
+        erased: Images left without any ink at half brightness.
+        unchanged: Images that stay as they are, byte for byte.
+    """
+
+    class_name: str
+    operation: str
+    dose_px: float
+    images: int
+    changed_pixels: float
+    ink_before: float
+    ink_after: float
+    thickness_before_px: float
+    thickness_after_px: float
+    erased: int
+    unchanged: int
+
+
+@dataclass(frozen=True)
+class Preview:
+    """A sheet and a table.
+
+    Attributes:
+        rows: Per class the originals, then one row per dose: name, uint8 (n, H, W).
+        effects: One per class and dose.
+    """
+
+    rows: list[tuple[str, np.ndarray]]
+    effects: list[DoseEffect]
+
+
+def preview(dataset: Dataset, hypothesis: Hypothesis, *, mine_fraction: float = 0.1) -> Preview:
+    """Apply every dose of a hypothesis to training images of its classes.
+
+    Raises:
+        NotFound: The spec names a class that the dataset lacks.
+    """
+    check_classes(hypothesis, dataset.class_names)
+    train = split_dataset(dataset, mine_fraction=mine_fraction).train
+    rows, effects = [], []
+    for name, step in hypothesis.augment.items():
+        images = _images_of(train, dataset.class_names.index(name))
+        rows.append((f"{name}, as it is", images[:_SHOWN]))
+        for dose in step.doses:
+            directions = np.linspace(0, 1, len(images), endpoint=False)
+            changed = apply_dose(images, step, dose, directions=directions)
+            rows.append((f"{step.operation} {dose:g} px", changed[:_SHOWN]))
+            effects.append(_measure(name, step.operation, dose, images, changed))
+    return Preview(rows, effects)
+
+
+def _images_of(train: Part, label: int) -> np.ndarray:
+    rows = np.flatnonzero(train.y == label)
+    by_id = rows[np.argsort(train.ids[rows])]  # a random sample that is the same in every order of the data
+    images: np.ndarray = train.x[by_id[:_MEASURED]]
+    return images
+
+
+def _measure(name: str, operation: str, dose: float, images: np.ndarray, changed: np.ndarray) -> DoseEffect:
+    after = stroke_thickness(changed)
+    differs = images != changed
+    return DoseEffect(
+        class_name=name,
+        operation=operation,
+        dose_px=dose,
+        images=len(images),
+        changed_pixels=float(differs.mean()),
+        ink_before=float(images.mean()),
+        ink_after=float(changed.mean()),
+        thickness_before_px=float(stroke_thickness(images).mean()),
+        thickness_after_px=float(after.mean()),
+        erased=int((after == 0).sum()),
+        unchanged=int((~differs.any(axis=(1, 2))).sum()),
+    )

@@ -186,8 +186,7 @@ def plan_power(
     rates = fit_rates(errors, shrink=shrink, run_sd=run_sd)
     size = n_images or errors.shape[1]
     power = tuple(
-        tuple(_power(rates, size, count, share, alpha, n_simulations, rng) for share in reductions)
-        for count in seeds
+        tuple(_power(rates, size, count, share, alpha, n_simulations, rng) for share in reductions) for count in seeds
     )
     mined = float(rates.runs_wrong.sum()) / rates.n_runs * size / errors.shape[1]
     return PowerTable(
@@ -247,8 +246,9 @@ def selection_shrink(
     *,
     rng: np.random.Generator,
     n_boot: int = 400,
+    new_images: bool = True,
 ) -> float:
-    """How much of the worst pair's mined errors is real, on new images and new seeds?
+    """How much of the worst pair's mined errors is real, on new seeds and new images?
 
     Args:
         labels: Integer (N,), the mined images.
@@ -256,11 +256,12 @@ def selection_shrink(
         n_classes: Number of classes C.
         rng: Generator of the resamples.
         n_boot: Resamples.
+        new_images: The fix will be judged on other images than the mined ones (it should be).
 
     Returns:
         Factor in (0, 1]: 1 minus the relative excess that choosing the worst cell brings.
 
-    Each resample draws images and seeds anew and picks its worst cell; the excess of that
+    Each resample draws seeds (and images) anew and picks its worst cell; the excess of that
     cell's resampled count over its count in the full data mimics the excess of the mined worst cell
     over the truth. Resampling adds noise to data that already hold some, so the worst cell of the
     resample competes with an already inflated field: the correction is on the small side.
@@ -276,10 +277,11 @@ def selection_shrink(
     cell = labels[image].astype(np.int64) * n_classes + pred[run, image]
     kept, cell = np.unique(cell, return_inverse=True)
     _, image = np.unique(image, return_inverse=True)
+    n_wrong = int(image.max()) + 1
     full = np.bincount(cell, minlength=kept.size) / n_runs
     excess, chosen = 0.0, 0.0
     for _ in range(n_boot):
-        image_weight = rng.poisson(1.0, int(image.max()) + 1)
+        image_weight = rng.poisson(1.0, n_wrong) if new_images else np.ones(n_wrong)
         run_weight = rng.multinomial(n_runs, np.full(n_runs, 1 / n_runs))
         weights = image_weight[image] * run_weight[run]
         again = np.bincount(cell, weights=weights, minlength=kept.size) / n_runs
@@ -311,9 +313,7 @@ def _power(
     for _ in range(n_simulations):
         before = rates.draw(rng, n_images)
         before = before[before > _NEGLIGIBLE_RATE]
-        arms = [
-            _simulate_runs(before * factor, n_seeds, rates.run_sd, rng) for factor in (1.0, 1.0 - reduction)
-        ]
+        arms = [_simulate_runs(before * factor, n_seeds, rates.run_sd, rng) for factor in (1.0, 1.0 - reduction)]
         ratio = _predicted_ratio(arms, rates.run_sd)
         found += significant_change(arms[0], arms[1], alpha=alpha, predicted_ratio=ratio) < 0
     return found / n_simulations

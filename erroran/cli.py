@@ -320,6 +320,46 @@ def new(
 
 @command(
     app,
+    "plan",
+    examples="""
+erroran plan 4to9
+erroran plan 4to9 --seeds 3,5,10,30 --controls none
+""",
+)
+def plan(
+    name: NameArgument,
+    seeds: Annotated[str, typer.Option(help="Seeds an arm to try.", metavar="N,N,...")] = "3,5,8,10,15,20",
+    controls: ControlsOption = "default",
+    group: GroupOption = None,
+    store: StoreOption = Path(".erroran"),
+    as_json: JsonOption = False,
+) -> None:
+    """Simulate how many seeds it takes to see a fix, and what that costs. Trains nothing."""
+    from erroran.augment.controls import parse_controls
+    from erroran.reporting.plan_report import plan_sentence, write_plan
+    from erroran.stages.plan import plan as simulate
+
+    opened = _open_store(store)
+    found = opened.get_group(group)
+    stem, hypothesis = _find(name)
+    counts = tuple(_seeds(None, seeds, default=0))
+    with talk.status("simulating"):
+        planned = simulate(opened, found, stem, hypothesis, controls=parse_controls(controls), seeds=counts)
+    path = write_plan(planned, REPORTS)
+    if as_json:
+        _print_json(planned.to_json())
+        return
+    power = planned.power
+    table = Table("seeds an arm", *(f"-{r:.0%}" for r in power.reductions), "minutes", box=None)
+    for count, row in zip(power.seeds, power.power, strict=True):
+        table.add_row(str(count), *(f"{value:.0%}" for value in row), f"{count * planned.minutes_per_seed:.0f}")
+    out.print(f'[bold]{escape(plan_sentence(planned))}[/]\n\nchance of the verdict "improved", by true change:')
+    out.print(table)
+    talk.print(f"wrote {path}")
+
+
+@command(
+    app,
     "intervene",
     examples="""
 erroran intervene 4to9
@@ -590,6 +630,7 @@ def _intervene(
 
     start = time.perf_counter()
     _say_note(group.note)
+    _warn_of_low_power(store, group, stem, hypothesis, len(seeds) if seeds else n_seeds or hypothesis.seeds)
     with training_display() as display:
         _, completed = train_arms(
             store,
@@ -606,6 +647,29 @@ def _intervene(
             on_finished=display.on_finished,
         )
     _say_trained(len(completed.trained), len(completed.records), start)
+
+
+def _warn_of_low_power(store: "Store", group: "Group", stem: str, hypothesis: "Hypothesis", seeds: int) -> None:
+    """Say before training when the plan holds no hope; a question that cannot be answered costs as much."""
+    from erroran.stages.plan import HALVING
+    from erroran.stages.plan import plan as simulate
+
+    if seeds < 2:
+        talk.print("[bold yellow]Warning:[/] one run an arm cannot carry any verdict.")
+        return
+    try:
+        planned = simulate(
+            store, group, stem, hypothesis, controls=(), seeds=(seeds,), n_simulations=200, recommend=False
+        )
+    except BadInput as error:
+        talk.print(f"[bold yellow]Warning:[/] no plan: {escape(error.message)}")
+        return
+    power = planned.power_for(seeds)
+    if power is not None and power < HALVING:
+        talk.print(
+            f"[bold yellow]Warning:[/] with {seeds} seeds an arm a halving of the errors would be seen with "
+            f"{power:.0%} probability; `erroran plan {escape(stem)}` says what it takes."
+        )
 
 
 def _report(store: "Store", group: "Group", stem: str, *, as_json: bool) -> None:

@@ -172,3 +172,23 @@ def _matrix(values: np.ndarray, class_names: Sequence[str], title: str, **colour
 
 def _show(axes: Any, image: np.ndarray) -> None:
     axes.imshow(image, cmap="gray_r", vmin=0, vmax=255, interpolation="nearest")
+
+
+def power_curves(seeds: Sequence[int], reductions: Sequence[float], power: Sequence[Sequence[float]]) -> Figure:
+    """Power against the number of seeds, one line per true reduction.
+
+    Args:
+        seeds: Seeds an arm, n of them.
+        reductions: True reductions, m of them, in (0, 1].
+        power: n rows of m values, 0..1.
+    """
+    figure = Figure(figsize=(5.5, 3), layout="constrained")
+    axes = figure.subplots()
+    for i, reduction in enumerate(reductions):
+        values = [row[i] for row in power]
+        axes.plot(seeds, values, "o-", ms=4, label=f"−{reduction:.0%}")
+    axes.axhline(0.8, color=BEFORE, lw=0.8, ls=":")
+    axes.set(xlabel="seeds an arm", ylabel='chance of "improved"', ylim=(0, 1.02), xticks=list(seeds))
+    axes.legend(fontsize=8, title="true change", title_fontsize=8)
+    axes.spines[["top", "right"]].set_visible(False)
+    return figure

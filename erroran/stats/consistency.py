@@ -226,9 +226,7 @@ def _mean_probs(probs: FloatArray, shape: tuple[int, ...], n_classes: int) -> Fl
     return mean
 
 
-def _confident_class(
-    labels: IntArray, mean_probs: FloatArray, confidence: FloatArray
-) -> npt.NDArray[np.int64]:
+def _confident_class(labels: IntArray, mean_probs: FloatArray, confidence: FloatArray) -> npt.NDArray[np.int64]:
     """The likeliest class among those that reach their own threshold; -1 if none does."""
     n_classes = mean_probs.shape[1]
     support = np.bincount(labels, minlength=n_classes)

@@ -170,7 +170,9 @@ def plan_power(
         n_simulations: Experiments per value.
 
     Returns:
-        Power to find a significant fall, with the overdispersion check and its fallback as in
+        For orientation, independent images, two-sided 5 %: a halving of 6.7 errors per run is found
+        in 66 / 86 / 99 % with 3 / 5 / 10 seeds, of 3.3 errors in 35 / 60 / 87 % (one-sided: 78 / 93 /
+        100 and 48 / 73 / 93 %). Power to find a significant fall, with the overdispersion check and its fallback as in
         `comparison.choose_test`.
 
     Raises:

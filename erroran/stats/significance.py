@@ -145,9 +145,7 @@ def mcnemar_midp(before_only: int, after_only: int) -> float:
     return mcnemar(before_only, after_only).p_midp
 
 
-def stratified_test(
-    before_errors: BoolArray, after_errors: BoolArray, *, confidence: float = 0.95
-) -> StratifiedResult:
+def stratified_test(before_errors: BoolArray, after_errors: BoolArray, *, confidence: float = 0.95) -> StratifiedResult:
     """Compare two arms on the same images; every image is its own stratum.
 
     Per image the runs form a 2x2 table (arm by error). Given how many of all runs got the image
@@ -360,9 +358,7 @@ def _hypergeometric(total: int, n_before: int, n_after: int) -> tuple[int, Float
 
 
 @lru_cache(maxsize=2048)
-def _null_distribution(
-    histogram: tuple[int, ...], n_before: int, n_after: int
-) -> tuple[int, FloatArray, float, float]:
+def _null_distribution(histogram: tuple[int, ...], n_before: int, n_after: int) -> tuple[int, FloatArray, float, float]:
     """Offset, probabilities, mean and variance of the after arm's count over all images."""
     n_runs = n_before + n_after
     offset, mean, variance = 0, 0.0, 0.0

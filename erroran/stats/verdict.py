@@ -182,9 +182,7 @@ def judge(
     }
     ratios = {key: variation.predicted_ratio(mask) for key, mask in cells.items()}
     results = {
-        key: compare_arms(
-            name, was[key], now[key], labels.size, confidence=1 - alpha, predicted_ratio=ratios[key]
-        )
+        key: compare_arms(name, was[key], now[key], labels.size, confidence=1 - alpha, predicted_ratio=ratios[key])
         for key, name in described.items()
     }
     collateral = check_collateral(
@@ -230,9 +228,7 @@ def judge(
         scores=_scores(labels, before, after, pair, n_classes, names),
         collateral=collateral,
         cells=tuple(
-            explore_cells(
-                labels, before, after, n_classes, skip=((a, b), (b, a)), fdr=fdr, variation=variation
-            )
+            explore_cells(labels, before, after, n_classes, skip=((a, b), (b, a)), fdr=fdr, variation=variation)
         ),
         run_sd=variation.run_sd,
         seeds_needed=needed,
@@ -362,7 +358,7 @@ def _signed(value: float) -> str:
     text = f"{abs(value):.{digits}f}"
     if float(text) == 0:
         return "0"
-    return f"{'−' if value < 0 else '+'}{text}"  # noqa: RUF001  a minus sign, for people
+    return f"{'−' if value < 0 else '+'}{text}"
 
 
 def _caveats(

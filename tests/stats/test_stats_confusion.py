@@ -47,9 +47,7 @@ def test_scores_are_scikit_learns():
     labels, pred = runs(1)
     pred[0][pred[0] == 3] = 2  # class 3 is never predicted
     found = per_class_metrics(labels, pred[0], 5)
-    precision, recall, f1, support = sk_scores(
-        labels, pred[0], labels=range(5), average=None, zero_division=0
-    )
+    precision, recall, f1, support = sk_scores(labels, pred[0], labels=range(5), average=None, zero_division=0)
     assert found.precision == pytest.approx(precision)
     assert found.recall == pytest.approx(recall)
     assert found.f1 == pytest.approx(f1)

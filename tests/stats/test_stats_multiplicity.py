@@ -38,9 +38,7 @@ def test_cells_carry_the_stratified_p_value_at_least():
     labels, before, after = independent_world(0)
     cells = explore_cells(labels, before, after, 5)
     for change in cells:
-        direct = stratified_test(
-            cell_errors(labels, before, change.cell), cell_errors(labels, after, change.cell)
-        )
+        direct = stratified_test(cell_errors(labels, before, change.cell), cell_errors(labels, after, change.cell))
         # The allowance for swinging runs can only raise it.
         assert change.p_value >= direct.p_two_sided_mid - 1e-12
     assert [c.p_value for c in cells] == sorted(c.p_value for c in cells)

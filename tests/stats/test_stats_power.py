@@ -27,9 +27,7 @@ def test_promised_power_is_found():
     rng = np.random.default_rng(0)
     # A large mining set, so that the plan knows the rates.
     mined = rng.random((5, 20_000)) < hard_images(rng, 134, n_images=20_000)
-    table = plan_power(
-        mined, rng=rng, seeds=(3, 8), reductions=(0.5,), n_images=1000, run_sd=0.0, n_simulations=300
-    )
+    table = plan_power(mined, rng=rng, seeds=(3, 8), reductions=(0.5,), n_images=1000, run_sd=0.0, n_simulations=300)
     for row, n_seeds in zip(table.power, table.seeds, strict=True):
         assert row[0] == pytest.approx(found_power(rng, 6.7, n_seeds, 0.5), abs=0.11)
     assert table.errors_per_seed == pytest.approx(6.7, abs=1.5)
@@ -96,9 +94,7 @@ def test_selection_shrink_foresees_the_fall_of_the_worst_cell():
     assert np.mean(kept) <= np.mean(told) + 0.05
 
 
-@pytest.mark.parametrize(
-    "options", [{"seeds": (1,)}, {"reductions": (0.0,)}, {"reductions": (1.5,)}, {"shrink": 0.0}]
-)
+@pytest.mark.parametrize("options", [{"seeds": (1,)}, {"reductions": (0.0,)}, {"reductions": (1.5,)}, {"shrink": 0.0}])
 def test_bad_plans_are_refused(options):
     mined = np.ones((2, 3), bool)
     with pytest.raises(BadInput):

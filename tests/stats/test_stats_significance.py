@@ -61,9 +61,7 @@ def test_stratified_p_values_equal_enumeration(seed, sizes):
     assert found == pytest.approx(expected, abs=1e-12)
     mean = sum(s * p for s, p in reference.items())
     assert result.null_mean == pytest.approx(mean)
-    assert result.null_sd**2 == pytest.approx(
-        sum((s - mean) ** 2 * p for s, p in reference.items()), abs=1e-12
-    )
+    assert result.null_sd**2 == pytest.approx(sum((s - mean) ** 2 * p for s, p in reference.items()), abs=1e-12)
 
 
 def test_stratified_test_of_single_runs_is_mcnemar():

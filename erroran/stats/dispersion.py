@@ -1,9 +1,10 @@
 """How much do whole runs swing? Measured on every cell at once, because one cell tells too little.
 
 Runs of one recipe differ in more than independent images would make them: a run that shifts the
-border between 4 and 9 changes many images together. Four small networks on scikit-learn's digits,
-worst cell mined with three other runs, no change at all: the unadjusted stratified test called 16 to
-44 % of the comparisons significant at 5 %, the overdispersion check with its fallback alone still 4 to
+border between 4 and 9 changes many images together. Four small networks on scikit-learn's digits: the
+worst cell's count varied 2 to 7 times as much. Mined with three other runs and compared without any
+change, the unadjusted stratified test called 16 to
+44 % of them significant at 5 %, the overdispersion check with its fallback alone still 4 to
 14 % at 3 seeds and 5, and with this module 0 to 5.5 %. Three seeds cannot show the swings of one cell,
 but all cells together can: `run_variation` fits one number to them, and `moderate` blends the variance
 ratio it predicts with the one seen.
@@ -18,8 +19,8 @@ from erroran.stats.confusion import BoolArray, FloatArray, IntArray, confusion_c
 from erroran.stats.significance import overdispersion
 
 # Weight of the prediction, in degrees of freedom of a cell's own ratio. Simulated with 4, 8 and 16 on
-# real runs without a change (digits, four networks, 3, 5 and 10 seeds): 8 kept false claims at 1 to
-# 5 % and cost 2 points of power where images are independent.
+# real runs without a change (digits, four networks, 3, 5 and 10 seeds): 8 kept false claims below
+# 5.5 % and cost 2 points of power where images are independent.
 PRIOR_DF = 8.0
 
 

@@ -90,9 +90,9 @@ def score_interval(
 
     Simulated coverage at 95 % (new images and seeds, 1,000 images of the class, beta-distributed rates
     on a few hard images; 3, 5, 10 seeds; no change or a halving): difference 93 to 99 % from 3 errors
-    per run up, ratio 93 to 98 %, with and without swings; below that 95 to 100 %. Lowest seen: 92 % for a fall of four fifths from 3
-    errors per run, 10 seeds. The seeds x images
-    bootstrap counts seed noise up to three times: 95 to 100 %, but only 85 % at 1 error per run.
+    per run up, ratio 93 to 98 %, with and without swings; below that 95 to 100 %. Lowest seen: 92 %
+    for a fall of four fifths from 3 errors per run, 10 seeds. The seeds x images bootstrap counts
+    seed noise up to three times: 95 to 100 %, but only 85 % at 1 error per run.
 
     Source: Tango (1998), Statistics in Medicine 17, 891-908; effective counts after Rao and Scott
     (1992), Biometrics 48, 577-585.

@@ -249,7 +249,7 @@ def overdispersion(*arms: BoolArray, level: float = 0.05) -> Overdispersion:
     flips in all.
 
     Power is poor with few runs: with 3 + 3 runs a true ratio of 2 is seen about 3 times in 10 at
-    the 5 % level, with 5 + 5 runs every second time, with 10 + 10 runs 8 times in 10. Passing the
+    the 5 % level, with 5 + 5 runs every second time, with 10 + 10 runs 7 times in 10. Passing the
     check is weak evidence at 3 seeds.
 
     Source: Jordan (2023), arXiv 2304.01910, section 4 (variance of independent images); Cochran

@@ -228,6 +228,7 @@ def baseline(
     examples="""
 erroran mine-confusions
 erroran mine-confusions --top 5 --json
+erroran mine-confusions --out-of-fold 5
 erroran mine-confusions --on confirm
 """,
 )
@@ -236,17 +237,40 @@ def mine_confusions(
         SplitName,
         typer.Option("--on", help="confirm uses up the test set: later verdicts become exploratory."),
     ] = SplitName.MINE,
+    out_of_fold: Annotated[
+        int | None,
+        typer.Option(
+            "--out-of-fold", min=2, max=20, help="Train K models per seed and mine all training data.", metavar="K"
+        ),
+    ] = None,
     top: Annotated[int, typer.Option(min=1, help="Pairs to show, each with a gallery in the report.")] = 10,
+    jobs: JobsOption = 1,
     group: GroupOption = None,
     store: StoreOption = Path(".erroran"),
     as_json: JsonOption = False,
 ) -> None:
     """Rank the class pairs that are confused consistently over seeds."""
     from erroran.reporting.confusion_report import write_confusions
-    from erroran.stages.mine_confusions import mine
+    from erroran.stages.mine_confusions import mine, mine_out_of_fold
 
     opened = _open_store(store)
-    mined = mine(opened, opened.get_group(group), split=on.value)
+    found = opened.get_group(group)
+    if out_of_fold is None:
+        mined = mine(opened, found, split=on.value)
+    else:
+        if on is SplitName.CONFIRM:
+            raise BadInput("--out-of-fold mines the training data, not confirm.", fix="leave out --on confirm")
+        start = time.perf_counter()
+        with training_display() as display:
+            mined, completed = mine_out_of_fold(
+                opened,
+                found,
+                out_of_fold,
+                jobs=jobs,
+                on_progress=display.on_progress,
+                on_finished=display.on_finished,
+            )
+        _say_trained(len(completed.trained), len(completed.records), start)
     path = write_confusions(mined, REPORTS, top=top)
     if as_json:
         _print_json(mined.to_json(top=top))

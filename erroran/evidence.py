@@ -17,7 +17,8 @@ class Evidence:
 
     Attributes:
         runs: The S records.
-        split: ``mine`` or ``confirm``.
+        split: ``mine``, ``confirm``, or ``train``: the whole training data, each image predicted by the models
+            that did not train on it (`runs` are then those of the first fold).
         images: uint8 (N, H, W).
         labels: int64 (N,).
         ids: str (N,).
@@ -58,7 +59,7 @@ def gather(store: Store, run_ids: Sequence[str], split: str) -> Evidence:
     """
     runs = tuple(store.get_run(run_id) for run_id in run_ids)
     dataset = store.get_dataset(runs[0].spec.dataset)
-    splits = split_dataset(dataset, mine_fraction=runs[0].spec.mine_fraction)
+    splits = split_dataset(dataset, mine_fraction=runs[0].spec.mine_fraction, fold=runs[0].spec.fold)
     part = splits.mine if split == "mine" else splits.confirm
     stacked = []
     for run in runs:
@@ -77,4 +78,23 @@ def gather(store: Store, run_ids: Sequence[str], split: str) -> Evidence:
         ids=part.ids,
         probabilities=np.stack(stacked),
         class_names=dataset.class_names,
+    )
+
+
+def gather_out_of_fold(store: Store, folds: Sequence[Sequence[str]]) -> Evidence:
+    """Put the held-out predictions of all folds together.
+
+    Args:
+        store: Where the runs are.
+        folds: Per fold the ids of its runs, one per seed, the seeds in the same order.
+    """
+    parts = [gather(store, run_ids, "mine") for run_ids in folds]
+    return Evidence(
+        runs=parts[0].runs,
+        split="train",
+        images=np.concatenate([part.images for part in parts]),
+        labels=np.concatenate([part.labels for part in parts]),
+        ids=np.concatenate([part.ids for part in parts]),
+        probabilities=np.concatenate([part.probabilities for part in parts], axis=1),
+        class_names=parts[0].class_names,
     )

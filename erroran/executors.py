@@ -110,7 +110,7 @@ def _forward(messages: Any, done: threading.Event, on_progress: Callable[[Progre
 
 def _train_and_store(request: Request, root: Path, command: str, on_progress: Callable[[Progress], None]) -> RunRecord:
     store, spec = Store(root), request.spec
-    splits, class_names, dataset_name = _load(root, spec.dataset, spec.mine_fraction)
+    splits, class_names, dataset_name = _load(root, spec.dataset, spec.mine_fraction, spec.fold)
     trained = train(spec, splits, class_names, on_progress)
     predictions = {
         name: Predictions(probabilities=probabilities, labels=part.y, ids=part.ids)
@@ -149,9 +149,11 @@ def _train_and_store(request: Request, root: Path, command: str, on_progress: Ca
 
 
 @lru_cache(maxsize=1)
-def _load(root: Path, digest: str, mine_fraction: float) -> tuple[Splits, tuple[str, ...], str]:
+def _load(
+    root: Path, digest: str, mine_fraction: float, fold: tuple[int, int] | None
+) -> tuple[Splits, tuple[str, ...], str]:
     dataset = Store(root).get_dataset(digest)
-    return split_dataset(dataset, mine_fraction=mine_fraction), dataset.class_names, dataset.name
+    return split_dataset(dataset, mine_fraction=mine_fraction, fold=fold), dataset.class_names, dataset.name
 
 
 def _accuracy(predictions: Predictions) -> float:

@@ -51,6 +51,7 @@ class RunSpec(BaseModel):
         precision: Keras dtype policy.
         seed: Keys initial weights, sample order, dropout and augmentation.
         augment: Class name to what happens to its training images; empty for a baseline.
+        fold: ``(k, K)``: hold out the k-th of K parts of the training data as `mine`, instead of `mine_fraction`.
     """
 
     model_config = _STRICT
@@ -62,6 +63,7 @@ class RunSpec(BaseModel):
     precision: Precision = "float32"
     seed: int = Field(ge=0, lt=2**32)
     augment: dict[str, ClassAugmentation] = Field(default_factory=dict)
+    fold: tuple[int, int] | None = None
 
     @property
     def id(self) -> str:
@@ -75,7 +77,7 @@ class RunSpec(BaseModel):
     @property
     def group_id(self) -> str:
         """The key that all runs share which may be compared: everything but seed and augmentation."""
-        return _digest(self, exclude={"recipe": {"name"}, "seed": True, "augment": True})
+        return _digest(self, exclude={"recipe": {"name"}, "seed": True, "augment": True, "fold": True})
 
 
 class RunRecord(BaseModel):
@@ -167,12 +169,14 @@ class Group(BaseModel):
         augment: dict[str, ClassAugmentation] | None = None,
         *,
         epochs: int | None = None,
+        fold: tuple[int, int] | None = None,
     ) -> RunSpec:
         """The spec of one run of this group."""
         recipe = self.template.recipe
         if epochs is not None:
             recipe = recipe.model_copy(update={"epochs": epochs})
-        return self.template.model_copy(update={"seed": seed, "augment": dict(augment or {}), "recipe": recipe})
+        changes = {"seed": seed, "augment": dict(augment or {}), "recipe": recipe, "fold": fold}
+        return self.template.model_copy(update=changes)
 
 
 def _digest(spec: RunSpec, *, exclude: dict[str, Any]) -> str:

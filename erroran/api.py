@@ -1,0 +1,214 @@
+"""The verdict from Python: on arrays, on data frames, on prediction files.
+
+>>> import numpy as np
+>>> import erroran.api as erroran
+>>> labels = np.array([4] * 50 + [9] * 50)
+>>> before = np.tile(labels, (5, 1))  # five runs, 100 images
+>>> before[:, :12] = 9  # each reads the same twelve 4s as 9
+>>> after = np.tile(labels, (5, 1))
+>>> after[:, :2] = 9
+>>> result = erroran.diff(before, after, labels=labels, pair="4:9")
+>>> result.word
+'improved'
+>>> result.to_json()["forward"]["after_per_seed"]
+[2, 2, 2, 2, 2]
+"""
+
+import os
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from erroran.errors import BadInput, DatasetError
+from erroran.predictions import Run, align_runs, run_from_arrays, run_from_frame
+from erroran.stages.diff import MARGIN_PER_10000, DiffResult, diff_predictions, diff_sets
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["DiffResult", "diff", "diff_arrays", "diff_frames", "diff_predictions"]
+
+Array = npt.NDArray[Any]
+
+
+def diff(
+    before: Any,
+    after: Any,
+    *,
+    labels: npt.ArrayLike | None = None,
+    pair: str | None = None,
+    class_names: Sequence[object] | None = None,
+    endpoint: str = "forward",
+    margin_per_10000: float = MARGIN_PER_10000,
+    alpha: float = 0.05,
+) -> DiffResult:
+    """Judge whether a fix reduced a confusion: arrays, data frames or files.
+
+    Args:
+        before: The runs without the fix: an array as in `diff_arrays` (then `labels` is needed), data
+            frames as in `diff_frames`, or paths and patterns as in `diff_predictions`.
+        after: The same with the fix, in the same form.
+        labels: (N,), with arrays only.
+        pair: ``"4:9"`` for 4 read as 9. Without it the worst confusion before is taken, and the result
+            is exploratory.
+        class_names: C names, with arrays only.
+        endpoint: What was to fall: ``forward``, ``reverse`` or ``sum``.
+        margin_per_10000: Growth tolerated elsewhere, errors per 10,000 evaluated samples, > 0.
+        alpha: Two-sided level, in (0, 0.5).
+
+    Raises:
+        BadInput: `labels` or `class_names` do not go with this form; or see the three functions.
+    """
+    options: dict[str, Any] = {
+        "pair": pair,
+        "endpoint": endpoint,
+        "margin_per_10000": margin_per_10000,
+        "alpha": alpha,
+    }
+    if labels is not None:
+        return diff_arrays(labels, before, after, class_names=class_names, **options)
+    if class_names is not None:
+        raise BadInput("class_names were given without labels.", fix="pass labels= and arrays of predictions")
+    if _are_paths(before) and _are_paths(after):
+        return diff_predictions(before, after, **options)
+    if _are_frames(before) and _are_frames(after):
+        return diff_frames(before, after, **options)
+    raise BadInput(
+        f"diff got {type(before).__name__} and {type(after).__name__} without labels.",
+        fix="pass labels= with arrays, or lists of data frames, or paths",
+    )
+
+
+def diff_arrays(
+    labels: npt.ArrayLike,
+    before: npt.ArrayLike,
+    after: npt.ArrayLike,
+    *,
+    pair: str | None = None,
+    class_names: Sequence[object] | None = None,
+    ids: npt.ArrayLike | None = None,
+    endpoint: str = "forward",
+    margin_per_10000: float = MARGIN_PER_10000,
+    alpha: float = 0.05,
+) -> DiffResult:
+    """Judge predictions in arrays; samples are in one order throughout.
+
+    Args:
+        labels: (N,), whole numbers or names.
+        before: (S, N) or (N,) predicted classes, or (S, N, C) probabilities in [0, 1]; S runs
+            without the fix.
+        after: The same with the fix; the number of runs may differ.
+        pair: ``"4:9"`` for 4 read as 9, by class names. Without it the worst confusion before is taken,
+            and the result is exploratory.
+        class_names: C names; whole numbers in the arrays are then indices into them (unless the names
+            are whole numbers themselves). Column c of probabilities belongs to entry c, or to class
+            c without names.
+        ids: (N,) names of the samples; default 0..N-1.
+        endpoint: What was to fall: ``forward``, ``reverse`` or ``sum``.
+        margin_per_10000: Growth tolerated elsewhere, errors per 10,000 evaluated samples, > 0.
+        alpha: Two-sided level, in (0, 0.5).
+
+    Raises:
+        DatasetError: Shapes disagree or a value cannot be used.
+        NotFound: The pair names a class that is not there.
+        BadInput: An option is out of range.
+
+    Two runs are too few for a word, and say so:
+
+    >>> labels = [0, 0, 0, 1, 1, 1]
+    >>> result = diff_arrays(
+    ...     labels, [[1, 1, 0, 1, 1, 1]], [[0, 0, 0, 1, 1, 1]], pair="cat:dog", class_names=["cat", "dog"]
+    ... )
+    >>> result.word, result.pair, result.test, round(result.p_value, 3)
+    ('cannot tell', 'cat:dog', 'McNemar mid-p', 0.25)
+    """
+    truth = np.asarray(labels)
+    if truth.ndim != 1:
+        raise DatasetError(f"labels have shape {truth.shape}; (N,) is needed.", fix="pass one label per sample")
+    names = np.arange(len(truth)) if ids is None else np.asarray(ids)
+    arms = [
+        _runs_from_array(arm, truth, np.asarray(values), names, class_names)
+        for arm, values in (("before", before), ("after", after))
+    ]
+    sets = align_runs(arms)
+    return diff_sets(*sets, pair=pair, endpoint=endpoint, margin_per_10000=margin_per_10000, alpha=alpha)
+
+
+def diff_frames(
+    before: "pd.DataFrame | Sequence[pd.DataFrame]",
+    after: "pd.DataFrame | Sequence[pd.DataFrame]",
+    *,
+    pair: str | None = None,
+    endpoint: str = "forward",
+    margin_per_10000: float = MARGIN_PER_10000,
+    alpha: float = 0.05,
+) -> DiffResult:
+    """Judge data frames, one a run, with the columns of a prediction file.
+
+    Args:
+        before: Frames with ``sample_id`` (or as index), ``label``, and ``prediction`` and/or
+            ``p_<class>``, in any order of rows; the runs without the fix.
+        after: The same with the fix.
+        pair: See `diff_arrays`.
+        endpoint: What was to fall: ``forward``, ``reverse`` or ``sum``.
+        margin_per_10000: Growth tolerated elsewhere, errors per 10,000 evaluated samples, > 0.
+        alpha: Two-sided level, in (0, 0.5).
+
+    Raises:
+        DatasetError: A frame cannot be used, or frames disagree.
+        NotFound: The pair names a class that is not there.
+        BadInput: An option is out of range.
+
+    >>> import pandas as pd
+    >>> truth = ["cat"] * 40 + ["dog"] * 40
+    >>> def run(wrong):
+    ...     read = ["dog"] * wrong + truth[wrong:]
+    ...     return pd.DataFrame({"sample_id": range(80), "label": truth, "prediction": read})
+    >>> result = diff_frames([run(1), run(2)], [run(11), run(12)], pair="cat:dog")
+    >>> result.word
+    'harmed'
+    """
+    arms = [
+        [run_from_frame(f"{arm}[{at}]", frame) for at, frame in enumerate(_as_list(frames))]
+        for arm, frames in (("before", before), ("after", after))
+    ]
+    for arm, runs in zip(("before", "after"), arms, strict=True):
+        if not runs:
+            raise DatasetError(f"{arm} has no data frames.", fix="pass at least one frame per arm")
+    sets = align_runs(arms)
+    return diff_sets(*sets, pair=pair, endpoint=endpoint, margin_per_10000=margin_per_10000, alpha=alpha)
+
+
+def _runs_from_array(
+    arm: str, labels: Array, values: Array, ids: Array, class_names: Sequence[object] | None
+) -> list[Run]:
+    values = values[None] if values.ndim == 1 else values
+    if values.ndim not in (2, 3) or values.shape[1] != len(labels) or len(values) == 0:
+        raise DatasetError(
+            f"{arm} has shape {values.shape} for {len(labels)} labels; (S, N) classes or (S, N, C) "
+            "probabilities are needed.",
+            fix="pass one row per run, one column per sample",
+        )
+    runs = []
+    for at, run in enumerate(values):
+        arrays = {"sample_id": ids, "label": labels} | ({"prediction": run} if run.ndim == 1 else {})
+        runs.append(run_from_arrays(f"{arm}[{at}]", arrays, run if run.ndim == 2 else None, class_names))
+    return runs
+
+
+def _are_paths(value: object) -> bool:
+    if isinstance(value, str | os.PathLike):
+        return True
+    return isinstance(value, list | tuple) and bool(value) and all(map(_are_paths, value))
+
+
+def _are_frames(value: object) -> bool:
+    import pandas as pd
+
+    return all(isinstance(item, pd.DataFrame) for item in _as_list(value))
+
+
+def _as_list(value: Any) -> list[Any]:
+    return list(value) if isinstance(value, list | tuple) else [value]

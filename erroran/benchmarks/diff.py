@@ -1,0 +1,199 @@
+"""How long does ``erroran diff`` take, as a whole process, and how much memory?
+
+    python -m erroran.benchmarks.diff
+
+writes synthetic prediction files to a temporary folder (10 runs before, 10 after, 60,000 samples), runs the
+command on them, and prints a Markdown table. ``--help`` lists what can be varied.
+"""
+
+import argparse
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+# Nothing heavy is imported here on purpose: Linux counts the memory of the process that starts a child
+# into the child's peak. The files are therefore made by a child, too.
+
+SECONDS_ALLOWED: Final = {10: 5.0, 100: 15.0}
+MB_ALLOWED: Final = {10: 500.0}
+_WITHOUT_COMMAND = """
+import json, sys
+from erroran.stages.diff import diff_predictions
+_, before, _, after, _ = sys.argv[1:]
+print(json.dumps(diff_predictions(before, after).to_json(), allow_nan=False))
+"""
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """One kind of input.
+
+    Attributes:
+        n_classes: Classes.
+        probabilities: Whether the files have ``p_<class>`` columns.
+        file_mb: Size of all files together, in MB (10^6 bytes).
+        seconds: Wall-clock time of each repetition of the whole process.
+        cpu_seconds: Processor time, user and system, median; without other load on the machine, an
+            upper bound of the wall-clock time.
+        peak_mb: Largest resident memory of any repetition, in MB (10^6 bytes).
+    """
+
+    n_classes: int
+    probabilities: bool
+    file_mb: float
+    seconds: tuple[float, ...]
+    cpu_seconds: float
+    peak_mb: float
+
+    def row(self) -> str:
+        """The row of the Markdown table."""
+        allowed = SECONDS_ALLOWED.get(self.n_classes)
+        memory = MB_ALLOWED.get(self.n_classes)
+        cells = (
+            str(self.n_classes),
+            "`prediction` and `p_<class>`" if self.probabilities else "`prediction`",
+            f"{self.file_mb:,.0f}",
+            f"{statistics.median(self.seconds):.2f}",
+            f"{min(self.seconds):.2f} to {max(self.seconds):.2f}",
+            f"{allowed:g}" if allowed else "-",
+            f"{self.cpu_seconds:.2f}",
+            f"{self.peak_mb:,.0f}",
+            f"{memory:g}" if memory else "-",
+        )
+        return f"| {' | '.join(cells)} |"
+
+
+HEADER: Final = (
+    "| classes | columns | files, MB | seconds (median) | range | allowed | processor seconds | peak MB | allowed |\n"
+    "|---:|---|---:|---:|---:|---:|---:|---:|---:|"
+)
+
+
+def write_runs(
+    folder: Path, *, n_runs: int, n_samples: int, n_classes: int, probabilities: bool, seed: int = 0
+) -> None:
+    """Write ``before_0.csv`` ... and ``after_0.csv`` ...: runs that err on the same hard samples.
+
+    Args:
+        folder: Where to; must exist.
+        n_runs: Files per arm.
+        n_samples: Rows per file; ids are 16 hex digits.
+        n_classes: Classes.
+        probabilities: Add ``p_0`` ... of 6 significant digits. All files share them, which takes as
+            long to read and much less to write.
+        seed: Of all randomness.
+    """
+    import numpy as np
+
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(0, n_classes, n_samples)
+    ids = [f"{number:016x}" for number in rng.choice(2**50, n_samples)]
+    # One sample in twenty is hard, and has one class that it is taken for.
+    rates = np.where(rng.random(n_samples) < 0.05, rng.beta(0.5, 1.0, n_samples), 0.0)
+    mistaken = (labels + rng.integers(1, n_classes, n_samples)) % n_classes
+    header, tails = "sample_id,label,prediction", [""] * n_samples
+    if probabilities:
+        header += "".join(f",p_{index}" for index in range(n_classes))
+        table = rng.dirichlet(np.full(n_classes, 0.3), n_samples)
+        pattern = ",%.6g" * n_classes
+        tails = [pattern % tuple(row) for row in table.tolist()]
+    for arm in ("before", "after"):
+        for run in range(n_runs):
+            read = np.where(rng.random(n_samples) < rates, mistaken, labels)
+            rows = zip(ids, labels.tolist(), read.tolist(), tails, strict=True)
+            lines = [f"{name},{label},{predicted}{tail}" for name, label, predicted, tail in rows]
+            (folder / f"{arm}_{run}.csv").write_text("\n".join([header, *lines, ""]), encoding="utf-8")
+
+
+def measure(
+    *,
+    command: Sequence[str],
+    n_classes: int,
+    probabilities: bool,
+    n_runs: int = 10,
+    n_samples: int = 60_000,
+    repeat: int = 3,
+) -> Measurement:
+    """Make files, run the command `repeat` times, and throw the files away.
+
+    Args:
+        command: Start of a command line that takes ``--before``, ``--after`` and ``--json``.
+        n_classes: Classes.
+        probabilities: Whether the files have ``p_<class>`` columns.
+        n_runs: Files per arm.
+        n_samples: Rows per file.
+        repeat: Whole processes to time.
+
+    Raises:
+        RuntimeError: The command failed.
+    """
+    with tempfile.TemporaryDirectory(prefix="erroran-benchmark-") as name:
+        sizes = [f"--{key}={value}" for key, value in (("runs", n_runs), ("samples", n_samples))]
+        kinds = [f"--classes={n_classes}", "--probabilities=yes" if probabilities else "--probabilities=no"]
+        module = [sys.executable, "-m", "erroran.benchmarks.diff"]
+        subprocess.run([*module, f"--make={name}", *sizes, *kinds], check=True)  # noqa: S603 - our own module
+        size = sum(path.stat().st_size for path in Path(name).iterdir()) / 1e6
+        files = ["--before", f"{name}/before_*.csv", "--after", f"{name}/after_*.csv"]
+        results = [_run_once([*command, *files, "--json"]) for _ in range(repeat)]
+    return Measurement(
+        n_classes=n_classes,
+        probabilities=probabilities,
+        file_mb=size,
+        seconds=tuple(seconds for seconds, _, _ in results),
+        cpu_seconds=statistics.median(cpu for _, cpu, _ in results),
+        peak_mb=max(peak for _, _, peak in results),
+    )
+
+
+def _run_once(command: Sequence[str]) -> tuple[float, float, float]:
+    """Wall-clock seconds, processor seconds and peak MB of one whole process."""
+    start = time.perf_counter()
+    child = subprocess.Popen(command, stdout=subprocess.DEVNULL)  # noqa: S603 - our own module
+    _, status, usage = os.wait4(child.pid, 0)
+    seconds = time.perf_counter() - start
+    child.returncode = os.waitstatus_to_exitcode(status)
+    if child.returncode != 0:
+        raise RuntimeError(f"the command failed with exit code {child.returncode}")
+    in_bytes = usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    return seconds, usage.ru_utime + usage.ru_stime, in_bytes / 1e6
+
+
+def find_command() -> tuple[str, ...]:
+    """The start of the command line: ``erroran diff``, or the function behind it."""
+    command = (sys.executable, "-m", "erroran", "diff")
+    asked = subprocess.run([*command, "--help"], capture_output=True, check=False)  # noqa: S603 - our own module
+    return command if asked.returncode == 0 else (sys.executable, "-c", _WITHOUT_COMMAND)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(prog="python -m erroran.benchmarks.diff", description=__doc__)
+    parser.add_argument("--runs", type=int, default=10, help="runs per arm")
+    parser.add_argument("--samples", type=int, default=60_000, help="samples per run")
+    parser.add_argument("--classes", type=int, nargs="+", default=[10, 100], help="numbers of classes")
+    parser.add_argument("--probabilities", choices=("no", "yes", "both"), default="both", help="p_<class> columns")
+    parser.add_argument("--repeat", type=int, default=3, help="repetitions of each measurement")
+    parser.add_argument("--make", type=Path, metavar="FOLDER", help="only write the files, and keep them")
+    options = parser.parse_args(arguments)
+    with_probabilities = {"no": (False,), "yes": (True,), "both": (False, True)}[options.probabilities]
+    sizes = {"n_runs": options.runs, "n_samples": options.samples}
+    cases = [{"n_classes": n, "probabilities": p} for n in options.classes for p in with_probabilities]
+    if options.make:
+        write_runs(options.make, **sizes, **cases[0])
+        return
+    command = find_command()
+    sys.stdout.write(f"{HEADER}\n")
+    for case in cases:
+        sys.stdout.write(measure(**sizes, **case, repeat=options.repeat, command=command).row() + "\n")
+        sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,231 @@
+"""The verdict on prediction files: words, numbers, options, and what a program reads."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from erroran.benchmarks.diff import write_runs
+from erroran.errors import BadInput, NotFound
+from erroran.predictions import read_predictions
+from erroran.stages.diff import DiffResult, diff_predictions, parse_pair, parse_words, should_fail
+
+N = 200
+
+
+def write_arm(folder: Path, arm: str, errors: Sequence[Sequence[int]], *, order: int = 0) -> str:
+    """One file per run; samples 0-99 are 4s, of which the listed ones are read as 9, and 100-199 are 9s."""
+    for run, wrong in enumerate(errors):
+        read = [9 if row in wrong or row >= 100 else 4 for row in range(N)]
+        rows = [f"s{row},{4 if row < 100 else 9},{read[row]}" for row in range(N)]
+        rows = [rows[at] for at in np.random.default_rng(order).permutation(N)] if order else rows
+        text = "\n".join(["sample_id,label,prediction", *rows, ""])
+        (folder / f"{arm}{run}.csv").write_text(text, encoding="utf-8")
+    return str(folder / f"{arm}*.csv")
+
+
+MANY = [range(12), range(13), range(1, 13), range(12), range(11)]
+FEW = [range(2), range(1), range(2), range(3), range(2)]
+
+
+@pytest.fixture
+def arms(tmp_path: Path) -> tuple[str, str]:
+    return write_arm(tmp_path, "b", MANY), write_arm(tmp_path, "a", FEW)
+
+
+@pytest.fixture
+def result(arms: tuple[str, str]) -> DiffResult:
+    return diff_predictions(*arms, pair="4:9", margin_per_10000=500)
+
+
+def test_numbers_by_hand(result: DiffResult) -> None:
+    found = result.to_json()
+    assert found["verdict"] == "improved"
+    assert found["pair"] == "4:9"
+    assert found["seeds"] == {"before": 5, "after": 5}
+    assert found["samples"] == 200
+    assert found["forward"]["before_per_seed"] == [12, 13, 12, 12, 11]
+    assert found["forward"]["after_per_seed"] == [2, 1, 2, 3, 2]
+    # 12 and 2 errors a run of 200 samples are 600 and 100 per 10,000.
+    assert found["effect"]["per_10000"] == pytest.approx(-500)
+    assert found["effect"]["relative"] == pytest.approx(2 / 12 - 1)
+    assert found["effect"]["low"] < -500 < found["effect"]["high"] < 0
+    assert found["p_value"] < 0.001
+    assert found["reverse"]["before_per_seed"] == [0] * 5
+    assert found["sum"]["after_per_seed"] == [2, 1, 2, 3, 2]
+    assert found["accuracy"]["before"] == pytest.approx([0.94, 0.935, 0.94, 0.94, 0.945])
+    assert found["collateral"]["safe"] is True
+    assert found["exploratory"] is False
+    assert found["mcnemar"] is None
+    assert [Path(name).name for name in found["files"]["after"]] == [f"a{run}.csv" for run in range(5)]
+
+
+def test_swapped_arms_swap_the_word_and_the_sign(arms: tuple[str, str], result: DiffResult) -> None:
+    swapped = diff_predictions(*arms[::-1], pair="4:9", margin_per_10000=500)
+    assert (result.word, swapped.word) == ("improved", "harmed")
+    assert swapped.p_value == pytest.approx(result.p_value)
+    assert swapped.verdict.effect.per_10000 == pytest.approx(-result.verdict.effect.per_10000)
+
+
+def test_the_order_of_rows_changes_nothing(tmp_path: Path, result: DiffResult) -> None:
+    shuffled = tmp_path / "shuffled"
+    shuffled.mkdir()
+    files = write_arm(shuffled, "b", MANY, order=1), write_arm(shuffled, "a", FEW, order=2)
+    found = diff_predictions(*files, pair="4:9", margin_per_10000=500).to_json()
+    assert found | {"files": None} == result.to_json() | {"files": None}
+
+
+def test_endpoint_decides_what_is_judged(arms: tuple[str, str]) -> None:
+    assert diff_predictions(*arms, pair="9:4", endpoint="reverse").word == "improved"
+    assert diff_predictions(*arms, pair="4:9", endpoint="sum").word == "improved"
+    assert diff_predictions(*arms, pair="9:4").verdict.effect.before_mean == 0
+    with pytest.raises(BadInput, match="--endpoint foward") as caught:
+        diff_predictions(*arms, endpoint="foward")
+    assert caught.value.fix == "did you mean forward?"
+
+
+def test_without_a_pair_the_worst_before_is_taken_and_said(tmp_path: Path, arms: tuple[str, str]) -> None:
+    found = diff_predictions(*arms)
+    assert found.pair == "4:9"
+    assert found.exploratory
+    assert found.sentence.startswith("Exploratory: Improved: 4 read as 9")
+    assert "chosen as the worst of the runs before" in found.caveats[0]
+    # The runs after have no say: with the arms swapped the pair comes from the other files.
+    perfect = write_arm(tmp_path, "perfect", [[], []])
+    with pytest.raises(BadInput, match="no pair to choose"):
+        diff_predictions(perfect, arms[0])
+
+
+def test_one_run_against_one_run_reports_mcnemar_and_cannot_tell(tmp_path: Path) -> None:
+    files = write_arm(tmp_path, "b", [range(10)]), write_arm(tmp_path, "a", [[8, 9, 10]])
+    found = diff_predictions(*files, pair="4:9").to_json()
+    assert found["verdict"] == "cannot tell"
+    assert found["mcnemar"]["wrong_before_only"] == 8
+    assert found["mcnemar"]["wrong_after_only"] == 1
+    # Exact: 2 (1 + 9) / 2^9; mid-p takes off the observed point, 9 / 2^9.
+    assert found["mcnemar"]["p_exact"] == pytest.approx(20 / 512)
+    assert found["p_value"] == pytest.approx(11 / 512)
+    assert found["test"]["name"] == "McNemar mid-p"
+    assert "8 samples wrong only before, 1 only after" in found["test"]["reason"]
+
+
+def test_one_run_against_several_has_no_p_value(tmp_path: Path) -> None:
+    files = write_arm(tmp_path, "b", [range(10)]), write_arm(tmp_path, "a", FEW)
+    found = diff_predictions(*files, pair="4:9")
+    assert (found.word, found.p_value, found.mcnemar) == ("cannot tell", None, None)
+    assert "no p-value" in "\n".join(found.lines())
+
+
+def test_copies_do_not_pass_for_seeds(tmp_path: Path) -> None:
+    many = [range(25), range(25), range(26)]
+    files = write_arm(tmp_path, "b", many), write_arm(tmp_path, "a", [[1], [1], []])
+    copies = [caveat for caveat in diff_predictions(*files, pair="4:9").caveats if "same errors" in caveat]
+    assert len(copies) == 1
+    assert "b1.csv" in copies[0]
+    assert "b0.csv" in copies[0]
+
+
+@pytest.mark.parametrize("errors", [MANY, [[], []], [range(3)]])
+def test_json_is_strict_whatever_the_errors(tmp_path: Path, errors: list[Sequence[int]]) -> None:
+    files = write_arm(tmp_path, "b", errors), write_arm(tmp_path, "a", [[], []])
+    found = diff_predictions(*files, pair="4:9").to_json()
+    assert json.loads(json.dumps(found, allow_nan=False)) == found
+    fixed = {"verdict", "sentence", "pair", "effect", "p_value", "seeds", "reverse", "sum", "collateral"}
+    assert fixed | {"exploratory", "caveats", "test"} <= found.keys()
+    assert found["verdict"] in {"improved", "harmed", "equivalent", "cannot tell"}
+
+
+def test_lines_hold_every_number(result: DiffResult) -> None:
+    lines = result.lines()
+    assert lines[0] == result.sentence
+    text = "\n".join(lines)
+    squeezed = " ".join(text.split())
+    assert "4 read as 9 12 13 12 12 11 (mean 12.0) 2 1 2 3 2 (mean 2.0)" in squeezed
+    assert "9 read as 4" in text
+    assert "accuracy, % 94.00 93.50 94.00 94.00 94.50 (mean 94.00) 99.00" in squeezed
+    assert "collateral: safe (margin 500 errors per 10,000)" in text
+    assert f"test: {result.test}, p = " in text
+    assert not any(line.endswith(" ") for line in lines)
+
+
+def test_changed_cells_elsewhere_are_named(tmp_path: Path) -> None:
+    def arm(name: str, read: str) -> str:
+        for run in range(4):
+            rows = [
+                f"{row},{'abc'[row % 3]},{read if row % 3 == 2 and row < 90 else 'abc'[row % 3]}" for row in range(300)
+            ]
+            (tmp_path / f"{name}{run}.csv").write_text("sample_id,label,prediction\n" + "\n".join(rows))
+        return str(tmp_path / f"{name}*.csv")
+
+    found = diff_predictions(arm("x", "c"), arm("y", "a"), pair="a:b")
+    assert found.to_json()["other_cells_found"][0]["pair"] == "c:a"
+    assert any(line.endswith("c:a 0.0 to 30.0") for line in found.lines())
+    assert any("not shown safe" in line for line in found.lines())
+
+
+# --- options
+
+
+def test_pairs_are_class_names() -> None:
+    assert parse_pair("4:9", ["9", "4"]) == (1, 0)
+    assert parse_pair(" cat : dog ", ["cat", "dog"]) == (0, 1)
+    assert parse_pair("a:b:c", ["a:b", "c"]) == (0, 1)
+    assert parse_pair("a:b:c", ["a", "b:c"]) == (0, 1)
+
+
+@pytest.mark.parametrize(
+    ("pair", "kind", "message", "fix"),
+    [
+        ("4:7", NotFound, "no class 7; the files have 4, 9", "A:B"),
+        ("4:99", NotFound, "no class 99", "did you mean 9?"),
+        (":9", NotFound, "no class (empty)", "A:B"),
+        ("4to9", BadInput, "no colon", "--pair 4:9"),
+        ("4:4", BadInput, "one class twice", "read as"),
+    ],
+)
+def test_pairs_that_are_none(pair: str, kind: type[BadInput], message: str, fix: str) -> None:
+    with pytest.raises(kind) as caught:
+        parse_pair(pair, ["4", "9"])
+    assert message in caught.value.message
+    assert fix in caught.value.fix
+
+
+def test_fail_on(result: DiffResult) -> None:
+    assert result.word == "improved"
+    assert should_fail(result, ["improved"])
+    assert should_fail(result, ["harmed,improved"])
+    assert not should_fail(result, ["harmed", "cannot-tell"])
+    assert not should_fail(result, [])
+    assert parse_words(["Cannot_Tell, harmed"]) == {"cannot tell", "harmed"}
+    with pytest.raises(BadInput, match="--fail-on harm is no verdict") as caught:
+        should_fail(result, ["harm"])
+    assert caught.value.fix == "did you mean harmed?"
+
+
+# --- as a whole
+
+
+def test_tensorflow_is_never_imported(arms: tuple[str, str]) -> None:
+    code = (
+        "import sys; from erroran.stages.diff import diff_predictions;"
+        "loaded = lambda: sorted({'tensorflow', 'keras', 'matplotlib', 'pandas', 'scipy'} & set(sys.modules));"
+        "assert loaded() == [], loaded();"
+        "diff_predictions(*sys.argv[1:]).lines();"
+        "assert loaded() == ['pandas', 'scipy'], loaded()"
+    )
+    done = subprocess.run([sys.executable, "-c", code, *arms], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("probabilities", [False, True])
+def test_benchmark_files_can_be_read(tmp_path: Path, *, probabilities: bool) -> None:
+    write_runs(tmp_path, n_runs=2, n_samples=300, n_classes=5, probabilities=probabilities)
+    found = read_predictions(str(tmp_path / "before_*.csv"))
+    assert found.predicted.shape == (2, 300)
+    assert found.class_names == ("0", "1", "2", "3", "4")
+    assert (found.probabilities is not None) == probabilities
+    assert 0 < (found.predicted != found.labels).mean() < 0.1

@@ -127,6 +127,8 @@ class Store:
             files: Name to content of everything else (model, figures).
         """
         target = self.root / "runs" / record.id
+        if target.is_dir() and not self.has_run(record.id):  # damaged: runs appear whole
+            _remove(target)
         with self._writing(target) as temporary:
             temporary.mkdir()
             arrays = {
@@ -163,7 +165,8 @@ class Store:
         """
         path = self.root / "runs" / run_id / "predictions.npz"
         try:
-            with np.load(path) as arrays:
+            # NumPy leaves a file open that it cannot read, so it is opened here.
+            with path.open("rb") as file, np.load(file) as arrays:
                 found = Predictions(
                     probabilities=arrays[f"{split}_probabilities"],
                     labels=arrays[f"{split}_labels"],
@@ -280,10 +283,12 @@ class Store:
             temporary = self._temporary(target)
             target.parent.mkdir(parents=True, exist_ok=True)
             yield temporary
-            if target.is_dir():  # another process finished the same run: same content
-                _remove(temporary)
-            else:
+            try:
                 temporary.replace(target)
+            except OSError as error:
+                if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                    raise
+                _remove(temporary)  # another process finished the same run: same content
         except OSError as error:
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
                 raise Unavailable(

@@ -74,7 +74,7 @@ def train(
         on_progress: Called every few steps.
 
     Raises:
-        TrainingError: The loss became NaN or infinite.
+        TrainingError: The loss or the predictions became NaN or infinite.
     """
     from erroran.augment.batches import AugmentedBatches
     from erroran.backend import keras
@@ -109,14 +109,16 @@ def train(
         verbose=0,
         callbacks=[_progress_callback(spec, len(batches), on_progress)],
     ).history
-    if not np.isfinite(history["loss"][-1]):
+    mine, confirm = _predict(model, splits.mine.x), _predict(model, splits.confirm.x)
+    # The last step can break the weights after the last loss was taken.
+    if not (np.isfinite(history["loss"][-1]) and np.isfinite(mine).all() and np.isfinite(confirm).all()):
         raise TrainingError(
             f"Training seed {spec.seed} ended with a loss that is not a number.",
             fix="erroran baseline with a smaller --batch-size or --recipe standard",
         )
     return TrainedRun(
-        probabilities_mine=_predict(model, splits.mine.x),
-        probabilities_confirm=_predict(model, splits.confirm.x),
+        probabilities_mine=mine,
+        probabilities_confirm=confirm,
         history={name: [float(value) for value in values] for name, values in history.items()},
         model=_to_bytes(build(), model.get_weights()),
         parameters=int(model.count_params()),

@@ -46,7 +46,8 @@ class ClassAugmentation(BaseModel):
     @field_validator("radius_px", "kernel_px", mode="before")
     @classmethod
     def _one_or_several(cls, value: object) -> object:
-        return [value] if isinstance(value, (int, float)) else value
+        one = isinstance(value, (int, float)) and not isinstance(value, bool)
+        return [value] if one else value
 
     @model_validator(mode="after")
     def _one_kind_of_dose(self) -> Self:
@@ -102,7 +103,7 @@ class Hypothesis(BaseModel):
     hypothesis: str = Field(min_length=1)
     augment: dict[str, ClassAugmentation] = Field(min_length=1)
     primary: Literal["forward", "reverse", "sum"] = "forward"
-    seeds: int = Field(default=3, ge=1, le=1000)
+    seeds: int = Field(default=5, ge=1, le=1000)
     epochs: int | None = Field(default=None, ge=1)
     margin_per_10000: float = Field(default=10.0, gt=0)
     equivalence_per_10000: float = Field(default=1.0, gt=0)
@@ -197,7 +198,7 @@ def starter_toml(true: str, predicted: str) -> str:
 pair = "{true}:{predicted}"    # images of {true} that are read as {predicted}
 hypothesis = "Stroke thickness decides between {true} and {predicted}: thick {true}s look like {predicted}s."
 primary = "forward"            # the verdict is about {true} read as {predicted}; also: reverse, sum
-seeds = 3
+seeds = 5
 
 [augment."{true}"]
 operation = "dilate"           # thicken {true}s, so that thickness stops meaning {predicted}

@@ -1,0 +1,96 @@
+"""The baseline stage: a group of runs, completed and made the latest."""
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from erroran.data import Dataset
+from erroran.errors import BadInput, NotFound
+from erroran.runs import Group, Recipe, RunRecord
+from erroran.stages.baseline import train_baseline
+from erroran.store import Store
+
+if TYPE_CHECKING:
+    from erroran.training import Progress
+
+RECIPE = Recipe(name="standard", epochs=1, batch_size=64, learning_rate=1e-3, schedule="constant")
+
+
+def test_a_baseline_is_trained_kept_and_extended(store: Store, tiny_dataset: Dataset) -> None:
+    """Two seeds; again, nothing trains; then one seed more of the same group, in the order asked for."""
+    reports: list[Progress] = []
+    finished: list[RunRecord] = []
+    options: dict[str, Any] = {"recipe": RECIPE, "on_progress": reports.append, "on_finished": finished.append}
+    group, completed = train_baseline(store, tiny_dataset, seeds=[1, 0], **options)
+    assert [record.spec.seed for record in completed.records] == [1, 0]
+    assert completed.trained == [record.id for record in finished] == [group.run_spec(s).id for s in (1, 0)]
+    assert {report.seed for report in reports} == {0, 1}
+    assert {record.arm for record in completed.records} == {"baseline"}
+    figures = sorted(store.run_folder(completed.records[0].id).glob("*.png"))
+    assert [figure.name for figure in figures] == ["confusion-matrix.png", "training-curve.png"]
+    assert {figure.read_bytes()[:8] for figure in figures} == {b"\x89PNG\r\n\x1a\n"}
+    assert store.get_group() == group
+    assert (group.seeds, group.dataset_name, group.note) == ((1, 0), "tiny", tiny_dataset.note)
+    assert store.get_dataset(group.template.dataset).digest == tiny_dataset.digest
+
+    again, repeated = train_baseline(store, tiny_dataset, seeds=[1, 0], **options)
+    assert (again.id, repeated.trained, repeated.records) == (group.id, [], completed.records)
+    assert again.updated > group.updated
+
+    extended, more = train_baseline(store, tiny_dataset, seeds=[0, 2], **options)
+    assert (extended.id, extended.seeds) == (group.id, (0, 2))
+    assert more.trained == [group.run_spec(2).id]
+    assert store.get_group() == extended
+    assert len(store.list_runs()) == 3
+
+
+def test_every_option_reaches_the_runs(store: Store, tiny_dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Recipe, precision and fraction are part of each run's spec."""
+    seen = []
+
+    def pretend(store: Store, requests: list[Any], **options: Any) -> str:
+        seen.append(([request.spec for request in requests], options["jobs"]))
+        return "completed"
+
+    monkeypatch.setattr("erroran.stages.baseline.complete_runs", pretend)
+    group, completed = train_baseline(
+        store, tiny_dataset, recipe=RECIPE, seeds=[3, 4], precision="mixed_bfloat16", mine_fraction=0.3, jobs=2
+    )
+    ((specs, jobs),) = seen
+    assert completed == "completed"
+    assert [(s.seed, s.recipe, s.precision, s.mine_fraction, s.model, s.augment) for s in specs] == [
+        (seed, RECIPE, "mixed_bfloat16", 0.3, "cnn", {}) for seed in (3, 4)
+    ]
+    assert jobs == 2
+    assert isinstance(group, Group)
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"model": "resnet"}, NotFound, "There is no model `resnet`"),
+        ({"mine_fraction": 0.7}, BadInput, r"The fraction to mine in is 0\.7"),
+    ],
+)
+def test_bad_input_writes_nothing(
+    store: Store, tiny_dataset: Dataset, options: dict[str, Any], error: type[BadInput], message: str
+) -> None:
+    """The store is not even created."""
+    with pytest.raises(error, match=message):
+        train_baseline(store, tiny_dataset, recipe=RECIPE, seeds=[0], **options)
+    assert not store.root.exists()
+
+
+def test_a_group_that_broke_off_is_no_group(
+    store: Store, tiny_dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Later stages stand on complete groups only."""
+
+    def interrupted(*args: Any, **options: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("erroran.stages.baseline.complete_runs", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        train_baseline(store, tiny_dataset, recipe=RECIPE, seeds=[0])
+    with pytest.raises(NotFound, match="There is no baseline"):
+        store.get_group()

@@ -1,7 +1,7 @@
 """The verdict from Python: on arrays, on data frames, on prediction files.
 
 >>> import numpy as np
->>> import erroran.api as erroran
+>>> import erroran
 >>> labels = np.array([4] * 50 + [9] * 50)
 >>> before = np.tile(labels, (5, 1))  # five runs, 100 images
 >>> before[:, :12] = 9  # each reads the same twelve 4s as 9

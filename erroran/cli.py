@@ -9,7 +9,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ParamSpec, TypeVar
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from erroran.data import Dataset
     from erroran.runs import Group, Recipe, RunRecord
     from erroran.stages.mine_confusions import Mined
+    from erroran.stats.consistency import PairSummary
     from erroran.store import Store
 
 P = ParamSpec("P")
@@ -63,6 +64,14 @@ class PrecisionName(StrEnum):
 
     FLOAT32 = "float32"
     MIXED_BFLOAT16 = "mixed_bfloat16"
+
+
+class EndpointName(StrEnum):
+    """What a fix promises to lower."""
+
+    FORWARD = "forward"
+    REVERSE = "reverse"
+    SUM = "sum"
 
 
 class SplitName(StrEnum):
@@ -229,6 +238,7 @@ def baseline(
 erroran mine-confusions
 erroran mine-confusions --top 5 --json
 erroran mine-confusions --out-of-fold 5
+erroran mine-confusions --predictions 'runs/*.csv'
 erroran mine-confusions --on confirm
 """,
 )
@@ -243,6 +253,14 @@ def mine_confusions(
             "--out-of-fold", min=2, max=20, help="Train K models per seed and mine all training data.", metavar="K"
         ),
     ] = None,
+    predictions: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Mine prediction files of any framework instead of stored runs: one run a file; repeat, or quote a "
+            "pattern. Prints a table, writes no report.",
+            metavar="FILES",
+        ),
+    ] = None,
     top: Annotated[int, typer.Option(min=1, help="Pairs to show, each with a gallery in the report.")] = 10,
     jobs: JobsOption = 1,
     group: GroupOption = None,
@@ -251,6 +269,10 @@ def mine_confusions(
 ) -> None:
     """Rank the class pairs that are confused consistently over seeds."""
     from erroran.reporting.confusion_report import write_confusions
+
+    if predictions:
+        _mine_files(predictions, top, as_json=as_json)
+        return
     from erroran.stages.mine_confusions import mine, mine_out_of_fold
 
     opened = _open_store(store)
@@ -509,6 +531,63 @@ def run(
     _report(opened, group, stem, as_json=as_json)
 
 
+@command(
+    app,
+    "diff",
+    examples="""
+erroran diff --before 'before/*.csv' --after 'after/*.csv' --pair 4:9
+erroran diff --before b0.npz --before b1.npz --after 'a*.npz' --json
+erroran diff --before 'b*.csv' --after 'a*.csv' --pair cat:dog --fail-on harmed
+""",
+)
+def diff(
+    before: Annotated[
+        list[str],
+        typer.Option(
+            help="Prediction files without the fix, one run a file; repeat, or quote a pattern.", metavar="FILES"
+        ),
+    ],
+    after: Annotated[list[str], typer.Option(help="The same with the fix, on the same samples.", metavar="FILES")],
+    pair: Annotated[
+        str | None,
+        typer.Option(
+            help="True class and the class it is read as; default: the worst before (the verdict is then exploratory).",
+            metavar="A:B",
+        ),
+    ] = None,
+    endpoint: Annotated[
+        EndpointName, typer.Option(help="What was to fall: A read as B, B read as A, or both together.")
+    ] = EndpointName.FORWARD,
+    margin: Annotated[
+        float, typer.Option(help="Growth tolerated elsewhere, errors per 10,000 samples; fix it beforehand.")
+    ] = 10.0,
+    fail_on: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Exit with 1 if this is the verdict: improved, harmed, equivalent, cannot-tell; repeat, or separate "
+            "by commas.",
+            metavar="WORDS",
+        ),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Judge prediction files of any framework: CSV, Parquet or npz with sample_id, label, prediction or p_<class>."""
+    from erroran.stages.diff import diff_predictions, parse_words, should_fail
+
+    parse_words(fail_on or [])  # a typing error shows before the work, not after it
+    result = diff_predictions(before, after, pair=pair, endpoint=endpoint.value, margin_per_10000=margin)
+    if as_json:
+        _print_json(result.to_json())
+    else:
+        headline, *rest = result.lines()
+        out.print(f"[bold]{escape(headline)}[/]")
+        for line in rest:
+            out.print(escape(line))
+    if should_fail(result, fail_on or []):
+        talk.print(f"the verdict is [bold]{result.word}[/]: exit code 1, as --fail-on asks")
+        raise typer.Exit(1)
+
+
 runs_app = typer.Typer(help="List, show and remove runs.", invoke_without_command=True, no_args_is_help=False)
 app.add_typer(runs_app, name="runs")
 
@@ -727,6 +806,34 @@ def _say_note(note: str | None) -> None:
         talk.print(f"[bold yellow]Note:[/] {escape(note)}")
 
 
+def _mine_files(patterns: list[str], top: int, *, as_json: bool) -> None:
+    from dataclasses import asdict
+
+    from erroran.predictions import read_predictions
+    from erroran.stats.consistency import classify_images, rank_pairs
+
+    found = read_predictions(patterns)
+    names = found.class_names
+    pairs = rank_pairs(found.labels, found.predicted, len(names))
+    kinds = classify_images(found.labels, found.predicted, len(names), found.probabilities)
+    suspects = found.ids[kinds.kind == "suspected mislabel"].tolist()
+    if as_json:
+        rows = [{**asdict(row), "pair": f"{names[row.pair[0]]}:{names[row.pair[1]]}"} for row in pairs[:top]]
+        _print_json({"files": [str(file) for file in found.files], "pairs": rows, "suspected_mislabels": suspects})
+        return
+    if not pairs:
+        out.print(f"no errors in {len(found.predicted)} runs")
+        return
+    out.print(_pairs_table(pairs[:top], names, len(found.predicted)))
+    if suspects:
+        out.print(f"suspected mislabels: {', '.join(map(str, suspects[:20]))}")
+    true, predicted = (names[c] for c in pairs[0].pair)
+    out.print(
+        f"next: try a fix for {true}:{predicted}, predict other images with and without it, several runs each, then\n"
+        f"[bold]erroran diff --before 'before*.csv' --after 'after*.csv' --pair {true}:{predicted}[/]"
+    )
+
+
 def _say_mined(mined: "Mined", top: int) -> None:
     names, seeds = mined.evidence.class_names, mined.evidence.seeds
     if mined.exploratory:
@@ -734,31 +841,27 @@ def _say_mined(mined: "Mined", top: int) -> None:
     if not mined.pairs:
         out.print(f"no errors on {mined.evidence.split} in {len(seeds)} runs")
         return
-    table = Table(
-        "pair",
-        "errors per run",
-        "mean",
-        "runs with it",
-        "systematic",
-        "reverse",
-        "rate, 95 % interval",
-        box=None,
-    )
-    for found in mined.pairs[:top]:
-        table.add_row(
-            mined.pair_name(found.pair),
-            " ".join(map(str, found.errors_per_seed)),
-            f"{found.mean_errors:.1f}",
-            f"{found.seeds_with_it}/{len(seeds)}",
-            "-" if found.n_systematic is None else str(found.n_systematic),
-            " ".join(map(str, found.reverse_per_seed)),
-            f"{found.rate:.2%} ({found.rate_low:.2%} to {found.rate_high:.2%})",
-        )
-    out.print(table)
+    out.print(_pairs_table(mined.pairs[:top], names, len(seeds)))
     if suspects := mined.suspects():
         out.print(f"{len(suspects)} suspected mislabels: see the report")
     true, predicted = (names[c] for c in mined.pairs[0].pair)
     out.print(f"next: [bold]erroran intervene {true}to{predicted}[/]")
+
+
+def _pairs_table(pairs: "Sequence[PairSummary]", names: "Sequence[str]", n_runs: int) -> Table:
+    headers = ("pair", "errors per run", "mean", "runs with it", "systematic", "reverse", "rate, 95 % interval")
+    table = Table(*headers, box=None)
+    for found in pairs:
+        table.add_row(
+            f"{names[found.pair[0]]}:{names[found.pair[1]]}",
+            " ".join(map(str, found.errors_per_seed)),
+            f"{found.mean_errors:.1f}",
+            f"{found.seeds_with_it}/{n_runs}",
+            "-" if found.n_systematic is None else str(found.n_systematic),
+            " ".join(map(str, found.reverse_per_seed)),
+            f"{found.rate:.2%} ({found.rate_low:.2%} to {found.rate_high:.2%})",
+        )
+    return table
 
 
 def _recipe(name: RecipeName, epochs: int | None, batch_size: int | None) -> "Recipe":

@@ -163,7 +163,7 @@ def partial_conjunction(p_values: FloatArray) -> FloatArray:
 
 
 def classify_images(
-    labels: IntArray, pred: IntArray, n_classes: int, probs: FloatArray | None = None
+    labels: IntArray, pred: IntArray, n_classes: int, probs: npt.NDArray[np.floating] | None = None
 ) -> ImageConsistency:
     """Sort images into correct, systematic error, seed noise and suspected mislabel.
 
@@ -215,7 +215,7 @@ def classify_images(
     return ImageConsistency(kind, wrong_runs, wrong_class, wrong_class_runs, confidence, suggested)
 
 
-def _mean_probs(probs: FloatArray, shape: tuple[int, ...], n_classes: int) -> FloatArray:
+def _mean_probs(probs: npt.NDArray[np.floating], shape: tuple[int, ...], n_classes: int) -> FloatArray:
     probs = np.asarray(probs)
     if probs.shape != (*shape, n_classes):
         raise BadInput(

@@ -632,7 +632,8 @@ def runs_remove(
 ) -> None:
     """Delete runs. What needs them trains them again."""
     store = _open_store(context.obj)
-    for run_id in [store.get_run(run_id).id for run_id in run_ids]:  # all are checked before the first goes
+    # All are checked before the first goes; by their folders, because a damaged run has to go too.
+    for run_id in [store.run_folder(run_id).name for run_id in run_ids]:
         store.remove_run(run_id)
         out.print(f"removed {run_id}")
 

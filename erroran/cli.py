@@ -493,7 +493,10 @@ def run(
     as_json: JsonOption = False,
 ) -> None:
     """Do the whole loop: baseline, mine-confusions, preview, intervene, report. Skips what is done."""
+    from erroran.augment.controls import parse_controls
+
     hypothesis_first = _find(name) if name else None  # a typo must not cost a training
+    parse_controls(controls)
     _step(1, "baseline")
     with contextlib.redirect_stdout(sys.stderr) if as_json else contextlib.nullcontext():
         baseline(
@@ -733,6 +736,7 @@ def _intervene(
     from erroran.stages.intervene import intervene as train_arms
 
     start = time.perf_counter()
+    chosen_controls = parse_controls(controls)
     _say_note(group.note)
     _warn_of_low_power(store, group, stem, hypothesis, len(seeds) if seeds else n_seeds or hypothesis.seeds)
     with training_display() as display:
@@ -744,7 +748,7 @@ def _intervene(
             seeds=seeds,
             n_seeds=n_seeds,
             epochs=epochs,
-            controls=parse_controls(controls),
+            controls=chosen_controls,
             fresh_baseline=not reuse_baseline,
             jobs=jobs,
             on_progress=display.on_progress,
@@ -765,6 +769,8 @@ def _warn_of_low_power(store: "Store", group: "Group", stem: str, hypothesis: "H
         planned = simulate(
             store, group, stem, hypothesis, controls=(), seeds=(seeds,), n_simulations=200, recommend=False
         )
+    except NotFound:  # the spec does not fit the data: said where it ends the command
+        return
     except BadInput as error:
         talk.print(f"[bold yellow]Warning:[/] no plan: {escape(error.message)}")
         return

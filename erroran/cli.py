@@ -7,6 +7,7 @@ import contextlib
 import functools
 import json
 import os
+import re
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -668,7 +669,18 @@ def _find(name: str) -> "tuple[str, Hypothesis]":
     from erroran.augment.hypothesis import read_hypothesis
 
     path = _find_path(name)
+    _check_name(path.stem, fix=f"rename {path}")
     return path.stem, read_hypothesis(path)
+
+
+def _check_name(name: str, *, fix: str) -> None:
+    """Refuse a hypothesis' name that cannot be linked in a report, or would overwrite another document or arm."""
+    from erroran.augment.controls import CONTROLS
+
+    if not re.fullmatch(r"[A-Za-z0-9][\w.-]*", name, flags=re.ASCII):
+        raise BadInput(f"`{name}` cannot name a hypothesis: letters, digits, `-`, `_` and `.` can.", fix=fix)
+    if name.lower() in {"readme", "baseline", "confusions", "out-of-fold", *CONTROLS}:
+        raise BadInput(f"`{name}` is the name of another report or arm.", fix=fix)
 
 
 def _find_or_offer(name: str) -> "tuple[str, Hypothesis]":
@@ -692,6 +704,7 @@ def _find_or_offer(name: str) -> "tuple[str, Hypothesis]":
 def _write_starter(name: str, true: str, predicted: str) -> Path:
     from erroran.augment.hypothesis import starter_toml
 
+    _check_name(name, fix=f"erroran new {true}to{predicted} --pair {true}:{predicted}")
     path = EXPERIMENTS / f"{name}.toml"
     if path.exists():
         raise BadInput(f"{path} exists already.", fix="edit it, or choose another name")

@@ -389,7 +389,9 @@ def plan(
     opened = _open_store(store)
     found = opened.get_group(group)
     stem, hypothesis = _find(name)
-    counts = tuple(_seeds(None, seeds, default=0))
+    counts = tuple(_numbers(seeds, option="--seeds", example="3,5,10"))
+    if min(counts) < 2:
+        raise BadInput("--seeds asks for an arm of one run, which cannot carry a verdict.", fix="--seeds 3,5,10")
     with talk.status("simulating"):
         planned = simulate(opened, found, stem, hypothesis, controls=parse_controls(controls), seeds=counts)
     path = write_plan(planned, REPORTS)
@@ -430,7 +432,7 @@ def intervene(
     opened = _open_store(store)
     found = opened.get_group(group)
     stem, hypothesis = _find_or_offer(name)
-    chosen = _seeds(seeds, seed_list, default=1) if seed_list else None
+    chosen = _seeds(seeds, seed_list, default=1) if seed_list is not None else None
     _intervene(
         opened,
         found,
@@ -896,13 +898,21 @@ def _seeds(count: int | None, listed: str | None, *, default: int) -> list[int]:
         return list(range(default if count is None else count))
     if count is not None:
         raise BadInput("--seeds and --seed-list were both given.", fix="give one of them")
+    return _numbers(listed, option="--seed-list", example="7,8,9")
+
+
+def _numbers(listed: str, *, option: str, example: str) -> list[int]:
+    """Read different whole numbers that can be seeds."""
+    fix = f"{option} {example}"
     try:
-        seeds = [int(part) for part in listed.split(",")]
+        numbers = [int(part) for part in listed.split(",")]
     except ValueError as error:
-        raise BadInput(f"--seed-list {listed} is not a list of whole numbers.", fix="--seed-list 7,8,9") from error
-    if len(set(seeds)) < len(seeds) or not all(0 <= seed < 2**32 for seed in seeds):
-        raise BadInput(f"--seed-list {listed} has a repeated or negative seed.", fix="--seed-list 7,8,9")
-    return seeds
+        raise BadInput(f"{option} `{listed}` is not a list of whole numbers.", fix=fix) from error
+    if len(set(numbers)) < len(numbers):
+        raise BadInput(f"{option} `{listed}` names a number twice.", fix=fix)
+    if not all(0 <= number < 2**32 for number in numbers):
+        raise BadInput(f"{option} `{listed}` has a number outside 0 to {2**32 - 1}.", fix=fix)
+    return numbers
 
 
 def _say_trained(trained: int, wanted: int, start: float) -> None:

@@ -6,6 +6,7 @@ import numpy as np
 
 from erroran.augment.controls import TRAINED_CONTROLS
 from erroran.augment.hypothesis import Hypothesis, check_classes
+from erroran.errors import BadInput
 from erroran.evidence import Evidence, gather
 from erroran.runs import Group
 from erroran.stats.confusion import cell_errors
@@ -103,6 +104,11 @@ def plan(
     names = evidence.class_names
     check_classes(hypothesis, names)
     errors, classes = _primary_errors(evidence, hypothesis)
+    if not errors.any():
+        raise BadInput(
+            f"No baseline run makes the error of `{name}` on `mine`; a plan has nothing to start from.",
+            fix="choose a pair that `erroran mine-confusions` lists, or mine more images: --mine-fraction 0.3",
+        )
     confirm = store.get_predictions(evidence.runs[0].id, "confirm").labels
     n_images = int(np.isin(confirm, classes).sum())
     rng = np.random.default_rng(0)  # a plan made twice is the same plan

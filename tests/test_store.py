@@ -416,15 +416,16 @@ def _intervention(probability: float, created: str) -> Intervention:
     )
 
 
-def test_the_latest_intervention_of_a_name_comes_back(store: Store) -> None:
-    """A changed spec is kept beside the earlier one; the later one counts; other names are not mixed in."""
-    later, earlier = _intervention(0.2, "2026-01-02"), _intervention(0.1, "2026-01-01")
-    other = earlier.model_copy(update={"name": "4to9-original", "created": "2026-01-03"})
-    for each in (later, earlier, other):
+@pytest.mark.parametrize("days", [(1, 2, 3), (2, 3, 1), (3, 1, 2)])
+def test_the_latest_intervention_of_a_name_comes_back(store: Store, days: tuple[int, ...]) -> None:
+    """Changed specs are kept side by side; the latest counts; other names are not mixed in."""
+    versions = [_intervention(0.1 * (i + 1), f"2026-01-0{day}") for i, day in enumerate(days)]
+    other = versions[0].model_copy(update={"name": "4to9-original", "created": "2026-01-09"})
+    for each in (*versions, other):
         store.put_intervention(each)
-    assert store.get_intervention("6f6e782b3fb0", "4to9") == later
+    assert store.get_intervention("6f6e782b3fb0", "4to9") == versions[days.index(3)]
     assert store.get_intervention("6f6e782b3fb0", "4to9-original") == other
-    assert len(list((store.root / "interventions" / "6f6e782b3fb0").iterdir())) == 3
+    assert len(list((store.root / "interventions" / "6f6e782b3fb0").iterdir())) == 4
 
 
 def test_a_missing_intervention_is_said(store: Store) -> None:

@@ -108,7 +108,9 @@ def test_the_stored_model_reproduces_the_stored_probabilities(
     assert model.count_params() == run.parameters
 
 
-@pytest.mark.parametrize("batch_size", [32, 135], ids=["early", "in the last step"])
+@pytest.mark.parametrize(
+    "batch_size", [pytest.param(32, marks=pytest.mark.slow, id="early"), pytest.param(135, id="in the last step")]
+)
 def test_a_loss_that_is_no_number_is_an_error(
     spec: RunSpec, splits: Splits, tiny_dataset: Dataset, batch_size: int
 ) -> None:
@@ -123,15 +125,17 @@ def test_a_loss_that_is_no_number_is_an_error(
 def test_augmentation_reaches_the_label_of_its_class_name(
     spec: RunSpec, splits: Splits, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Class "banana" has label 1: its images, and only they, are changed by its operation."""
+    """Class "banana" has label 1: its images, and only they, are changed, keyed by the run's seed."""
     from erroran.augment import batches
 
     step = ClassAugmentation(operation="dilate", radius_px=1, probability=1)
     seen: list[tuple[np.ndarray, np.ndarray]] = []
+    seeds: set[int] = set()
 
     def spy(images: np.ndarray, labels: np.ndarray, keys: np.ndarray, augment: object, **moment: int) -> np.ndarray:
         changed = augment_batch(images, labels, keys, augment, **moment)  # type: ignore[arg-type]
         seen.append((labels, (changed != images).any(axis=(1, 2))))
+        seeds.add(moment["seed"])
         return changed
 
     monkeypatch.setattr(batches, "augment_batch", spy)
@@ -140,8 +144,10 @@ def test_augmentation_reaches_the_label_of_its_class_name(
     train(fruit, splits, ("apple", "banana", "cherry"))
     labels, changed = (np.concatenate(parts) for parts in zip(*seen, strict=True))
     assert np.array_equal(changed, labels == 1)
+    assert seeds == {spec.seed}
 
 
+@pytest.mark.slow
 def test_augmentation_changes_the_outcome(
     first: tuple[TrainedRun, list[Progress]], spec: RunSpec, splits: Splits, tiny_dataset: Dataset
 ) -> None:
@@ -151,6 +157,7 @@ def test_augmentation_changes_the_outcome(
     assert _bytes(treated) != _bytes(first[0])
 
 
+@pytest.mark.slow
 def test_the_order_of_the_dataset_changes_no_prediction(
     first: tuple[TrainedRun, list[Progress]], spec: RunSpec, splits: Splits, tiny_dataset: Dataset
 ) -> None:
@@ -206,6 +213,7 @@ def test_the_constant_schedule_is_a_number() -> None:
     assert _learning_rate(RECIPES["standard"], steps_per_epoch=422) == 1e-3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("change", [{"schedule": "one-cycle"}, {"batch_size": 64}, {"learning_rate": 6e-3}])
 def test_the_recipe_reaches_the_training(
     first: tuple[TrainedRun, list[Progress]],
@@ -245,6 +253,7 @@ np.save(folder / "confirm.npy", run.probabilities_confirm)
     assert np.load(tmp_path / "confirm.npy").tobytes() == here.probabilities_confirm.tobytes()
 
 
+@pytest.mark.slow
 def test_precision_does_not_leak_into_the_next_run(
     first: tuple[TrainedRun, list[Progress]], spec: RunSpec, splits: Splits, tiny_dataset: Dataset
 ) -> None:

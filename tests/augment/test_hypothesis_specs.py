@@ -28,7 +28,7 @@ def test_a_minimal_spec_has_the_documented_defaults(tmp_path: Path) -> None:
     """Pair, belief and one step are enough."""
     step = ClassAugmentation(operation="dilate", radius_px=(1,), shape="square", probability=0.12)
     expected = Hypothesis(
-        pair="4:9", hypothesis="A belief.", augment={"4": step}, primary="forward", seeds=3, epochs=None,
+        pair="4:9", hypothesis="A belief.", augment={"4": step}, primary="forward", seeds=5, epochs=None,
         margin_per_10000=10, equivalence_per_10000=1,
     )  # fmt: skip
     assert read_hypothesis(_write(tmp_path, HEAD + STEP)) == expected
@@ -41,7 +41,7 @@ def test_every_key_is_read(tmp_path: Path) -> None:
 pair = "a:b"
 hypothesis = "A belief."
 primary = "sum"
-seeds = 5
+seeds = 7
 epochs = 2
 margin_per_10000 = 4.5
 equivalence_per_10000 = 2
@@ -64,7 +64,7 @@ operation = "repeat"
         "pair": "a:b",
         "hypothesis": "A belief.",
         "primary": "sum",
-        "seeds": 5,
+        "seeds": 7,
         "epochs": 2,
         "margin_per_10000": 4.5,
         "equivalence_per_10000": 2.0,
@@ -236,7 +236,7 @@ def test_the_hash_follows_the_content(tmp_path: Path) -> None:
     """Comments, order and defaults written out change nothing; every value does."""
     plain = read_hypothesis(_write(tmp_path, HEAD + STEP))
     spelled = read_hypothesis(
-        _write(tmp_path, "# remark\nseeds = 3\n" + HEAD + STEP + 'shape = "square"\nprobability = 0.12\n')
+        _write(tmp_path, "# remark\nseeds = 5\n" + HEAD + STEP + 'shape = "square"\nprobability = 0.12\n')
     )
     changed = read_hypothesis(_write(tmp_path, HEAD + STEP + "probability = 0.13\n"))
     assert spelled.hash == plain.hash

@@ -46,7 +46,7 @@ def _centre(image: np.ndarray) -> tuple[float, float]:
 
 
 def test_kernels_are_what_their_names_say() -> None:
-    """Radius 2 of each shape, drawn by hand."""
+    """Radius 2 of each shape, and the disk of radius 3, drawn by hand."""
     assert make_kernel(2, "square").tolist() == [[1] * 5] * 5
     assert make_kernel(2, "cross").tolist() == [
         [0, 0, 1, 0, 0], [0, 0, 1, 0, 0], [1, 1, 1, 1, 1], [0, 0, 1, 0, 0], [0, 0, 1, 0, 0],
@@ -54,6 +54,8 @@ def test_kernels_are_what_their_names_say() -> None:
     assert make_kernel(2, "disk").tolist() == [
         [0, 0, 1, 0, 0], [0, 1, 1, 1, 0], [1, 1, 1, 1, 1], [0, 1, 1, 1, 0], [0, 0, 1, 0, 0],
     ]  # fmt: skip
+    rows_of_three = [[0, 0, 0, 1, 0, 0, 0], [0, 1, 1, 1, 1, 1, 0], [0, 1, 1, 1, 1, 1, 0], [1] * 7]
+    assert make_kernel(3, "disk").tolist() == [*rows_of_three, *rows_of_three[2::-1]]
     assert make_kernel(0, "disk").tolist() == [[1]]
 
 

@@ -20,7 +20,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from erroran import __version__
-from erroran.console import out, seconds_since, talk, training_display
+from erroran.console import counted, out, seconds_since, talk, training_display
 from erroran.errors import BadInput, ErroranError, NotFound
 
 if TYPE_CHECKING:
@@ -228,7 +228,8 @@ def baseline(
         return
     out.print(_runs_table(completed.records))
     accuracy = summary["accuracy_confirm"]
-    out.print(f"accuracy on confirm: {accuracy['mean']:.2%} +- {accuracy['sd']:.2%} over {len(group.seeds)} seeds")
+    spread = f" +- {accuracy['sd']:.2%} over {len(group.seeds)} seeds" if len(group.seeds) > 1 else ", one seed"
+    out.print(f"accuracy on confirm: {accuracy['mean']:.2%}{spread}")
     out.print("wrote reports/baseline.md\nnext: [bold]erroran mine-confusions[/]")
 
 
@@ -844,7 +845,7 @@ def _mine_files(patterns: list[str], top: int, *, as_json: bool) -> None:
         _print_json({"files": [str(file) for file in found.files], "pairs": rows, "suspected_mislabels": suspects})
         return
     if not pairs:
-        out.print(f"no errors in {len(found.predicted)} runs")
+        out.print(f"no errors in {counted(len(found.predicted), 'run')}")
         return
     out.print(_pairs_table(pairs[:top], names, len(found.predicted)))
     if suspects:
@@ -861,7 +862,7 @@ def _say_mined(mined: "Mined", top: int) -> None:
     if mined.exploratory:
         talk.print("[bold yellow]Exploratory:[/] mined on confirm; every later verdict on this data carries the stamp")
     if not mined.pairs:
-        out.print(f"no errors on {mined.evidence.split} in {len(seeds)} runs")
+        out.print(f"no errors on {mined.evidence.split} in {counted(len(seeds), 'run')}")
         return
     out.print(_pairs_table(mined.pairs[:top], names, len(seeds)))
     if suspects := mined.suspects():
@@ -918,10 +919,11 @@ def _numbers(listed: str, *, option: str, example: str) -> list[int]:
 def _say_trained(trained: int, wanted: int, start: float) -> None:
     kept = wanted - trained
     if not trained:
-        talk.print(f"all {wanted} runs were in the store already: nothing was trained")
+        all_of_it = "the run was" if wanted == 1 else f"all {wanted} runs were"
+        talk.print(f"{all_of_it} in the store already: nothing was trained")
     else:
-        also = f", {kept} were in the store already" if kept else ""
-        talk.print(f"trained {trained} runs in {seconds_since(start)}{also}")
+        also = f", {kept} {'was' if kept == 1 else 'were'} in the store already" if kept else ""
+        talk.print(f"trained {counted(trained, 'run')} in {seconds_since(start)}{also}")
 
 
 def _runs_table(records: "list[RunRecord]") -> Table:

@@ -64,3 +64,8 @@ def training_display() -> Iterator[TrainingDisplay]:
 def seconds_since(start: float) -> str:
     """How long something took, for a closing line."""
     return f"{time.perf_counter() - start:.0f} s"
+
+
+def counted(number: int, noun: str) -> str:
+    """Number and noun: ``1 run``, ``3 runs``."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -60,6 +60,7 @@ def write_confusions(mined: "Mined", folder: Path, *, top: int) -> Path:
         kinds=kinds,
         suspects=suspects,
         total=len(evidence.labels),
+        folds=evidence.runs[0].spec.fold[1] if evidence.runs[0].spec.fold else None,
         command=provenance.command_line(),
         hidden=len(mined.pairs) - len(shown),
     )

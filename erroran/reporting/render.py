@@ -9,6 +9,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from matplotlib.figure import Figure
 
+from erroran.console import counted
 from erroran.errors import Unavailable
 from erroran.reporting.figures import to_png
 
@@ -30,7 +31,9 @@ def render(template: str, **context: Any) -> str:
         lstrip_blocks=True,
         autoescape=False,  # noqa: S701 - Markdown, not HTML
     )
-    environment.filters.update(percent=percent, signed=signed, p_value=p_value, cell=table_cell, runs=per_run)
+    environment.filters.update(
+        percent=percent, signed=signed, p_value=p_value, cell=table_cell, runs=per_run, counted=counted
+    )
     text = environment.get_template(template).render(**context)
     return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"
 

@@ -201,7 +201,10 @@ def _stamps(ledger: Ledger, group: Group, intervention: Intervention) -> list[st
             "the rate of false claims above the level that is stated."
         )
     if len(intervention.seeds) != hypothesis.seeds:
-        stamps.append(f"**Seeds:** the spec asks for {hypothesis.seeds} an arm, {len(intervention.seeds)} were run.")
+        ran = len(intervention.seeds)
+        stamps.append(
+            f"**Seeds:** the spec asks for {hypothesis.seeds} an arm, {ran} {'was' if ran == 1 else 'were'} run."
+        )
     if others:
         tried = sorted({f"`{e.name}`" for e in others})
         stamps.append(

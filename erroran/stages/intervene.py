@@ -97,8 +97,9 @@ def _choose_seeds(group: Group, seeds: Sequence[int] | None, count: int, *, fres
         chosen = list(seeds or group.seeds[:count])
         if (len(chosen) < count and seeds is None) or not set(chosen) <= set(group.seeds):
             raise BadInput(
-                f"The mined baseline has the seeds {', '.join(map(str, group.seeds))}, {count} runs were asked for.",
-                fix=f"erroran baseline --seeds {count}, or leave out --reuse-baseline",
+                f"The mined baseline has the seeds {', '.join(map(str, group.seeds))} and no others; "
+                f"asked for: {', '.join(map(str, seeds)) if seeds else f'{count} of them'}.",
+                fix="leave out --reuse-baseline, or train the seeds first: erroran baseline --seed-list ...",
             )
         return chosen
     if seeds is not None:

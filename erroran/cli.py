@@ -815,6 +815,9 @@ def _report(store: "Store", group: "Group", stem: str, *, as_json: bool) -> None
     for compared in (verdict.forward, verdict.reverse, verdict.both):
         before, after = (" ".join(map(str, values)) for values in (compared.before_per_seed, compared.after_per_seed))
         out.print(f"  {compared.name}: {before} -> {after}")
+    if verdict.word == "improved" and assessment.unbeaten:
+        names = " or ".join(control.name for control in assessment.unbeaten)
+        out.print(f"  [yellow]not shown to do more than {names}[/]")
     for stamp in assessment.stamps:
         out.print(f"  [yellow]{escape(stamp.replace('**', ''))}[/]")
     out.print(f"wrote {path}")

@@ -47,6 +47,10 @@ def write_confusions(mined: "Mined", folder: Path, *, top: int) -> Path:
             evidence.images[suspects[:_GALLERY]],
             [f"{names[evidence.labels[i]]}, or {names[mined.images.suggested_class[i]]}?" for i in suspects[:_GALLERY]],
         )
+    for kind in ("systematic", "seed noise"):
+        rows = mined.of_kind(kind)[:_GALLERY]
+        if len(rows):
+            drawn[kind.replace(" ", "-")] = _kind_gallery(mined, rows)
     kinds = {kind: int((mined.images.kind == kind).sum()) for kind in np.unique(mined.images.kind)}
     text = render(
         "confusions.md.j2",
@@ -65,6 +69,16 @@ def write_confusions(mined: "Mined", folder: Path, *, top: int) -> Path:
         hidden=len(mined.pairs) - len(shown),
     )
     return write_document(folder, "confusions", text, figures=drawn, data={"confusions": mined.to_json()})
+
+
+def _kind_gallery(mined: "Mined", rows: np.ndarray) -> Figure:
+    evidence, names = mined.evidence, mined.evidence.class_names
+    captions = [
+        f"{names[evidence.labels[i]]} as {names[mined.images.wrong_class[i]]}\n"
+        f"{mined.images.wrong_runs[i]} of {len(evidence.predicted)} runs"
+        for i in rows
+    ]
+    return figures.gallery(evidence.images[rows], captions)
 
 
 def _gallery(mined: "Mined", rows: np.ndarray, *, read_as: int) -> Figure:

@@ -56,6 +56,7 @@ def write_intervention(assessment: "Assessment", folder: Path) -> Path:
         cells=sorted(verdict.cells, key=lambda cell: cell.p_value)[:_CELLS_SHOWN],
         pair_flips={stem: _count_pair(assessment, flips) for stem, flips in _sides(assessment)},
         seconds=sum(run.seconds for run in assessment.after.runs),
+        unbeaten=" or ".join(control.name for control in assessment.unbeaten),
         command=intervention.command,
         zip=zip,
         mean_accuracy=lambda evidence: sum(run.accuracy_confirm for run in evidence.runs) / len(evidence.runs),
@@ -116,6 +117,7 @@ def comparison_json(assessment: "Assessment") -> dict[str, Any]:
             }
             for control in assessment.controls
         ],
+        "not_shown_to_beat": [control.name for control in assessment.unbeaten],
         "mean_change": assessment.mean_change.round(6).tolist(),
         "fixed": [_flip_json(assessment, flip) for flip in assessment.fixed],
         "broken": [_flip_json(assessment, flip) for flip in assessment.broken],

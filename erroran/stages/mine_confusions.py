@@ -81,6 +81,16 @@ class Mined:
                 }
                 for found in self.pairs[:top]
             ],
+            "wrong_images": [
+                {
+                    "id": str(evidence.ids[i]),
+                    "label": evidence.class_names[evidence.labels[i]],
+                    "read_as": evidence.class_names[self.images.wrong_class[i]],
+                    "kind": str(self.images.kind[i]),
+                    "runs_wrong": int(self.images.wrong_runs[i]),
+                }
+                for i in np.flatnonzero(self.images.wrong_runs > 0)
+            ],
             "suspected_mislabels": [
                 {
                     "id": str(evidence.ids[i]),
@@ -91,6 +101,16 @@ class Mined:
                 for i in self.suspects()
             ],
         }
+
+    def of_kind(self, kind: str) -> np.ndarray:
+        """Images of a kind (see `classify_images`), wrong in most runs first.
+
+        Returns:
+            int64 (k,) indices into the evidence.
+        """
+        order = np.lexsort((self.evidence.ids, -self.images.wrong_runs))
+        chosen: np.ndarray = order[self.images.kind[order] == kind]
+        return chosen
 
     def suspects(self) -> list[int]:
         """Indices of suspected mislabels."""

@@ -115,6 +115,12 @@ class Assessment:
     broken: list[Flip]
     stamps: list[str]
 
+    @property
+    def unbeaten(self) -> list[Control]:
+        """Controls than which the treatment is not shown to make fewer errors of the primary endpoint."""
+        alpha = self.verdict.alpha
+        return [control for control in self.controls if control.primary.test.direction(alpha) >= 0]
+
 
 def assess(store: Store, group: Group, name: str) -> Assessment:
     """Judge an intervention on `confirm` and enter the look in the ledger. Trains nothing.

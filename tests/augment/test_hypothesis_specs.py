@@ -109,7 +109,7 @@ def test_an_unknown_key_names_the_nearest(tmp_path: Path, text: str, message: st
         ("radius_px = 1", "radius_px = 1\nkernel_px = 3", "needs exactly one of radius_px and kernel_px"),
         ("radius_px = 1", "radius_px = []", "needs at least one dose"),
         ("radius_px = 1", "radius_px = 0.3", r"radius_px must be a multiple of 0\.25"),
-        ("radius_px = 1", "radius_px = [0.5, 0.6]", r"radius_px must be a multiple of 0\.25"),
+        ("radius_px = 1", "radius_px = [0.5, 0.125]", r"radius_px must be a multiple of 0\.25"),
         ("radius_px = 1", "radius_px = 0", r"at `augment\.4\.radius_px\.0`: Input should be greater than 0"),
         ("radius_px = 1", "radius_px = [1, 15]", r"at `augment\.4\.radius_px\.1`: .* less than or equal to 14"),
         ("radius_px = 1", "radius_px = nan", r"at `augment\.4\.radius_px\.0`"),

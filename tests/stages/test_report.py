@@ -1,0 +1,310 @@
+"""The assessment, on made-up predictions whose every count can be checked by hand; and its stamps."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from erroran.augment.hypothesis import Hypothesis
+from erroran.data import Dataset, Part, build_dataset, split_dataset
+from erroran.errors import ErroranError, NotFound
+from erroran.ledger import Entry, Ledger
+from erroran.runs import Group, Recipe, RunRecord, RunSpec
+from erroran.stages.report import Assessment, assess
+from erroran.store import Intervention, Predictions, Store
+
+Errors = Mapping[tuple[int, int], Sequence[int]]
+"""(true, predicted) to the images of the true class that are misread: 0 is the split's first of that class."""
+
+NAME = "0to1"
+SEEDS = (1000, 1001, 1002)
+MINE_FRACTION = 0.5
+# Images of class 0 read as 1, of class 1 read as 0, and one image of class 2 that is always read as 1.
+BEFORE: list[Errors] = [
+    {(0, 1): [0, 1, 2, 3], (1, 0): [0], (2, 1): [5]},
+    {(0, 1): [0, 1, 2], (2, 1): [5]},
+    {(0, 1): [0, 1, 2, 4], (1, 0): [0], (2, 1): [5]},
+]
+AFTER: list[Errors] = [
+    {(0, 1): [0], (1, 0): [0, 1], (2, 1): [5]},
+    {(0, 1): [0], (1, 0): [1], (2, 1): [5]},
+    {(1, 0): [0], (2, 1): [5]},
+]
+SHAM: list[Errors] = [{(0, 1): [0, 1, 2], (2, 1): [5]}] * 3
+MINED: list[Errors] = [{(0, 1): [0, 1]}, {(0, 1): [0, 1]}, {(0, 1): [0, 1, 2], (1, 0): [4]}]
+NONE: list[Errors] = [{}] * 3
+
+HYPOTHESIS = Hypothesis.model_validate(
+    {
+        "pair": "0:1",
+        "hypothesis": "Thin 0s are taken for 1s.",
+        "augment": {"0": {"operation": "dilate", "radius_px": 1}},
+        "seeds": 3,
+    }
+)
+
+
+def made_up_dataset(*, per_class: int = 20, n_classes: int = 3) -> Dataset:
+    """As many training as test images of each class; the pixels mean nothing."""
+    pixels = np.random.default_rng(5)
+    labels = np.repeat(np.arange(n_classes), per_class)
+    train, test = (pixels.integers(0, 256, (len(labels), 8, 8), dtype=np.uint8) for _ in range(2))
+    return build_dataset("made-up", "made here", x_train=train, y_train=labels, x_test=test, y_test=labels)
+
+
+def predict(part: Part, errors: Errors, n_classes: int = 3) -> Predictions:
+    """Probability 0.9 for the class where it is right; 0.5 for the wrong and 0.4 for the right one where not."""
+    probabilities = np.full((len(part.y), n_classes), 0.1 / (n_classes - 1), dtype=np.float32)
+    probabilities[np.arange(len(part.y)), part.y] = 0.9
+    for (true, read_as), chosen in errors.items():
+        rows = np.flatnonzero(part.y == true)[list(chosen)]
+        probabilities[rows] = 0.1 / (n_classes - 2)
+        probabilities[rows, true], probabilities[rows, read_as] = 0.4, 0.5
+    return Predictions(probabilities=probabilities, labels=part.y, ids=part.ids)
+
+
+def put_run(store: Store, dataset: Dataset, spec: RunSpec, arm: str, *, mine: Errors, confirm: Errors) -> str:
+    """Store a run that nobody trained; everything about it is fixed."""
+    splits = split_dataset(dataset, mine_fraction=spec.mine_fraction)
+    predictions = {"mine": predict(splits.mine, mine), "confirm": predict(splits.confirm, confirm)}
+    scores = {name: float((p.probabilities.argmax(1) == p.labels).mean()) for name, p in predictions.items()}
+    record = RunRecord(
+        spec=spec,
+        arm=arm,
+        dataset_name=dataset.name,
+        accuracy_mine=scores["mine"],
+        accuracy_confirm=scores["confirm"],
+        seconds=2.0,
+        created="2026-01-01T00:00:00.000000+00:00",
+        command="erroran intervene 0to1",
+        versions={"python": "3.11", "erroran": "0.1.0", "tensorflow": "2.0", "keras": "3.0"},
+        commit="0123456789",
+        machine={"platform": "a machine", "cpus": "2"},
+        parameters=1000,
+        history={"loss": [0.5, 0.4], "accuracy": [0.8, 0.9], "val_loss": [0.5, 0.5], "val_accuracy": [0.8, 0.8]},
+    )
+    store.put_run(record, predictions, {})
+    return record.id
+
+
+def put_group(store: Store, dataset: Dataset, mined: Sequence[Errors], confirm: Sequence[Errors]) -> Group:
+    """Store a baseline group with seeds 0, 1, ..."""
+    recipe = Recipe(name="standard", epochs=2, learning_rate=1e-3, schedule="constant")
+    template = RunSpec(dataset=dataset.digest, mine_fraction=MINE_FRACTION, model="cnn", recipe=recipe, seed=0)
+    group = Group(
+        template=template,
+        seeds=tuple(range(len(mined))),
+        dataset_name=dataset.name,
+        note=None,
+        updated="2026-01-01T00:00:00.000000+00:00",
+        command="erroran baseline",
+    )
+    store.put_dataset(dataset)
+    for seed, wrong in enumerate(mined):
+        put_run(store, dataset, group.run_spec(seed), "baseline", mine=wrong, confirm=confirm[seed])
+    store.put_group(group)
+    return group
+
+
+def put_intervention(store: Store, dataset: Dataset, group: Group, **changes: object) -> Intervention:
+    """Store the experiment above: baseline, treatment and sham on three fresh seeds, and a logit shift."""
+    sham = {"0": {"operation": "shift", "radius_px": 1}}
+    sham_steps = Hypothesis.model_validate({**HYPOTHESIS.model_dump(), "augment": sham}).augment
+    plan = {"baseline": ({}, BEFORE), NAME: (HYPOTHESIS.augment, AFTER), "sham": (sham_steps, SHAM)}
+    arms = {}
+    for arm, (augment, confirm) in plan.items():
+        mined = NONE if arm == NAME else MINED
+        arms[arm] = tuple(
+            put_run(store, dataset, group.run_spec(seed, augment), arm, mine=mined[i], confirm=confirm[i])
+            for i, seed in enumerate(SEEDS)
+        )
+    fields = {
+        "name": NAME,
+        "hypothesis": HYPOTHESIS,
+        "group": group.id,
+        "epochs": 2,
+        "arms": arms,
+        "seeds": SEEDS,
+        "controls": ("sham", "logit-shift"),
+        "fresh_baseline": True,
+        "created": "2026-01-02T00:00:00.000000+00:00",
+        "command": "erroran intervene 0to1",
+    }
+    intervention = Intervention.model_validate({**fields, **changes})
+    store.put_intervention(intervention)
+    return intervention
+
+
+def put_experiment(root: Path, **changes: object) -> tuple[Store, Group]:
+    """A store with the made-up baseline and intervention."""
+    store, dataset = Store(root), made_up_dataset()
+    group = put_group(store, dataset, MINED, BEFORE)
+    put_intervention(store, dataset, group, **changes)
+    return store, group
+
+
+@pytest.fixture
+def experiment(tmp_path: Path) -> tuple[Store, Group]:
+    return put_experiment(tmp_path / "store")
+
+
+@pytest.fixture
+def assessment(experiment: tuple[Store, Group]) -> Assessment:
+    return assess(*experiment, NAME)
+
+
+def test_errors_per_seed(assessment: Assessment) -> None:
+    """Both directions and their sum, seed by seed, as they were made up."""
+    verdict = assessment.verdict
+    counted = [(c.before_per_seed, c.after_per_seed) for c in (verdict.forward, verdict.reverse, verdict.both)]
+    assert [(list(was), list(now)) for was, now in counted] == [
+        ([4, 3, 4], [1, 1, 0]),
+        ([1, 0, 1], [2, 1, 1]),
+        ([5, 3, 5], [3, 2, 1]),
+    ]
+
+
+def test_mcnemar_of_each_seed(assessment: Assessment) -> None:
+    """Discordant images counted by hand; of 3 : 0 the exact p is 2 / 2^3, the mid-p half of that."""
+    rows = assessment.seed_pairs
+    assert [row.seed for row in rows] == list(SEEDS)
+    assert [(row.primary.before_only, row.primary.after_only) for row in rows] == [(3, 0), (2, 0), (4, 0)]
+    assert [(row.overall.before_only, row.overall.after_only) for row in rows] == [(3, 1), (2, 1), (4, 0)]
+    assert (rows[0].primary.p_exact, rows[0].primary.p_midp) == pytest.approx((0.25, 0.125))
+
+
+def test_class_rows(assessment: Assessment) -> None:
+    """Precision and recall are means over runs: of class 0, 49 of 60 are found before and 58 of 60 after."""
+    zero, one, two = assessment.classes
+    assert [row.support for row in assessment.classes] == [20, 20, 20]
+    assert zero.recall == pytest.approx((49 / 60, 58 / 60))
+    assert zero.precision == pytest.approx(((16 / 17 + 1 + 16 / 17) / 3, (19 / 21 + 19 / 20 + 20 / 21) / 3))
+    assert one.recall == pytest.approx((58 / 60, 56 / 60))
+    assert two.recall == pytest.approx((19 / 20, 19 / 20))
+
+
+def test_flips(assessment: Assessment) -> None:
+    """Images that change in a third of the runs or more, the clearest first, with what they are read as."""
+    labels = assessment.before.labels
+    place = {(c, k): np.flatnonzero(labels == c)[k] for c in (0, 1) for k in range(5)}
+    assert {f.index for f in assessment.fixed[:2]} == {place[0, 1], place[0, 2]}
+    assert {f.index for f in assessment.fixed[2:]} == {place[0, 0], place[0, 3], place[0, 4]}
+    (broken,) = assessment.broken
+    assert (broken.index, broken.wrong_before, broken.wrong_after) == (place[1, 1], 0, 2)
+    assert (broken.true, broken.read_as) == (1, 0)
+
+
+def test_mean_change(assessment: Assessment) -> None:
+    """Mean confusion counts, after minus before: 0 as 1 falls from 11 to 2 over three runs."""
+    change = assessment.mean_change
+    assert (change[0, 1], change[1, 0], change[2, 1]) == pytest.approx((-9 / 3, 2 / 3, 0))
+    assert change.sum() == pytest.approx(0)
+
+
+def test_controls(assessment: Assessment) -> None:
+    """The sham arm's own errors stand before the treatment's; the shift undoes what `mine` says it should."""
+    sham, shift = assessment.controls
+    assert (sham.name, list(sham.forward.before_per_seed)) == ("sham", [3, 3, 3])
+    assert list(sham.forward.after_per_seed) == [1, 1, 0]
+    assert sham.accuracy == pytest.approx(56 / 60)
+    assert (shift.name, shift.shift.errors_before, shift.shift.errors_target) == ("logit-shift", 7, 0)
+    # The wrong class leads by log(0.5 / 0.4) everywhere: a bias that undoes one error 0 as 1 undoes all of them.
+    assert shift.shift.shift == pytest.approx(np.log(0.5 / 0.4))
+    assert list(shift.forward.before_per_seed) == [0, 0, 0]
+    assert list(shift.reverse.before_per_seed) == [1, 0, 1]
+
+
+def test_clean_run_has_no_stamps(experiment: tuple[Store, Group]) -> None:
+    """Fresh seeds, as many as planned, one look: nothing to confess; rendering again is no second look."""
+    store, _ = experiment
+    assert assess(*experiment, NAME).stamps == []
+    assert assess(*experiment, NAME).stamps == []
+    assert [entry.kind for entry in Ledger(store.root).entries()] == ["verdict"]
+
+
+def _registered(group: Group, spec_hash: str) -> Entry:
+    dataset = group.template.dataset
+    return Entry(kind="registered", dataset=dataset, group=group.id, name=NAME, pair="0:1", spec_hash=spec_hash)
+
+
+def _judged(group: Group, name: str, seeds: tuple[int, ...], spec_hash: str) -> Entry:
+    return Entry(
+        kind="verdict",
+        dataset=group.template.dataset,
+        group=group.id,
+        name=name,
+        pair="0:1",
+        spec_hash=spec_hash,
+        seeds=seeds,
+        word="cannot tell",
+    )
+
+
+ENTRIES: dict[str, Callable[[Group], list[Entry]]] = {
+    "Exploratory": lambda g: [Entry(kind="mined-on-confirm", dataset=g.template.dataset, group=g.id)],
+    "Peeked": lambda g: [_judged(g, NAME, (1000, 1001), HYPOTHESIS.hash)],
+    "Not the only look": lambda g: [_judged(g, "another", SEEDS, "00000000")],
+    "Changed spec": lambda g: [_registered(g, "00000000"), _registered(g, HYPOTHESIS.hash)],
+}
+
+
+@pytest.mark.parametrize("stamp", ENTRIES)
+def test_stamps_from_the_ledger(experiment: tuple[Store, Group], stamp: str) -> None:
+    """Each earlier event leaves its own stamp and no other."""
+    store, group = experiment
+    for entry in ENTRIES[stamp](group):
+        Ledger(store.root).record(entry)
+    stamps = assess(store, group, NAME).stamps
+    assert [text.split(":")[0].strip("*") for text in stamps] == [stamp]
+
+
+@pytest.mark.parametrize("stamp", ENTRIES)
+def test_other_datasets_leave_no_stamp(experiment: tuple[Store, Group], stamp: str) -> None:
+    """What was done to other images says nothing about these."""
+    store, group = experiment
+    other = group.model_copy(update={"template": group.template.model_copy(update={"dataset": "ff" * 32})})
+    for entry in ENTRIES[stamp](other):
+        Ledger(store.root).record(entry)
+    assert assess(store, group, NAME).stamps == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "stamp"),
+    [
+        ({"fresh_baseline": False}, "Reused baseline"),
+        ({"hypothesis": HYPOTHESIS.model_copy(update={"seeds": 5})}, "Seeds"),
+    ],
+)
+def test_stamps_from_the_intervention(tmp_path: Path, changes: dict[str, object], stamp: str) -> None:
+    """Mined runs as baseline, and fewer seeds than planned, are said."""
+    stamps = assess(*put_experiment(tmp_path / "store", **changes), NAME).stamps
+    assert [text.split(":")[0].strip("*") for text in stamps] == [stamp]
+
+
+def test_note_of_the_dataset_is_a_stamp(experiment: tuple[Store, Group]) -> None:
+    """A fallback dataset is stamped on the report."""
+    store, group = experiment
+    stamps = assess(store, group.model_copy(update={"note": "not MNIST"}), NAME).stamps
+    assert stamps == ["**Data:** not MNIST."]
+
+
+def test_never_run(experiment: tuple[Store, Group]) -> None:
+    """A hypothesis without runs: the fix is to run it."""
+    with pytest.raises(NotFound) as caught:
+        assess(*experiment, "3to5")
+    assert caught.value.fix == "erroran intervene 3to5"
+
+
+def test_predictions_of_other_images_are_refused(experiment: tuple[Store, Group]) -> None:
+    """A run whose stored predictions are about other images is not compared."""
+    store, group = experiment
+    run_id = store.get_intervention(group.id, NAME).arms[NAME][0]
+    record = store.get_run(run_id)
+    store.remove_run(run_id)
+    part = split_dataset(made_up_dataset(), mine_fraction=MINE_FRACTION).confirm
+    wrong = predict(replace(part, ids=part.ids[::-1]), {})
+    store.put_run(record, {"mine": wrong, "confirm": wrong}, {})
+    with pytest.raises(ErroranError, match="no predictions for the images"):
+        assess(store, group, NAME)

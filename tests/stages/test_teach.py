@@ -1,0 +1,106 @@
+"""The lesson: its numbers are those of the runs, it trains once, and it claims nothing by itself."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from erroran.data import split_dataset
+from erroran.errors import BadInput, NotFound
+from erroran.executors import Completed, Request
+from erroran.ledger import Ledger
+from erroran.reporting.teach_report import headline_histogram, regression_chart, teach_sentence, write_teach
+from erroran.runs import RunRecord
+from erroran.stages.teach import MINE_FRACTION, Taught, teach
+from erroran.store import Predictions, Store
+
+PNG = b"\x89PNG\r\n\x1a\n"
+
+
+@pytest.fixture
+def trained(monkeypatch: pytest.MonkeyPatch, make_record: Callable[..., RunRecord]) -> list[str]:
+    """Instead of training: runs that err at random on the hard images of the real digits."""
+    trained: list[str] = []
+
+    def pretend(store: Store, requests: list[Request], **options: Any) -> Completed:
+        missing = [request for request in requests if not store.has_run(request.spec.id)]
+        dataset = store.get_dataset(requests[0].spec.dataset)
+        splits = split_dataset(dataset, mine_fraction=requests[0].spec.mine_fraction)
+        hard = np.random.default_rng(0)
+        rates = {name: hard.beta(0.1, 1.5, len(getattr(splits, name).y)) for name in ("mine", "confirm")}
+        for request in missing:
+            rng = np.random.default_rng(request.spec.seed)
+            predictions = {}
+            for name, rate in rates.items():
+                part = getattr(splits, name)
+                read_as = np.where(rng.random(rate.size) < rate, (part.y + 1) % 10, part.y)
+                predictions[name] = Predictions(
+                    probabilities=np.eye(10, dtype=np.float32)[read_as], labels=part.y, ids=part.ids
+                )
+            versions = {"python": "3.11", "erroran": "0", "tensorflow": "0"}
+            machine = {"platform": "test", "cpus": "1"}
+            store.put_run(make_record(request.spec, versions=versions, machine=machine), predictions, {})
+            trained.append(request.spec.id)
+        return Completed([store.get_run(r.spec.id) for r in requests], [r.spec.id for r in missing])
+
+    monkeypatch.setattr("erroran.stages.teach.complete_runs", pretend)
+    return trained
+
+
+def taught(store: Store, **options: Any) -> Taught:
+    return teach(store, **{"n_runs": 13, "n_draws": 6, **options})
+
+
+def test_a_second_lesson_trains_nothing_and_is_the_same(store: Store, trained: list[str]) -> None:
+    done: list[int] = []
+    first = taught(store, on_judged=done.append)
+    assert (len(trained), done) == (13, [1, 2, 3, 4, 5, 6])
+    assert {record.spec.mine_fraction for record in first.completed.records} == {MINE_FRACTION}
+    again = taught(store)
+    assert (len(trained), again.completed.trained) == (13, [])
+    assert again.to_json() == first.to_json()
+
+
+def test_the_lesson_leaves_the_users_own_work_alone(store: Store, trained: list[str]) -> None:
+    taught(store)
+    assert Ledger(store.root).entries() == []
+    with pytest.raises(NotFound):
+        store.get_group()
+
+
+def test_too_few_runs_are_refused(store: Store, trained: list[str]) -> None:
+    with pytest.raises(BadInput, match="13 runs cannot be drawn from 12"):
+        taught(store, n_runs=12)
+
+
+def test_the_report_says_what_the_runs_say(store: Store, trained: list[str], tmp_path: Path) -> None:
+    lesson = taught(store)
+    path = write_teach(lesson, tmp_path / "reports")
+    text = path.read_text()
+    naive = lesson.naive
+    assert text.startswith("# A fix that changes nothing")
+    assert teach_sentence(lesson) in text.splitlines()[0]
+    assert f"{naive.improved:.0%}".replace("%", " %") in text.splitlines()[0]
+    assert naive.mean_change < 0  # the worst cell regresses, whatever the seeds
+    assert "{{" not in text
+    assert "nan" not in text
+    beside = tmp_path / "reports" / "teach"
+    saved = json.loads((beside / "teach.json").read_text())
+    assert saved["naive"]["counts"] == naive.counts.tolist()
+    assert saved["protocol"]["comparisons"] == 6
+    for link in ("teach/headlines.png", "teach/regression.png"):
+        assert link in text
+        assert (tmp_path / "reports" / link).read_bytes()[:8] == PNG
+
+
+def test_the_figures_show_every_pair_and_every_run(store: Store, trained: list[str]) -> None:
+    lesson = taught(store)
+    bars = headline_histogram(lesson.naive).axes[0].patches
+    assert sum(bar.get_height() for bar in bars) == 13 * 12
+    axes = regression_chart(lesson.naive, lesson.evidence.seeds).axes[0]
+    diamonds = axes.lines[-1].get_ydata()
+    assert sorted(diamonds) == sorted(np.diag(lesson.naive.counts))
+    assert len(axes.get_xticklabels()) == 13

@@ -38,9 +38,7 @@ def assessment(experiment: tuple[Store, Group]) -> Assessment:
 
 
 @pytest.fixture(scope="module")
-def reports(
-    experiment: tuple[Store, Group], assessment: Assessment, tmp_path_factory: pytest.TempPathFactory
-) -> Path:
+def reports(experiment: tuple[Store, Group], assessment: Assessment, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with every report of the made-up experiment."""
     store, group = experiment
     folder = tmp_path_factory.mktemp("written") / "reports"

@@ -1,0 +1,143 @@
+"""Mining made-up predictions by hand, and real out-of-fold runs."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from stages.test_report import BEFORE, made_up_dataset, put_group
+
+from erroran.data import Dataset, split_dataset
+from erroran.errors import BadInput, NotFound
+from erroran.evidence import gather
+from erroran.ledger import Ledger
+from erroran.runs import Group, Recipe
+from erroran.stages.baseline import train_baseline
+from erroran.stages.mine_confusions import Mined, mine, mine_out_of_fold
+from erroran.store import Store
+
+MINED = [{(0, 1): [0, 1], (2, 0): [3]}, {(0, 1): [0, 1, 5]}, {(0, 1): [1], (1, 0): [2], (2, 0): [3]}]
+
+
+@pytest.fixture
+def group(store: Store) -> Group:
+    return put_group(store, made_up_dataset(), MINED, BEFORE)
+
+
+def test_counts_by_hand(store: Store, group: Group) -> None:
+    """Errors, runs with them, images by number of runs, systematic images, the reverse, the rate."""
+    mined = mine(store, group)
+    found = {pair.pair: pair for pair in mined.pairs}
+    assert set(found) == {(0, 1), (1, 0), (2, 0)}
+    four = found[0, 1]
+    assert (list(four.errors_per_seed), four.seeds_with_it) == ([2, 3, 1], 3)
+    assert list(four.images_by_runs) == [7, 1, 1, 1]  # image 5 in one run, 0 in two, 1 in all three
+    assert four.n_systematic == 2  # more than half of three runs
+    assert list(four.reverse_per_seed) == [0, 0, 1]
+    assert four.rate == pytest.approx(6 / 30)
+    assert four.rate_low < 6 / 30 < four.rate_high
+
+
+def test_ranked_by_systematic_errors(store: Store, group: Group) -> None:
+    """Two systematic images before one before none."""
+    assert [pair.pair for pair in mine(store, group).pairs] == [(0, 1), (2, 0), (1, 0)]
+
+
+def test_images_of_a_pair(store: Store, group: Group) -> None:
+    """Those that most runs get wrong come first."""
+    mined = mine(store, group)
+    places = np.flatnonzero(mined.evidence.labels == 0)[[1, 0, 5]]
+    assert mined.errors_of((0, 1)).tolist() == places.tolist()
+
+
+def test_json_names_pairs_and_images(store: Store, group: Group) -> None:
+    """Pairs as they are typed; `top` cuts the list."""
+    content = mine(store, group).to_json(top=2)
+    assert [pair["pair"] for pair in content["pairs"]] == ["0:1", "2:0"]
+    assert len(content["pairs"][0]["image_ids"]) == 3
+    assert (content["split"], content["exploratory"], content["images"]) == ("mine", False, 30)
+
+
+def test_mining_on_mine_leaves_no_trace(store: Store, group: Group) -> None:
+    """`mine` is there to be looked at."""
+    mine(store, group)
+    assert Ledger(store.root).entries() == []
+
+
+def test_mining_on_confirm_is_entered_once(store: Store, group: Group) -> None:
+    """A look at `confirm` goes to the ledger; the same look again is no second one."""
+    assert mine(store, group, split="confirm").exploratory
+    mine(store, group, split="confirm")
+    (entry,) = Ledger(store.root).entries()
+    assert (entry.kind, entry.dataset, entry.seeds) == ("mined-on-confirm", group.template.dataset, (0, 1, 2))
+    assert entry.time
+
+
+def test_mining_uses_exactly_the_seeds_of_the_group(store: Store, group: Group) -> None:
+    """A run of the same group that the last `baseline` did not ask for is left out."""
+    assert mine(store, group.model_copy(update={"seeds": (2,)})).evidence.seeds == [2]
+
+
+def test_a_run_that_is_gone(store: Store, group: Group) -> None:
+    """Mining does not go on with fewer runs than it says."""
+    store.remove_run(group.run_spec(1).id)
+    with pytest.raises(NotFound):
+        mine(store, group)
+
+
+FOLDS = 2
+
+
+@pytest.fixture(scope="module")
+def out_of_fold(
+    tiny_dataset: Dataset, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Store, Group, Mined, list[str]]:
+    """Two really trained folds of one really trained seed."""
+    store = Store(tmp_path_factory.mktemp("folds") / "store")
+    recipe = Recipe(name="standard", epochs=1, batch_size=32, learning_rate=5e-3, schedule="constant")
+    group, _ = train_baseline(store, tiny_dataset, recipe=recipe, seeds=[0])
+    mined, completed = mine_out_of_fold(store, group, FOLDS)
+    return store, group, mined, completed.trained
+
+
+def test_out_of_fold_covers_each_training_image_once(
+    out_of_fold: tuple[Store, Group, Mined, list[str]], tiny_dataset: Dataset
+) -> None:
+    """The evidence is the whole training data, with its own labels."""
+    mined = out_of_fold[2]
+    assert sorted(mined.evidence.ids.tolist()) == sorted(tiny_dataset.train_ids.tolist())
+    labels = dict(zip(tiny_dataset.train_ids.tolist(), tiny_dataset.y_train.tolist(), strict=True))
+    assert [labels[i] for i in mined.evidence.ids.tolist()] == mined.evidence.labels.tolist()
+    assert mined.evidence.probabilities.shape == (1, 150, 3)
+
+
+def test_no_image_is_predicted_by_a_model_that_trained_on_it(
+    out_of_fold: tuple[Store, Group, Mined, list[str]], tiny_dataset: Dataset
+) -> None:
+    """A fold's stored predictions on `mine` share no image with what the fold trains on."""
+    store, group, mined, _ = out_of_fold
+    for k in range(FOLDS):
+        spec = group.run_spec(0, fold=(k, FOLDS))
+        held_out = store.get_predictions(spec.id, "mine")
+        trained_on = split_dataset(tiny_dataset, fold=spec.fold).train
+        assert not set(held_out.ids.tolist()) & set(trained_on.ids.tolist())
+        at = {name: row for row, name in enumerate(mined.evidence.ids.tolist())}
+        rows = [at[name] for name in held_out.ids.tolist()]
+        np.testing.assert_array_equal(mined.evidence.probabilities[0, rows], held_out.probabilities)
+
+
+def test_out_of_fold_again_trains_nothing(out_of_fold: tuple[Store, Group, Mined, list[str]]) -> None:
+    """The fold runs are in the store, under their own arm; the baseline's own run is untouched."""
+    store, group, first, trained = out_of_fold
+    again, completed = mine_out_of_fold(store, group, FOLDS)
+    assert (len(trained), completed.trained) == (FOLDS, [])
+    np.testing.assert_array_equal(first.evidence.probabilities, again.evidence.probabilities)
+    assert {store.get_run(run).arm for run in trained} == {"out-of-fold"}
+    assert gather(store, [group.run_spec(0).id], "mine").split == "mine"
+
+
+def test_too_many_folds_cost_no_training(tmp_path: Path, store: Store, group: Group) -> None:
+    """Twenty images a class cannot make 21 folds."""
+    before = len(store.list_runs())
+    with pytest.raises(BadInput, match="smallest class has 20"):
+        mine_out_of_fold(store, group, 21)
+    assert len(store.list_runs()) == before

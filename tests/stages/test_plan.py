@@ -1,0 +1,90 @@
+"""Plans: the same twice, more seeds more power, and numbers that can be checked by hand."""
+
+import json
+
+import pytest
+from stages.test_report import BEFORE, HYPOTHESIS, MINED, made_up_dataset, put_group
+
+from erroran.errors import BadInput, NotFound
+from erroran.reporting.plan_report import plan_sentence
+from erroran.runs import Group
+from erroran.stages.plan import Plan, plan
+from erroran.store import Store
+
+
+@pytest.fixture
+def group(store: Store) -> Group:
+    return put_group(store, made_up_dataset(), MINED, BEFORE)
+
+
+def _plan(store: Store, group: Group, **changes: object) -> Plan:
+    fast = {"controls": ("sham", "logit-shift"), "seeds": (2, 5, 20), "n_simulations": 100, "recommend": False}
+    return plan(store, group, "0to1", HYPOTHESIS, **{**fast, **changes})
+
+
+def test_a_plan_made_twice_is_the_same(store: Store, group: Group) -> None:
+    """No hidden randomness: the JSON is equal to the last digit."""
+    assert _plan(store, group).to_json() == _plan(store, group).to_json()
+
+
+def test_more_seeds_and_larger_effects_have_more_power(store: Store, group: Group) -> None:
+    """Down each column and along each row, but for simulation error."""
+    power = _plan(store, group, n_simulations=200).power.power
+    assert all(many[-1] >= few[-1] - 0.05 for few, many in zip(power, power[1:], strict=False))
+    assert all(large >= small - 0.05 for row in power for small, large in zip(row, row[1:], strict=False))
+    assert power[-1][-1] > power[0][0] + 0.3
+
+
+def test_arms_and_minutes(store: Store, group: Group) -> None:
+    """Baseline, treatment and sham train, the shift does not; a made-up run takes 2 s."""
+    planned = _plan(store, group)
+    assert planned.arms == 3
+    assert planned.minutes_per_seed == pytest.approx(3 * 2 / 60)
+    assert planned.confirm_images == 20
+
+
+def test_errors_start_from_mine(store: Store, group: Group) -> None:
+    """7 errors in 3 runs on 10 images of `mine` are 14 / 3 on the 20 images of `confirm`."""
+    power = _plan(store, group).power
+    assert power.mined_errors_per_seed == pytest.approx(7 / 3 * 2)
+    assert power.errors_per_seed <= power.mined_errors_per_seed
+
+
+def test_json(store: Store, group: Group) -> None:
+    """Strict JSON with one power for each number of seeds and reduction."""
+    content = json.loads(json.dumps(_plan(store, group).to_json(), allow_nan=False))
+    assert (content["pair"], content["primary"], content["seeds"]) == ("0:1", "forward", [2, 5, 20])
+    assert [len(row) for row in content["power"]] == [len(content["reductions"])] * 3
+    assert len(content["detectable_reduction"]) == 3
+
+
+def test_power_for(store: Store, group: Group) -> None:
+    """The table's value, or None for what was not simulated."""
+    planned = _plan(store, group)
+    assert planned.power_for(5) == planned.power.power[1][planned.power.reductions.index(0.5)]
+    assert planned.power_for(6) is None
+    assert planned.power_for(5, 0.33) is None
+
+
+def test_primary_endpoint_decides_what_is_planned(store: Store, group: Group) -> None:
+    """`sum` counts both directions: 8 errors, and the images of both classes."""
+    both = HYPOTHESIS.model_copy(update={"primary": "sum"})
+    planned = plan(store, group, "0to1", both, controls=(), seeds=(3,), n_simulations=50, recommend=False)
+    assert planned.confirm_images == 40
+    assert planned.power.mined_errors_per_seed == pytest.approx(8 / 3 * 2)
+    assert plan_sentence(planned).endswith("mine more data or another pair.")
+    assert "0 and 1 confused either way" in plan_sentence(planned)
+
+
+def test_no_such_error(store: Store, group: Group) -> None:
+    """A pair that no run confuses cannot be planned; the message names the hypothesis and what to do."""
+    other = HYPOTHESIS.model_copy(update={"pair": "2:1"})
+    with pytest.raises(BadInput, match="`2to1`") as caught:
+        plan(store, group, "2to1", other, controls=())
+    assert "mine-confusions" in caught.value.fix
+
+
+def test_unknown_class(store: Store, group: Group) -> None:
+    """A class the dataset lacks is refused before anything is simulated."""
+    with pytest.raises(NotFound, match="class `7`"):
+        plan(store, group, "7to1", HYPOTHESIS.model_copy(update={"pair": "7:1"}), controls=())

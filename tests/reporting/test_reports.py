@@ -4,6 +4,7 @@ After a wanted change of wording: ``ERRORAN_REGENERATE=1 pytest tests/reporting/
 difference in ``golden/`` before committing it.
 """
 
+import itertools
 import json
 import os
 import re
@@ -100,7 +101,7 @@ def test_tables_are_whole(reports: Path, document: str) -> None:
     """Every row of a table has as many cells as its head, and an empty line goes before it."""
     lines = ["", *(reports / document).read_text(encoding="utf-8").splitlines()]
     tables = 0
-    for before, line in zip(lines, lines[1:], strict=False):
+    for before, line in itertools.pairwise(lines):
         cells = len(re.findall(r"(?<!\\)\|", line))
         if line.startswith("|") and not before.startswith("|"):
             assert before == "", line
@@ -172,7 +173,7 @@ def test_index_lists_what_was_judged_and_what_was_not(
     reports: Path, experiment: tuple[Store, Group], tmp_path: Path
 ) -> None:
     """One row per judged spec, linked while its report is there; registered ones are named."""
-    store, group = experiment
+    store, _group = experiment
     (verdict,) = Ledger(store.root).entries()
     pending = verdict.model_copy(update={"kind": "registered", "name": "2to1", "pair": "2:1", "word": ""})
     changed = verdict.model_copy(update={"spec_hash": "11111111", "word": "harmed"})

@@ -1,5 +1,6 @@
 """Plans: the same twice, more seeds more power, and numbers that can be checked by hand."""
 
+import itertools
 import json
 
 import pytest
@@ -30,8 +31,8 @@ def test_a_plan_made_twice_is_the_same(store: Store, group: Group) -> None:
 def test_more_seeds_and_larger_effects_have_more_power(store: Store, group: Group) -> None:
     """Down each column and along each row, but for simulation error."""
     power = _plan(store, group, n_simulations=200).power.power
-    assert all(many[-1] >= few[-1] - 0.05 for few, many in zip(power, power[1:], strict=False))
-    assert all(large >= small - 0.05 for row in power for small, large in zip(row, row[1:], strict=False))
+    assert all(many[-1] >= few[-1] - 0.05 for few, many in itertools.pairwise(power))
+    assert all(large >= small - 0.05 for row in power for small, large in itertools.pairwise(row))
     assert power[-1][-1] > power[0][0] + 0.3
 
 

@@ -19,7 +19,7 @@ def group(store: Store) -> Group:
 
 
 def _plan(store: Store, group: Group, **changes: object) -> Plan:
-    fast = {"controls": ("sham", "logit-shift"), "seeds": (2, 5, 20), "n_simulations": 100, "recommend": False}
+    fast = {"controls": ("sham", "logit-shift"), "seeds": (2, 5, 20), "n_simulations": 40, "recommend": False}
     return plan(store, group, "0to1", HYPOTHESIS, **{**fast, **changes})
 
 

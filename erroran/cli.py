@@ -595,6 +595,42 @@ def diff(
         raise typer.Exit(1)
 
 
+@command(
+    app,
+    "teach",
+    examples="""
+erroran teach
+erroran teach --runs 24 --jobs 2
+""",
+)
+def teach(
+    runs: Annotated[int, typer.Option(min=13, max=200, help="Runs of the same network to train.")] = 16,
+    jobs: JobsOption = 1,
+    store: StoreOption = Path(".erroran"),
+    as_json: JsonOption = False,
+) -> None:
+    """Replay, on digits and offline, how a fix that changes nothing looks like a success."""
+    from erroran.reporting.teach_report import teach_sentence, write_teach
+    from erroran.stages.teach import teach as replay
+
+    start = time.perf_counter()
+    with training_display() as display:
+        taught = replay(
+            _open_store(store),
+            n_runs=runs,
+            jobs=jobs,
+            on_progress=display.on_progress,
+            on_finished=display.on_finished,
+        )
+    _say_trained(len(taught.completed.trained), len(taught.completed.records), start)
+    path = write_teach(taught, REPORTS)
+    if as_json:
+        _print_json(taught.to_json())
+        return
+    out.print(f"[bold]{escape(teach_sentence(taught))}[/]")
+    talk.print(f"wrote {path}")
+
+
 runs_app = typer.Typer(help="List, show and remove runs.", invoke_without_command=True, no_args_is_help=False)
 app.add_typer(runs_app, name="runs")
 

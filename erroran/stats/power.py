@@ -15,6 +15,9 @@ from erroran.stats.significance import overdispersion
 SEEDS = (3, 5, 8, 10, 15, 20)
 REDUCTIONS = (0.25, 0.5, 0.75, 1.0)
 _SEED_LADDER = (2, 3, 4, 5, 6, 7, 8, 10, 12, 15, 20, 25, 30, 40, 50)
+# Weight of all cells' swing against the cell's own, in degrees of freedom. Less than the test's
+# (`dispersion.PRIOR_DF`): a test must not trust three runs, a forecast must be right on average.
+_PRIOR_DF = 4.0
 # A rate below this adds less than an error in ten thousand images and runs; skipped for speed.
 _NEGLIGIBLE_RATE = 1e-4
 
@@ -29,8 +32,7 @@ class PowerTable:
         power: One row per entry of `seeds`, one value per reduction, in [0, 1].
         errors_per_seed: Expected errors per run before the fix, after shrinking.
         mined_errors_per_seed: The same as mined, before shrinking.
-        run_sd: Assumed spread of whole runs: relative sd of a run's error rate.
-        run_sd: See `fit_rates`.
+        run_sd: Assumed swing of whole runs in this cell: relative sd of a run's count before the fix.
         alpha: Two-sided level of the test.
         n_simulations: Experiments behind each value; its standard error is at most .5 / sqrt of this.
     """
@@ -71,7 +73,9 @@ class ErrorRates:
         runs_wrong: Mined runs wrong, per image, int (M,).
         n_runs: Mined runs.
         shrink: Factor on all rates, in (0, 1].
-        run_sd: Relative sd of a run's error rate beyond independent images.
+        shift_sd: Sd of a run's shift of the whole cell, in logits; see `fit_rates`.
+        run_sd: The same as relative sd of a run's count beyond independent images.
+        pooled_sd: Relative sd of a run's count in any cell, which the verdict will know.
     """
 
     alpha: float
@@ -79,7 +83,9 @@ class ErrorRates:
     runs_wrong: npt.NDArray[np.int64]
     n_runs: int
     shrink: float
+    shift_sd: float
     run_sd: float
+    pooled_sd: float
 
     def draw(self, rng: np.random.Generator, n_images: int | None = None) -> FloatArray:
         """Rates of new images, float64 (n_images,): mined images resampled, rates from posteriors."""
@@ -96,12 +102,18 @@ def fit_rates(errors: BoolArray, *, shrink: float = 1.0, run_sd: float | None = 
     Args:
         errors: bool (S, M), mined errors of the cell, runs by images of class a.
         shrink: Expected share of the mined errors that is real, in (0, 1]; see `selection_shrink`.
-        run_sd: Relative sd of whole runs, best from all cells (`dispersion.run_variation`); None
-            estimates it from this cell alone.
+        run_sd: Relative sd of whole runs over all cells (`dispersion.run_variation`), with which this
+            cell's own variance is blended; None takes this cell alone.
 
     Returns:
         Rates to draw from. Posterior draws keep some images hard and others harmless instead of
         copying one mined outcome.
+
+    A run that moves the border between two classes moves the rates p of all images at the border
+    together, by about its shift times p (1 - p): images that are always or never wrong stay so. The
+    variance of a cell's count then exceeds e = sum p (1 - p) by (shift_sd e)^2. In pools of 50 real
+    networks this held with one shift_sd for all cells, while a swing in proportion to the count
+    (`run_sd`) was too small for the cells with most errors by a factor of two and more.
 
     Raises:
         BadInput: No mined error, or `shrink` out of range.
@@ -133,13 +145,16 @@ def fit_rates(errors: BoolArray, *, shrink: float = 1.0, run_sd: float | None = 
     if n_runs > 1:
         best = minimize(loss, x0=[0.0], method="L-BFGS-B", bounds=[(-4.0, 7.0)])
         size = float(np.exp(best.x[0]))
+    shift_sd, own_sd = _swing(errors, run_sd)
     return ErrorRates(
-        size * rate,
-        size * (1 - rate),
-        runs_wrong,
-        n_runs,
-        shrink,
-        _run_sd(errors) if run_sd is None else run_sd,
+        alpha=size * rate,
+        beta=size * (1 - rate),
+        runs_wrong=runs_wrong,
+        n_runs=n_runs,
+        shrink=shrink,
+        shift_sd=shift_sd,
+        run_sd=own_sd,
+        pooled_sd=own_sd if run_sd is None else run_sd,
     )
 
 
@@ -293,13 +308,20 @@ def selection_shrink(
     return float(np.clip(1 - excess / chosen, 0.05, 1.0)) if chosen > 0 else 1.0
 
 
-def _run_sd(errors: BoolArray) -> float:
-    """Relative sd of whole runs, where the mined runs give reason to assume any."""
+def _swing(errors: BoolArray, pooled_sd: float | None) -> tuple[float, float]:
+    """Sd of a run's shift in logits, and relative sd of its count, for one cell."""
     spread = overdispersion(errors, level=0.2)
     mean = float(errors.sum()) / len(errors)
-    if not spread.overdispersed:
-        return 0.0
-    return math.sqrt(spread.variance - spread.expected) / mean
+    if spread.df == 0:
+        # No image flipped, so there is no border; a relative swing still moves what was mined.
+        return pooled_sd or 0.0, pooled_sd or 0.0
+    if pooled_sd is None:
+        excess = max(0.0, spread.ratio - 1) if spread.overdispersed else 0.0
+    else:
+        predicted = 1 + (pooled_sd * mean) ** 2 / spread.expected
+        blended = (_PRIOR_DF * predicted + spread.df * spread.ratio) / (_PRIOR_DF + spread.df)
+        excess = max(0.0, blended - 1)
+    return math.sqrt(excess / spread.expected), math.sqrt(excess * spread.expected) / mean
 
 
 def _power(
@@ -315,8 +337,8 @@ def _power(
     for _ in range(n_simulations):
         before = rates.draw(rng, n_images)
         before = before[before > _NEGLIGIBLE_RATE]
-        arms = [_simulate_runs(before * factor, n_seeds, rates.run_sd, rng) for factor in (1.0, 1.0 - reduction)]
-        ratio = _predicted_ratio(arms, rates.run_sd)
+        arms = [_simulate_runs(before * factor, n_seeds, rates.shift_sd, rng) for factor in (1.0, 1.0 - reduction)]
+        ratio = _predicted_ratio(arms, rates.pooled_sd)
         found += significant_change(arms[0], arms[1], alpha=alpha, predicted_ratio=ratio) < 0
     return found / n_simulations
 
@@ -330,11 +352,10 @@ def _predicted_ratio(arms: list[BoolArray], run_sd: float) -> float:
     return float(1 + (run_sd * mean) ** 2 / expected)
 
 
-def _simulate_runs(rates: FloatArray, n_seeds: int, run_sd: float, rng: np.random.Generator) -> BoolArray:
-    """Simulate bool (S, M): independent images, with each run's rates scaled by its own gamma factor."""
-    scaled = np.broadcast_to(rates, (n_seeds, rates.size))
-    if run_sd > 0:
-        shape = 1 / run_sd**2
-        scaled = np.minimum(scaled * rng.gamma(shape, 1 / shape, (n_seeds, 1)), 1.0)
-    errors: BoolArray = rng.random((n_seeds, rates.size)) < scaled
+def _simulate_runs(rates: FloatArray, n_seeds: int, shift_sd: float, rng: np.random.Generator) -> BoolArray:
+    """Simulate bool (S, M): independent images, each run's rates p moved by its own shift times p (1 - p)."""
+    moved = np.broadcast_to(rates, (n_seeds, rates.size))
+    if shift_sd > 0:
+        moved = moved + rng.normal(0, shift_sd, (n_seeds, 1)) * rates * (1 - rates)
+    errors: BoolArray = rng.random((n_seeds, rates.size)) < moved
     return errors

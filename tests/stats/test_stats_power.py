@@ -104,3 +104,28 @@ def test_bad_plans_are_refused(options):
 def test_nothing_mined_nothing_planned():
     with pytest.raises(BadInput, match="no mined error"):
         fit_rates(np.zeros((3, 5), bool))
+
+
+def test_the_cells_own_swing_counts():
+    """Two cells with the same errors and the same swing elsewhere: the one that swings itself promises less."""
+    rng = np.random.default_rng(6)
+    rates = np.r_[np.full(60, 0.5), np.zeros(940)]
+    calm = rng.random((6, 1000)) < rates
+    wild = rng.random((6, 1000)) < rates + np.linspace(-1.6, 1.6, 6)[:, None] * rates * (1 - rates)
+    assert fit_rates(wild, run_sd=0.0).shift_sd > 0.4
+    assert fit_rates(calm, run_sd=0.0).shift_sd < 0.2
+    found = [
+        plan_power(cell, rng=rng, seeds=(5,), reductions=(0.3,), run_sd=0.0, n_simulations=150).power[0][0]
+        for cell in (calm, wild)
+    ]
+    assert found[1] < found[0]
+
+
+def test_shift_of_a_cell_by_hand():
+    """Four images at p = 1/2 over 2 runs, all flipping together: variance 8, e = 2, ratio 4, df 1."""
+    errors = np.array([[1, 1, 1, 1, 0], [0, 0, 0, 0, 0]], dtype=bool)
+    rates = fit_rates(errors, run_sd=0.0)
+    blended = (4 * 1 + 1 * 4) / 5  # weight 4 on the prediction, 1 for an independent cell
+    assert rates.shift_sd == pytest.approx(((blended - 1) / 2) ** 0.5)
+    assert rates.run_sd == pytest.approx(((blended - 1) * 2) ** 0.5 / 2)
+    assert (rates.pooled_sd, fit_rates(errors, run_sd=0.3).pooled_sd) == (0.0, 0.3)

@@ -1,9 +1,12 @@
 """Replays: numbers checked by hand, libraries for the intervals."""
 
+import json
+
 import numpy as np
 import pytest
 from statsmodels.stats.proportion import proportion_confint
 
+from erroran.benchmarks import calibration
 from erroran.errors import BadInput
 from erroran.stats.replay import (
     clustered_mean,
@@ -135,3 +138,40 @@ def test_no_claim_at_all_is_as_sure_as_the_disjoint_comparisons():
 def test_mean_of_clusters_by_hand():
     # Mean 2, sd 1, n 3; t(2) at 97.5 % is 4.3027.
     assert clustered_mean([1.0, 2.0, 3.0]) == pytest.approx((2.0, 2 - 4.3027 / 3**0.5, 2 + 4.3027 / 3**0.5), abs=1e-4)
+
+
+def test_relabelling_is_nested_and_touches_one_class():
+    labels = np.repeat(np.arange(4), 50)
+    some, more = (calibration.relabel(labels, (2, 3), share, np.random.default_rng(0)) for share in (0.1, 0.3))
+    assert [(changed != labels).sum() for changed in (some, more)] == [5, 15]
+    assert set(labels[more != labels]) == {2}
+    assert set(more[more != labels]) == {3}
+    assert np.all(more[some != labels] == 3)
+
+
+def test_simulated_arms_have_the_truth_they_claim():
+    rng = np.random.default_rng(0)
+    counts = []
+    for _ in range(300):
+        labels, before, after = calibration.simulate_arms(rng, n_seeds=2, errors=6, factor=0.5, shift_sd=0.0)
+        counts.append([((labels == 0) & (arm == 1)).sum(axis=1).mean() for arm in (before, after)])
+    assert np.mean(counts, axis=0) == pytest.approx([6, 3], rel=0.1)
+
+
+def test_shifted_rates_by_hand():
+    rates = np.array([0.0, 0.5, 1.0])
+    assert calibration.shift_rates(rates, np.log(3.0)) == pytest.approx([0, 0.75, 1])
+
+
+@pytest.mark.slow
+def test_the_calibration_runs_and_its_json_is_strict(tmp_path):
+    calibration.main(["--quick", "--dataset", "digits", "--reports", str(tmp_path)])
+    text = (tmp_path / "calibration.md").read_text()
+    assert text.startswith("# Where nothing was changed, erroran claims a change in")
+
+    def refuse(name):
+        raise AssertionError(name)
+
+    saved = json.loads((tmp_path / "calibration" / "calibration.json").read_text(), parse_constant=refuse)
+    assert len(saved["coverage"]) == 48
+    assert saved["facts"]["mcnemar_exact"] == 6

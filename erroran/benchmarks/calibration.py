@@ -1,0 +1,1166 @@
+# ruff: noqa: E501 - the rows of Markdown tables and sentences of a report read best unbroken
+"""Are erroran's verdicts right? Measured on thousands of small networks that were really trained.
+
+    python -m erroran.benchmarks.calibration
+
+writes ``reports/calibration.md`` and ``reports/calibration/``. MNIST is used where it can be had (``--data DIR`` or
+ERRORAN_DATA), else scikit-learn's digits. The images are dealt to *worlds* that share none: each has its own images to
+train on, to mine and to confirm on, and its own pool of networks. Comparisons within a world share runs and images,
+worlds do not, so every interval is computed from the differences between worlds.
+"""
+
+import argparse
+import math
+import shlex
+import sys
+import time
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from importlib import metadata
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from matplotlib.figure import Figure
+from rich.console import Console
+from rich.progress import Progress
+
+from erroran import provenance
+from erroran.data import Dataset, load_dataset, split_dataset
+from erroran.reporting.figures import AFTER, BEFORE
+from erroran.reporting.render import percent, signed, write_document
+from erroran.stats.comparison import MIN_SEEDS_TO_SHUFFLE, NO_TEST
+from erroran.stats.confusion import Cell, FloatArray, IntArray, cell_errors, pair_errors
+from erroran.stats.dispersion import run_variation
+from erroran.stats.intervals import score_interval, wilson_interval
+from erroran.stats.multiplicity import benjamini_hochberg
+from erroran.stats.power import fit_rates, plan_power, selection_shrink
+from erroran.stats.replay import (
+    NaiveReplay,
+    Replay,
+    Share,
+    clustered_mean,
+    clustered_share,
+    draw_runs,
+    replay_naive,
+    replay_once,
+    replay_protocol,
+    worst_cell,
+)
+from erroran.stats.significance import mcnemar, run_permutation_test
+from erroran.stats.verdict import CANNOT_TELL, HARMED, IMPROVED
+
+N_CLASSES: Final = 10
+MINING_RUNS: Final = 3
+ALLOWED_CLAIMS: Final = 0.05
+ALLOWED_COVERAGE: Final = (0.93, 0.97)
+# Pairs of digits that people confuse too; fixed beforehand, so that nothing about them is selected.
+PLANTED_PAIRS: Final = ((4, 9), (7, 9), (3, 5), (8, 3), (9, 4), (5, 3), (7, 2), (2, 7), (5, 8), (9, 7), (3, 8), (8, 5))
+Advance = Callable[[], None]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How much is trained and judged.
+
+    Attributes:
+        n_worlds: Worlds.
+        train_sizes: Training images of a world, taken in turn.
+        pool: Networks per world without any change.
+        planted_pool: Networks per world and planted size.
+        planted: Shares of class a's training labels that are turned into b, rising: the last is the arm before,
+            the others and 0 are the arms after, a repair in part or in whole.
+        seeds: Runs an arm in the A/A comparisons.
+        draws: A/A comparisons per world and number of seeds.
+        power_seeds: Runs an arm in the planted ones.
+        plans: Plans per world and planted size.
+        judged: Comparisons per plan and number of seeds.
+        simulations: Simulated experiments per planned power.
+        coverage: Simulated data sets per row of the coverage table.
+    """
+
+    n_worlds: int = 12
+    train_sizes: tuple[int, ...] = (1000, 2000, 3000)
+    pool: int = 50
+    planted_pool: int = 20
+    planted: tuple[float, ...] = (0.08, 0.16, 0.3)
+    seeds: tuple[int, ...] = (3, 5, 10)
+    draws: int = 50
+    power_seeds: tuple[int, ...] = (3, 5, 8)
+    plans: int = 6
+    judged: int = 4
+    simulations: int = 100
+    coverage: int = 1000
+
+
+FULL: Final = Settings()
+QUICK: Final = Settings(
+    n_worlds=2,
+    train_sizes=(300,),
+    pool=14,
+    planted_pool=9,
+    planted=(0.2, 0.5),
+    seeds=(3, 5),
+    draws=3,
+    power_seeds=(3,),
+    plans=2,
+    judged=2,
+    simulations=20,
+    coverage=10,
+)
+
+
+@dataclass(frozen=True)
+class Pool:
+    """Networks of one recipe in one world: predictions int8 (S, N) on the images to mine and to confirm on."""
+
+    mine: IntArray
+    confirm: IntArray
+
+
+@dataclass(frozen=True)
+class World:
+    """Images that no other world has, and networks trained on them.
+
+    Attributes:
+        n_train: Training images.
+        mine: Labels (N,) of the images to mine.
+        confirm: Labels of the images to confirm on.
+        clean: Networks trained on the labels as they are.
+        pair: Where an effect is planted.
+        planted: Share of relabelled images to the networks trained on them.
+    """
+
+    n_train: int
+    mine: IntArray
+    confirm: IntArray
+    clean: Pool
+    pair: Cell
+    planted: dict[float, Pool]
+
+
+@dataclass
+class Found:
+    """All results, JSON-ready."""
+
+    worlds: list[dict[str, object]] = field(default_factory=list)
+    swings: dict[str, dict[str, float]] = field(default_factory=dict)
+    aa: list[dict[str, Any]] = field(default_factory=list)
+    naive: dict[str, Any] = field(default_factory=dict)
+    planted: list[dict[str, Any]] = field(default_factory=list)
+    coverage: list[dict[str, Any]] = field(default_factory=list)
+    facts: dict[str, Any] = field(default_factory=dict)
+
+
+# --- worlds: the training
+
+
+def make_worlds(dataset: Dataset, settings: Settings, advance: Advance) -> Iterator[World]:
+    """Deal the images to worlds and train each world's networks."""
+    splits = split_dataset(dataset, mine_fraction=0.1 if len(dataset.y_train) > 10_000 else 0.3)
+    rng = np.random.default_rng(2026)
+    parts = {name: (getattr(splits, name), rng.permutation(len(getattr(splits, name).y))) for name in vars(splits)}
+    part, order = parts["train"]
+    starts = np.cumsum([0, *(settings.train_sizes[k % len(settings.train_sizes)] for k in range(settings.n_worlds))])
+    if starts[-1] > len(order):
+        starts = np.linspace(0, len(order), settings.n_worlds + 1).astype(int)
+    for k in range(settings.n_worlds):
+        chosen = order[starts[k] : starts[k + 1]]
+        x, y = _features(part.x[chosen]), part.y[chosen]
+        held_out = []
+        for name in ("mine", "confirm"):
+            other, places = parts[name]
+            rows = places[k :: settings.n_worlds]
+            held_out.append((_features(other.x[rows]), other.y[rows]))
+        unseen = tuple(features for features, _ in held_out)
+        pair = PLANTED_PAIRS[k % len(PLANTED_PAIRS)]
+        base = 100_000 * k
+        pools = {
+            share: train_pool(
+                x,
+                relabel(y, pair, share, np.random.default_rng(base)),
+                unseen,
+                seeds=range(base + 1000 * i, base + 1000 * i + (settings.planted_pool if share else settings.pool)),
+                advance=advance,
+            )
+            for i, share in enumerate((0.0, *settings.planted))
+        }
+        clean = pools.pop(0.0)
+        yield World(len(y), held_out[0][1], held_out[1][1], clean, pair, pools)
+
+
+def relabel(labels: IntArray, pair: Cell, share: float, rng: np.random.Generator) -> IntArray:
+    """Turn a share of class a's labels into b; a larger share contains the smaller one.
+
+    Args:
+        labels: Integer (N,).
+        pair: (a, b).
+        share: In [0, 1].
+        rng: Generator; the same state chooses the same images.
+    """
+    changed = labels.copy()
+    members = rng.permutation(np.flatnonzero(labels == pair[0]))
+    changed[members[: round(share * len(members))]] = pair[1]
+    return changed
+
+
+def train_pool(
+    x: FloatArray, y: IntArray, unseen: Sequence[FloatArray], *, seeds: Sequence[int], advance: Advance
+) -> Pool:
+    """Train one network per seed, in this process.
+
+    Args:
+        x: float (N, D) in [0, 1].
+        y: Integer (N,).
+        unseen: Features of the images to mine and of those to confirm on.
+        seeds: One network each.
+        advance: Called after each.
+    """
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.neural_network import MLPClassifier
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+    read = []
+    with threadpool_limits(1), warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # stopping early is the recipe
+        for seed in seeds:
+            network = MLPClassifier((64,), max_iter=15, learning_rate_init=3e-3, batch_size=64, random_state=seed)
+            network.fit(x, y)
+            read.append([network.predict(features).astype(np.int8) for features in unseen])
+            advance()
+    return Pool(*(np.stack(runs) for runs in zip(*read, strict=True)))
+
+
+def _features(images: np.ndarray) -> FloatArray:
+    """uint8 (N, 28, 28) to float (N, 196) in [0, 1]: means of 2 x 2 pixels, which makes training cheap."""
+    n, height, width = images.shape
+    small = images.reshape(n, height // 2, 2, width // 2, 2).mean(axis=(2, 4)) / 255
+    features: FloatArray = small.reshape(n, -1)
+    return features
+
+
+# --- how runs swing
+
+
+def measure_swings(worlds: Sequence[World]) -> dict[str, dict[str, float]]:
+    """Which law holds for runs that swing: in proportion to the count, or to the images at the border?"""
+    kinds: dict[str, list[tuple[float, float, float]]] = {"seed noise": [], "systematic": [], "planted": []}
+    for world in worlds:
+        found = run_variation(world.confirm, world.clean.confirm, n_classes=N_CLASSES)
+        largest = np.argsort(-found.mean.ravel())[:20]
+        mean, e, variance = (table.ravel()[largest] for table in (found.mean, found.expected, found.variance))
+        noisy = e / mean > np.median(e / mean)
+        for kind, chosen in (("seed noise", noisy), ("systematic", ~noisy)):
+            sums = [(x[chosen]).sum() for x in (variance - e, mean**2, e**2)]
+            kinds[kind].append((float(sums[0]), float(sums[1]), float(sums[2])))
+        for pool in world.planted.values():
+            planted = run_variation(world.confirm, pool.confirm, n_classes=N_CLASSES)
+            mean, e, variance = (table[world.pair] for table in (planted.mean, planted.expected, planted.variance))
+            kinds["planted"].append((float(variance - e), float(mean**2), float(e**2)))
+    return {
+        kind: {
+            "relative": math.sqrt(max(0.0, sum(x for x, _, _ in rows) / sum(m for _, m, _ in rows))),
+            "logits": math.sqrt(max(0.0, sum(x for x, _, _ in rows) / sum(e for _, _, e in rows))),
+        }
+        for kind, rows in kinds.items()
+    }
+
+
+# --- A/A: nothing was changed
+
+
+def measure_aa(worlds: Sequence[World], settings: Settings, advance: Advance) -> list[dict[str, Any]]:
+    """How often is a change claimed where there is none?"""
+    rows = []
+    for n_seeds in settings.seeds:
+        per_run = MINING_RUNS + 2 * n_seeds
+        if settings.pool < per_run:
+            continue
+        fresh, reused = [], []
+        for k, world in enumerate(worlds):
+            rng = np.random.default_rng([1, n_seeds, k])
+            fresh.append(
+                replay_protocol(
+                    (world.mine, world.clean.mine),
+                    (world.confirm, world.clean.confirm),
+                    N_CLASSES,
+                    n_seeds=n_seeds,
+                    n_mining=MINING_RUNS,
+                    n_draws=settings.draws,
+                    rng=rng,
+                    on_draw=lambda _: advance(),
+                )
+            )
+            reused.append([_reuse(world, n_seeds, rng) for _ in range(settings.draws)])
+            advance()
+        distinct = len(worlds) * (settings.pool // per_run)
+        rows.append({"seeds": n_seeds, **_claims(fresh, distinct), "reused": _claims(reused, distinct)})
+    return rows
+
+
+def _reuse(world: World, n_seeds: int, rng: np.random.Generator) -> Replay:
+    """What must not be done: the runs and images that chose the cell also judge it."""
+    before, after = draw_runs(len(world.clean.confirm), (n_seeds, n_seeds), rng)
+    cell = worst_cell(world.confirm, world.clean.confirm[before], N_CLASSES)
+    pools = (world.clean.confirm, world.clean.confirm)
+    return replay_once(world.confirm, pools, (before, before, after), cell, N_CLASSES)
+
+
+def _claims(replays: Sequence[Sequence[Replay]], distinct: int) -> dict[str, Any]:
+    def share(true: Callable[[Replay], bool]) -> dict[str, Any]:
+        return _share(clustered_share([[float(true(r)) for r in some] for some in replays], n_distinct=distinct))
+
+    every = [r for some in replays for r in some]
+    return {
+        "improved": share(lambda r: r.word == IMPROVED),
+        "harmed": share(lambda r: r.word == HARMED),
+        "claims": share(lambda r: r.word in (IMPROVED, HARMED)),
+        "primary": share(lambda r: r.direction != 0),
+        "cannot_tell": share(lambda r: r.word == CANNOT_TELL),
+        "no_test": share(lambda r: r.method == NO_TEST),
+        "without_gate": share(lambda r: r.p_adjusted < 0.05),
+        "plain": share(lambda r: r.p_plain < 0.05),
+        "errors_per_run": float(np.mean([np.mean(r.before) for r in every])),
+        "run_sd": float(np.median([r.run_sd for r in every])),
+        "distinct": distinct,
+    }
+
+
+def measure_naive(worlds: Sequence[World]) -> dict[str, Any]:
+    """The usual way: worst cell of one run, one retraining, same images, fewer errors."""
+    replays = [replay_naive(world.confirm, world.clean.confirm, N_CLASSES) for world in worlds]
+    distinct = sum(len(replay.cells) // 2 for replay in replays)
+    improved = clustered_share([(r.after < r.before).astype(float).tolist() for r in replays], n_distinct=distinct)
+    worse = clustered_share([(r.after > r.before).astype(float).tolist() for r in replays], n_distinct=distinct)
+    mcnemars = clustered_share(
+        [_mcnemar_claims(w, r) for w, r in zip(worlds, replays, strict=True)], n_distinct=distinct
+    )
+    return {
+        "improved": _share(improved),
+        "worse": _share(worse),
+        "mcnemar": _share(mcnemars),
+        "mean_change": _mean([replay.mean_change for replay in replays]),
+        "elsewhere_per_run": _mean([replay.elsewhere for replay in replays]),
+        "before": float(np.mean([replay.before.mean() for replay in replays])),
+        "after": float(np.mean([replay.after.mean() for replay in replays])),
+    }
+
+
+def _mcnemar_claims(world: World, replay: NaiveReplay) -> list[float]:
+    """Whether McNemar's mid-p test is significant for the chosen cell, per ordered pair of runs."""
+    claims = []
+    for i, cell in enumerate(replay.cells):
+        errors = cell_errors(world.confirm, world.clean.confirm, cell)
+        for j, other in enumerate(errors):
+            if i != j:
+                p = mcnemar(int((errors[i] & ~other).sum()), int((other & ~errors[i]).sum())).p_midp
+                claims.append(float(p < 0.05))
+    return claims
+
+
+# --- planted effects: something was changed
+
+
+def measure_planted(worlds: Sequence[World], settings: Settings, advance: Advance) -> list[dict[str, Any]]:
+    """Power found against the power that a plan promised."""
+    rows = []
+    for size, share in enumerate((*settings.planted[-2::-1], 0.0)):
+        per_world = []
+        for k, world in enumerate(worlds):
+            per_world.append(_plan_and_judge(world, share, settings, np.random.default_rng([2, size, k]), advance))
+        used = [found for found in per_world if found["promised"]]
+        if not used:
+            continue
+        for at, n_seeds in enumerate(settings.power_seeds):
+            promised = [float(np.mean([p[at] for p in found["promised"]])) for found in used]
+            found_here = [float(np.mean(found["found"][at])) for found in used]
+            knowing = [found["knowing"][at] for found in used]
+            others = {
+                key: float(np.mean([np.mean(found[key][at]) for found in used])) for key in ("refused", "without_gate")
+            }
+            words = [float(np.mean(found["words"][at])) for found in used]
+            difference = np.subtract(found_here, promised).tolist()
+            rows.append(
+                {
+                    "relabelled_before": settings.planted[-1],
+                    "relabelled_after": share,
+                    "seeds": n_seeds,
+                    "worlds": len(used),
+                    "comparisons": sum(len(found["found"][at]) for found in used),
+                    "planted_first": float(np.mean([found["first"] for found in per_world])),
+                    "reduction": float(np.mean([found["reduction"] for found in used])),
+                    "errors_before": float(np.mean([found["errors_before"] for found in used])),
+                    "errors_expected": float(np.mean([np.mean(found["errors_expected"]) for found in used])),
+                    "shrink": float(np.mean([np.mean(found["shrink"]) for found in used])),
+                    "swing_planned": float(np.mean([np.mean(found["swing"]) for found in used])),
+                    "swing_true": float(np.mean([found["swing_true"] for found in used])),
+                    "promised": _mean(promised),
+                    "found": _mean(found_here),
+                    "verdict_improved": _mean(words),
+                    **others,
+                    "knowing": _mean(knowing),
+                    "difference": _mean(difference),
+                    "difference_knowing": _mean(np.subtract(found_here, knowing).tolist()),
+                    "per_world": {"promised": promised, "found": found_here, "knowing": knowing},
+                }
+            )
+    return rows
+
+
+def _plan_and_judge(
+    world: World, share: float, settings: Settings, rng: np.random.Generator, advance: Advance
+) -> dict[str, Any]:
+    """One world, one repair down to `share`: plans from three runs each, and the comparisons they are about."""
+    pool, pair, labels = world.planted[settings.planted[-1]], world.pair, world.confirm
+    repaired = world.planted[share] if share else world.clean
+    before, after = (float(pair_errors(labels, p.confirm, pair).mean()) for p in (pool, repaired))
+    reduction = 1 - after / before if before else 0.0
+    true_errors = cell_errors(labels, pool.confirm, pair)
+    true_sd = run_variation(labels, pool.confirm, n_classes=N_CLASSES).run_sd
+    found: dict[str, Any] = {
+        "reduction": reduction,
+        "errors_before": before,
+        "swing_true": fit_rates(true_errors, run_sd=true_sd).run_sd,
+        "promised": [],
+        "found": [[] for _ in settings.power_seeds],
+        "words": [[] for _ in settings.power_seeds],
+        "refused": [[] for _ in settings.power_seeds],
+        "without_gate": [[] for _ in settings.power_seeds],
+        "errors_expected": [],
+        "shrink": [],
+        "swing": [],
+        "first": 0.0,
+        "knowing": [],
+    }
+    for _ in range(settings.plans):
+        advance()
+        order = rng.permutation(len(pool.mine))
+        mining, rest = order[:MINING_RUNS], order[MINING_RUNS:]
+        mined = pool.mine[mining]
+        if reduction <= 0 or worst_cell(world.mine, mined, N_CLASSES) != pair:
+            continue  # a user would have worked on another pair
+        shrink = selection_shrink(world.mine, mined, N_CLASSES, rng=rng)
+        run_sd = run_variation(world.mine, mined, n_classes=N_CLASSES).run_sd
+        options: dict[str, Any] = {
+            "rng": rng,
+            "seeds": settings.power_seeds,
+            "reductions": (reduction,),
+            "n_images": int((labels == pair[0]).sum()),
+            "n_simulations": settings.simulations,
+        }
+        table = plan_power(cell_errors(world.mine, mined, pair), shrink=shrink, run_sd=run_sd, **options)
+        found["promised"].append([row[0] for row in table.power])
+        found["errors_expected"].append(table.errors_per_seed)
+        found["shrink"].append(shrink)
+        found["swing"].append(table.run_sd)
+        if not found["knowing"]:
+            knowing = plan_power(true_errors, run_sd=true_sd, **options)
+            found["knowing"] = [row[0] for row in knowing.power]
+        for at, n_seeds in enumerate(settings.power_seeds):
+            for _ in range(settings.judged):
+                runs = (mining, rng.permutation(rest)[:n_seeds], rng.permutation(len(repaired.confirm))[:n_seeds])
+                replay = replay_once(labels, (pool.confirm, repaired.confirm), runs, pair, N_CLASSES)
+                found["found"][at].append(float(replay.direction < 0))
+                found["words"][at].append(float(replay.word == IMPROVED))
+                found["refused"][at].append(float(replay.method == NO_TEST))
+                fell = float(np.mean(replay.after)) < float(np.mean(replay.before))
+                found["without_gate"][at].append(float(fell and replay.p_adjusted < 0.05))
+    found["first"] = len(found["promised"]) / settings.plans
+    return found
+
+
+# --- intervals: simulated data, known truth
+
+
+def measure_coverage(settings: Settings, shift_sd: float, advance: Advance) -> list[dict[str, Any]]:
+    """How often does the 95 % interval hold the truth, the swing of runs being estimated as a verdict does it?"""
+    rows = []
+    for at, (swing, errors, factor, n_seeds) in enumerate(
+        (s, e, f, n) for s in (0.0, shift_sd) for e in (1, 3, 6, 15) for f in (1.0, 0.5) for n in (3, 5, 10)
+    ):
+        rng = np.random.default_rng([3, at])
+        # As many hard images as give this number of errors with shifts, too.
+        nominal = errors / _mean_errors(swing, 1.0)
+        truth = [nominal * _mean_errors(swing, scale) for scale in (1.0, factor)]
+        held_difference, held_ratio = 0, 0
+        for _ in range(settings.coverage):
+            labels, before, after = simulate_arms(rng, n_seeds=n_seeds, errors=nominal, factor=factor, shift_sd=swing)
+            variation = run_variation(labels, before, after, n_classes=N_CLASSES)
+            mask = np.zeros((N_CLASSES, N_CLASSES), dtype=bool)
+            mask[0, 1] = True
+            effect = score_interval(
+                cell_errors(labels, before, (0, 1)),
+                cell_errors(labels, after, (0, 1)),
+                10_000,
+                predicted_ratio=variation.predicted_ratio(mask),
+            )
+            held_difference += effect.low <= truth[1] - truth[0] <= effect.high
+            ratio = truth[1] / truth[0] - 1
+            low = -1.0 if effect.relative_low is None else effect.relative_low
+            high = math.inf if effect.relative_high is None else effect.relative_high
+            held_ratio += low <= ratio <= high
+        advance()
+        rows.append(
+            {
+                "shift_sd": swing,
+                "errors_per_run": errors,
+                "factor": factor,
+                "seeds": n_seeds,
+                "n": settings.coverage,
+                "difference": _coverage(held_difference, settings.coverage),
+                "ratio": _coverage(held_ratio, settings.coverage),
+            }
+        )
+    return rows
+
+
+def simulate_arms(
+    rng: np.random.Generator, *, n_seeds: int, errors: float, factor: float, shift_sd: float
+) -> tuple[IntArray, IntArray, IntArray]:
+    """Simulate two arms of a ten-class problem; only the hard images are listed.
+
+    Each cell has a Poisson number of hard images whose error rates are Beta(0.5, 1); all cells but the judged one,
+    (0, 1), make about 60 errors per run together, very unevenly. In the arm after, the judged cell's rates are
+    multiplied by `factor`.
+
+    Args:
+        rng: Generator; draws new images and new seeds.
+        n_seeds: Runs an arm.
+        errors: Expected errors per run of the judged cell before.
+        factor: In [0, 1].
+        shift_sd: Sd of the shift, in logits, that each run has in each cell.
+
+    Returns:
+        Labels (N,) and the predictions (S, N) of both arms.
+    """
+    expected = 60 * _cell_shares()
+    expected[0, 1] = errors
+    n_hard = rng.poisson(3 * expected.ravel())  # the mean of Beta(0.5, 1) is 1/3
+    cell = np.repeat(np.arange(expected.size), n_hard)
+    labels, read_as = cell // N_CLASSES, cell % N_CLASSES
+    rates = rng.beta(0.5, 1, len(cell))
+    arms = []
+    for scale in (1.0, factor):
+        rate = np.where(cell == 1, scale * rates, rates)
+        shift = rng.normal(0, shift_sd, (n_seeds, expected.size))[:, cell]
+        arms.append(np.where(rng.random((n_seeds, len(cell))) < shift_rates(rate, shift), read_as, labels))
+    return labels, arms[0], arms[1]
+
+
+def _cell_shares() -> FloatArray:
+    """Float (C, C): how errors spread over the cells, as unevenly as in real confusion matrices; 0 on the diagonal."""
+    off = ~np.eye(N_CLASSES, dtype=bool)
+    shares = np.zeros((N_CLASSES, N_CLASSES))
+    shares[off] = np.random.default_rng(0).gamma(0.5, 1.0, int(off.sum()))
+    spread: FloatArray = shares / shares.sum()
+    return spread
+
+
+def shift_rates(rates: FloatArray, shift: FloatArray) -> FloatArray:
+    """Move rates by a shift in logits; 0 and 1 stay.
+
+    Args:
+        rates: float in [0, 1].
+        shift: float, broadcast against `rates`.
+    """
+    lifted = rates * np.exp(shift)
+    moved: FloatArray = lifted / (lifted + 1 - rates)
+    return moved
+
+
+@lru_cache
+def _mean_errors(shift_sd: float, scale: float) -> float:
+    """Expected errors per nominal one: shifts in logits do not keep the mean."""
+    rng = np.random.default_rng(4)
+    rates = scale * rng.beta(0.5, 1, 400_000)
+    return float(shift_rates(rates, rng.normal(0, shift_sd, rates.size)).mean() * 3)
+
+
+# --- facts that the documents quote
+
+
+def measure_facts(settings: Settings) -> dict[str, Any]:
+    """Recompute what SCIENCE.md says about tests, and the fall of a worst cell without any change."""
+    one_way = range(1, 40)
+    lone = next(m / 90 * 0.05 for m in (1,))
+    adjusted = benjamini_hochberg(np.array([lone, *[1.0] * 89]))
+    return {
+        "mcnemar_exact": next(n for n in one_way if mcnemar(n, 0).p_exact < 0.05),
+        "mcnemar_midp": next(n for n in one_way if mcnemar(n, 0).p_midp < 0.05),
+        "permute_3": run_permutation_test([9, 9, 9], [0, 0, 0]).p_less,
+        "signflip_3": 0.5**3,
+        "permute_4": run_permutation_test([9] * 4, [0] * 4).p_less,
+        "permute_5": run_permutation_test([9] * 5, [0] * 5).p_less,
+        "lone_p": lone,
+        "lone_q": float(adjusted[0]),
+        "lone_midp": next(n for n in one_way if mcnemar(n, 0).p_midp <= lone),
+        "lone_exact": next(n for n in one_way if mcnemar(n, 0).p_exact <= lone),
+        "falls": {
+            f"{images}_{n}": _fall_of_the_worst(n, images, 100 if settings is QUICK else 2000)
+            for images in ("same", "fresh")
+            for n in (1, 3)
+        },
+    }
+
+
+def _fall_of_the_worst(n_seeds: int, images: str, repetitions: int) -> dict[str, float]:
+    """Toy simulation: mean relative change of the worst of 90 cells when nothing changes."""
+    rng = np.random.default_rng([5, n_seeds])
+    means = 80 * _cell_shares()[~np.eye(N_CLASSES, dtype=bool)]
+    was, now = np.zeros(repetitions), np.zeros(repetitions)
+    for k in range(repetitions):
+        counts = []
+        cell = np.repeat(np.arange(90), rng.poisson(3 * means))
+        rates = rng.beta(0.5, 1, cell.size)
+        for arm in range(2):
+            if arm and images == "fresh":
+                cell = np.repeat(np.arange(90), rng.poisson(3 * means))
+                rates = rng.beta(0.5, 1, cell.size)
+            counts.append(np.bincount(cell, rng.binomial(n_seeds, rates), minlength=90))
+        worst = int(counts[0].argmax())
+        was[k], now[k] = counts[0][worst], counts[1][worst]
+    change = float(now.sum() / was.sum() - 1)
+    resampled = rng.integers(0, repetitions, (1000, repetitions))
+    spread = now[resampled].sum(axis=1) / was[resampled].sum(axis=1) - 1
+    low, high = np.quantile(spread, [0.025, 0.975])
+    return {"mean": change, "low": float(low), "high": float(high)}
+
+
+# --- numbers to JSON
+
+
+def _share(found: Share) -> dict[str, Any]:
+    return {
+        "share": found.share,
+        "low": found.low,
+        "high": found.high,
+        "n": found.n,
+        "n_effective": round(found.n_effective, 1),
+    }
+
+
+def _mean(values: Sequence[float]) -> dict[str, float | None]:
+    if len(values) < 2:
+        return {"mean": float(np.mean(values)), "low": None, "high": None}
+    mean, low, high = clustered_mean(values)
+    return {"mean": mean, "low": low, "high": high}
+
+
+def _coverage(held: int, n: int) -> dict[str, float]:
+    low, high = wilson_interval(held, n)
+    return {"share": held / n, "low": low, "high": high}
+
+
+# --- the report
+
+
+def write_report(
+    found: Found, settings: Settings, dataset: Dataset, command: str, seconds: float, folder: Path
+) -> Path:
+    """Write ``calibration.md`` with its figure and numbers."""
+    made = {
+        "command": command,
+        "seconds": round(seconds),
+        "versions": {
+            **provenance.versions(),
+            **{name: metadata.version(name) for name in ("statsmodels", "scikit-learn")},
+        },
+        "commit": provenance.commit(),
+        "machine": provenance.machine(),
+        "dataset": dataset.name,
+        "settings": vars(settings),
+    }
+    versions = made["versions"]
+    assert isinstance(versions, dict)
+    sections = [
+        *_summary_lines(found),
+        *_worlds_lines(found, settings, dataset),
+        *_aa_lines(found),
+        *_planted_lines(found),
+        *_coverage_lines(found),
+        *_facts_lines(found),
+        f"<sub>Made by `{command}` in {seconds / 60:.0f} minutes"
+        + (", networks that were kept not trained again" if "--cache" in command else "")
+        + f" · erroran {versions['erroran']}"
+        + (f" at `{made['commit']}`" if made["commit"] else "")
+        + "".join(f", {name} {versions[name]}" for name in ("scikit-learn", "scipy", "statsmodels", "numpy"))
+        + f", Python {versions['python']}</sub>",
+    ]
+    return write_document(
+        folder,
+        "calibration",
+        "\n".join(sections) + "\n",
+        figures={"power": power_figure(found.planted)} if found.planted else {},
+        data={"calibration": {"made": made, **vars(found)}},
+    )
+
+
+def power_figure(rows: Sequence[dict[str, Any]]) -> Figure:
+    """Power found against power promised, a dot per planted size and number of seeds, with 95 % intervals."""
+    figure = Figure(figsize=(4.6, 4.2), layout="constrained")
+    axes: Any = figure.subplots()
+    axes.plot([0, 1], [0, 1], color=BEFORE, lw=0.8, ls=":")
+    for at, n_seeds in enumerate(sorted({row["seeds"] for row in rows})):
+        chosen = [row for row in rows if row["seeds"] == n_seeds]
+        x = [row["promised"]["mean"] for row in chosen]
+        y = [row["found"]["mean"] for row in chosen]
+        # The interval is that of the difference: worlds differ in power, but each has its own promise.
+        ends = [row["difference"] for row in chosen]
+        off = [[_or_zero(e["mean"], e["low"]), _or_zero(e["high"], e["mean"])] for e in ends]
+        colour = (AFTER, "#b45309", "#4338ca")[at % 3]
+        axes.errorbar(x, y, yerr=np.transpose(off), fmt="o", ms=5, color=colour, capsize=2, label=f"{n_seeds} seeds")
+    axes.set(xlabel="power promised by plan", ylabel="power found", xlim=(0, 1), ylim=(0, 1.05), aspect="equal")
+    axes.legend(fontsize=8, frameon=False, loc="lower right")
+    axes.spines[["top", "right"]].set_visible(False)
+    return figure
+
+
+def _or_zero(high: float | None, low: float | None) -> float:
+    return 0.0 if high is None or low is None else high - low
+
+
+def _summary_lines(found: Found) -> list[str]:
+    claims = "; ".join(f"{_of(row['claims'])} at {row['seeds']} v {row['seeds']} seeds" for row in found.aa)
+    off = [row for row in found.planted if not _holds_zero(row["difference"])]
+    inside = sum(_covers(row["difference"]) for row in found.coverage)
+    return [
+        (
+            f"# Where nothing was changed, erroran claims a change in {percent(found.aa[0]['claims']['share'], 1)} "
+            f"({found.aa[0]['seeds']} seeds) and {percent(found.aa[min(1, len(found.aa) - 1)]['claims']['share'], 1)} "
+            f"({found.aa[min(1, len(found.aa) - 1)]['seeds']} seeds) of comparisons; the usual way announces an improvement in "
+            f"{percent(found.naive['improved']['share'], 0)}"
+        ),
+        "",
+        "| question | required | measured | met? |",
+        "|---|---|---|---|",
+        (
+            f"| A/A: claims of improved or harmed | at most 5 % | {claims} | "
+            f"{_met(all(row['claims']['share'] <= ALLOWED_CLAIMS for row in found.aa))} |"
+        ),
+        (
+            f"| Planted effects: power found is power promised | within sampling error | {len(found.planted) - len(off)} of "
+            f"{len(found.planted)} rows have 0 in the interval of the difference | {_met(not off)} |"
+        ),
+        (
+            f"| Coverage of the 95 % interval | 93 to 97 % | {inside} of {len(found.coverage)} rows are inside; "
+            f"{_range_of(found.coverage)} | {_met(inside == len(found.coverage))} |"
+        ),
+        "",
+        "Numbers in brackets are 95 % intervals. What is not met is discussed in its section.",
+        "",
+    ]
+
+
+def _worlds_lines(found: Found, settings: Settings, dataset: Dataset) -> list[str]:
+    n_networks = sum(int(str(world["networks"])) for world in found.worlds)
+    return [
+        "## The networks",
+        "",
+        (
+            f"{n_networks:,} networks (scikit-learn's `MLPClassifier`, one hidden layer of 64, 15 epochs, 14 x 14 pixels) "
+            f"were trained on `{dataset.name}`. Its images are dealt to {len(found.worlds)} *worlds* that share none; "
+            f"each has {settings.pool} networks that differ by nothing but the seed, and {settings.planted_pool} for each "
+            "planted effect. Comparisons within a world share networks and images, so they are not independent; worlds "
+            "are. Every interval below comes from the differences between worlds (Korn and Graubard 1998 for shares, t "
+            "for means); *n* is the number of comparisons, and the effective number says how many independent ones "
+            "would know as much."
+        ),
+        "",
+        "| world | images: train, mine, confirm | accuracy | errors per run on confirm | swing of runs: relative, in logits | planted |",
+        "|---:|---|---:|---:|---:|---|",
+        *(
+            f"| {k} | {w['train']}, {w['mine']}, {w['confirm']} | {percent(float(str(w['accuracy'])), 1)} | "
+            f"{w['errors']:.0f} | {percent(float(str(w['run_sd'])), 0)}, {w['shift_sd']:.2f} | {w['pair']} |"
+            for k, w in enumerate(found.worlds, start=1)
+        ),
+        "",
+        (
+            "**How runs swing.** A run's count varies beyond independent images. *Relative* takes that in proportion to "
+            "the count, as a verdict does when it pools all cells. *In logits* takes a run to move the border between two "
+            "classes, and with it only the images at that border: the variance exceeds e = Σ p (1 − p) by (shift · e)². "
+            "The law that gives every kind of cell the same number is the better one; `plan` simulates with shifts."
+        ),
+        "",
+        "| cells | relative | in logits |",
+        "|---|---:|---:|",
+        *(
+            f"| {text} | {percent(found.swings[kind]['relative'], 0)} | {found.swings[kind]['logits']:.2f} |"
+            for kind, text in (
+                ("seed noise", "the 20 largest cells of each world: half with most seed noise"),
+                ("systematic", "the other half, with most systematic errors"),
+                ("planted", "cells with a planted effect"),
+            )
+        ),
+        "",
+    ]
+
+
+def _aa_lines(found: Found) -> list[str]:
+    naive = found.naive
+    return [
+        "## Nothing was changed (A/A)",
+        "",
+        (
+            f"{MINING_RUNS} networks of a world choose the worst cell on `mine`; two disjoint sets of other networks of the "
+            "same pool are then judged on `confirm` as if one had been fixed. Every claim is false, and at most 5 % may be "
+            "made."
+        ),
+        "",
+        (
+            "| seeds | n (effective; disjoint) | claims | improved | harmed | primary test alone | cannot tell | "
+            "errors per run |"
+        ),
+        "|---|---|---|---|---|---|---|---:|",
+        *(
+            f"| {r['seeds']} v {r['seeds']} | {r['claims']['n']} ({r['claims']['n_effective']:.0f}; {r['distinct']}) | "
+            f"**{_of(r['claims'])}** | {_of(r['improved'])} | {_of(r['harmed'])} | {_of(r['primary'])} | "
+            f"{percent(r['cannot_tell']['share'], 0)} | {r['errors_per_run']:.1f} |"
+            for r in found.aa
+        ),
+        "",
+        (
+            "**What each safeguard is worth.** The same comparisons, first with the stratified test as the textbook has it, "
+            "then with its allowance for runs that swing but never refusing an answer; and how often the verdict's check "
+            f"does refuse (runs visibly overdispersed, fewer than {MIN_SEEDS_TO_SHUFFLE} an arm). Last: cell chosen and "
+            "judged on the same runs and images, which erroran stamps as exploratory."
+        ),
+        "",
+        (
+            "| seeds | plain stratified test claims | adjusted test claims | refused | reusing runs and images, plain test | "
+            "the same, full verdict |"
+        ),
+        "|---|---|---|---|---|---|",
+        *(
+            f"| {r['seeds']} v {r['seeds']} | {_of(r['plain'])} | {_of(r['without_gate'])} | {_of(r['no_test'])} | "
+            f"{_of(r['reused']['plain'])} | {_of(r['reused']['claims'])} |"
+            for r in found.aa
+        ),
+        "",
+        (
+            "**The usual way** beside it: the worst cell of one network's confusion matrix on `confirm`, one retraining "
+            '(another seed of the same pool), the same images, "fewer errors". All ordered pairs of networks.'
+        ),
+        "",
+        '| n | "improved" | "more errors" | McNemar\'s test significant | the worst cell changes by | errors before, after |',
+        "|---:|---|---|---|---|---|",
+        (
+            f"| {naive['improved']['n']} | **{_of(naive['improved'])}** | {_of(naive['worse'])} | {_of(naive['mcnemar'])} | "
+            f"{_change(naive['mean_change'])} | {naive['before']:.1f}, {naive['after']:.1f} |"
+        ),
+        "",
+        (
+            "The errors outside that cell change by "
+            f"{signed(naive['elsewhere_per_run']['mean'])} per run: over all ordered pairs the sum of all cells changes by "
+            "exactly 0."
+        ),
+        "",
+    ]
+
+
+def _planted_lines(found: Found) -> list[str]:
+    if not found.planted:
+        return ["## Something was changed (planted effects)", "", "Mining never ranked a planted pair first.", ""]
+    before = found.planted[0]["relabelled_before"]
+    lines = [
+        "## Something was changed (planted effects)",
+        "",
+        (
+            f"Before: networks trained with {percent(before, 0)} of class a's labels turned into b; after: the labels are "
+            f"repaired, partly or all. The plan sees {MINING_RUNS} networks of the arm before on `mine` and is asked for the "
+            "power at the true reduction, known from the whole pools; found is how often the primary test says "
+            '"fewer errors" with other networks on `confirm`. Plans are made only where mining ranks the planted pair '
+            "first, as a user's would."
+        ),
+        "",
+        (
+            "| still relabelled | seeds | true change | errors before: planned, true | n | promised | found | "
+            'found − promised, points | verdict "improved" | refused to test | found if it never refused |'
+        ),
+        "|---:|---:|---:|---|---:|---:|---:|---|---:|---:|---:|",
+        *(
+            f"| {percent(r['relabelled_after'], 0)} | {r['seeds']} | {signed(-100 * r['reduction'], 0)} % | "
+            f"{r['errors_expected']:.1f}, {r['errors_before']:.1f} | {r['comparisons']} | "
+            f"{percent(r['promised']['mean'], 0)} | {percent(r['found']['mean'], 0)} | {_points(r['difference'])} | "
+            f"{percent(r['verdict_improved']['mean'], 0)} | {percent(r['refused'], 0)} | {percent(r['without_gate'], 0)} |"
+            for r in found.planted
+        ),
+        "",
+        "![Power found against power promised](calibration/power.png)",
+        "",
+        (
+            "Where the promise goes wrong: the plan has to guess the error rate of other images and the swing "
+            "of runs from three networks. *Knowing* is what it would promise with both known, from the whole pool on "
+            "`confirm`."
+        ),
+        "",
+        (
+            "| still relabelled | seeds | worlds | planted pair mined first | shrink | swing of runs: planned, true | promised | "
+            "knowing | found | found − knowing, points |"
+        ),
+        "|---:|---:|---:|---:|---:|---|---:|---:|---:|---|",
+        *(
+            f"| {percent(r['relabelled_after'], 0)} | {r['seeds']} | {r['worlds']} | {percent(r['planted_first'], 0)} | "
+            f"{percent(r['shrink'], 0)} | {percent(r['swing_planned'], 0)}, {percent(r['swing_true'], 0)} | "
+            f"{percent(r['promised']['mean'], 0)} | {percent(r['knowing']['mean'], 0)} | "
+            f"{percent(r['found']['mean'], 0)} | {_points(r['difference_knowing'])} |"
+            for r in found.planted
+        ),
+        "",
+    ]
+    off = [r for r in found.planted if not _holds_zero(r["difference"])]
+    if off:
+        lines += [
+            "**Outside sampling error:** "
+            + "; ".join(
+                f"{percent(r['relabelled_after'], 0)} still relabelled, {r['seeds']} seeds: {_points(r['difference'])} points"
+                for r in off
+            )
+            + ". "
+            + _planted_remark(off),
+            "",
+        ]
+    return lines
+
+
+def _planted_remark(off: Sequence[dict[str, Any]]) -> str:
+    high = [r for r in off if r["difference"]["mean"] < 0]
+    low = [r for r in off if r["difference"]["mean"] > 0]
+    text = ""
+    if high:
+        text += (
+            f"Promised too much ({len(high)} rows): relabelled cells swing far more between runs than other cells, which "
+            f"{MINING_RUNS} mined networks cannot show. Below {MIN_SEEDS_TO_SHUFFLE} seeds an arm the verdict then refuses "
+            "to test, more often than the plan foresees. "
+        )
+    if low:
+        text += (
+            f"Promised too little ({len(low)} rows): the planted pair is the worst because it was planted, not by luck, so "
+            "shrinking its errors for selection takes too much away. "
+        )
+    return text.strip()
+
+
+def _coverage_lines(found: Found) -> list[str]:
+    swings = sorted({row["shift_sd"] for row in found.coverage})
+    lines = [
+        "## Intervals",
+        "",
+        (
+            "Simulated ten-class data with new images and new seeds each time: Poisson numbers of hard images with "
+            "Beta(0.5, 1) error rates, about 60 errors per run in the other cells, without and with a random shift of each "
+            f"run in each cell (sd {swings[-1]:g} logits, the median of the worlds). The interval estimates that swing from all "
+            f"cells, as a verdict does; {found.coverage[0]['n']} data sets a row, required are 93 to 97 %."
+        ),
+        "",
+        "| errors per run | true change | seeds | "
+        + " | ".join(f"{what}, shift {s:g}" for s in swings for what in ("difference", "ratio"))
+        + " |",
+        "|---:|---:|---:|" + "---|" * 2 * len(swings),
+    ]
+    for row in found.coverage:
+        if row["shift_sd"] != swings[0]:
+            continue
+        same = [
+            other
+            for swing in swings
+            for other in found.coverage
+            if other["shift_sd"] == swing
+            and all(other[key] == row[key] for key in ("errors_per_run", "factor", "seeds"))
+        ]
+        cells = " | ".join(f"{_mark(other[what])}" for other in same for what in ("difference", "ratio"))
+        lines.append(f"| {row['errors_per_run']} | {_plain_change(row['factor'])} | {row['seeds']} | {cells} |")
+    widest = max((c["difference"]["high"] - c["difference"]["low"]) / 2 for c in found.coverage)
+    lines += [
+        "",
+        f"▲ above 97 % (wider than need be), ▼ below 93 % (too narrow); simulation error up to ± {percent(widest, 1)}. "
+        + _coverage_remark(found.coverage),
+        "",
+    ]
+    return lines
+
+
+def _coverage_remark(rows: Sequence[dict[str, Any]]) -> str:
+    low = [row for row in rows for what in ("difference", "ratio") if row[what]["share"] < ALLOWED_COVERAGE[0]]
+    high = [row for row in rows if row["difference"]["share"] > ALLOWED_COVERAGE[1]]
+    rare = sum(row["errors_per_run"] <= 3 for row in high)
+    text = (
+        f"The difference is above 97 % in {len(high)} of {len(rows)} rows, {rare} of them with 3 errors per run or "
+        "fewer: counts that small come in whole errors, and where few images ever change the interval takes the "
+        'cautious side. Such an interval says "cannot tell" a little too often; it does not claim too much.'
+    )
+    if low:
+        text += f" Below 93 %, the side that claims too much: {len(low)} of {2 * len(rows)} entries."
+    else:
+        text += " No entry is below 93 %, the side that would claim too much."
+    return text
+
+
+def _facts_lines(found: Found) -> list[str]:
+    facts = found.facts
+    falls = facts["falls"]
+    return [
+        "## Facts that the documents quote, computed again",
+        "",
+        (
+            f"- If every discordant image goes one way, McNemar's test needs {facts['mcnemar_exact']} of them for a "
+            f"two-sided p < 0.05 (exact), {facts['mcnemar_midp']} (mid-p)."
+        ),
+        (
+            f"- Shuffling 3 + 3 runs never gets below a one-sided p of {facts['permute_3']:.3g} (1/20), and flipping the signs "
+            f"of 3 pairs not below {facts['signflip_3']:.3g} (1/8); 4 + 4 runs reach {facts['permute_4']:.3g}, 5 + 5 "
+            f"{facts['permute_5']:.2g}."
+        ),
+        (
+            f"- Benjamini-Hochberg over 90 cells needs p <= {facts['lone_p']:.5f} of a lone finding (its q is then "
+            f"{facts['lone_q']:.2f}): {facts['lone_midp']} discordant images by mid-p, {facts['lone_exact']} by the exact "
+            "test, all one way."
+        ),
+        (
+            "- The worst of 90 cells, retrained with no change at all (toy simulation: about 80 errors per run, spread "
+            f"unevenly, Beta(0.5, 1) image error rates): on the same images {_change(falls['same_1'])} with one seed and "
+            f"{_change(falls['same_3'])} with three; on fresh images {_change(falls['fresh_1'])} and "
+            f"{_change(falls['fresh_3'])}. The real networks above, one seed, same images: "
+            f"{_change(found.naive['mean_change'])}."
+        ),
+        "",
+    ]
+
+
+def _of(found: dict[str, Any]) -> str:
+    return f"{percent(found['share'], 1)} ({100 * found['low']:.1f}–{100 * found['high']:.1f})"
+
+
+def _change(found: dict[str, Any]) -> str:
+    text = f"{signed(100 * found['mean'], 0)} %"
+    if found["low"] is None:
+        return text
+    return f"{text} ({signed(100 * found['low'], 0)} to {signed(100 * found['high'], 0)})"
+
+
+def _points(found: dict[str, Any]) -> str:
+    if found["low"] is None:
+        return signed(100 * found["mean"], 0)
+    ends = f"{signed(100 * found['low'], 0)} to {signed(100 * found['high'], 0)}"
+    return f"{signed(100 * found['mean'], 0)} ({ends})"
+
+
+def _plain_change(factor: float) -> str:
+    return "none" if factor == 1 else f"{signed(100 * (factor - 1), 0)} %"
+
+
+def _mark(found: dict[str, Any]) -> str:
+    low, high = ALLOWED_COVERAGE
+    sign = " ▲" if found["share"] > high else " ▼" if found["share"] < low else ""
+    return f"{percent(found['share'], 1)}{sign}"
+
+
+def _covers(found: dict[str, Any]) -> bool:
+    return bool(ALLOWED_COVERAGE[0] <= found["share"] <= ALLOWED_COVERAGE[1])
+
+
+def _holds_zero(found: dict[str, Any]) -> bool:
+    return found["low"] is None or bool(found["low"] <= 0 <= found["high"])
+
+
+def _range_of(rows: Sequence[dict[str, Any]]) -> str:
+    shares = [row["difference"]["share"] for row in rows]
+    return f"{percent(min(shares), 1)} to {percent(max(shares), 1)}"
+
+
+def _met(yes: bool) -> str:
+    return "yes" if yes else "**no**"
+
+
+# --- the command
+
+
+def run(dataset: Dataset, settings: Settings, progress: Progress, cache: Path | None = None) -> Found:
+    """Train, judge and simulate everything.
+
+    Args:
+        dataset: MNIST, or the digits.
+        settings: How much.
+        progress: Gets a bar per step.
+        cache: A folder that keeps the trained networks' predictions; None keeps nothing.
+    """
+
+    def bar(text: str, total: int) -> Advance:
+        task = progress.add_task(text, total=total)
+        return lambda: progress.advance(task)
+
+    networks = settings.pool + settings.planted_pool * len(settings.planted)
+    worlds = _worlds(dataset, settings, bar("training", settings.n_worlds * networks), cache)
+    found = Found(worlds=[_describe(world) for world in worlds])
+    found.swings = measure_swings(worlds)
+    per_world = len(settings.seeds) * (settings.draws + 1)
+    found.aa = measure_aa(worlds, settings, bar("A/A", len(worlds) * per_world))
+    found.naive = measure_naive(worlds)
+    steps = len(settings.planted) * len(worlds) * settings.plans
+    found.planted = measure_planted(worlds, settings, bar("planted effects", steps))
+    swing = round(float(np.median([float(str(world["shift_sd"])) for world in found.worlds])), 1) or 0.5
+    found.coverage = measure_coverage(settings, swing, bar("coverage", 48))
+    found.facts = measure_facts(settings)
+    return found
+
+
+def _training(settings: Settings) -> list[object]:
+    """What decides the networks."""
+    return [settings.n_worlds, settings.train_sizes, settings.pool, settings.planted_pool, settings.planted]
+
+
+def _worlds(dataset: Dataset, settings: Settings, advance: Advance, cache: Path | None) -> list[World]:
+    if cache is None:
+        return list(make_worlds(dataset, settings, advance))
+    import joblib
+
+    path = cache / f"worlds-{joblib.hash((dataset.digest, _training(settings)))[:12]}.joblib"
+    if not path.exists():
+        cache.mkdir(parents=True, exist_ok=True)
+        joblib.dump(list(make_worlds(dataset, settings, advance)), path, compress=3)
+    worlds: list[World] = joblib.load(path)
+    return worlds
+
+
+def _describe(world: World) -> dict[str, object]:
+    wrong = world.clean.confirm != world.confirm
+    swings = run_variation(world.confirm, world.clean.confirm, n_classes=N_CLASSES)
+    excess = float((swings.variance - swings.expected).sum() / (swings.expected**2).sum())
+    return {
+        "train": world.n_train,
+        "mine": len(world.mine),
+        "confirm": len(world.confirm),
+        "networks": len(wrong) + sum(len(pool.mine) for pool in world.planted.values()),
+        "accuracy": float(1 - wrong.mean()),
+        "errors": float(wrong.sum(axis=1).mean()),
+        "run_sd": swings.run_sd,
+        "shift_sd": math.sqrt(max(0.0, excess)),
+        "pair": "{}→{}".format(*world.pair),
+    }
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Measure, and write the report."""
+    parser = argparse.ArgumentParser(prog="python -m erroran.benchmarks.calibration", description=__doc__)
+    parser.add_argument("--data", type=Path, metavar="DIR", help="where MNIST lies (default: $ERRORAN_DATA)")
+    parser.add_argument("--dataset", default="auto", help="auto, mnist or digits")
+    parser.add_argument("--reports", type=Path, default=Path("reports"), help="folder of the report")
+    parser.add_argument("--cache", type=Path, metavar="DIR", help="keep the trained networks' predictions here")
+    parser.add_argument("--quick", action="store_true", help="a few networks only: to see that it works")
+    options = parser.parse_args(arguments)
+    start = time.perf_counter()
+    settings = QUICK if options.quick else FULL
+    dataset = load_dataset(options.dataset, data_dir=options.data)
+    with Progress(console=Console(stderr=True)) as progress:
+        found = run(dataset, settings, progress, options.cache)
+    # Folders are this machine's business, and would differ in every repetition.
+    shown = [f"--dataset {dataset.name}", *(["--quick"] if options.quick else [])]
+    shown += ["--cache DIR"] if options.cache else []
+    command = f"{parser.prog} {shlex.join(' '.join(shown).split())}"
+    path = write_report(found, settings, dataset, command, time.perf_counter() - start, options.reports)
+    sys.stdout.write(f"wrote {path}\n")
+
+
+if __name__ == "__main__":
+    main()

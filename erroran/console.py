@@ -1,16 +1,20 @@
 """What the user sees: stdout is data, stderr is talk."""
 
+import json
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
 
 if TYPE_CHECKING:
     from erroran.runs import RunRecord
+    from erroran.stats.consistency import PairSummary
     from erroran.training import Progress as RunProgress
 
 
@@ -69,3 +73,74 @@ def seconds_since(start: float) -> str:
 def counted(number: int, noun: str) -> str:
     """Number and noun: ``1 run``, ``3 runs``."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def print_json(content: Any) -> None:
+    """Print data for a script, alone on stdout."""
+    sys.stdout.write(json.dumps(content, indent=2, allow_nan=False) + "\n")
+
+
+def complain(message: str, fix: str) -> None:
+    """Print an error: what is wrong, and what fixes it."""
+    talk.print(f"[bold red]error:[/] {escape(message)}")
+    talk.print(f"[bold]fix:[/]   {escape(fix)}")
+
+
+def say_note(note: str | None) -> None:
+    """Print a remark that must be seen."""
+    if note:
+        talk.print(f"[bold yellow]Note:[/] {escape(note)}")
+
+
+def say_trained(trained: int, wanted: int, start: float) -> None:
+    """Print what was trained, what was there, and how long it took."""
+    kept = wanted - trained
+    if not trained:
+        all_of_it = "the run was" if wanted == 1 else f"all {wanted} runs were"
+        talk.print(f"{all_of_it} in the store already: nothing was trained")
+    else:
+        also = f", {kept} {'was' if kept == 1 else 'were'} in the store already" if kept else ""
+        talk.print(f"trained {counted(trained, 'run')} in {seconds_since(start)}{also}")
+
+
+def runs_table(records: "list[RunRecord]") -> Table:
+    """Lay out runs, one a row."""
+    columns = (
+        "run",
+        "arm",
+        "seed",
+        "dataset",
+        "model",
+        "recipe",
+        "epochs",
+        "mine",
+        "confirm",
+        "seconds",
+    )
+    table = Table(*columns, box=None, header_style="bold")
+    for record in records:
+        row = record.summary()
+        table.add_row(
+            *(str(row[key]) for key in ("id", "arm", "seed", "dataset", "model", "recipe", "epochs")),
+            f"{record.accuracy_mine:.2%}",
+            f"{record.accuracy_confirm:.2%}",
+            f"{record.seconds:.1f}",
+        )
+    return table
+
+
+def pairs_table(pairs: "Sequence[PairSummary]", names: "Sequence[str]", n_runs: int) -> Table:
+    """Lay out mined pairs, one a row."""
+    headers = ("pair", "errors per run", "mean", "runs with it", "systematic", "reverse", "rate, 95 % interval")
+    table = Table(*headers, box=None)
+    for found in pairs:
+        table.add_row(
+            f"{names[found.pair[0]]}:{names[found.pair[1]]}",
+            " ".join(map(str, found.errors_per_seed)),
+            f"{found.mean_errors:.1f}",
+            f"{found.seeds_with_it}/{n_runs}",
+            "-" if found.n_systematic is None else str(found.n_systematic),
+            " ".join(map(str, found.reverse_per_seed)),
+            f"{found.rate:.2%} ({found.rate_low:.2%} to {found.rate_high:.2%})",
+        )
+    return table

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from erroran.data import split_dataset
-from erroran.errors import ErroranError
+from erroran.errors import ErroranError, NotFound
 from erroran.runs import RunRecord
 from erroran.store import Store
 
@@ -55,8 +55,15 @@ def gather(store: Store, run_ids: Sequence[str], split: str) -> Evidence:
         split: ``mine`` or ``confirm``.
 
     Raises:
+        NotFound: A run was removed.
         ErroranError: The predictions of a run do not belong to the split's images.
     """
+    for run_id in run_ids:
+        if not store.has_run(run_id):
+            raise NotFound(
+                f"Run {run_id} is needed, and is not in the store {store.root} any more.",
+                fix="repeat the `erroran baseline` or `erroran intervene` that trained it",
+            )
     runs = tuple(store.get_run(run_id) for run_id in run_ids)
     dataset = store.get_dataset(runs[0].spec.dataset)
     splits = split_dataset(dataset, mine_fraction=runs[0].spec.mine_fraction, fold=runs[0].spec.fold)

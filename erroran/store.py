@@ -28,11 +28,11 @@ from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from erroran.augment.hypothesis import Hypothesis
 from erroran.data import Dataset, read_dataset, save_dataset
-from erroran.errors import ErroranError, NotFound, Unavailable
+from erroran.errors import BadInput, ErroranError, NotFound, Unavailable
 from erroran.runs import Group, RunRecord
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -86,10 +86,16 @@ class Intervention(BaseModel):
 
 
 class Store:
-    """Reads and writes one store folder, which need not exist yet."""
+    """Reads and writes one store folder, which need not exist yet.
+
+    Raises:
+        BadInput: `root` is a file.
+    """
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        if root.exists() and not root.is_dir():
+            raise BadInput(f"The store {root} is a file, not a folder.", fix="--store with a folder, or none at all")
 
     # --- datasets
 
@@ -311,6 +317,10 @@ class Store:
 def _read(model: type[Model], path: Path, *, fix: str) -> Model:
     try:
         return model.model_validate_json(path.read_text())
+    except ValidationError as error:
+        problem = error.errors()[0]
+        place = ".".join(str(part) for part in problem["loc"])
+        raise _damaged(path, f"{problem['msg']} ({place})" if place else problem["msg"], fix) from error
     except (OSError, ValueError) as error:  # also what is not UTF-8
         raise _damaged(path, error, fix) from error
 

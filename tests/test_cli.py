@@ -214,9 +214,11 @@ def test_corrupt_files(empty: Path) -> None:
 
 
 def test_store_that_cannot_be_written(empty: Path) -> None:
-    """A file where the store should be: exit code 1, before any training."""
+    """A file where the store should be, or above it: refused before any training."""
     Path("file").write_text("")
-    _assert_refused(_invoke("baseline", "--dataset", "digits", "--store", "file"), "cannot be written", code=1)
+    _assert_refused(_invoke("baseline", "--dataset", "digits", "--store", "file"), "is a file, not a folder")
+    _assert_refused(_invoke("runs", "--store", "file"), "is a file, not a folder")
+    _assert_refused(_invoke("baseline", "--dataset", "digits", "--store", "file/in"), "cannot be written", code=1)
 
 
 @pytest.mark.parametrize(

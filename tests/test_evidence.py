@@ -75,5 +75,5 @@ def test_predictions_of_other_images_are_refused(store: Store, put_run: Callable
 def test_a_missing_run_is_refused(store: Store, put_run: Callable[..., str]) -> None:
     """A run of the group may have been removed meanwhile."""
     put_run(0)
-    with pytest.raises(NotFound, match="No run begins with `zz`"):
+    with pytest.raises(NotFound, match="Run zz is needed"):
         gather(store, ["zz"], "mine")

@@ -72,13 +72,14 @@ class ClassAugmentation(BaseModel):
 
     def describe(self) -> str:
         """Name the operation and its doses, as in ``dilate, radius 0.5 or 1 px (square), 12 %``."""
+        share = f"{100 * self.probability:g} % of the images"
         if self.operation == "repeat":
-            return f"counted twice, {self.probability:.0%} of the images"
+            return f"counted twice, {share}"
         doses = " or ".join(f"{dose:g}" for dose in self.doses)
         kind = f"radius {doses} px ({self.shape})" if self.radius_px else f"kernel side {doses} px"
         if self.operation == "shift":
             kind = f"by {doses} px"
-        return f"{self.operation}, {kind}, {self.probability:.0%} of the images"
+        return f"{self.operation}, {kind}, {share}"
 
 
 class Hypothesis(BaseModel):
@@ -165,9 +166,11 @@ def find_hypothesis(name: str, folders: Sequence[Path]) -> Path:
     known = sorted({path.stem for folder in folders for path in folder.glob("*.toml")})
     near = difflib.get_close_matches(name, known, n=1)
     listed = f"did you mean `{near[0]}`?" if near else f"known: {', '.join(known) or 'none'}"
+    true, _, predicted = name.partition("to")
+    pair = f"{true}:{predicted}" if true and predicted else "4:9"
     raise NotFound(
         f"There is no hypothesis `{name}` in {folders[0]}/ or among those shipped ({listed}).",
-        fix=f"erroran new {name} --pair 4:9   (writes a starter spec), or name one that exists",
+        fix=f"erroran new {name} --pair {pair}   (writes a starter spec), or name one that exists",
     )
 
 

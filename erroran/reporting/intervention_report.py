@@ -111,6 +111,7 @@ def comparison_json(assessment: "Assessment") -> dict[str, Any]:
                         ("forward", control.forward),
                         ("reverse", control.reverse),
                         ("sum", control.both),
+                        ("all_errors", control.overall),
                     )
                 },
                 "shift": None if control.shift is None else vars(control.shift),

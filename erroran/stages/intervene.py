@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from erroran import provenance
 from erroran.augment.controls import DEFAULT_CONTROLS, control_arms
 from erroran.augment.hypothesis import Hypothesis, check_classes
-from erroran.errors import BadInput
+from erroran.errors import BadInput, NotFound
 from erroran.executors import Completed, Request, complete_runs
 from erroran.ledger import Entry, Ledger
 from erroran.runs import Group, RunRecord
@@ -28,6 +28,7 @@ def intervene(
     controls: Sequence[str] = DEFAULT_CONTROLS,
     fresh_baseline: bool = True,
     jobs: int = 1,
+    before_training: Callable[[int], None] = lambda _: None,
     on_progress: Callable[[Progress], None] = lambda _: None,
     on_finished: Callable[[RunRecord], None] = lambda _: None,
 ) -> tuple[Intervention, Completed]:
@@ -47,6 +48,7 @@ def intervene(
         fresh_baseline: Compare with baseline runs on new seeds; otherwise with the runs that were mined, which
             flatters every fix.
         jobs: Runs at a time.
+        before_training: Called with the number of seeds once everything has been checked.
         on_progress: Called often.
         on_finished: Called with each run that was trained.
 
@@ -55,16 +57,19 @@ def intervene(
         BadInput: The mined baseline has too few seeds, or `name` is that of another arm.
     """
     check_classes(hypothesis, store.get_dataset(group.template.dataset).class_names)
+    chosen = _choose_seeds(group, seeds, n_seeds or hypothesis.seeds, fresh=fresh_baseline)
+    epochs = epochs or hypothesis.epochs or group.template.recipe.epochs
+    controls = _with_earlier(store, group, name, hypothesis, controls, (tuple(chosen), epochs, fresh_baseline))
     arms = {"baseline": {}, name: hypothesis.augment}
     for control, augment in control_arms(hypothesis, controls).items():
         if control in arms or name == "baseline":
             raise BadInput(f"`{name}` is the name of another arm.", fix="rename the spec file")
         arms[control] = augment
-    chosen = _choose_seeds(group, seeds, n_seeds or hypothesis.seeds, fresh=fresh_baseline)
     requests = {
-        arm: [Request(arm, group.run_spec(seed, augment, epochs=epochs or hypothesis.epochs)) for seed in chosen]
+        arm: [Request(arm, group.run_spec(seed, augment, epochs=epochs)) for seed in chosen]
         for arm, augment in arms.items()
     }
+    before_training(len(chosen))
     registration = Entry(
         kind="registered",
         dataset=group.template.dataset,
@@ -80,7 +85,7 @@ def intervene(
         name=name,
         hypothesis=hypothesis,
         group=group.id,
-        epochs=by_seed[0].spec.recipe.epochs,
+        epochs=epochs,
         arms={arm: tuple(request.spec.id for request in wanted) for arm, wanted in requests.items()},
         seeds=tuple(chosen),
         controls=tuple(controls),
@@ -90,6 +95,24 @@ def intervene(
     )
     store.put_intervention(intervention)
     return intervention, completed
+
+
+def _with_earlier(
+    store: Store,
+    group: Group,
+    name: str,
+    hypothesis: Hypothesis,
+    controls: Sequence[str],
+    design: tuple[tuple[int, ...], int, bool],
+) -> tuple[str, ...]:
+    """Keep the controls that the same experiment had before: a report must not lose arms by being run again."""
+    try:
+        earlier = store.get_intervention(group.id, name)
+    except NotFound:
+        return tuple(controls)
+    if (earlier.seeds, earlier.epochs, earlier.fresh_baseline) != design or earlier.hypothesis != hypothesis:
+        return tuple(controls)
+    return tuple(dict.fromkeys((*controls, *earlier.controls)))
 
 
 def _choose_seeds(group: Group, seeds: Sequence[int] | None, count: int, *, fresh: bool) -> list[int]:

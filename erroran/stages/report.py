@@ -51,6 +51,7 @@ class Control:
         reverse: Errors b -> a.
         both: Their sum.
         primary: Whichever of these is the primary endpoint.
+        overall: All errors.
         accuracy: Mean accuracy of the control, 0..1.
         shift: For ``logit-shift``: the bias that was chosen on `mine`.
     """
@@ -60,6 +61,7 @@ class Control:
     reverse: Comparison
     both: Comparison
     primary: Comparison
+    overall: Comparison
     accuracy: float
     shift: LogitShift | None = None
 
@@ -117,9 +119,16 @@ class Assessment:
 
     @property
     def unbeaten(self) -> list[Control]:
-        """Controls than which the treatment is not shown to make fewer errors of the primary endpoint."""
+        """Controls that the treatment is not shown to beat: neither on the primary endpoint, nor on what it costs.
+
+        A bias on the logits can buy any drop of one direction; then the pair's sum or all errors give it away.
+        """
         alpha = self.verdict.alpha
-        return [control for control in self.controls if control.primary.test.direction(alpha) >= 0]
+        return [
+            control
+            for control in self.controls
+            if all(compared.test.direction(alpha) >= 0 for compared in (control.primary, control.both, control.overall))
+        ]
 
 
 def assess(store: Store, group: Group, name: str) -> Assessment:
@@ -237,6 +246,7 @@ def _against(name: str, predicted: np.ndarray, after: Evidence, pair: tuple[int,
         reverse=compared["reverse"],
         both=compared["sum"],
         primary=compared[endpoint],
+        overall=compare_arms("overall", predicted != labels, after.predicted != labels, n_images),
         accuracy=float((predicted == labels).mean()),
     )
 

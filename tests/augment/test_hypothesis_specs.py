@@ -221,10 +221,10 @@ def test_the_starter_is_a_valid_spec_for_its_pair(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("step", "expected"),
     [
-        ({"operation": "dilate", "radius_px": (0.5, 1)}, "dilate, radius 0.5 or 1 px (square), 12% of the images"),
-        ({"operation": "erode", "kernel_px": 2, "probability": 1}, "erode, kernel side 2 px, 100% of the images"),
-        ({"operation": "shift", "radius_px": 1, "probability": 0.5}, "shift, by 1 px, 50% of the images"),
-        ({"operation": "repeat", "probability": 0.3}, "counted twice, 30% of the images"),
+        ({"operation": "dilate", "radius_px": (0.5, 1)}, "dilate, radius 0.5 or 1 px (square), 12 % of the images"),
+        ({"operation": "erode", "kernel_px": 2, "probability": 1}, "erode, kernel side 2 px, 100 % of the images"),
+        ({"operation": "shift", "radius_px": 1, "probability": 0.5}, "shift, by 1 px, 50 % of the images"),
+        ({"operation": "repeat", "probability": 0.3}, "counted twice, 30 % of the images"),
     ],
 )
 def test_a_step_describes_itself(step: dict[str, object], expected: str) -> None:

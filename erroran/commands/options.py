@@ -1,0 +1,140 @@
+"""Options that several commands share, each named once, and how their texts are read."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from erroran.console import say_note
+from erroran.errors import BadInput
+
+if TYPE_CHECKING:
+    from erroran.data import Dataset
+    from erroran.runs import Recipe
+    from erroran.store import Store
+
+REPORTS = Path("reports")
+
+
+class RecipeName(StrEnum):
+    """Training recipes."""
+
+    STANDARD = "standard"
+    FAST = "fast"
+
+
+class PrecisionName(StrEnum):
+    """Keras dtype policies."""
+
+    FLOAT32 = "float32"
+    MIXED_BFLOAT16 = "mixed_bfloat16"
+
+
+class EndpointName(StrEnum):
+    """What a fix promises to lower."""
+
+    FORWARD = "forward"
+    REVERSE = "reverse"
+    SUM = "sum"
+
+
+class SplitName(StrEnum):
+    """Splits that can be mined."""
+
+    MINE = "mine"
+    CONFIRM = "confirm"
+
+
+StoreOption = Annotated[Path, typer.Option("--store", envvar="ERRORAN_STORE", help="Folder of the artifact store.")]
+GroupOption = Annotated[
+    str | None,
+    typer.Option("--group", help="Baseline group to stand on; default: the latest.", metavar="ID"),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON to stdout instead of tables.")]
+JobsOption = Annotated[int, typer.Option("--jobs", min=1, help="Runs at a time, each in a process of its own.")]
+DatasetOption = Annotated[
+    str,
+    typer.Option(
+        help="auto (MNIST if it can be had, else digits), mnist, digits, or a path: .npz in Keras layout, or a "
+        "folder with the four MNIST IDX files."
+    ),
+]
+DataDirOption = Annotated[
+    Path | None,
+    typer.Option("--data-dir", envvar="ERRORAN_DATA", help="Where to look for MNIST before downloading it."),
+]
+SeedsOption = Annotated[int | None, typer.Option(min=1, max=1000, help="Number of runs: seeds 0, 1, 2, ...")]
+SeedListOption = Annotated[
+    str | None,
+    typer.Option("--seed-list", help="The seeds themselves, as in 7,8,9.", metavar="N,N,..."),
+]
+RecipeOption = Annotated[
+    RecipeName, typer.Option(help="standard: 10 plain epochs; fast: 4 epochs, one-cycle schedule.")
+]
+EpochsOption = Annotated[int | None, typer.Option(min=1, help="Instead of the recipe's number of epochs.")]
+BatchSizeOption = Annotated[int | None, typer.Option(min=1, help="Instead of the recipe's 128.")]
+ModelOption = Annotated[str, typer.Option(help="Architecture.")]
+PrecisionOption = Annotated[PrecisionName, typer.Option(help="Arithmetic of the layers.")]
+MineFractionOption = Annotated[float, typer.Option(help="Part of the training data held out for mining, up to 0.5.")]
+ControlsOption = Annotated[
+    str,
+    typer.Option(
+        help="default (sham, logit-shift), all, none, or a list of: sham, swapped, same-op, oversample, logit-shift."
+    ),
+]
+ReuseOption = Annotated[
+    bool,
+    typer.Option(
+        "--reuse-baseline",
+        help="Compare with the mined runs instead of fresh ones: cheaper, and stamped in the report.",
+    ),
+]
+NameArgument = Annotated[str, typer.Argument(help="A spec in ./experiments, a shipped one, or a path.", metavar="NAME")]
+
+
+def open_store(root: Path) -> "Store":
+    """Open the artifact store."""
+    from erroran.store import Store
+
+    return Store(root)
+
+
+def load_data(dataset: str, data_dir: Path | None) -> "Dataset":
+    """Load a dataset, and say loudly what it has to note."""
+    from erroran.data import load_dataset
+
+    loaded = load_dataset(dataset, data_dir=data_dir)
+    say_note(loaded.note)
+    return loaded
+
+
+def parse_recipe(name: RecipeName, epochs: int | None, batch_size: int | None) -> "Recipe":
+    """Build the recipe that the options ask for."""
+    from erroran.runs import RECIPES
+
+    changes = {"epochs": epochs, "batch_size": batch_size}
+    return RECIPES[name.value].model_copy(update={k: v for k, v in changes.items() if v is not None})
+
+
+def parse_seeds(count: int | None, listed: str | None, *, default: int) -> list[int]:
+    """Read --seeds and --seed-list, of which one may be given."""
+    if listed is None:
+        return list(range(default if count is None else count))
+    if count is not None:
+        raise BadInput("--seeds and --seed-list were both given.", fix="give one of them")
+    return parse_numbers(listed, option="--seed-list", example="7,8,9")
+
+
+def parse_numbers(listed: str, *, option: str, example: str) -> list[int]:
+    """Read different whole numbers that can be seeds."""
+    fix = f"{option} {example}"
+    try:
+        numbers = [int(part) for part in listed.split(",")]
+    except ValueError as error:
+        raise BadInput(f"{option} `{listed}` is not a list of whole numbers.", fix=fix) from error
+    if len(set(numbers)) < len(numbers):
+        raise BadInput(f"{option} `{listed}` names a number twice.", fix=fix)
+    if not all(0 <= number < 2**32 for number in numbers):
+        raise BadInput(f"{option} `{listed}` has a number outside 0 to {2**32 - 1}.", fix=fix)
+    return numbers

@@ -1,0 +1,74 @@
+"""Find a hypothesis by name, or offer a starter."""
+
+import re
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from erroran.console import talk
+from erroran.errors import BadInput, NotFound
+
+if TYPE_CHECKING:
+    from erroran.augment.hypothesis import Hypothesis
+
+EXPERIMENTS = Path("experiments")
+
+
+def find_path(name: str) -> Path:
+    """Find a spec's file, in ./experiments first, then among those shipped."""
+    from erroran.augment.hypothesis import find_hypothesis, shipped_folder
+
+    return find_hypothesis(name, [EXPERIMENTS, shipped_folder()])
+
+
+def find_spec(name: str) -> "tuple[str, Hypothesis]":
+    """Find and read a spec: its name and content."""
+    from erroran.augment.hypothesis import read_hypothesis
+
+    path = find_path(name)
+    check_name(path.stem, fix=f"rename {path}")
+    return path.stem, read_hypothesis(path)
+
+
+def check_name(name: str, *, fix: str) -> None:
+    """Refuse a hypothesis' name that cannot be linked in a report, or would overwrite another document or arm."""
+    from erroran.augment.controls import CONTROLS
+
+    if not re.fullmatch(r"[A-Za-z0-9][\w.-]*", name, flags=re.ASCII):
+        raise BadInput(f"`{name}` cannot name a hypothesis: letters, digits, `-`, `_` and `.` can.", fix=fix)
+    if name.lower() in {"readme", "baseline", "confusions", "out-of-fold", *CONTROLS}:
+        raise BadInput(f"`{name}` is the name of another report or arm.", fix=fix)
+
+
+def find_or_offer(name: str) -> "tuple[str, Hypothesis]":
+    """Find a spec; for a pair that has none, such as 7to1, offer to write a starter."""
+    try:
+        return find_spec(name)
+    except NotFound as error:
+        true, _, predicted = name.partition("to")
+        if not (true and predicted) or name.endswith(".toml"):
+            raise
+        path = EXPERIMENTS / f"{name}.toml"
+        command = f"erroran new {name} --pair {true}:{predicted}"
+        if not sys.stdin.isatty() or not typer.confirm(
+            f"There is no spec for {name}. Write a starter to {path}?", err=True
+        ):
+            raise NotFound(error.message, fix=f"{command}   (writes a starter spec to edit)") from error
+        write_starter(name, true, predicted)
+        raise typer.Exit(0) from error
+
+
+def write_starter(name: str, true: str, predicted: str) -> Path:
+    """Write a starter spec, unless there is one."""
+    from erroran.augment.hypothesis import starter_toml
+
+    check_name(name, fix=f"erroran new {true}to{predicted} --pair {true}:{predicted}")
+    path = EXPERIMENTS / f"{name}.toml"
+    if path.exists():
+        raise BadInput(f"{path} exists already.", fix="edit it, or choose another name")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(starter_toml(true, predicted), encoding="utf-8")
+    talk.print(f"wrote a starter spec to [bold]{path}[/]; edit it, then: [bold]erroran preview {name}[/]")
+    return path

@@ -890,6 +890,12 @@ def _planted_lines(found: Found) -> list[str]:
         "![Power found against power promised](calibration/power.png)",
         "",
         (
+            "*Promised* and *found* are about the primary test. The verdict's word also weighs the rest of the matrix: turning "
+            "a into b makes networks read b as a less often, and the repair brings those errors back. The more is repaired, the "
+            'more often the word is therefore "cannot tell": errors moved from one direction of the pair to the other.'
+        ),
+        "",
+        (
             "Where the promise goes wrong: the plan has to guess the error rate of other images and the swing "
             "of runs from three networks. *Knowing* is what it would promise with both known, from the whole pool on "
             "`confirm`."
@@ -930,14 +936,16 @@ def _planted_remark(off: Sequence[dict[str, Any]]) -> str:
     text = ""
     if high:
         text += (
-            f"Promised too much ({len(high)} rows): relabelled cells swing far more between runs than other cells, which "
-            f"{MINING_RUNS} mined networks cannot show. Below {MIN_SEEDS_TO_SHUFFLE} seeds an arm the verdict then refuses "
-            "to test, more often than the plan foresees. "
+            f"Promised too much ({len(high)} rows): relabelled cells swing more between runs than other cells, which "
+            f"{MINING_RUNS} mined networks hardly show. Below {MIN_SEEDS_TO_SHUFFLE} seeds an arm the verdict then refuses "
+            "to test, more often than the plan foresees; the last column above says what it would find otherwise. "
         )
     if low:
+        rest = float(np.mean([r["difference_knowing"]["mean"] for r in low]))
         text += (
-            f"Promised too little ({len(low)} rows): the planted pair is the worst because it was planted, not by luck, so "
-            "shrinking its errors for selection takes too much away. "
+            f"Promised too little ({len(low)} rows): the plan shrinks the mined errors for selection, although this pair is "
+            "the worst because it was planted and not by luck. Knowing rate and swing, "
+            f"{signed(100 * rest, 0)} points are left on average, which the model of a run's shift does not explain. "
         )
     return text.strip()
 
@@ -991,7 +999,12 @@ def _coverage_remark(rows: Sequence[dict[str, Any]]) -> str:
         'cautious side. Such an interval says "cannot tell" a little too often; it does not claim too much.'
     )
     if low:
-        text += f" Below 93 %, the side that claims too much: {len(low)} of {2 * len(rows)} entries."
+        shifted = sum(row["shift_sd"] > 0 for row in low)
+        text += (
+            f" Below 93 %, the side that claims too much: {len(low)} of {2 * len(rows)} entries, {shifted} of them with runs "
+            "that shift. The interval takes the swing in proportion to the count, which is too little for large cells full of "
+            "seed noise (see *How runs swing*), and few seeds an arm cannot correct it."
+        )
     else:
         text += " No entry is below 93 %, the side that would claim too much."
     return text

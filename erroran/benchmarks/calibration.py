@@ -898,7 +898,8 @@ def _planted_lines(found: Found) -> list[str]:
         (
             "Where the promise goes wrong: the plan has to guess the error rate of other images and the swing "
             "of runs from three networks. *Knowing* is what it would promise with both known, from the whole pool on "
-            "`confirm`."
+            "`confirm`. (That runs shift a border, and how much a cell's own swing counts against that of all cells, was chosen "
+            "for `plan` on these very networks on MNIST: there, these rows are no independent check of it.)"
         ),
         "",
         (

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from erroran import provenance
-from erroran.data import Splits, split_dataset
+from erroran.data import Dataset, Splits, split_dataset
 from erroran.reporting import figures
 from erroran.runs import RunRecord, RunSpec
 from erroran.stats.confusion import confusion_counts
@@ -110,7 +110,8 @@ def _forward(messages: Any, done: threading.Event, on_progress: Callable[[Progre
 
 def _train_and_store(request: Request, root: Path, command: str, on_progress: Callable[[Progress], None]) -> RunRecord:
     store, spec = Store(root), request.spec
-    splits, class_names, dataset_name = _load(root, spec.dataset, spec.mine_fraction, spec.fold)
+    splits, dataset = _load(root, spec.dataset, spec.mine_fraction, spec.fold)
+    class_names = dataset.class_names
     trained = train(spec, splits, class_names, on_progress)
     predictions = {
         name: Predictions(probabilities=probabilities, labels=part.y, ids=part.ids)
@@ -123,7 +124,8 @@ def _train_and_store(request: Request, root: Path, command: str, on_progress: Ca
     record = RunRecord(
         spec=spec,
         arm=request.arm,
-        dataset_name=dataset_name,
+        dataset_name=dataset.name,
+        note=dataset.note,
         accuracy_mine=accuracy["mine"],
         accuracy_confirm=accuracy["confirm"],
         seconds=trained.seconds,
@@ -149,11 +151,9 @@ def _train_and_store(request: Request, root: Path, command: str, on_progress: Ca
 
 
 @lru_cache(maxsize=1)
-def _load(
-    root: Path, digest: str, mine_fraction: float, fold: tuple[int, int] | None
-) -> tuple[Splits, tuple[str, ...], str]:
+def _load(root: Path, digest: str, mine_fraction: float, fold: tuple[int, int] | None) -> tuple[Splits, Dataset]:
     dataset = Store(root).get_dataset(digest)
-    return split_dataset(dataset, mine_fraction=mine_fraction, fold=fold), dataset.class_names, dataset.name
+    return split_dataset(dataset, mine_fraction=mine_fraction, fold=fold), dataset
 
 
 def _accuracy(predictions: Predictions) -> float:

@@ -87,6 +87,7 @@ class RunRecord(BaseModel):
         spec: What went in.
         arm: ``baseline``, or the name of the hypothesis or control that first asked for the run.
         dataset_name: For people.
+        note: What the dataset had to say, such as that it is a fallback.
         accuracy_mine: Fraction of the `mine` split predicted correctly, 0..1.
         accuracy_confirm: The same on `confirm`.
         seconds: Wall-clock time of training and prediction.
@@ -114,6 +115,7 @@ class RunRecord(BaseModel):
     machine: dict[str, str]
     parameters: int
     history: dict[str, list[float]]
+    note: str | None = None
 
     @property
     def id(self) -> str:

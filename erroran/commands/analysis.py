@@ -135,7 +135,7 @@ def preview(
         template = opened.get_group(group).template
         images, fraction = opened.get_dataset(template.dataset), template.mine_fraction
     previewed = make_preview(images, hypothesis, mine_fraction=fraction)
-    path = write_preview(stem, hypothesis, previewed, images.name, REPORTS)
+    path = write_preview(stem, hypothesis, previewed, images, REPORTS)
     if as_json:
         print_json([asdict(effect) for effect in previewed.effects])
         return

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from erroran.augment.hypothesis import Hypothesis
+from erroran.data import Dataset
 from erroran.reporting import figures
 from erroran.reporting.render import render, write_document
 
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
     from erroran.stages.preview import Preview
 
 
-def write_preview(name: str, hypothesis: Hypothesis, previewed: "Preview", dataset: str, folder: Path) -> Path:
+def write_preview(name: str, hypothesis: Hypothesis, previewed: "Preview", dataset: Dataset, folder: Path) -> Path:
     """Write the sheet and the table of a preview."""
     text = render("preview.md.j2", name=name, hypothesis=hypothesis, effects=previewed.effects, dataset=dataset)
     effects = [asdict(effect) for effect in previewed.effects]
@@ -21,5 +22,5 @@ def write_preview(name: str, hypothesis: Hypothesis, previewed: "Preview", datas
         f"{name}-preview",
         text,
         figures={"sheet": figures.before_after_sheet(previewed.rows)},
-        data={"effects": {"hypothesis": name, "dataset": dataset, "effects": effects}},
+        data={"effects": {"hypothesis": name, "dataset": dataset.name, "note": dataset.note, "effects": effects}},
     )

@@ -59,6 +59,7 @@ class Mined:
         return {
             "group": self.group.id,
             "dataset": self.group.dataset_name,
+            "note": self.group.note,
             "split": evidence.split,
             "exploratory": self.exploratory,
             "seeds": evidence.seeds,

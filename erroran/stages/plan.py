@@ -57,6 +57,8 @@ class Plan:
             "pair": self.hypothesis.pair,
             "primary": self.hypothesis.primary,
             "group": self.group.id,
+            "dataset": self.group.dataset_name,
+            "note": self.group.note,
             "seeds": self.power.seeds,
             "reductions": self.power.reductions,
             "power": self.power.power,

@@ -85,12 +85,14 @@ def baseline(
 
     start = time.perf_counter()
     opened = open_store(store)
+    chosen = parse_seeds(seeds, seed_list, default=3)
+    images = load_data(dataset, data_dir)
     with training_display() as display:
         group, completed = train_baseline(
             opened,
-            load_data(dataset, data_dir),
+            images,
             recipe=parse_recipe(recipe, epochs, batch_size),
-            seeds=parse_seeds(seeds, seed_list, default=3),
+            seeds=chosen,
             model=model,
             precision=precision.value,
             mine_fraction=mine_fraction,

@@ -1,8 +1,10 @@
 """Where runs execute: in this process, or in local worker processes."""
 
 import queue
+import signal
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from multiprocessing import Manager
@@ -66,11 +68,49 @@ def complete_runs(
     """
     missing = {r.spec.id: r for r in requests if not store.has_run(r.spec.id)}
     if jobs == 1 or len(missing) <= 1:
-        for request in missing.values():
-            on_finished(_train_and_store(request, store.root, provenance.command_line(), on_progress))
+        with _stop_on_interrupt() as check:
+
+            def watched(progress: Progress) -> None:
+                check()
+                on_progress(progress)
+
+            for request in missing.values():
+                check()
+                on_finished(_train_and_store(request, store.root, provenance.command_line(), watched))
     else:
         _in_workers(store, list(missing.values()), jobs, on_progress, on_finished)
     return Completed([store.get_run(r.spec.id) for r in requests], list(missing))
+
+
+@contextmanager
+def _stop_on_interrupt() -> Iterator[Callable[[], None]]:
+    """Give a check that raises KeyboardInterrupt once Ctrl-C was pressed.
+
+    Python raises KeyboardInterrupt wherever the main thread happens to be. Inside a destructor or a weakref
+    callback, where clean-up between two runs spends its time, it is printed and lost, and training would go on.
+    So the first Ctrl-C is only noted, for the next check to act on; a second one acts at once.
+    """
+    asked = threading.Event()
+
+    def note(signum: int, frame: object) -> None:
+        del signum, frame
+        if asked.is_set():
+            raise KeyboardInterrupt
+        asked.set()
+
+    def check() -> None:
+        if asked.is_set():
+            raise KeyboardInterrupt
+
+    if threading.current_thread() is not threading.main_thread():
+        yield check  # only the main thread may set handlers, and only it is interrupted
+        return
+    before = signal.signal(signal.SIGINT, note) if signal.getsignal(signal.SIGINT) != signal.SIG_IGN else None
+    try:
+        yield check
+    finally:
+        if before is not None:
+            signal.signal(signal.SIGINT, before)
 
 
 def _in_workers(

@@ -137,7 +137,7 @@ def _measure_chunk(images: np.ndarray, bright: bool, chessboard: bool) -> dict[s
 
 def _bounds(ink: np.ndarray) -> tuple[slice, slice]:
     """Rows and columns that hold all ink of a batch; at least one of each."""
-    anywhere = ink.any(axis=0)
+    anywhere: np.ndarray = ink.any(axis=0)
     found = []
     for axis in (1, 0):
         used = np.flatnonzero(anywhere.any(axis=axis))
@@ -165,7 +165,7 @@ def _euler(boxed: np.ndarray) -> np.ndarray:
 def _slanted_box(fine: np.ndarray, ink: np.ndarray) -> dict[str, np.ndarray]:
     """Slant from second moments; width and height of the parallelogram of that slant."""
     n, height, width = fine.shape
-    grey = np.maximum(fine, 0)
+    grey = fine
     grey[~ink.any(axis=(1, 2))] = 0
     x, y = np.arange(width), np.arange(height)
     # Along each row: mass, first and second moment are not needed beyond the cross moment.
@@ -252,7 +252,7 @@ def _skeleton(boxed: np.ndarray, inside: np.ndarray) -> dict[str, np.ndarray]:
     return {
         "thickness_px": thickness,
         "length_px": np.bincount(image, links, minlength=n) / SCALE,
-        "tips": np.bincount(np.nonzero(ends)[0], minlength=n),
+        "tips": np.bincount(np.flatnonzero(ends) // (height * width), minlength=n),
         "forks": _count_groups(forks, np.maximum(thickness * SCALE, 1.5)),
     }
 
@@ -263,7 +263,7 @@ def _count_groups(marks: np.ndarray, reach: np.ndarray) -> np.ndarray:
     from scipy.sparse.csgraph import connected_components
     from scipy.spatial import KDTree
 
-    image, row, column = np.nonzero(marks)
+    image, row, column = np.unravel_index(np.flatnonzero(marks), marks.shape)
     if not len(image):
         return np.zeros(len(marks), dtype=np.int64)
     far_apart = 4.0 * max(marks.shape[1:])
@@ -292,7 +292,7 @@ def _loops(boxed: np.ndarray, chessboard: bool, inside: np.ndarray | None = None
     deepest, each = flat_depth.argmax(axis=0), np.arange(n)
     units = _DISTANCE_UNITS * SCALE
     shallow = flat_depth[deepest, each] < _SHALLOW * units
-    hole_row, hole_column, hole_image = np.nonzero((level > 0) & (flood < 0))
+    hole_row, hole_column, hole_image = np.unravel_index(np.flatnonzero((level > 0) & (flood < 0)), level.shape)
     area = np.bincount(hole_image, minlength=n)
     with np.errstate(invalid="ignore"):
         row, column = (np.bincount(hole_image, at + 0.5, minlength=n) / area for at in (hole_row, hole_column))
@@ -322,14 +322,19 @@ def _flood(level: np.ndarray) -> np.ndarray:
     flood = np.full_like(level, np.iinfo(np.int16).min)
     for edge in (np.s_[0], np.s_[-1], np.s_[:, 0], np.s_[:, -1]):
         flood[edge] = level[edge]
-    turned = (flood.transpose(1, 0, 2), level.transpose(1, 0, 2))
-    while True:
-        before = flood.copy()
-        for water, ground in ((flood, level), turned):
-            _sweep(water, ground)
-            _sweep(water[::-1], ground[::-1])
-        if np.array_equal(before, flood):
-            return flood
+    water, ground, rising = flood, level, np.arange(level.shape[2])
+    while len(rising):
+        before = water.copy()
+        for upright in (True, False):
+            w, g = (water, ground) if upright else (water.transpose(1, 0, 2), ground.transpose(1, 0, 2))
+            _sweep(w, g)
+            _sweep(w[::-1], g[::-1])
+        changed = (before != water).any(axis=(0, 1))
+        if changed.mean() < 0.7:  # most images need few rounds; go on with the others alone
+            flood[:, :, rising] = water
+            rising = rising[changed]
+            water, ground = (np.ascontiguousarray(a[:, :, changed]) for a in (water, ground))
+    return flood
 
 
 def _sweep(water: np.ndarray, ground: np.ndarray) -> None:

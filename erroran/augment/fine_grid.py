@@ -26,12 +26,14 @@ def upsample(images: np.ndarray) -> np.ndarray:
         images: uint8 (N, H, W).
 
     Returns:
-        float32 (N, 4 H, 4 W), 0 to 255; the spline may overshoot a little.
+        float32 (N, 4 H, 4 W), cut to the range of each image, which a spline overshoots.
     """
     rows, columns = (_expansion(side) for side in images.shape[1:])
     wide = images.reshape(-1, images.shape[2]).astype(np.float32) @ columns.T
     fine: np.ndarray = rows @ wide.reshape(*images.shape[:2], -1)
     fine *= np.float32(1 / _WEIGHT_UNITS**2)
+    darkest, brightest = images.min(axis=(1, 2), keepdims=True), images.max(axis=(1, 2), keepdims=True)
+    np.clip(fine, darkest, brightest, out=fine, casting="same_kind")
     return fine
 
 
@@ -198,7 +200,8 @@ def prune(packed: np.ndarray, length: int) -> np.ndarray:
         for neighbour in neighbours(tips):
             centres(grown)[:] |= neighbour
         tips = grown & packed
-    return pruned | tips
+    pruned |= tips
+    return pruned
 
 
 def _thin_once(bits: np.ndarray, *, first: bool) -> None:

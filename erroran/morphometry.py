@@ -137,7 +137,7 @@ def _measure_chunk(images: np.ndarray, bright: bool, chessboard: bool) -> dict[s
 
 def _bounds(ink: np.ndarray) -> tuple[slice, slice]:
     """Rows and columns that hold all ink of a batch; at least one of each."""
-    anywhere: np.ndarray = ink.any(axis=0)
+    anywhere = np.logical_or.reduce(ink, axis=0)
     found = []
     for axis in (1, 0):
         used = np.flatnonzero(anywhere.any(axis=axis))

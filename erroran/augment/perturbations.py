@@ -88,8 +88,8 @@ def swell(
             row, column = _pick(np.argwhere(skeleton), places.reshape(len(places), -1)[strokes.rows[i], 0])
             radius = _SWELL_RADIUS * np.sqrt(2 * strokes.half[i] / SCALE) / 2 * SCALE
             nearer = np.minimum(np.hypot(y - row, x - column) / radius, 1) ** (strength - 1)
-            source = ((centre + nearer * (at - centre)).astype(np.float32) for at, centre in ((x, column), (y, row)))
-            swollen[i] = cv2.remap(strokes.ink[i].astype(np.float32), *source, cv2.INTER_LINEAR) >= 0.5
+            from_x, from_y = ((at + nearer * (to - at)).astype(np.float32) for at, to in ((column, x), (row, y)))
+            swollen[i] = cv2.remap(strokes.ink[i].astype(np.float32), from_x, from_y, cv2.INTER_LINEAR) >= 0.5
         return swollen
 
     return _perturb(images, bulge, ink)

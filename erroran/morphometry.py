@@ -43,14 +43,20 @@ _SPUR = 6  # fine pixels; shorter branches come from bumps of the outline
 _OUTSIDE = 0.02  # share of the ink outside the bounding parallelogram, in each direction
 _SHALLOW = 0.5  # px; a loop that one dose makes and another half a pixel further fills is an uneven outline
 _DISTANCE_UNITS = 16  # per fine pixel
-_CHUNK = 64
+_CHUNK = 256
+
+Distance = Literal["euclidean", "chessboard"]
+_METRIC: dict[Distance, Literal["about euclidean", "chessboard"]] = {
+    "euclidean": "about euclidean",
+    "chessboard": "chessboard",
+}
 
 
 def measure(
     images: np.ndarray,
     *,
     ink: Literal["bright", "dark", "detect"] = "detect",
-    distance: Literal["euclidean", "chessboard"] = "euclidean",
+    distance: Distance = "euclidean",
 ) -> "pd.DataFrame":
     """Measure every image.
 
@@ -84,46 +90,44 @@ def measure(
         raise ValueError(f"expected uint8 (N, H, W), got {images.dtype} {images.shape}")
     bright = ink == "bright" or (ink == "detect" and ink_is_bright(images))
     parts = [
-        _measure_chunk(images[start : start + _CHUNK], bright, distance == "chessboard")
+        _measure_chunk(images[start : start + _CHUNK], bright, distance)
         for start in range(0, max(len(images), 1), _CHUNK)
     ]
     table = pd.DataFrame({name: np.concatenate([part[name] for part in parts]) for name in MEASUREMENTS})
     return table.astype(dict.fromkeys(("components", "holes", "euler", "tips", "forks"), "int64"))
 
 
-def closure_margin(images: np.ndarray, *, chessboard: bool = False) -> np.ndarray:
+def closure_margin(images: np.ndarray, *, distance: Distance = "euclidean") -> np.ndarray:
     """The closure margin alone; see `measure`.
 
     Args:
         images: uint8 (N, H, W), bright ink.
-        chessboard: Distance for square kernels; else Euclidean, for disks.
+        distance: As in `measure`.
 
     Returns:
         float64 (N,) in pixels; NaN where no dose makes a loop.
     """
     margins = [np.empty(0)]
     for start in range(0, len(images), _CHUNK):
-        ink = fine_grid.find_ink(fine_grid.upsample(images[start : start + _CHUNK]))
-        rows, columns = _bounds(ink)
-        boxed = np.pad(ink[:, rows, columns], ((0, 0), (1, 1), (1, 1)))
-        margins.append(_loops(boxed, chessboard)["closure_margin_px"])
+        boxed, _, _ = _cut_out(fine_grid.find_ink(fine_grid.upsample(images[start : start + _CHUNK])))
+        inside = fine_grid.distance_inside(boxed, metric=_METRIC[distance])
+        margins.append(_loops(boxed, inside, distance)["closure_margin_px"])
     return np.concatenate(margins)
 
 
-def _measure_chunk(images: np.ndarray, bright: bool, chessboard: bool) -> dict[str, np.ndarray]:
+def _measure_chunk(images: np.ndarray, bright: bool, distance: Distance) -> dict[str, np.ndarray]:
     if not len(images):
         return dict.fromkeys(MEASUREMENTS, np.empty(0))
     fine = fine_grid.upsample(images if bright else 255 - images)
     ink = fine_grid.find_ink(fine)
-    # Beyond the box is only ground; a frame of ground makes what follows independent of the image's border.
-    rows, columns = _bounds(ink)
-    boxed = np.pad(ink[:, rows, columns], ((0, 0), (1, 1), (1, 1)))
-    inside = fine_grid.distance_inside(boxed)
+    boxed, top, left = _cut_out(ink)
+    inside = fine_grid.distance_inside(boxed, metric=_METRIC["euclidean"])
     euler = _euler(boxed)
     components = np.array([cv2.connectedComponents(image, connectivity=8)[0] - 1 for image in boxed.view(np.uint8)])
-    loops = _loops(boxed, chessboard, inside)
-    loops["hole_row_px"] += (rows.start - 1) / SCALE
-    loops["hole_column_px"] += (columns.start - 1) / SCALE
+    by_dose = inside if distance == "euclidean" else fine_grid.distance_inside(boxed, metric=_METRIC[distance])
+    loops = _loops(boxed, by_dose, distance)
+    loops["hole_row_px"] += top / SCALE
+    loops["hole_column_px"] += left / SCALE
     return {
         "area_px2": np.array([np.count_nonzero(image) for image in boxed]) / SCALE**2,
         "components": components,
@@ -135,14 +139,29 @@ def _measure_chunk(images: np.ndarray, bright: bool, chessboard: bool) -> dict[s
     }
 
 
-def _bounds(ink: np.ndarray) -> tuple[slice, slice]:
-    """Rows and columns that hold all ink of a batch; at least one of each."""
-    anywhere = np.logical_or.reduce(ink, axis=0)
-    found = []
-    for axis in (1, 0):
-        used = np.flatnonzero(anywhere.any(axis=axis))
-        found.append(slice(int(used[0]), int(used[-1]) + 1) if len(used) else slice(0, 1))
-    return found[0], found[1]
+def _cut_out(ink: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Cut each image to the box around its ink, all as large as the largest box, in a frame of ground.
+
+    Beyond the box is only ground, which holds no surprises; the frame makes what follows independent of the border.
+
+    Args:
+        ink: bool (N, h, w).
+
+    Returns:
+        bool (N, h', w'), and what to add to its rows and columns to get those of `ink`, int (N,) each.
+    """
+    origins, sizes = [], []
+    for used in (np.logical_or.reduce(ink, axis=2), np.logical_or.reduce(ink, axis=1)):
+        first, end = used.argmax(axis=1), used.shape[1] - used[:, ::-1].argmax(axis=1)
+        end[~used.any(axis=1)] = 1
+        size = int((end - first).max())
+        origins.append(np.minimum(first, used.shape[1] - size))
+        sizes.append(size)
+    (height, width), (tops, lefts) = sizes, origins
+    boxed = np.zeros((len(ink), height + 2, width + 2), dtype=bool)
+    for image, target, top, left in zip(ink, boxed, tops.tolist(), lefts.tolist(), strict=True):
+        target[1:-1, 1:-1] = image[top : top + height, left : left + width]
+    return boxed, tops - 1, lefts - 1
 
 
 def _euler(boxed: np.ndarray) -> np.ndarray:
@@ -275,12 +294,10 @@ def _count_groups(marks: np.ndarray, reach: np.ndarray) -> np.ndarray:
     return np.bincount(image[first], minlength=len(marks))
 
 
-def _loops(boxed: np.ndarray, chessboard: bool, inside: np.ndarray | None = None) -> dict[str, np.ndarray]:
+def _loops(boxed: np.ndarray, inside: np.ndarray, distance: Distance) -> dict[str, np.ndarray]:
     """Closure margin, hole area and centre, from one flood of the ground around the ink."""
     n = len(boxed)
-    if inside is None or chessboard:
-        inside = fine_grid.distance_inside(boxed, chessboard=chessboard)
-    signed = fine_grid.distance_inside(~boxed, chessboard=chessboard) - inside
+    signed = fine_grid.distance_inside(~boxed, metric=_METRIC[distance]) - inside
     signed += np.where(boxed, np.float32(0.5), np.float32(-0.5))
     # Images last: each step of the flood then moves through all images at once.
     level = np.ascontiguousarray(

@@ -8,6 +8,7 @@ Representation Learning", JMLR 20(178), 2019, section 3 (upsampling, binarisatio
 """
 
 import functools
+from typing import Literal
 
 import cv2
 import numpy as np
@@ -67,21 +68,28 @@ def downsample(ink: np.ndarray) -> np.ndarray:
     return shares
 
 
-def distance_inside(mask: np.ndarray, *, chessboard: bool = False) -> np.ndarray:
+def distance_inside(
+    mask: np.ndarray, *, metric: Literal["euclidean", "about euclidean", "chessboard"] = "euclidean"
+) -> np.ndarray:
     """Distance from the centre of each pixel of a mask to the nearest pixel centre outside it.
 
     Args:
         mask: bool (N, h, w). What lies beyond the image does not count as outside.
-        chessboard: Instead of the Euclidean distance.
+        metric: ``about euclidean`` is exact along rows and columns, and within 2 % in other directions, for a third
+            of the time (Borgefors 1986, 5 x 5 chamfer mask).
 
     Returns:
         float32 (N, h, w) in pixels of the mask: 0 outside, at least 1 inside; the image's diagonal where there is no
         outside.
     """
-    metric = (cv2.DIST_C, 3) if chessboard else (cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    method = {
+        "euclidean": (cv2.DIST_L2, cv2.DIST_MASK_PRECISE),
+        "about euclidean": (cv2.DIST_L2, cv2.DIST_MASK_5),
+        "chessboard": (cv2.DIST_C, cv2.DIST_MASK_3),
+    }[metric]
     distance = np.empty(mask.shape, dtype=np.float32)
     for image, target in zip(mask.view(np.uint8), distance, strict=True):
-        target[...] = cv2.distanceTransform(image, *metric)
+        target[...] = cv2.distanceTransform(image, *method)
     np.minimum(distance, np.float32(np.hypot(*mask.shape[1:])), out=distance)
     return distance
 

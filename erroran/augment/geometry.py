@@ -77,14 +77,14 @@ def _warp(images: np.ndarray, matrices: np.ndarray, ink: Ink) -> np.ndarray:
     warped = np.empty_like(images)
     height, width = images.shape[1:3]
     centre = np.array([width - 1, height - 1]) / 2
+    ground = (_ground(ink),) * 4
+    if images.ndim == 4 and images.shape[3] > len(ground):  # than OpenCV can fill from outside
+        parts = [images[..., i : i + len(ground)] for i in range(0, images.shape[3], len(ground))]
+        return np.concatenate([_warp(part, matrices, ink) for part in parts], axis=3)
     for image, matrix, target in zip(images, matrices, warped, strict=True):
-        offset = centre - matrix @ centre
+        move = np.column_stack([matrix, centre - matrix @ centre])
         moved = cv2.warpAffine(
-            image,
-            np.column_stack([matrix, offset]),
-            (width, height),
-            flags=cv2.INTER_LINEAR,
-            borderValue=(_ground(ink),) * 4,
+            np.ascontiguousarray(image), move, (width, height), flags=cv2.INTER_LINEAR, borderValue=ground
         )
         target[...] = moved.reshape(target.shape)
     return warped

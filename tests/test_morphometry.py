@@ -1,6 +1,8 @@
 """Measurements of drawn shapes with known answers, and of digits against the published method."""
 
 import importlib.util
+import os
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -198,9 +200,18 @@ def test_the_table_has_the_documented_columns() -> None:
         measure(np.zeros((1, 3, 3)))
 
 
+MNIST = Path(
+    os.environ.get("ERRORAN_TEST_MNIST") or Path(__file__).resolve().parents[1].parent / "shared" / "data" / "mnist.npz"
+)
+
+
 @pytest.mark.skipif(importlib.util.find_spec("skimage") is None, reason="scikit-image is not installed")
+@pytest.mark.skipif(not MNIST.exists(), reason="no real MNIST: set ERRORAN_TEST_MNIST to an mnist.npz")
 def test_the_six_agree_with_the_published_method() -> None:
-    published = pd.DataFrame([measure_as_published(image) for image in DIGITS[:150]], columns=list(SIX))
-    found = measure(DIGITS[:150])
-    for name in SIX:
-        assert found[name].corr(published[name], method="spearman") > 0.97, name
+    """At least 0.98 on 1,000 digits (the benchmark); fewer here, for time, so with some room for length."""
+    images = load_dataset(str(MNIST)).x_test[:150]
+    published = pd.DataFrame([measure_as_published(image) for image in images], columns=list(SIX))
+    found = measure(images)
+    agreement = {name: found[name].corr(published[name], method="spearman") for name in SIX}
+    assert agreement.pop("length_px") > 0.96
+    assert min(agreement.values()) > 0.98

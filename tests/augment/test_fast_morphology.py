@@ -1,5 +1,8 @@
 """The batch implementation against OpenCV, image by image: not a byte may differ, stored runs depend on it."""
 
+import os
+from pathlib import Path
+
 import cv2
 import numpy as np
 import pytest
@@ -26,6 +29,10 @@ DOSES = [n / 4 for n in (*range(14), 17, 24, 31, 56)]
 RANDOM = np.random.default_rng(8).integers(0, 256, (40, 13, 11), dtype=np.uint8)
 DIGITS = load_dataset("digits").x_train[:60]
 
+MNIST = Path(
+    os.environ.get("ERRORAN_TEST_MNIST") or Path(__file__).resolve().parents[2].parent / "shared" / "data" / "mnist.npz"
+)
+
 any_batch = arrays(np.uint8, st.tuples(st.integers(1, 3), st.integers(1, 12), st.integers(1, 12)))
 
 
@@ -47,6 +54,16 @@ def test_every_dose_keeps_the_bytes_of_the_first_release(images: np.ndarray, nam
     for dose in DOSES:
         expected = _first_release(images, name, dose, shape)
         assert np.array_equal(getattr(morphology, name)(images, radius_px=dose, shape=shape), expected), dose
+
+
+@pytest.mark.skipif(not MNIST.exists(), reason="no real MNIST: set ERRORAN_TEST_MNIST to an mnist.npz")
+def test_mnist_keeps_the_bytes_of_the_first_release() -> None:
+    """The doses of stored runs."""
+    images = load_dataset(str(MNIST)).x_train[:400]
+    for name in CV:
+        for dose in (0.5, 1):
+            expected = _first_release(images, name, dose, "square")
+            assert np.array_equal(getattr(morphology, name)(images, radius_px=dose), expected)
 
 
 @settings(max_examples=150)

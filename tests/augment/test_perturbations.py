@@ -151,10 +151,10 @@ def test_upsampling_is_exact_whatever_the_batch(values: list[int], n: int) -> No
 
 
 def test_thinning_keeps_the_topology() -> None:
-    ink = fine_grid.find_ink(fine_grid.upsample(DIGITS))
+    ink = fine_grid.find_ink(fine_grid.upsample(DIGITS[:12]))
     skeleton = fine_grid.thin(ink)
     as_images = (skeleton * np.uint8(255)).repeat(2, 1).repeat(2, 2)
-    before, after = measure(DIGITS), measure(as_images, ink="bright")
+    before, after = measure(DIGITS[:12]), measure(as_images, ink="bright")
     assert not (skeleton & ~ink).any()
     assert after.components.tolist() == before.components.tolist()
     assert after.euler.tolist() == before.euler.tolist()

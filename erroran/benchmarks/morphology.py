@@ -113,11 +113,12 @@ def dilations(images: np.ndarray) -> dict[str, Callable[[], Work]]:  # noqa: C90
     }
 
 
-def measure_as_published(image: np.ndarray) -> tuple[float, ...]:
+def measure_as_published(image: np.ndarray, *, seed: int = 0) -> tuple[float, ...]:
     """Measure Morpho-MNIST's six for one image, the way the paper describes it, with scikit-image.
 
     Args:
         image: uint8 (H, W), bright ink.
+        seed: scikit-image breaks the ties of the medial axis at random.
 
     Returns:
         Area, length, thickness, slant in degrees, width, height, in pixels.
@@ -131,7 +132,7 @@ def measure_as_published(image: np.ndarray) -> tuple[float, ...]:
     scale = fine_grid.SCALE
     grey = (255 * transform.pyramid_expand(image, upscale=scale, order=3)).astype(np.uint8)
     ink = grey >= (int(grey.min()) + int(grey.max())) / 2
-    skeleton, to_edge = skeletons.medial_axis(ink, return_distance=True)
+    skeleton, to_edge = skeletons.medial_axis(ink, return_distance=True, rng=seed)
     links = ndimage.correlate(skeleton.astype(float), [[0, 0, 0], [0, 0, 1], [2**0.5, 1, 2**0.5]], mode="constant")
     weight = grey.astype(float)
     y, x = np.indices(grey.shape)

@@ -92,7 +92,7 @@ STEPS = {
 }
 
 
-@settings(max_examples=8)
+@settings(max_examples=4)
 @given(order=st.permutations(range(len(DIGITS))), size=st.integers(1, len(DIGITS)))
 @pytest.mark.parametrize("name", ["thicken", "swell", "fracture", "slant", "close"])
 def test_order_and_batch_change_no_byte(name: str, order: list[int], size: int) -> None:

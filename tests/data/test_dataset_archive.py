@@ -44,7 +44,9 @@ def test_saving_twice_gives_the_same_bytes_and_leaves_nothing_else(tmp_path: Pat
     assert first == second
 
 
-def test_a_failed_save_leaves_the_old_file(tmp_path: Path, dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_save_leaves_the_old_file(
+    tmp_path: Path, dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = tmp_path / "kept" / "a.npz"
     save_dataset(dataset, path)
     monkeypatch.setattr(np, "savez_compressed", lambda *_, **__: 1 / 0)

@@ -42,9 +42,9 @@ def test_enlarging_agrees_with_opencv() -> None:
     """Same kernel but for its sharpness (-0.5 here, -0.75 there), so close but not equal."""
     raw = np.random.default_rng(3).integers(0, 17, (20, 8, 8))
     ours = enlarge_digits(raw)[:, 4:24, 4:24].astype(float)
-    theirs = np.array([cv2.resize(image * 255 / 16, (20, 20), interpolation=cv2.INTER_CUBIC) for image in raw]).clip(
-        0, 255
-    )
+    theirs = np.array(
+        [cv2.resize(image * 255 / 16, (20, 20), interpolation=cv2.INTER_CUBIC) for image in raw]
+    ).clip(0, 255)
     assert np.abs(ours - theirs).max() < 40
     assert np.corrcoef(ours.ravel(), theirs.ravel())[0, 1] > 0.99
 

@@ -122,6 +122,8 @@ def test_a_folder_without_data(tmp_path: Path) -> None:
 def test_importing_is_light() -> None:
     """`erroran --help` imports this; nothing heavy may come with it."""
     code = "import erroran.data, sys; print(*sys.modules)"
-    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    loaded = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    ).stdout.split()
     heavy = {"tensorflow", "keras", "sklearn", "pandas", "scipy", "cv2", "pooch", "requests"}
     assert heavy.isdisjoint(loaded)

@@ -156,7 +156,9 @@ def test_idx_files_may_come_from_two_mirrors(
 ) -> None:
     write_idx(tmp_path / "raw", arrays, zipped=True)
     files = {file.name: file.read_bytes() for file in sorted((tmp_path / "raw").iterdir())}
-    hashes = {name: f"md5:{hashlib.md5(body, usedforsecurity=False).hexdigest()}" for name, body in files.items()}
+    hashes = {
+        name: f"md5:{hashlib.md5(body, usedforsecurity=False).hexdigest()}" for name, body in files.items()
+    }
     server.files = {f"/two/{name}": body for name, body in files.items()}
     first = next(iter(files))
     server.files[f"/one/{first}"] = files[first]

@@ -10,10 +10,13 @@ import pytest
 from erroran.data import Dataset, load_dataset, sample_ids, split_dataset
 
 PLACE = Path(
-    os.environ.get("ERRORAN_TEST_MNIST") or Path(__file__).resolve().parents[2].parent / "shared" / "data" / "mnist.npz"
+    os.environ.get("ERRORAN_TEST_MNIST")
+    or Path(__file__).resolve().parents[2].parent / "shared" / "data" / "mnist.npz"
 )
 
-pytestmark = pytest.mark.skipif(not PLACE.exists(), reason="no real MNIST: set ERRORAN_TEST_MNIST to an mnist.npz")
+pytestmark = pytest.mark.skipif(
+    not PLACE.exists(), reason="no real MNIST: set ERRORAN_TEST_MNIST to an mnist.npz"
+)
 
 
 @pytest.fixture(scope="module")

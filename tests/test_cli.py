@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from erroran.cli import app
 from erroran.data import Dataset
 
-COMMANDS = ["baseline", "mine-confusions", "preview", "new", "plan", "intervene", "report", "run", "runs"]
+COMMANDS = ["baseline", "mine-confusions", "measure", "preview", "new", "plan", "intervene", "report", "run", "runs"]
 RUN_KEYS = [
     "id",
     "arm",

@@ -1,14 +1,31 @@
 """Apply a spec's augmentation to a batch: who is changed, by which dose, is keyed per sample."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from erroran.augment import morphology
+from erroran.augment import geometry, morphology, perturbations
 from erroran.augment.hypothesis import ClassAugmentation
 from erroran.augment.keyed import keyed_uniform
 
-_DIRECTIONS = ((0, 1), (1, 0), (0, -1), (-1, 0))
+PLACES = 10
+"""Random places drawn for an image: as many as ``fracture`` may need."""
+
+_Operation = Callable[..., np.ndarray]
+_MORPHOLOGY: dict[str, _Operation] = {
+    "dilate": morphology.dilate,
+    "erode": morphology.erode,
+    "open": morphology.open_strokes,
+    "close": morphology.close_gaps,
+}
+_WITH_KERNEL: dict[str, _Operation] = {
+    "dilate": morphology.dilate_with_kernel,
+    "erode": morphology.erode_with_kernel,
+}
+_OPPOSITE = {"dilate": "erode", "erode": "dilate"}
+_AMOUNT: dict[str, _Operation] = {"thin": perturbations.thin_strokes, "thicken": perturbations.thicken_strokes}
+_ANGLE: dict[str, _Operation] = {"rotate": geometry.rotate, "slant": geometry.slant}
+_NEEDS_PLACES = ("swell", "fracture")
 
 
 def augment_batch(
@@ -44,7 +61,11 @@ def augment_batch(
             rows = np.flatnonzero((labels == label) & (chosen == index))
             if len(rows):
                 directions = keyed_uniform(seed, epoch, keys[rows], purpose="direction")
-                changed[rows] = apply_dose(images[rows], step, dose, directions=directions)
+                places = None
+                if step.operation in _NEEDS_PLACES:
+                    draws = [keyed_uniform(seed, epoch, keys[rows], purpose=f"place {i}") for i in range(PLACES)]
+                    places = np.stack(draws, axis=1)
+                changed[rows] = apply_dose(images[rows], step, dose, directions=directions, places=places)
     return changed
 
 
@@ -96,35 +117,52 @@ def apply_dose(
     dose: float,
     *,
     directions: np.ndarray | None = None,
+    places: np.ndarray | None = None,
 ) -> np.ndarray:
     """Apply one dose of one operation to every image.
 
     Args:
         images: uint8 (N, H, W).
         step: The operation.
-        dose: One of ``step.doses``, in pixels.
-        directions: float (N,) in [0, 1), needed for ``shift``: right, down, left, up by quarters.
+        dose: One of ``step.doses``, in ``step.unit``.
+        directions: float (N,) in [0, 1), for ``shift`` (right, down, left, up by quarters) and for ``rotate`` and
+            ``slant`` (left, right by halves); default: all 0.
+        places: float (N, `PLACES`) in [0, 1), for ``swell`` and ``fracture``; default: spread evenly.
 
     Returns:
         uint8 (N, H, W).
     """
+    if directions is None:
+        directions = np.zeros(len(images))
+    if places is None:
+        # Multiples of the golden ratio, modulo 1, stay clear of each other.
+        places = np.arange(len(images) * PLACES).reshape(-1, PLACES) * 0.6180339887498949 % 1
+    if step.operation in _MORPHOLOGY:
+        return _apply_morphology(images, step, dose)
+    if step.operation in _AMOUNT:
+        return _AMOUNT[step.operation](images, amount=dose, ink=step.ink)
+    if step.operation in _NEEDS_PLACES:
+        return _apply_somewhere(images, step, dose, places)
     if step.operation == "shift":
-        if directions is None:
-            directions = np.zeros(len(images))
-        return _shift(images, int(dose), (directions * 4).astype(int))
+        return geometry.shift(images, pixels=int(dose), direction=(directions * 4).astype(int), ink=step.ink)
+    if step.operation == "scale":
+        return geometry.scale(images, factor=dose, ink=step.ink)
+    signs = np.where(directions < 0.5, 1, -1)
+    return _ANGLE[step.operation](images, degrees=dose * signs, ink=step.ink)
+
+
+def _apply_somewhere(images: np.ndarray, step: ClassAugmentation, dose: float, places: np.ndarray) -> np.ndarray:
+    if step.operation == "swell":
+        return perturbations.swell(images, places=places, strength=dose, ink=step.ink)
+    return perturbations.fracture(images, places=places, count=int(dose), ink=step.ink)
+
+
+def _apply_morphology(images: np.ndarray, step: ClassAugmentation, dose: float) -> np.ndarray:
     if step.kernel_px:
-        by_kernel = {"dilate": morphology.dilate_with_kernel, "erode": morphology.erode_with_kernel}
-        return by_kernel[step.operation](images, kernel_px=int(dose))
-    by_radius = {"dilate": morphology.dilate, "erode": morphology.erode}
-    return by_radius[step.operation](images, radius_px=dose, shape=step.shape)
-
-
-def _shift(images: np.ndarray, pixels: int, direction: np.ndarray) -> np.ndarray:
-    shifted = np.empty_like(images)
-    height, width = images.shape[1:]
-    padded = np.pad(images, ((0, 0), (pixels, pixels), (pixels, pixels)))
-    for which, (down, right) in enumerate(_DIRECTIONS):
-        rows = direction == which
-        top, left = pixels * (1 - down), pixels * (1 - right)
-        shifted[rows] = padded[rows, top : top + height, left : left + width]
-    return shifted
+        with_kernel = _WITH_KERNEL[step.operation if step.ink == "bright" else _OPPOSITE[step.operation]]
+        return with_kernel(images, kernel_px=int(dose))
+    operation = _MORPHOLOGY[step.operation]
+    if step.stroke_fraction:
+        radii = morphology.stroke_radii(images, stroke_fraction=dose, ink=step.ink)
+        return morphology.apply_per_radius(images, operation, radii, shape=step.shape, ink=step.ink)
+    return operation(images, radius_px=dose, shape=step.shape, ink=step.ink)

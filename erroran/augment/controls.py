@@ -11,7 +11,8 @@ TRAINED_CONTROLS = ("sham", "swapped", "same-op", "oversample")
 CONTROLS = (*TRAINED_CONTROLS, "logit-shift")
 DEFAULT_CONTROLS = ("sham", "logit-shift")
 
-_OPPOSITE = {"dilate": "erode", "erode": "dilate"}
+_PAIRS = (("dilate", "erode"), ("open", "close"), ("thin", "thicken"))
+_OPPOSITE = dict(_PAIRS) | {second: first for first, second in _PAIRS}
 
 
 def parse_controls(text: str) -> tuple[str, ...]:
@@ -56,7 +57,7 @@ def control_arms(hypothesis: Hypothesis, controls: Sequence[str]) -> dict[str, A
 
 def _sham(hypothesis: Hypothesis) -> Augmentations:
     return {
-        name: ClassAugmentation(operation="shift", radius_px=(1,), probability=step.probability)
+        name: ClassAugmentation(operation="shift", radius_px=(1,), probability=step.probability, ink=step.ink)
         for name, step in hypothesis.augment.items()
     }
 

@@ -13,10 +13,13 @@ from erroran.commands.options import (
     REPORTS,
     ControlsOption,
     DataDirOption,
+    DistanceName,
     EndpointName,
     GroupOption,
+    InkName,
     JobsOption,
     JsonOption,
+    MeasuredName,
     NameArgument,
     SplitName,
     StoreOption,
@@ -29,6 +32,7 @@ from erroran.console import counted, out, pairs_table, print_json, say_note, say
 from erroran.errors import BadInput
 
 if TYPE_CHECKING:
+    from erroran.data import Dataset
     from erroran.stages.mine_confusions import Mined
 
 
@@ -128,29 +132,65 @@ def preview(
     from erroran.stages.preview import preview as make_preview
 
     stem, hypothesis = find_spec(name)
-    opened = open_store(store)
-    if dataset is not None or not opened.has_group():
-        images, fraction = load_data(dataset or "auto", data_dir), 0.1
-    else:
-        template = opened.get_group(group).template
-        images, fraction = opened.get_dataset(template.dataset), template.mine_fraction
+    images, fraction = _images(dataset, data_dir, group, store)
     previewed = make_preview(images, hypothesis, mine_fraction=fraction)
     path = write_preview(stem, hypothesis, previewed, images, REPORTS)
     if as_json:
         print_json([asdict(effect) for effect in previewed.effects])
         return
-    table = Table("class", "operation", "dose px", "pixels changed", "thickness px", "erased", box=None)
+    table = Table("class", "operation", "dose", "pixels changed", "thickness px", "erased", box=None)
     for effect in previewed.effects:
         table.add_row(
             effect.class_name,
             effect.operation,
-            f"{effect.dose_px:g}",
+            f"{effect.dose:g} {effect.unit}",
             f"{effect.changed_pixels:.1%}",
             f"{effect.thickness_before_px:.2f} -> {effect.thickness_after_px:.2f}",
             f"{effect.erased} of {effect.images}",
         )
     out.print(table)
     out.print(f"pictures: {path}")
+
+
+@command(
+    app,
+    "measure",
+    examples="""
+erroran measure
+erroran measure --dataset digits
+erroran measure --on all --json
+""",
+)
+def measure(
+    dataset: Annotated[
+        str | None, typer.Option(help="Instead of the baseline's dataset: auto, mnist, digits or a path.")
+    ] = None,
+    data_dir: DataDirOption = None,
+    on: Annotated[MeasuredName, typer.Option("--on", help="Which images.")] = MeasuredName.MINE,
+    ink: Annotated[InkName, typer.Option(help="Brighter or darker than the ground.")] = InkName.DETECT,
+    distance: Annotated[
+        DistanceName, typer.Option(help="Of the closure margin: chessboard goes with square kernels.")
+    ] = DistanceName.EUCLIDEAN,
+    group: GroupOption = None,
+    store: StoreOption = Path(".erroran"),
+    as_json: JsonOption = False,
+) -> None:
+    """Measure the shape of the ink of every image: strokes, holes, ends, closure. Trains nothing."""
+    from erroran.reporting.measure_report import write_measurements
+    from erroran.stages.measure import measure_dataset
+
+    images, fraction = _images(dataset, data_dir, group, store)
+    splits = ("train", "mine", "confirm") if on is MeasuredName.ALL else (on.value,)
+    with talk.status("measuring"):
+        measured = measure_dataset(
+            images, splits=splits, mine_fraction=fraction, ink=ink.value, distance=distance.value
+        )
+    page, written = write_measurements(measured, REPORTS)
+    if as_json:
+        print_json(measured.to_json())
+        return
+    out.print(f"{counted(len(measured.table), 'image')} measured, {measured.ink} ink")
+    out.print(f"table: {written}\npage: {page}")
 
 
 @command(app, "new", examples="erroran new 7to1 --pair 7:1")
@@ -262,6 +302,15 @@ def diff(
     if should_fail(result, fail_on or []):
         talk.print(f"the verdict is [bold]{result.word}[/]: exit code 1, as --fail-on asks")
         raise typer.Exit(1)
+
+
+def _images(dataset: str | None, data_dir: Path | None, group: str | None, store: Path) -> "tuple[Dataset, float]":
+    """The dataset that is named, else the baseline's, with its share of images to mine."""
+    opened = open_store(store)
+    if dataset is not None or not opened.has_group():
+        return load_data(dataset or "auto", data_dir), 0.1
+    template = opened.get_group(group).template
+    return opened.get_dataset(template.dataset), template.mine_fraction
 
 
 def _mine_files(patterns: list[str], top: int, *, as_json: bool) -> None:

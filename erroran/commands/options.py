@@ -39,6 +39,30 @@ class EndpointName(StrEnum):
     SUM = "sum"
 
 
+class InkName(StrEnum):
+    """What the ink is, compared with the ground."""
+
+    DETECT = "detect"
+    BRIGHT = "bright"
+    DARK = "dark"
+
+
+class DistanceName(StrEnum):
+    """How the closure margin counts distance."""
+
+    EUCLIDEAN = "euclidean"
+    CHESSBOARD = "chessboard"
+
+
+class MeasuredName(StrEnum):
+    """Splits that can be measured."""
+
+    MINE = "mine"
+    TRAIN = "train"
+    CONFIRM = "confirm"
+    ALL = "all"
+
+
 class SplitName(StrEnum):
     """Splits that can be mined."""
 

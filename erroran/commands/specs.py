@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 EXPERIMENTS = Path("experiments")
 
 
+_TAKEN = ("readme", "baseline", "benchmarks", "calibration", "confusions", "morphometry", "out-of-fold", "teach")
+
+
 def find_path(name: str) -> Path:
     """Find a spec's file, in ./experiments first, then among those shipped."""
     from erroran.augment.hypothesis import find_hypothesis, shipped_folder
@@ -38,7 +41,7 @@ def check_name(name: str, *, fix: str) -> None:
 
     if not re.fullmatch(r"[A-Za-z0-9][\w.-]*", name, flags=re.ASCII):
         raise BadInput(f"`{name}` cannot name a hypothesis: letters, digits, `-`, `_` and `.` can.", fix=fix)
-    if name.lower() in {"readme", "baseline", "confusions", "out-of-fold", *CONTROLS}:
+    if name.lower() in {*_TAKEN, *CONTROLS}:
         raise BadInput(f"`{name}` is the name of another report or arm.", fix=fix)
 
 

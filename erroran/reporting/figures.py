@@ -192,3 +192,34 @@ def power_curves(seeds: Sequence[int], reductions: Sequence[float], power: Seque
     axes.legend(fontsize=8, title="true change", title_fontsize=8)
     axes.spines[["top", "right"]].set_visible(False)
     return figure
+
+
+def boxes_by_class(values: Mapping[str, Sequence[np.ndarray]], class_names: Sequence[str]) -> Figure:
+    """A panel for each measurement, a box for each class.
+
+    Args:
+        values: Name of the measurement to the values of each class, (n,) each; a class without values has no box.
+        class_names: The C names.
+    """
+    columns = 3
+    rows = -(-len(values) // columns)
+    figure = Figure(figsize=(9.5, 1.9 * rows), layout="constrained")
+    axes = figure.subplots(rows, columns, squeeze=False).ravel()
+    for cell in axes[len(values) :]:
+        cell.axis("off")
+    for cell, (name, by_class) in zip(axes, values.items(), strict=False):
+        cell.boxplot(
+            [v if len(v) else [np.nan] for v in by_class],
+            widths=0.6,
+            showfliers=False,
+            patch_artist=True,
+            boxprops={"facecolor": "#d1fae5", "edgecolor": AFTER, "linewidth": 0.8},
+            medianprops={"color": AFTER, "linewidth": 1.6},
+            whiskerprops={"color": BEFORE, "linewidth": 0.8},
+            capprops={"color": BEFORE, "linewidth": 0.8},
+        )
+        cell.set_title(name, fontsize=8)
+        cell.set_xticks(np.arange(1, len(class_names) + 1), class_names, fontsize=7)
+        cell.tick_params(axis="y", labelsize=7)
+        cell.spines[["top", "right"]].set_visible(False)
+    return figure

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from erroran.augment.apply import apply_dose
-from erroran.augment.hypothesis import Hypothesis, check_classes
+from erroran.augment.hypothesis import ClassAugmentation, Hypothesis, check_classes
 from erroran.augment.morphology import stroke_thickness
 from erroran.data import Dataset, Part, split_dataset
 
@@ -20,7 +20,8 @@ class DoseEffect:
     Attributes:
         class_name: The class.
         operation: Its operation.
-        dose_px: Radius, kernel side or distance in pixels.
+        dose: The dose.
+        unit: What it is counted in, as printed behind it.
         images: Images measured.
         changed_pixels: Pixels that change, a fraction of all pixels, 0..1.
         ink_before: Mean brightness of a pixel, 0..255.
@@ -33,7 +34,8 @@ class DoseEffect:
 
     class_name: str
     operation: str
-    dose_px: float
+    dose: float
+    unit: str
     images: int
     changed_pixels: float
     ink_before: float
@@ -72,8 +74,8 @@ def preview(dataset: Dataset, hypothesis: Hypothesis, *, mine_fraction: float = 
         for dose in step.doses:
             directions = np.linspace(0, 1, len(images), endpoint=False)
             changed = apply_dose(images, step, dose, directions=directions)
-            rows.append((f"{step.operation} {dose:g} px", changed[:_SHOWN]))
-            effects.append(_measure(name, step.operation, dose, images, changed))
+            rows.append((f"{step.operation} {dose:g} {step.unit}", changed[:_SHOWN]))
+            effects.append(_measure(name, step, dose, images, changed))
     return Preview(rows, effects)
 
 
@@ -84,18 +86,19 @@ def _images_of(train: Part, label: int) -> np.ndarray:
     return images
 
 
-def _measure(name: str, operation: str, dose: float, images: np.ndarray, changed: np.ndarray) -> DoseEffect:
-    after = stroke_thickness(changed)
+def _measure(name: str, step: ClassAugmentation, dose: float, images: np.ndarray, changed: np.ndarray) -> DoseEffect:
+    before, after = (stroke_thickness(x if step.ink == "bright" else 255 - x) for x in (images, changed))
     differs = images != changed
     return DoseEffect(
         class_name=name,
-        operation=operation,
-        dose_px=dose,
+        operation=step.operation,
+        dose=dose,
+        unit=step.unit,
         images=len(images),
         changed_pixels=float(differs.mean()),
         ink_before=float(images.mean()),
         ink_after=float(changed.mean()),
-        thickness_before_px=float(stroke_thickness(images).mean()),
+        thickness_before_px=float(before.mean()),
         thickness_after_px=float(after.mean()),
         erased=int((after == 0).sum()),
         unchanged=int((~differs.any(axis=(1, 2))).sum()),

@@ -59,7 +59,7 @@ def test_sheet_has_originals_and_one_row_a_dose(squares: Dataset) -> None:
     shown = preview(squares, _hypothesis({"0": step, "1": step}))
     names = ["0, as it is", "dilate 0.5 px", "dilate 1 px", "1, as it is", "dilate 0.5 px", "dilate 1 px"]
     assert [name for name, _ in shown.rows] == names
-    assert [e.dose_px for e in shown.effects] == [0.5, 1, 0.5, 1]
+    assert [e.dose for e in shown.effects] == [0.5, 1, 0.5, 1]
     before, _, after = (images for _, images in shown.rows[:3])
     assert (after >= before).all()
 

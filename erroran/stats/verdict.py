@@ -68,6 +68,7 @@ class Verdict:
         collateral: Non-inferiority of everything else.
         cells: The other directed cells, exploratory, under the false discovery rate.
         run_sd: Relative sd of a run's count in a cell beyond independent images, from all cells.
+        shift_sd: What the tests allow for: sd of a run's shift of a cell's border, in logits, from all other cells.
         seeds_needed: Seeds an arm to see a change of the observed size with 80 % power; None if
             that is no help (no change seen, or above 200).
         caveats: Sentences a reader must know.
@@ -97,6 +98,7 @@ class Verdict:
     collateral: Collateral
     cells: tuple[CellChange, ...]
     run_sd: float
+    shift_sd: float
     seeds_needed: int | None
     caveats: tuple[str, ...]
 
@@ -174,15 +176,15 @@ def judge(
         "reverse": f"{names[b]} read as {names[a]}",
         "sum": f"{names[a]} and {names[b]} confused either way",
     }
-    variation = run_variation(labels, before, after, n_classes=n_classes)
+    variation = run_variation(labels, before, after, n_classes=n_classes, skip=((a, b), (b, a)))
     cells = {
         "forward": _cell_mask(n_classes, (a, b)),
         "reverse": _cell_mask(n_classes, (b, a)),
         "sum": _cell_mask(n_classes, (a, b), (b, a)),
     }
-    ratios = {key: variation.predicted_ratio(mask) for key, mask in cells.items()}
+    shifts = {key: variation.shift_of(mask) for key, mask in cells.items()}
     results = {
-        key: compare_arms(name, was[key], now[key], labels.size, confidence=1 - alpha, predicted_ratio=ratios[key])
+        key: compare_arms(name, was[key], now[key], labels.size, confidence=1 - alpha, shift_sd=shifts[key])
         for key, name in described.items()
     }
     collateral = check_collateral(
@@ -199,7 +201,7 @@ def judge(
     primary = results[endpoint]
     margin = _equivalence_margin(primary.effect, equivalence_per_10000, margin_per_10000)
     inner = score_interval(
-        was[endpoint], now[endpoint], labels.size, confidence=1 - 2 * alpha, predicted_ratio=ratios[endpoint]
+        was[endpoint], now[endpoint], labels.size, confidence=1 - 2 * alpha, shift_sd=shifts[endpoint]
     )
     within = -margin < inner.low and inner.high < margin
     word, why = _decide(results, endpoint, collateral, alpha, within=within)
@@ -231,6 +233,7 @@ def judge(
             explore_cells(labels, before, after, n_classes, skip=((a, b), (b, a)), fdr=fdr, variation=variation)
         ),
         run_sd=variation.run_sd,
+        shift_sd=variation.shift_sd,
         seeds_needed=needed,
         caveats=_caveats(results, endpoint, collateral, min(len(before), len(after)), alpha),
     )

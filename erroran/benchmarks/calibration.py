@@ -418,11 +418,11 @@ def _plan_and_judge(
     before, after = (float(pair_errors(labels, p.confirm, pair).mean()) for p in (pool, repaired))
     reduction = 1 - after / before if before else 0.0
     true_errors = cell_errors(labels, pool.confirm, pair)
-    true_sd = run_variation(labels, pool.confirm, n_classes=N_CLASSES).run_sd
+    true_shift = run_variation(labels, pool.confirm, n_classes=N_CLASSES).shift_sd
     found: dict[str, Any] = {
         "reduction": reduction,
         "errors_before": before,
-        "swing_true": fit_rates(true_errors, run_sd=true_sd).run_sd,
+        "swing_true": fit_rates(true_errors, shift_sd=true_shift).shift_sd,
         "promised": [],
         "found": [[] for _ in settings.power_seeds],
         "words": [[] for _ in settings.power_seeds],
@@ -441,8 +441,8 @@ def _plan_and_judge(
         mined = pool.mine[mining]
         if reduction <= 0 or worst_cell(world.mine, mined, N_CLASSES) != pair:
             continue  # a user would have worked on another pair
-        shrink = selection_shrink(world.mine, mined, N_CLASSES, rng=rng)
-        run_sd = run_variation(world.mine, mined, n_classes=N_CLASSES).run_sd
+        shift_sd = run_variation(world.mine, mined, n_classes=N_CLASSES).shift_sd
+        shrink = selection_shrink(world.mine, mined, N_CLASSES, shift_sd=shift_sd)
         options: dict[str, Any] = {
             "rng": rng,
             "seeds": settings.power_seeds,
@@ -450,13 +450,13 @@ def _plan_and_judge(
             "n_images": int((labels == pair[0]).sum()),
             "n_simulations": settings.simulations,
         }
-        table = plan_power(cell_errors(world.mine, mined, pair), shrink=shrink, run_sd=run_sd, **options)
+        table = plan_power(cell_errors(world.mine, mined, pair), shrink=shrink, shift_sd=shift_sd, **options)
         found["promised"].append([row[0] for row in table.power])
         found["errors_expected"].append(table.errors_per_seed)
         found["shrink"].append(shrink)
-        found["swing"].append(table.run_sd)
+        found["swing"].append(table.shift_sd)
         if not found["knowing"]:
-            knowing = plan_power(true_errors, run_sd=true_sd, **options)
+            knowing = plan_power(true_errors, shift_sd=true_shift, **options)
             found["knowing"] = [row[0] for row in knowing.power]
         for at, n_seeds in enumerate(settings.power_seeds):
             for _ in range(settings.judged):
@@ -487,14 +487,12 @@ def measure_coverage(settings: Settings, shift_sd: float, advance: Advance) -> l
         held_difference, held_ratio = 0, 0
         for _ in range(settings.coverage):
             labels, before, after = simulate_arms(rng, n_seeds=n_seeds, errors=nominal, factor=factor, shift_sd=swing)
-            variation = run_variation(labels, before, after, n_classes=N_CLASSES)
-            mask = np.zeros((N_CLASSES, N_CLASSES), dtype=bool)
-            mask[0, 1] = True
+            variation = run_variation(labels, before, after, n_classes=N_CLASSES, skip=((0, 1), (1, 0)))
             effect = score_interval(
                 cell_errors(labels, before, (0, 1)),
                 cell_errors(labels, after, (0, 1)),
                 10_000,
-                predicted_ratio=variation.predicted_ratio(mask),
+                shift_sd=variation.shift_sd,
             )
             held_difference += effect.low <= truth[1] - truth[0] <= effect.high
             ratio = truth[1] / truth[0] - 1

@@ -147,8 +147,9 @@ def judge(
 
         - *improved* / *harmed*: the primary endpoint changed, p < alpha (two-sided), and nothing
           contradicts it. If the pair's sum or the accuracy changed significantly *the other way*,
-          the word follows them: errors that only move are no gain. If just the reverse
-          cell or the rest of the matrix did, the word is *cannot tell*.
+          the word follows them: errors that only move are no gain. If just the rest of the matrix did, the
+          word is *cannot tell*; likewise if the reverse cell did, unless the pair's sum changed significantly the
+          way of the endpoint: then the word stands, and the sentence says what moved.
         - *equivalent*: the 1 - 2 alpha interval lies inside the equivalence margin (two one-sided
           tests, Schuirmann 1987) and the pair's sum and the accuracy show no change.
         - *cannot tell*: everything else, and always below 2 seeds an arm, or below 5 where runs
@@ -271,11 +272,17 @@ def _decide(
         return _OPPOSITE[word], f"{' and '.join(opposed)} {verb}"
     if opposed:
         return CANNOT_TELL, f"{opposed[0]} {verb} while {for_it[0]} did the opposite"
-    if moved["reverse"] == -direction or moved["forward"] == -direction:
-        return CANNOT_TELL, "errors moved from one direction of the pair to the other"
     if rest == -direction:
         return CANNOT_TELL, f"the other cells {verb}"
-    return word, ""
+    opposite = next((key for key in ("forward", "reverse") if moved[key] == -direction), None)
+    if opposite is None:
+        return word, ""
+    if moved["sum"] != direction:
+        return CANNOT_TELL, "errors moved from one direction of the pair to the other"
+    other = results[opposite]
+    rose = "rose" if direction < 0 else "fell"
+    means = f"{other.effect.before_mean:.1f} to {other.effect.after_mean:.1f}"
+    return word, f"{other.name} {rose} from {means}"
 
 
 def _second_opinion(
@@ -333,7 +340,11 @@ def _sentence(
     if word == EQUIVALENT:
         return f"Equivalent within the margin: {facts}."
     opening = "Cannot tell yet" if word == CANNOT_TELL else word.capitalize()
-    if why:
+    if why and word == _plain_word(primary):
+        ending = f", though {why}"
+        if not collateral.safe:
+            ending += "; harm elsewhere is not ruled out"
+    elif why:
         ending = f", but {why}"
     elif word != CANNOT_TELL and collateral.safe:
         ending = "; nothing else got worse by more than the margin"
@@ -342,6 +353,11 @@ def _sentence(
     else:
         ending = _what_would_tell(primary, needed, min(n_before, n_after))
     return f"{opening}: {facts}{ending}."
+
+
+def _plain_word(primary: Comparison) -> str:
+    """What the endpoint says by itself."""
+    return IMPROVED if primary.effect.after_mean < primary.effect.before_mean else HARMED
 
 
 def _what_would_tell(primary: Comparison, needed: int | None, n_seeds: int) -> str:

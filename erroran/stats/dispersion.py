@@ -56,9 +56,8 @@ class RunVariation:
         """Shift sd of a count over cells, bool (C, C), each of which shifts for itself."""
         expected = self.expected[cells]
         whole = float(expected.sum())
-        if whole == 0:
-            return self.shift_sd
-        return self.shift_sd * float((expected**2).sum()) ** 0.5 / whole
+        apart = float(np.sqrt((expected**2).sum()))
+        return self.shift_sd * apart / whole if whole > 0 else self.shift_sd
 
     def moderated_ratios(self) -> FloatArray:
         """float64 (C, C): the ratio to use for each single cell, >= 1; see `moderate`."""

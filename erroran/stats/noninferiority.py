@@ -80,9 +80,7 @@ def noninferiority(
         alpha: One-sided level of the bound; two-sided level of the test for harm.
         shift_sd: See `choose_test`.
     """
-    effect = score_interval(
-        before_errors, after_errors, n_images, confidence=1 - 2 * alpha, shift_sd=shift_sd
-    )
+    effect = score_interval(before_errors, after_errors, n_images, confidence=1 - 2 * alpha, shift_sd=shift_sd)
     test = choose_test(before_errors, after_errors, shift_sd=shift_sd)
     direction = test.direction(alpha)
     return NonInferiority(

@@ -274,15 +274,15 @@ def _decide(
         return CANNOT_TELL, f"{opposed[0]} {verb} while {for_it[0]} did the opposite"
     if rest == -direction:
         return CANNOT_TELL, f"the other cells {verb}"
-    opposite = next((key for key in ("forward", "reverse") if moved[key] == -direction), None)
-    if opposite is None:
-        return word, ""
-    if moved["sum"] != direction:
+    opposite = [key for key in ("forward", "reverse") if moved[key] == -direction]
+    if opposite and moved["sum"] != direction:
         return CANNOT_TELL, "errors moved from one direction of the pair to the other"
-    other = results[opposite]
-    rose = "rose" if direction < 0 else "fell"
-    means = f"{other.effect.before_mean:.1f} to {other.effect.after_mean:.1f}"
-    return word, f"{other.name} {rose} from {means}"
+    return word, " and ".join(_moved_clause(results[key]) for key in opposite)
+
+
+def _moved_clause(result: Comparison) -> str:
+    was, now = result.effect.before_mean, result.effect.after_mean
+    return f"{result.name} {'rose' if now > was else 'fell'} from {was:.1f} to {now:.1f}"
 
 
 def _second_opinion(

@@ -87,11 +87,12 @@ def score_interval(
 
     The ratio's interval is Wilson's for the after arm's share of all errors, on its effective size.
 
-    Simulated coverage at 95 % (new images and seeds, 1,000 images of the class, beta-distributed rates
-    on a few hard images; 3, 5, 10 seeds; no change or a halving): difference 93 to 99 % from 3 errors
-    per run up, ratio 93 to 98 %, with and without swings; below that 95 to 100 %. Lowest seen: 92 %
-    for a fall of four fifths from 3 errors per run, 10 seeds. The seeds x images bootstrap counts
-    seed noise up to three times: 95 to 100 %, but only 85 % at 1 error per run.
+    The level is widened to Student's t for the share of the variance that swings of runs are, which are estimated.
+
+    Simulated coverage at 95 %: ``reports/calibration.md``. With runs that shift as real ones do and 3 errors per run or
+    more 93 to 99 %, difference and ratio; below that 95 to 100 %. Runs that do not shift at all are expected to by the
+    prior: up to 100 % with 3 seeds. The seeds x images bootstrap counts seed noise up to three times: 95 to 100 %, but
+    only 85 % at 1 error per run.
 
     Source: Tango (1998), Statistics in Medicine 17, 891-908; effective counts after Rao and Scott
     (1992), Biometrics 48, 577-585.

@@ -33,7 +33,7 @@ from erroran.reporting.figures import AFTER, BEFORE
 from erroran.reporting.render import percent, signed, write_document
 from erroran.stats.comparison import MIN_SEEDS_TO_SHUFFLE, NO_TEST
 from erroran.stats.confusion import Cell, FloatArray, IntArray, cell_errors, pair_errors
-from erroran.stats.dispersion import run_variation
+from erroran.stats.dispersion import PRIOR_SHIFT_VARIANCE, PRIOR_SHIFT_VARIANCE_SD, run_variation
 from erroran.stats.intervals import score_interval, wilson_interval
 from erroran.stats.multiplicity import benjamini_hochberg
 from erroran.stats.power import fit_rates, plan_power, selection_shrink
@@ -54,6 +54,9 @@ from erroran.stats.verdict import CANNOT_TELL, HARMED, IMPROVED
 
 N_CLASSES: Final = 10
 MINING_RUNS: Final = 3
+# How tests and plans use a run's shift (estimate, weights, refusal, how a fix moves rates) was chosen on the first worlds of
+# MNIST; the others are held out from that, though not from the finding that runs shift, nor from the prior's size.
+TUNED_ON: Final = 6
 ALLOWED_CLAIMS: Final = 0.05
 ALLOWED_COVERAGE: Final = (0.93, 0.97)
 # Pairs of digits that people confuse too; fixed beforehand, so that nothing about them is selected.
@@ -278,7 +281,7 @@ def measure_aa(worlds: Sequence[World], settings: Settings, advance: Advance) ->
         per_run = MINING_RUNS + 2 * n_seeds
         if settings.pool < per_run:
             continue
-        fresh, reused = [], []
+        fresh, reused, same_images = [], [], []
         for k, world in enumerate(worlds):
             rng = np.random.default_rng([1, n_seeds, k])
             fresh.append(
@@ -293,10 +296,33 @@ def measure_aa(worlds: Sequence[World], settings: Settings, advance: Advance) ->
                     on_draw=lambda _: advance(),
                 )
             )
+            same_images.append(
+                replay_protocol(
+                    (world.confirm, world.clean.confirm),
+                    (world.confirm, world.clean.confirm),
+                    N_CLASSES,
+                    n_seeds=n_seeds,
+                    n_mining=MINING_RUNS,
+                    n_draws=settings.draws,
+                    rng=np.random.default_rng([6, n_seeds, k]),
+                )
+            )
             reused.append([_reuse(world, n_seeds, rng) for _ in range(settings.draws)])
             advance()
         distinct = len(worlds) * (settings.pool // per_run)
-        rows.append({"seeds": n_seeds, **_claims(fresh, distinct), "reused": _claims(reused, distinct)})
+        rows.append(
+            {
+                "seeds": n_seeds,
+                **_claims(fresh, distinct),
+                "same_images": _claims(same_images, distinct),
+                "reused": _claims(reused, distinct),
+                "held_out": {
+                    key: _claims(some[TUNED_ON:], distinct // 2)["claims"]
+                    for key, some in (("fresh", fresh), ("same_images", same_images))
+                    if len(worlds) > TUNED_ON
+                },
+            }
+        )
     return rows
 
 
@@ -373,6 +399,7 @@ def measure_planted(worlds: Sequence[World], settings: Settings, advance: Advanc
         used = [found for found in per_world if found["promised"]]
         if not used:
             continue
+        n_tuned = sum(bool(found["promised"]) for found in per_world[:TUNED_ON])
         for at, n_seeds in enumerate(settings.power_seeds):
             promised = [float(np.mean([p[at] for p in found["promised"]])) for found in used]
             found_here = [float(np.mean(found["found"][at])) for found in used]
@@ -402,6 +429,7 @@ def measure_planted(worlds: Sequence[World], settings: Settings, advance: Advanc
                     **others,
                     "knowing": _mean(knowing),
                     "difference": _mean(difference),
+                    "held_out": _mean(difference[n_tuned:]) if n_tuned < len(used) else None,
                     "difference_knowing": _mean(np.subtract(found_here, knowing).tolist()),
                     "per_world": {"promised": promised, "found": found_here, "knowing": knowing},
                 }
@@ -412,17 +440,26 @@ def measure_planted(worlds: Sequence[World], settings: Settings, advance: Advanc
 def _plan_and_judge(
     world: World, share: float, settings: Settings, rng: np.random.Generator, advance: Advance
 ) -> dict[str, Any]:
-    """One world, one repair down to `share`: plans from three runs each, and the comparisons they are about."""
-    pool, pair, labels = world.planted[settings.planted[-1]], world.pair, world.confirm
-    repaired = world.planted[share] if share else world.clean
-    before, after = (float(pair_errors(labels, p.confirm, pair).mean()) for p in (pool, repaired))
+    """One world, one repair down to `share`: plans from three runs each, and the comparisons they are about.
+
+    No network was trained on the images to mine or to confirm on, so they are dealt anew for every plan: one deal's
+    luck would be in every plan of a world. (On MNIST as dealt in ``World``, networks trained on relabelled images
+    misread 22 % of class a on `mine` and 26 % on `confirm`, which no plan can know: with it, every row promised 2 to 21
+    points too little.)
+    """
+    pair = world.pair
+    every = np.concatenate([world.mine, world.confirm])
+    pools = (world.planted[settings.planted[-1]], world.planted[share] if share else world.clean)
+    pool, repaired = (np.concatenate([p.mine, p.confirm], axis=1) for p in pools)
+    n_mine, part = len(world.mine), len(world.confirm) / len(every)
+    before, after = (float(pair_errors(every, p, pair).mean()) * part for p in (pool, repaired))
     reduction = 1 - after / before if before else 0.0
-    true_errors = cell_errors(labels, pool.confirm, pair)
-    true_sd = run_variation(labels, pool.confirm, n_classes=N_CLASSES).run_sd
+    true_errors = cell_errors(every, pool, pair)
+    true_shift = run_variation(every, pool, n_classes=N_CLASSES).shift_sd
     found: dict[str, Any] = {
         "reduction": reduction,
         "errors_before": before,
-        "swing_true": fit_rates(true_errors, run_sd=true_sd).run_sd,
+        "swing_true": fit_rates(true_errors, shift_sd=true_shift).shift_sd,
         "promised": [],
         "found": [[] for _ in settings.power_seeds],
         "words": [[] for _ in settings.power_seeds],
@@ -436,32 +473,35 @@ def _plan_and_judge(
     }
     for _ in range(settings.plans):
         advance()
-        order = rng.permutation(len(pool.mine))
+        order = rng.permutation(len(pool))
         mining, rest = order[:MINING_RUNS], order[MINING_RUNS:]
-        mined = pool.mine[mining]
-        if reduction <= 0 or worst_cell(world.mine, mined, N_CLASSES) != pair:
+        images = rng.permutation(len(every))
+        mine, confirm = images[:n_mine], images[n_mine:]
+        labels, mined = every[mine], pool[mining][:, mine]
+        if reduction <= 0 or worst_cell(labels, mined, N_CLASSES) != pair:
             continue  # a user would have worked on another pair
-        shrink = selection_shrink(world.mine, mined, N_CLASSES, rng=rng)
-        run_sd = run_variation(world.mine, mined, n_classes=N_CLASSES).run_sd
+        shift_sd = run_variation(labels, mined, n_classes=N_CLASSES).shift_sd
+        shrink = selection_shrink(labels, mined, N_CLASSES, shift_sd=shift_sd)
         options: dict[str, Any] = {
             "rng": rng,
             "seeds": settings.power_seeds,
             "reductions": (reduction,),
-            "n_images": int((labels == pair[0]).sum()),
+            "n_images": int((every[confirm] == pair[0]).sum()),
             "n_simulations": settings.simulations,
         }
-        table = plan_power(cell_errors(world.mine, mined, pair), shrink=shrink, run_sd=run_sd, **options)
+        table = plan_power(cell_errors(labels, mined, pair), shrink=shrink, shift_sd=shift_sd, **options)
         found["promised"].append([row[0] for row in table.power])
         found["errors_expected"].append(table.errors_per_seed)
         found["shrink"].append(shrink)
-        found["swing"].append(table.run_sd)
+        found["swing"].append(table.shift_sd)
         if not found["knowing"]:
-            knowing = plan_power(true_errors, run_sd=true_sd, **options)
+            knowing = plan_power(true_errors, shift_sd=true_shift, **options)
             found["knowing"] = [row[0] for row in knowing.power]
         for at, n_seeds in enumerate(settings.power_seeds):
             for _ in range(settings.judged):
-                runs = (mining, rng.permutation(rest)[:n_seeds], rng.permutation(len(repaired.confirm))[:n_seeds])
-                replay = replay_once(labels, (pool.confirm, repaired.confirm), runs, pair, N_CLASSES)
+                runs = (mining, rng.permutation(rest)[:n_seeds], rng.permutation(len(repaired))[:n_seeds])
+                arms = (pool[:, confirm], repaired[:, confirm])
+                replay = replay_once(every[confirm], arms, runs, pair, N_CLASSES)
                 found["found"][at].append(float(replay.direction < 0))
                 found["words"][at].append(float(replay.word == IMPROVED))
                 found["refused"][at].append(float(replay.method == NO_TEST))
@@ -487,14 +527,12 @@ def measure_coverage(settings: Settings, shift_sd: float, advance: Advance) -> l
         held_difference, held_ratio = 0, 0
         for _ in range(settings.coverage):
             labels, before, after = simulate_arms(rng, n_seeds=n_seeds, errors=nominal, factor=factor, shift_sd=swing)
-            variation = run_variation(labels, before, after, n_classes=N_CLASSES)
-            mask = np.zeros((N_CLASSES, N_CLASSES), dtype=bool)
-            mask[0, 1] = True
+            variation = run_variation(labels, before, after, n_classes=N_CLASSES, skip=((0, 1), (1, 0)))
             effect = score_interval(
                 cell_errors(labels, before, (0, 1)),
                 cell_errors(labels, after, (0, 1)),
                 10_000,
-                predicted_ratio=variation.predicted_ratio(mask),
+                shift_sd=variation.shift_sd,
             )
             held_difference += effect.low <= truth[1] - truth[0] <= effect.high
             ratio = truth[1] / truth[0] - 1
@@ -725,6 +763,9 @@ def _summary_lines(found: Found) -> list[str]:
     claims = "; ".join(f"{_of(row['claims'])} at {row['seeds']} v {row['seeds']} seeds" for row in found.aa)
     off = [row for row in found.planted if not _holds_zero(row["difference"])]
     inside = sum(_covers(row["difference"]) for row in found.coverage)
+    real = _realistic(found.coverage)
+    both_ways = [some["claims"]["share"] for row in found.aa for some in (row, row["same_images"])]
+    chosen_there = ", ".join(percent(row["same_images"]["claims"]["share"], 1) for row in found.aa)
     return [
         (
             f"# Where nothing was changed, erroran claims a change in {percent(found.aa[0]['claims']['share'], 1)} "
@@ -736,8 +777,8 @@ def _summary_lines(found: Found) -> list[str]:
         "| question | required | measured | met? |",
         "|---|---|---|---|",
         (
-            f"| A/A: claims of improved or harmed | at most 5 % | {claims} | "
-            f"{_met(all(row['claims']['share'] <= ALLOWED_CLAIMS for row in found.aa))} |"
+            f"| A/A: claims of improved or harmed | at most 5 % | {claims}; {chosen_there} where other networks chose the "
+            f"cell on `confirm` | {_met(max(both_ways) <= ALLOWED_CLAIMS)} |"
         ),
         (
             f"| Planted effects: power found is power promised | within sampling error | {len(found.planted) - len(off)} of "
@@ -745,7 +786,9 @@ def _summary_lines(found: Found) -> list[str]:
         ),
         (
             f"| Coverage of the 95 % interval | 93 to 97 % | {inside} of {len(found.coverage)} rows are inside; "
-            f"{_range_of(found.coverage)} | {_met(inside == len(found.coverage))} |"
+            f"{_range_of(found.coverage)}. With runs that shift and 3 errors per run or more: "
+            f"{sum(_covers(row['difference']) for row in real)} of {len(real)}; {_range_of(real)} | "
+            f"{_met(inside == len(found.coverage))} |"
         ),
         "",
         "Numbers in brackets are 95 % intervals. What is not met is discussed in its section.",
@@ -778,9 +821,13 @@ def _worlds_lines(found: Found, settings: Settings, dataset: Dataset) -> list[st
         "",
         (
             "**How runs swing.** A run's count varies beyond independent images. *Relative* takes that in proportion to "
-            "the count, as a verdict does when it pools all cells. *In logits* takes a run to move the border between two "
+            "the count. *In logits* takes a run to move the border between two "
             "classes, and with it only the images at that border: the variance exceeds e = Σ p (1 − p) by (shift · e)². "
-            "The law that gives every kind of cell the same number is the better one; `plan` simulates with shifts."
+            "The law that gives every kind of cell the same number is the better one; verdicts and plans go by shifts, "
+            f"estimated from all cells and blended with a prior variance of {PRIOR_SHIFT_VARIANCE:g} ± "
+            f"{PRIOR_SHIFT_VARIANCE_SD:g} that these networks gave. On MNIST the law was found on all worlds; how it is used "
+            "(estimate, weight of the prior and of a cell's own swing, when to refuse, how a plan takes a fix to move error "
+            f"rates) was chosen on worlds 1 to {TUNED_ON}. The later worlds are *held out* from that."
         ),
         "",
         "| cells | relative | in logits |",
@@ -821,9 +868,24 @@ def _aa_lines(found: Found) -> list[str]:
         ),
         "",
         (
+            "Choosing the cell on `confirm`, by other networks than those compared, finds cells that really are worse on "
+            "these images, and swing more. *Held out*: only worlds on which nothing was tuned."
+        ),
+        "",
+        "| seeds | cell chosen on `confirm`: claims | improved | harmed | errors per run | held out: chosen on `mine` | held out: on `confirm` |",
+        "|---|---|---|---|---:|---|---|",
+        *(
+            f"| {r['seeds']} v {r['seeds']} | **{_of(r['same_images']['claims'])}** | {_of(r['same_images']['improved'])} | "
+            f"{_of(r['same_images']['harmed'])} | {r['same_images']['errors_per_run']:.1f} | "
+            + " | ".join(_of(r["held_out"][key]) if r["held_out"] else "–" for key in ("fresh", "same_images"))
+            + " |"
+            for r in found.aa
+        ),
+        "",
+        (
             "**What each safeguard is worth.** The same comparisons, first with the stratified test as the textbook has it, "
             "then with its allowance for runs that swing but never refusing an answer; and how often the verdict's check "
-            f"does refuse (runs visibly overdispersed, fewer than {MIN_SEEDS_TO_SHUFFLE} an arm). Last: cell chosen and "
+            f"does refuse (runs vary visibly more than those of other cells, fewer than {MIN_SEEDS_TO_SHUFFLE} an arm). Last: cell chosen and "
             "judged on the same runs and images, which erroran stamps as exploratory."
         ),
         "",
@@ -891,27 +953,29 @@ def _planted_lines(found: Found) -> list[str]:
         "",
         (
             "*Promised* and *found* are about the primary test. The verdict's word also weighs the rest of the matrix: turning "
-            "a into b makes networks read b as a less often, and the repair brings those errors back. The more is repaired, the "
-            'more often the word is therefore "cannot tell": errors moved from one direction of the pair to the other.'
+            "a into b makes networks read b as a less often, and the repair brings some of those errors back. Where the pair's "
+            'sum fell significantly all the same, the word stands and the sentence says what rose; else it is "cannot tell".'
         ),
         "",
         (
             "Where the promise goes wrong: the plan has to guess the error rate of other images and the swing "
             "of runs from three networks. *Knowing* is what it would promise with both known, from the whole pool on "
-            "`confirm`. (That runs shift a border, and how much a cell's own swing counts against that of all cells, was chosen "
-            "for `plan` on these very networks on MNIST: there, these rows are no independent check of it.)"
+            "all images. The images to mine and to confirm on are dealt anew for each plan: with one deal, the luck of its images "
+            "would decide every row of a world. *Held out* is found − promised in the worlds that "
+            "nothing was tuned on."
         ),
         "",
         (
-            "| still relabelled | seeds | worlds | planted pair mined first | shrink | swing of runs: planned, true | promised | "
-            "knowing | found | found − knowing, points |"
+            "| still relabelled | seeds | worlds | planted pair mined first | shrink | shift of runs: planned, true | promised | knowing | found | found − knowing, points | "
+            "held out |"
         ),
-        "|---:|---:|---:|---:|---:|---|---:|---:|---:|---|",
+        "|---:|---:|---:|---:|---:|---|---:|---:|---:|---|---|",
         *(
             f"| {percent(r['relabelled_after'], 0)} | {r['seeds']} | {r['worlds']} | {percent(r['planted_first'], 0)} | "
-            f"{percent(r['shrink'], 0)} | {percent(r['swing_planned'], 0)}, {percent(r['swing_true'], 0)} | "
+            f"{percent(r['shrink'], 0)} | {r['swing_planned']:.2f}, {r['swing_true']:.2f} | "
             f"{percent(r['promised']['mean'], 0)} | {percent(r['knowing']['mean'], 0)} | "
-            f"{percent(r['found']['mean'], 0)} | {_points(r['difference_knowing'])} |"
+            f"{percent(r['found']['mean'], 0)} | {_points(r['difference_knowing'])} | "
+            f"{_points(r['held_out']) if r['held_out'] else '–'} |"
             for r in found.planted
         ),
         "",
@@ -936,17 +1000,14 @@ def _planted_remark(off: Sequence[dict[str, Any]]) -> str:
     low = [r for r in off if r["difference"]["mean"] > 0]
     text = ""
     if high:
-        text += (
-            f"Promised too much ({len(high)} rows): relabelled cells swing more between runs than other cells, which "
-            f"{MINING_RUNS} mined networks hardly show. Below {MIN_SEEDS_TO_SHUFFLE} seeds an arm the verdict then refuses "
-            "to test, more often than the plan foresees; the last column above says what it would find otherwise. "
-        )
+        text += f"Promised too much: {len(high)} rows. "
     if low:
+        planned, there = (float(np.mean([r[key] for r in low])) for key in ("errors_expected", "errors_before"))
         rest = float(np.mean([r["difference_knowing"]["mean"] for r in low]))
         text += (
-            f"Promised too little ({len(low)} rows): the plan shrinks the mined errors for selection, although this pair is "
-            "the worst because it was planted and not by luck. Knowing rate and swing, "
-            f"{signed(100 * rest, 0)} points are left on average, which the model of a run's shift does not explain. "
+            f"Promised too little ({len(low)} rows): {planned:.1f} errors per run were planned with, networks make "
+            f"{there:.1f}, because three networks and these images do not prove that a pair is the worst for a reason. "
+            f"Knowing rate and swing, {signed(100 * rest, 0)} points are left on average. "
         )
     return text.strip()
 
@@ -997,14 +1058,14 @@ def _coverage_remark(rows: Sequence[dict[str, Any]]) -> str:
     text = (
         f"The difference is above 97 % in {len(high)} of {len(rows)} rows, {rare} of them with 3 errors per run or "
         "fewer: counts that small come in whole errors, and where few images ever change the interval takes the "
-        'cautious side. Such an interval says "cannot tell" a little too often; it does not claim too much.'
+        "cautious side. Of the others most have runs that do not shift at all, which no real network did: with few runs "
+        'the prior expects them to. Such an interval says "cannot tell" a little too often; it does not claim too much.'
     )
     if low:
         shifted = sum(row["shift_sd"] > 0 for row in low)
         text += (
             f" Below 93 %, the side that claims too much: {len(low)} of {2 * len(rows)} entries, {shifted} of them with runs "
-            "that shift. The interval takes the swing in proportion to the count, which is too little for large cells full of "
-            "seed noise (see *How runs swing*), and few seeds an arm cannot correct it."
+            "that shift."
         )
     else:
         text += " No entry is below 93 %, the side that would claim too much."
@@ -1072,6 +1133,11 @@ def _mark(found: dict[str, Any]) -> str:
 
 def _covers(found: dict[str, Any]) -> bool:
     return bool(ALLOWED_COVERAGE[0] <= found["share"] <= ALLOWED_COVERAGE[1])
+
+
+def _realistic(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Rows with runs that shift, as real ones did, and with errors enough to speak of."""
+    return [row for row in rows if row["shift_sd"] > 0 and row["errors_per_run"] >= 3]
 
 
 def _holds_zero(found: dict[str, Any]) -> bool:

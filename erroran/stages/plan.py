@@ -105,18 +105,18 @@ def plan(
     evidence = gather(store, [group.run_spec(seed).id for seed in group.seeds], "mine")
     names = evidence.class_names
     check_classes(hypothesis, names)
-    errors, classes = _primary_errors(evidence, hypothesis)
+    errors, cells = _primary_errors(evidence, hypothesis)
     if not errors.any():
         raise BadInput(
             f"No baseline run makes the error of `{name}` on `mine`; a plan has nothing to start from.",
             fix="choose a pair that `erroran mine-confusions` lists, or mine more images: --mine-fraction 0.3",
         )
     confirm = store.get_predictions(evidence.runs[0].id, "confirm").labels
-    n_images = int(np.isin(confirm, classes).sum())
+    n_images = int(np.isin(confirm, [cell[0] for cell in cells]).sum())
     rng = np.random.default_rng(0)  # a plan made twice is the same plan
     n_classes = len(names)
-    shrink = selection_shrink(evidence.labels, evidence.predicted, n_classes, rng=rng)
-    run_sd = run_variation(evidence.labels, evidence.predicted, n_classes=n_classes).run_sd
+    shift_sd = run_variation(evidence.labels, evidence.predicted, n_classes=n_classes).shift_sd
+    shrink = selection_shrink(evidence.labels, evidence.predicted, n_classes, cells=cells, shift_sd=shift_sd)
     power = plan_power(
         errors,
         rng=rng,
@@ -124,7 +124,7 @@ def plan(
         reductions=reductions,
         n_images=n_images,
         shrink=shrink,
-        run_sd=run_sd,
+        shift_sd=shift_sd,
         n_simulations=n_simulations,
     )
     recommended = None
@@ -136,7 +136,7 @@ def plan(
             power=WANTED_POWER,
             n_images=n_images,
             shrink=shrink,
-            run_sd=run_sd,
+            shift_sd=shift_sd,
             n_simulations=n_simulations,
         )
     arms = 2 + len(set(controls) & set(TRAINED_CONTROLS))
@@ -153,8 +153,8 @@ def plan(
     )
 
 
-def _primary_errors(evidence: Evidence, hypothesis: Hypothesis) -> tuple[np.ndarray, list[int]]:
+def _primary_errors(evidence: Evidence, hypothesis: Hypothesis) -> tuple[np.ndarray, list[tuple[int, int]]]:
     a, b = (evidence.class_names.index(name) for name in hypothesis.classes)
     cells = {"forward": [(a, b)], "reverse": [(b, a)], "sum": [(a, b), (b, a)]}[hypothesis.primary]
     errors = [cell_errors(evidence.labels, evidence.predicted, cell) for cell in cells]
-    return np.concatenate(errors, axis=1), [cell[0] for cell in cells]
+    return np.concatenate(errors, axis=1), cells

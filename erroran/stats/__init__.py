@@ -28,10 +28,10 @@ images of class a read as b. ``errors`` are bool, runs by images. ``rng`` is a n
                   wilson_interval(errors, n_images, confidence=0.95) -> (low, high)
     noninferiority check_collateral(labels, before, after, *, pair, n_classes, ...) -> Collateral
     multiplicity  explore_cells(labels, before, after, n_classes, *, skip=(), fdr=0.05)
-    dispersion    run_variation(labels, *arms, n_classes) -> RunVariation (.run_sd .predicted_ratio)
+    dispersion    run_variation(labels, *arms, n_classes, skip=()) -> RunVariation (.shift_sd .shift_of)
     power         plan_power(errors, *, rng, seeds=..., reductions=..., n_images=None, shrink=1.0,
-                  run_sd=None, ...)
+                  shift_sd=None, ...)
                   -> PowerTable (.power .detectable(0.8))
-                  selection_shrink(labels, pred, n_classes, *, rng) -> factor in (0, 1]
+                  selection_shrink(labels, pred, n_classes, *, cells=None) -> factor in (0, 1]
                   seeds_needed(errors, *, reduction, power=0.8, rng, ...) -> int | None
 """

@@ -25,6 +25,7 @@ RUN_PERMUTATION: Final = "run permutation"
 NO_TEST: Final = "none"
 MIN_SEEDS: Final = 2
 MIN_SEEDS_TO_SHUFFLE: Final = 5
+OVERDISPERSION_LEVEL: Final = 0.01
 
 
 @dataclass(frozen=True)
@@ -85,29 +86,30 @@ def choose_test(
     before_errors: BoolArray,
     after_errors: BoolArray,
     *,
-    predicted_ratio: float = 1.0,
-    overdispersion_level: float = 0.05,
+    shift_sd: float = 0.0,
+    overdispersion_level: float = OVERDISPERSION_LEVEL,
 ) -> ArmTest:
     """Test two arms with the stratified test, or by shuffling runs where it does not hold.
 
     Args:
         before_errors: bool (S_b, M), runs by images.
         after_errors: bool (S_a, M), same images.
-        predicted_ratio: Variance ratio predicted from all cells, >= 1; see
-            `dispersion.run_variation`.
+        shift_sd: Sd of a run's shift of this count, in logits; see `dispersion.run_variation`.
         overdispersion_level: Level of the check that chooses between the tests.
 
     Returns:
         - below 2 runs an arm, no test;
-        - if the overdispersion check passes, the stratified mid-p test, its normal deviate divided
-          by the root of the moderated variance ratio where that exceeds 1 (a passed check is weak
-          evidence at few seeds);
-        - if it fails, whole runs shuffled with at least 5 an arm, else no test.
+        - if runs vary no more than `shift_sd` predicts, the stratified mid-p test, with an allowance for the
+          moderated variance ratio where that exceeds 1 (`dispersion.adjust_p`);
+        - if they vary visibly more, whole runs shuffled with at least 5 an arm, else no test.
+
+    What runs of any recipe do is no reason to refuse an answer: the allowance pays for it. The check asks
+    whether these runs do more, at a level so low that it does not choose by chance among usual ones.
     """
     before, after = check_arms(before_errors, after_errors)
     stratified = stratified_test(before, after)
-    spread = overdispersion(before, after, level=overdispersion_level)
-    ratio = moderate(spread.ratio, spread.df, predicted_ratio)
+    spread = overdispersion(before, after, level=overdispersion_level, shift_sd=shift_sd)
+    ratio = moderate(spread.ratio, spread.df, 1 + shift_sd**2 * spread.expected)
     fewest = min(len(before), len(after))
 
     def result(method: str, reason: str, *p_values: float | None) -> ArmTest:
@@ -126,14 +128,14 @@ def choose_test(
             f"Judged by this and all other cells, runs differ about {ratio:.1f} times as much as "
             "independent images would make them; the test allows for it."
         )
-        less, greater, smallest = adjust_p(np.array(sides), ratio).tolist()
+        less, greater, smallest = adjust_p(np.array(sides), ratio, spread.df).tolist()
         return result(ADJUSTED, reason, less, greater, 2 * smallest)
-    swing = f"Runs differ {spread.ratio:.1f} times as much as independent images would make them"
+    swing = f"Runs differ {spread.ratio:.1f} times as much as independent images would make them, more than runs do"
     if fewest < MIN_SEEDS_TO_SHUFFLE:
-        reason = f"{swing}; then only whole runs may be shuffled, which takes 5 seeds an arm."
+        reason = f"{swing} elsewhere; then only whole runs may be shuffled, which takes 5 seeds an arm."
         return result(NO_TEST, reason)
     shuffled = run_permutation_test(before.sum(axis=1), after.sum(axis=1))
-    reason = f"{swing}, so whole runs were shuffled."
+    reason = f"{swing} elsewhere, so whole runs were shuffled."
     return result(RUN_PERMUTATION, reason, shuffled.p_less, shuffled.p_greater, shuffled.smallest_p)
 
 
@@ -142,8 +144,8 @@ def significant_change(
     after_errors: BoolArray,
     *,
     alpha: float = 0.05,
-    predicted_ratio: float = 1.0,
-    overdispersion_level: float = 0.05,
+    shift_sd: float = 0.0,
+    overdispersion_level: float = OVERDISPERSION_LEVEL,
 ) -> int:
     """`choose_test(...).direction(alpha)` without the rest: quick enough for simulations.
 
@@ -151,7 +153,7 @@ def significant_change(
         before_errors: bool (S_b, M), runs by images.
         after_errors: bool (S_a, M), same images.
         alpha: Two-sided level.
-        predicted_ratio: See `choose_test`.
+        shift_sd: See `choose_test`.
         overdispersion_level: See `choose_test`.
 
     Returns:
@@ -160,7 +162,7 @@ def significant_change(
     fewest = min(len(before_errors), len(after_errors))
     if fewest < MIN_SEEDS:
         return 0
-    spread = overdispersion(before_errors, after_errors, level=overdispersion_level)
+    spread = overdispersion(before_errors, after_errors, level=overdispersion_level, shift_sd=shift_sd)
     if spread.overdispersed:
         if fewest < MIN_SEEDS_TO_SHUFFLE:
             return 0
@@ -171,8 +173,8 @@ def significant_change(
         totals = before_errors.sum(axis=0) + after_errors.sum(axis=0)
         histogram = images_by_total(totals, sum(sizes))
         less, greater = midp_sides(histogram, int(after_errors.sum()), *sizes)
-        ratio = moderate(spread.ratio, spread.df, predicted_ratio)
-        less, greater = adjust_p(np.array([less, greater]), ratio).tolist()
+        ratio = moderate(spread.ratio, spread.df, 1 + shift_sd**2 * spread.expected)
+        less, greater = adjust_p(np.array([less, greater]), ratio, spread.df).tolist()
     if 2 * min(less, greater) >= alpha:
         return 0
     return -1 if less < greater else 1
@@ -185,7 +187,7 @@ def compare_arms(
     n_images: int,
     *,
     confidence: float = 0.95,
-    predicted_ratio: float = 1.0,
+    shift_sd: float = 0.0,
 ) -> Comparison:
     """Effect, interval and test of one kind of error.
 
@@ -195,7 +197,7 @@ def compare_arms(
         after_errors: bool (S_a, M), same images.
         n_images: All images evaluated, >= M.
         confidence: Level of the interval, in (0, 1).
-        predicted_ratio: See `choose_test`.
+        shift_sd: See `choose_test`.
     """
     return Comparison(
         name=name,
@@ -206,7 +208,7 @@ def compare_arms(
             after_errors,
             n_images,
             confidence=confidence,
-            predicted_ratio=predicted_ratio,
+            shift_sd=shift_sd,
         ),
-        test=choose_test(before_errors, after_errors, predicted_ratio=predicted_ratio),
+        test=choose_test(before_errors, after_errors, shift_sd=shift_sd),
     )

@@ -65,7 +65,7 @@ def explore_cells(
     """
     n_before, n_after = len(before), len(after)
     if variation is None:
-        variation = run_variation(labels, before, after, n_classes=n_classes)
+        variation = run_variation(labels, before, after, n_classes=n_classes, skip=skip)
     codes, totals, after_totals = _errors_by_image_and_cell(labels, before, after, n_classes)
     cells, starts = np.unique(codes, return_index=True)
     ends = np.append(starts, codes.size)[1:]
@@ -82,7 +82,7 @@ def explore_cells(
     if not rows:
         return []
     ratios = variation.moderated_ratios().ravel()[[row[0] for row in rows]]
-    p_values = np.minimum(1.0, 2 * adjust_p(np.array([row[3] for row in rows]), ratios))
+    p_values = np.minimum(1.0, 2 * adjust_p(np.array([row[3] for row in rows]), ratios, variation.df))
     q_values = benjamini_hochberg(p_values)
     changes = [
         CellChange(divmod(cell, n_classes), was, now, float(p), float(q), bool(q <= fdr))

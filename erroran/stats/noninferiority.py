@@ -67,7 +67,7 @@ def noninferiority(
     margin_per_10000: float,
     *,
     alpha: float = 0.05,
-    predicted_ratio: float = 1.0,
+    shift_sd: float = 0.0,
 ) -> NonInferiority:
     """Show that one kind of error grew by less than a margin.
 
@@ -78,12 +78,10 @@ def noninferiority(
         n_images: All images evaluated.
         margin_per_10000: Tolerated growth, errors per 10,000 evaluated images, > 0.
         alpha: One-sided level of the bound; two-sided level of the test for harm.
-        predicted_ratio: See `choose_test`.
+        shift_sd: See `choose_test`.
     """
-    effect = score_interval(
-        before_errors, after_errors, n_images, confidence=1 - 2 * alpha, predicted_ratio=predicted_ratio
-    )
-    test = choose_test(before_errors, after_errors, predicted_ratio=predicted_ratio)
+    effect = score_interval(before_errors, after_errors, n_images, confidence=1 - 2 * alpha, shift_sd=shift_sd)
+    test = choose_test(before_errors, after_errors, shift_sd=shift_sd)
     direction = test.direction(alpha)
     return NonInferiority(
         name=name,
@@ -134,8 +132,8 @@ def check_collateral(
     outside[pair[0], pair[1]] = outside[pair[1], pair[0]] = False
 
     def check(name: str, was: BoolArray, now: BoolArray, cells: BoolArray) -> NonInferiority:
-        ratio = variation.predicted_ratio(cells)
-        return noninferiority(name, was, now, n_images, margin_per_10000, alpha=alpha, predicted_ratio=ratio)
+        shift_sd = variation.shift_of(cells)
+        return noninferiority(name, was, now, n_images, margin_per_10000, alpha=alpha, shift_sd=shift_sd)
 
     def row(label: int) -> BoolArray:
         mask = np.zeros_like(every_cell)

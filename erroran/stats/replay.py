@@ -245,7 +245,7 @@ def replay_once(
     verdict = judge(labels, pools[0][runs[1]], pools[1][runs[2]], pair=cell, n_classes=n_classes)
     test = verdict.test
     sides = np.array([test.stratified.p_less_mid, test.stratified.p_greater_mid])
-    adjusted = adjust_p(sides, test.dispersion_ratio)
+    adjusted = adjust_p(sides, test.dispersion_ratio, test.overdispersion.df)
     mining, before, after = (tuple(int(run) for run in some) for some in runs)
     return Replay(
         runs=(mining, before, after),

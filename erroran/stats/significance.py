@@ -231,12 +231,14 @@ def midp_sides(histogram: IntArray, observed: int, n_before: int, n_after: int) 
     return lower - point / 2, upper - point / 2
 
 
-def overdispersion(*arms: BoolArray, level: float = 0.05) -> Overdispersion:
+def overdispersion(*arms: BoolArray, level: float = 0.05, shift_sd: float = 0.0) -> Overdispersion:
     """Check that images err independently within a run, given each image's own error rate.
 
     Args:
         arms: bool (S, M) each; arms may have different runs, and need not share images.
         level: The check is failed below this p-value.
+        shift_sd: Swing of whole runs that is expected anyway, in logits (`dispersion.run_variation`): the check
+            is then against the variance e + (shift_sd e)^2. The ratio stays that to independent images.
 
     Returns:
         The variance ratio and its test. With one run per arm, or no image that ever flips, there is
@@ -268,7 +270,7 @@ def overdispersion(*arms: BoolArray, level: float = 0.05) -> Overdispersion:
         counts = runs.sum(axis=1)
         squares = float(((counts - counts.mean()) ** 2).sum())
         arm_expected = flips / (n_runs * (n_runs - 1))
-        statistic += squares / arm_expected
+        statistic += squares / (arm_expected + (shift_sd * arm_expected) ** 2)
         df += n_runs - 1
         spread += squares
         expected += (n_runs - 1) * arm_expected

@@ -68,6 +68,7 @@ class Verdict:
         collateral: Non-inferiority of everything else.
         cells: The other directed cells, exploratory, under the false discovery rate.
         run_sd: Relative sd of a run's count in a cell beyond independent images, from all cells.
+        shift_sd: What the tests allow for: sd of a run's shift of a cell's border, in logits, from all other cells.
         seeds_needed: Seeds an arm to see a change of the observed size with 80 % power; None if
             that is no help (no change seen, or above 200).
         caveats: Sentences a reader must know.
@@ -97,6 +98,7 @@ class Verdict:
     collateral: Collateral
     cells: tuple[CellChange, ...]
     run_sd: float
+    shift_sd: float
     seeds_needed: int | None
     caveats: tuple[str, ...]
 
@@ -145,8 +147,9 @@ def judge(
 
         - *improved* / *harmed*: the primary endpoint changed, p < alpha (two-sided), and nothing
           contradicts it. If the pair's sum or the accuracy changed significantly *the other way*,
-          the word follows them: errors that only move are no gain. If just the reverse
-          cell or the rest of the matrix did, the word is *cannot tell*.
+          the word follows them: errors that only move are no gain. If just the rest of the matrix did, the
+          word is *cannot tell*; likewise if the reverse cell did, unless the pair's sum changed significantly the
+          way of the endpoint: then the word stands, and the sentence says what moved.
         - *equivalent*: the 1 - 2 alpha interval lies inside the equivalence margin (two one-sided
           tests, Schuirmann 1987) and the pair's sum and the accuracy show no change.
         - *cannot tell*: everything else, and always below 2 seeds an arm, or below 5 where runs
@@ -174,15 +177,15 @@ def judge(
         "reverse": f"{names[b]} read as {names[a]}",
         "sum": f"{names[a]} and {names[b]} confused either way",
     }
-    variation = run_variation(labels, before, after, n_classes=n_classes)
+    variation = run_variation(labels, before, after, n_classes=n_classes, skip=((a, b), (b, a)))
     cells = {
         "forward": _cell_mask(n_classes, (a, b)),
         "reverse": _cell_mask(n_classes, (b, a)),
         "sum": _cell_mask(n_classes, (a, b), (b, a)),
     }
-    ratios = {key: variation.predicted_ratio(mask) for key, mask in cells.items()}
+    shifts = {key: variation.shift_of(mask) for key, mask in cells.items()}
     results = {
-        key: compare_arms(name, was[key], now[key], labels.size, confidence=1 - alpha, predicted_ratio=ratios[key])
+        key: compare_arms(name, was[key], now[key], labels.size, confidence=1 - alpha, shift_sd=shifts[key])
         for key, name in described.items()
     }
     collateral = check_collateral(
@@ -199,7 +202,7 @@ def judge(
     primary = results[endpoint]
     margin = _equivalence_margin(primary.effect, equivalence_per_10000, margin_per_10000)
     inner = score_interval(
-        was[endpoint], now[endpoint], labels.size, confidence=1 - 2 * alpha, predicted_ratio=ratios[endpoint]
+        was[endpoint], now[endpoint], labels.size, confidence=1 - 2 * alpha, shift_sd=shifts[endpoint]
     )
     within = -margin < inner.low and inner.high < margin
     word, why = _decide(results, endpoint, collateral, alpha, within=within)
@@ -231,6 +234,7 @@ def judge(
             explore_cells(labels, before, after, n_classes, skip=((a, b), (b, a)), fdr=fdr, variation=variation)
         ),
         run_sd=variation.run_sd,
+        shift_sd=variation.shift_sd,
         seeds_needed=needed,
         caveats=_caveats(results, endpoint, collateral, min(len(before), len(after)), alpha),
     )
@@ -268,11 +272,17 @@ def _decide(
         return _OPPOSITE[word], f"{' and '.join(opposed)} {verb}"
     if opposed:
         return CANNOT_TELL, f"{opposed[0]} {verb} while {for_it[0]} did the opposite"
-    if moved["reverse"] == -direction or moved["forward"] == -direction:
-        return CANNOT_TELL, "errors moved from one direction of the pair to the other"
     if rest == -direction:
         return CANNOT_TELL, f"the other cells {verb}"
-    return word, ""
+    opposite = [key for key in ("forward", "reverse") if moved[key] == -direction]
+    if opposite and moved["sum"] != direction:
+        return CANNOT_TELL, "errors moved from one direction of the pair to the other"
+    return word, " and ".join(_moved_clause(results[key]) for key in opposite)
+
+
+def _moved_clause(result: Comparison) -> str:
+    was, now = result.effect.before_mean, result.effect.after_mean
+    return f"{result.name} {'rose' if now > was else 'fell'} from {was:.1f} to {now:.1f}"
 
 
 def _second_opinion(
@@ -330,7 +340,11 @@ def _sentence(
     if word == EQUIVALENT:
         return f"Equivalent within the margin: {facts}."
     opening = "Cannot tell yet" if word == CANNOT_TELL else word.capitalize()
-    if why:
+    if why and word == _plain_word(primary):
+        ending = f", though {why}"
+        if not collateral.safe:
+            ending += "; harm elsewhere is not ruled out"
+    elif why:
         ending = f", but {why}"
     elif word != CANNOT_TELL and collateral.safe:
         ending = "; nothing else got worse by more than the margin"
@@ -339,6 +353,11 @@ def _sentence(
     else:
         ending = _what_would_tell(primary, needed, min(n_before, n_after))
     return f"{opening}: {facts}{ending}."
+
+
+def _plain_word(primary: Comparison) -> str:
+    """What the endpoint says by itself."""
+    return IMPROVED if primary.effect.after_mean < primary.effect.before_mean else HARMED
 
 
 def _what_would_tell(primary: Comparison, needed: int | None, n_seeds: int) -> str:

@@ -9,6 +9,7 @@ from erroran.ledger import Entry, Ledger
 from erroran.runs import Group
 from erroran.stats.comparison import Comparison, compare_arms
 from erroran.stats.confusion import cell_errors, confusion_counts, metrics_from_counts, pair_errors
+from erroran.stats.dispersion import run_variation
 from erroran.stats.shift import LogitShift, apply_logit_shift, match_logit_shift
 from erroran.stats.significance import McNemarResult, mcnemar
 from erroran.stats.verdict import Verdict, judge
@@ -233,20 +234,28 @@ def _stamps(ledger: Ledger, group: Group, intervention: Intervention) -> list[st
 
 
 def _against(name: str, predicted: np.ndarray, after: Evidence, pair: tuple[int, int], endpoint: str) -> Control:
-    labels, n_images = after.labels, len(after.labels)
-    cells = {"forward": pair, "reverse": pair[::-1]}
-    errors = {
-        key: (cell_errors(labels, predicted, c), cell_errors(labels, after.predicted, c)) for key, c in cells.items()
-    }
-    both = tuple(np.concatenate([errors[key][arm] for key in cells], axis=1) for arm in (0, 1))
-    compared = {key: compare_arms(key, was, now, n_images) for key, (was, now) in {**errors, "sum": both}.items()}
+    labels, n_images, n_classes = after.labels, len(after.labels), len(after.class_names)
+    variation = run_variation(labels, predicted, after.predicted, n_classes=n_classes, skip=(pair, pair[::-1]))
+    directions = {"forward": [pair], "reverse": [pair[::-1]], "sum": [pair, pair[::-1]]}
+
+    def compare(key: str) -> Comparison:
+        was, now = (
+            np.concatenate([cell_errors(labels, runs, cell) for cell in directions[key]], axis=1)
+            for runs in (predicted, after.predicted)
+        )
+        counted = np.zeros((n_classes, n_classes), dtype=bool)
+        counted[tuple(zip(*directions[key], strict=True))] = True
+        return compare_arms(key, was, now, n_images, shift_sd=variation.shift_of(counted))
+
+    compared = {key: compare(key) for key in directions}
+    everything = variation.shift_of(~np.eye(n_classes, dtype=bool))
     return Control(
         name=name,
         forward=compared["forward"],
         reverse=compared["reverse"],
         both=compared["sum"],
         primary=compared[endpoint],
-        overall=compare_arms("overall", predicted != labels, after.predicted != labels, n_images),
+        overall=compare_arms("overall", predicted != labels, after.predicted != labels, n_images, shift_sd=everything),
         accuracy=float((predicted == labels).mean()),
     )
 

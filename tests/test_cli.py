@@ -14,7 +14,9 @@ from typer.testing import CliRunner
 from erroran.cli import app
 from erroran.data import Dataset
 
-COMMANDS = ["baseline", "mine-confusions", "measure", "preview", "new", "plan", "intervene", "report", "run", "runs"]
+COMMANDS = [
+    *("baseline", "mine-confusions", "measure", "preview", "probe", "new", "plan", "intervene", "report", "run", "runs"),
+]
 RUN_KEYS = [
     "id",
     "arm",
@@ -232,7 +234,7 @@ def test_store_that_cannot_be_written(empty: Path) -> None:
         (('"0:1"', "0:1"), "is not valid TOML"),
     ],
 )
-@pytest.mark.parametrize("command", ["preview", "intervene", "plan"])
+@pytest.mark.parametrize("command", ["preview", "probe", "intervene", "plan"])
 def test_bad_specs(in_project: Path, tmp_path: Path, command: str, change: tuple[str, str], message: str) -> None:
     """The spec and the key are named; nothing trains."""
     runs = len(list((in_project / ".erroran" / "runs").iterdir()))

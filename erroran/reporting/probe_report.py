@@ -10,6 +10,8 @@ from erroran.reporting import figures
 from erroran.reporting.render import percent, render, write_document
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
     from erroran.stages.probe import Direction, Probed, Rate
 
 _ACTING = {"dilate": "dilating", "erode": "eroding"}
@@ -37,7 +39,6 @@ def write_probe(probed: "Probed", folder: Path) -> Path:
         sentence=probe_sentence(probed),
         directions=both,
         rate=rate_text,
-        acting=_ACTING,
         figures=drawn,
         group=probed.group,
         runs=probed.runs,
@@ -67,7 +68,7 @@ def _direction_text(direction: "Direction") -> str:
         f"{rate_text(direction.induced)} of them read as {direction.predicted}"
     )
     name, control = max(direction.induced_controls.items(), key=lambda item: item[1].share or 0.0)
-    induced += f", against {rate_text(control)} of its strongest control ({name})"
+    induced += f", against {rate_text(control)} for the strongest control ({name})"
     n = direction.repaired.images
     if not n:
         return f"{induced}; no run makes the error on `mine`, so there is nothing to repair"
@@ -89,7 +90,7 @@ def _with_provenance(probed: "Probed") -> dict[str, object]:
     }
 
 
-def _draw_curves(probed: "Probed") -> figures.Figure:
+def _draw_curves(probed: "Probed") -> "Figure":
     panels = []
     for d in (probed.forward, probed.reverse):
         sign = 1 if d.operation == "dilate" else -1

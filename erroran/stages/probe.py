@@ -195,6 +195,7 @@ class _Swept:
 
     Attributes:
         labels: int (N,).
+        drawn: bool (N,): in the random sample; the others are errors, swept to be repaired.
         images: uint8 (D, N, H, W).
         read: int (S, D, N).
         shifted: int (S, 4, N).
@@ -203,6 +204,7 @@ class _Swept:
     """
 
     labels: np.ndarray
+    drawn: np.ndarray
     images: np.ndarray
     read: np.ndarray
     shifted: np.ndarray
@@ -240,8 +242,8 @@ def probe(
     name: str,
     hypothesis: Hypothesis,
     *,
-    most_per_class: int = 400,
-    most_bystanders: int = 400,
+    most_per_class: int = 1000,
+    most_bystanders: int = 1000,
 ) -> Probed:
     """Sweep images of `mine` and let the stored baseline models of all seeds read them. Trains nothing.
 
@@ -251,7 +253,7 @@ def probe(
         name: The hypothesis' name.
         hypothesis: Its spec: dilates or erodes at least one class of its pair, by radius or kernel. A class of the
             pair without an operation of its own gets the inverse of the other's.
-        most_per_class: Images of each class of the pair that no run misreads; those misread are always swept.
+        most_per_class: Images of each class of the pair; errors of the pair beyond them are swept for the repair.
         most_bystanders: Images of all other classes together.
 
     Raises:
@@ -265,8 +267,8 @@ def probe(
     step, causes = _find_causes(name, hypothesis)
     reach = max(REACH_PX, *causes[0].doses, *causes[1].doses)
     doses = np.arange(-round(reach / STEP_PX), round(reach / STEP_PX) + 1) * STEP_PX
-    rows = _choose(evidence, (a, b), most_per_class, most_bystanders)
-    swept = _sweep(store, evidence, rows, doses, step)
+    rows, drawn = _choose(evidence, (a, b), most_per_class, most_bystanders)
+    swept = _sweep(store, evidence, rows, drawn, doses, step)
     names = evidence.class_names
     forward = _examine(swept, (a, b), causes[0], names)
     reverse = _examine(swept, (b, a), causes[1], names)
@@ -306,17 +308,29 @@ def _read_cause(name: str, step: ClassAugmentation) -> _Cause:
     return _Cause(1 if step.operation == "dilate" else -1, doses)
 
 
-def _choose(evidence: Evidence, pair: tuple[int, int], most_per_class: int, most_bystanders: int) -> np.ndarray:
-    """Rows to sweep: of the pair all that are ever confused and some of the rest, and some bystanders."""
+def _choose(
+    evidence: Evidence, pair: tuple[int, int], most_per_class: int, most_bystanders: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Rows to sweep, and which of them are the random sample that rates of correctly read images are over."""
     by_id = np.argsort(evidence.ids)  # a random sample that is the same in every order of the data
-    labels, wrong = evidence.labels[by_id], (evidence.predicted != evidence.labels).any(axis=0)[by_id]
-    chosen = [by_id[~np.isin(labels, pair)][:most_bystanders]]
-    for label in pair:
-        chosen += [by_id[(labels == label) & wrong], by_id[(labels == label) & ~wrong][:most_per_class]]
-    return np.sort(np.concatenate(chosen))
+    labels, drawn = evidence.labels[by_id], np.zeros(len(by_id), dtype=bool)
+    drawn[by_id[~np.isin(labels, pair)][:most_bystanders]] = True
+    errors = np.zeros(len(by_id), dtype=bool)
+    for true, other in (pair, pair[::-1]):
+        drawn[by_id[labels == true][:most_per_class]] = True
+        errors |= (evidence.labels == true) & (evidence.predicted == other).any(axis=0)
+    rows = np.flatnonzero(drawn | errors)
+    return rows, drawn[rows]
 
 
-def _sweep(store: Store, evidence: Evidence, rows: np.ndarray, doses: np.ndarray, step: ClassAugmentation) -> _Swept:
+def _sweep(
+    store: Store,
+    evidence: Evidence,
+    rows: np.ndarray,
+    drawn: np.ndarray,
+    doses: np.ndarray,
+    step: ClassAugmentation,
+) -> _Swept:
     images = evidence.images[rows]
     by_dose = np.stack([_apply(images, dose, step) for dose in doses])
     directions = [np.full(len(images), direction) for direction in range(_SHIFTS)]
@@ -332,6 +346,7 @@ def _sweep(store: Store, evidence: Evidence, rows: np.ndarray, doses: np.ndarray
     bright = images if step.ink == "bright" else 255 - images
     return _Swept(
         labels=evidence.labels[rows],
+        drawn=drawn,
         images=by_dose,
         read=read[:, : len(doses)],
         shifted=read[:, len(doses) :],
@@ -348,7 +363,7 @@ def _apply(images: np.ndarray, dose: float, step: ClassAugmentation) -> np.ndarr
 def _examine(swept: _Swept, pair: tuple[int, int], cause: _Cause, names: tuple[str, ...]) -> Direction:
     a, b = pair
     before = swept.read[:, swept.zero]  # (S, N)
-    correct = before == swept.labels
+    correct = (before == swept.labels) & swept.drawn
     of_a = swept.labels == a
     errors = of_a & (before == b)
     others = correct & ~np.isin(swept.labels, pair)
@@ -365,9 +380,6 @@ def _examine(swept: _Swept, pair: tuple[int, int], cause: _Cause, names: tuple[s
     }
     repaired = _rate((swept.read[:, inverse] == a).mean(axis=1), errors)
     by_shift = _rate((swept.shifted == a).mean(axis=1), errors)
-    induction, repairing = _beats(curve[largest], list(controls.values()), FEWEST_IMAGES), _beats(
-        repaired, [by_shift], FEWEST_ERRORS
-    )
     rows, flips = _flip_doses(swept, pair, cause)
     return Direction(
         true=names[a],
@@ -381,8 +393,8 @@ def _examine(swept: _Swept, pair: tuple[int, int], cause: _Cause, names: tuple[s
         induced_controls=controls,
         repaired=repaired,
         repaired_by_shift=by_shift,
-        induction=induction,
-        repairing=repairing,
+        induction=_beats(curve[largest], list(controls.values()), FEWEST_IMAGES),
+        repairing=_beats(repaired, [by_shift], FEWEST_ERRORS),
         flip_doses_px=flips,
         flip_margins_px=swept.margins[rows],
         tracking=correlate_ranks(flips, swept.margins[rows]),
@@ -428,9 +440,7 @@ def _flip_doses(swept: _Swept, pair: tuple[int, int], cause: _Cause) -> tuple[np
     return rows, swept.doses[steps[flipped[:, rows].argmax(axis=0)]]
 
 
-def _strips(
-    swept: _Swept, pair: tuple[int, int], causes: tuple[_Cause, _Cause], names: tuple[str, ...]
-) -> list[Strip]:
+def _strips(swept: _Swept, pair: tuple[int, int], causes: tuple[_Cause, _Cause], names: tuple[str, ...]) -> list[Strip]:
     """The first images of each class to flip, and the errors that most runs make."""
     found = []
     for (a, b), cause in ((pair, causes[0]), (pair[::-1], causes[1])):

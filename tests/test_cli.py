@@ -15,7 +15,8 @@ from erroran.cli import app
 from erroran.data import Dataset
 
 COMMANDS = [
-    *("baseline", "mine-confusions", "measure", "preview", "probe", "new", "plan", "intervene", "report", "run", "runs"),
+    *("baseline", "mine-confusions", "measure", "preview", "probe", "new", "plan"),
+    *("intervene", "report", "run", "runs"),
 ]
 RUN_KEYS = [
     "id",
@@ -260,6 +261,7 @@ def test_bad_specs(in_project: Path, tmp_path: Path, command: str, change: tuple
         ("intervene 0to1 --seed-list ,", "not a list of whole numbers"),
         ("intervene 0to1 --seed-list 0,5", "Seed 0 is one of the mined runs"),
         ("intervene 0to1 --reuse-baseline --seeds 9", "asked for: 9 of them"),
+        ("probe nope", "There is no hypothesis `nope`"),
         ("plan 0to1 --seeds x", "--seeds `x` is not a list"),
         ("plan 0to1 --seeds 1", "an arm of one run"),
         ("runs show zzz", "No run begins with `zzz`"),
@@ -315,6 +317,7 @@ def test_unforeseen_errors_are_one_sentence(empty: Path, monkeypatch: pytest.Mon
         ("runs", list),
         ("mine-confusions --top 2", dict),
         ("preview 0to1", list),
+        ("probe 0to1", dict),
         ("report 0to1", dict),
         ("intervene 0to1 --controls logit-shift", dict),
     ],

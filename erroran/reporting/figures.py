@@ -266,7 +266,8 @@ def dose_strips(rows: Sequence[tuple[str, np.ndarray, Sequence[str], str]], colu
             _show(cell, image)
             cell.set(xticks=[], yticks=[])
             cell.spines[:].set_visible(False)
-            cell.set_xlabel(reading, fontsize=8, labelpad=1, color=AFTER if reading == right else "#b91c1c")
+            colour, weight = (AFTER, "normal") if reading == right else ("#b91c1c", "bold")
+            cell.set_xlabel(reading, fontsize=8, labelpad=1, color=colour, weight=weight)
         line[0].set_ylabel(name, rotation=0, ha="right", va="center", fontsize=7.5)
     for cell, column in zip(axes[0], columns, strict=True):
         cell.set_title(column, fontsize=8)

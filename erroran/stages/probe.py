@@ -8,10 +8,10 @@ The rule, for images of a that are read as b:
 
 - Induction holds if, at the spec's largest dose, the induced rate's interval lies above the intervals of its four
   controls: the same images untouched, shifted by 1 px, under the inverse at the same dose, and bystander classes
-  under the same operation. It fails if the rate is not above that of every control.
+  under the same operation. It fails if the rate is not above that of every control, and surely less than 10 %.
 - Repair holds if the repaired rate, mean over the spec's doses, has an interval above that of a shift by 1 px, mean
-  over its four directions. It fails if the rate is not above the shift's. With fewer than 5 distinct errors
-  it is open.
+  over its four directions. It fails if the rate is not above the shift's, and surely less than a half. With fewer than
+  5 distinct errors it is open.
 - A hypothesis is supported if both hold, not supported if either fails; else one cannot tell.
 
 All rates are over images, each image counting with its mean over the runs; intervals are Wilson's, 95 %.
@@ -37,6 +37,7 @@ STEP_PX = 0.25
 REACH_PX = 1.5
 FEWEST_ERRORS = 5
 FEWEST_IMAGES = 20
+LARGE_INDUCED, LARGE_REPAIRED = 0.1, 0.5
 _SHIFTS = 4
 _CORRECT_SHOWN, _ERRORS_SHOWN = 4, 4
 
@@ -393,8 +394,8 @@ def _examine(swept: _Swept, pair: tuple[int, int], cause: _Cause, names: tuple[s
         induced_controls=controls,
         repaired=repaired,
         repaired_by_shift=by_shift,
-        induction=_beats(curve[largest], list(controls.values()), FEWEST_IMAGES),
-        repairing=_beats(repaired, [by_shift], FEWEST_ERRORS),
+        induction=_beats(curve[largest], list(controls.values()), FEWEST_IMAGES, LARGE_INDUCED),
+        repairing=_beats(repaired, [by_shift], FEWEST_ERRORS, LARGE_REPAIRED),
         flip_doses_px=flips,
         flip_margins_px=swept.margins[rows],
         tracking=correlate_ranks(flips, swept.margins[rows]),
@@ -413,12 +414,13 @@ def _rate(hit: np.ndarray, among: np.ndarray) -> Rate:
     return Rate(n, total / n, low, high)
 
 
-def _beats(rate: Rate, controls: list[Rate], fewest: int) -> Half:
-    if rate.share is None or rate.low is None or rate.images < fewest:
+def _beats(rate: Rate, controls: list[Rate], fewest: int, large: float) -> Half:
+    """Half of the rule: more than every control, or neither more nor possibly `large`."""
+    if rate.share is None or rate.low is None or rate.high is None or rate.images < fewest:
         return "open"
     there = [(c.share, c.high) for c in controls if c.share is not None and c.high is not None]
     if any(rate.share <= share for share, _ in there):
-        return "fails"
+        return "fails" if rate.high < large else "open"
     return "holds" if all(rate.low > high for _, high in there) else "open"
 
 

@@ -170,14 +170,15 @@ def _share(share: float, images: int = 100) -> Rate:
         (_share(0.5), [_share(0.1), _share(0.2)], "holds"),
         (_share(0.5), [_share(0.1), _share(0.4)], "open"),
         (_share(0.5), [_share(0.1), _share(0.5)], "fails"),
+        (_share(0.6), [_share(0.6)], "open"),
         (_share(0.5, 4), [_share(0.6)], "open"),
         (_share(0.5), [Rate(0, None, None, None)], "holds"),
         (Rate(0, None, None, None), [_share(0.1)], "open"),
     ],
 )
 def test_half_of_the_rule(rate: Rate, controls: list[Rate], half: str) -> None:
-    """Intervals apart hold, a rate that is not above fails, too few images leave it open."""
-    assert _beats(rate, controls, 5) == half
+    """Intervals apart hold; a rate that is not above and surely below the large one, 65 %, fails."""
+    assert _beats(rate, controls, 5, 0.65) == half
 
 
 @pytest.mark.parametrize(

@@ -43,6 +43,7 @@ def write_probe(probed: "Probed", folder: Path) -> Path:
         group=probed.group,
         runs=probed.runs,
         command=provenance.command_line(),
+        commit=provenance.commit(),
     )
     return write_document(folder, name, text, figures=drawn, data={"probe": _with_provenance(probed)})
 

@@ -74,6 +74,8 @@ class Direction:
         bystanders: The same for correctly read images of all other classes.
         repair: Per dose, the share of the errors that is then read as `true`.
         induced: At the largest of `doses_px`.
+        induced_by_run: The same for each run alone; None for a run that reads no image correctly.
+        errors_by_run: Errors of each run among the images swept.
         induced_controls: Name of the control to its rate.
         repaired: Under the inverse, mean over `doses_px`.
         repaired_by_shift: Under a shift by 1 px, mean over four directions.
@@ -92,6 +94,8 @@ class Direction:
     bystanders: list[Rate]
     repair: list[Rate]
     induced: Rate
+    induced_by_run: list[float | None]
+    errors_by_run: list[int]
     induced_controls: dict[str, Rate]
     repaired: Rate
     repaired_by_shift: Rate
@@ -391,6 +395,10 @@ def _examine(swept: _Swept, pair: tuple[int, int], cause: _Cause, names: tuple[s
         bystanders=bystanders,
         repair=repair,
         induced=curve[largest],
+        induced_by_run=[
+            _rate(r[None, largest] == b, c[None]).share for r, c in zip(swept.read, of_a & correct, strict=True)
+        ],
+        errors_by_run=errors.sum(axis=1).tolist(),
         induced_controls=controls,
         repaired=repaired,
         repaired_by_shift=by_shift,

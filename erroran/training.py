@@ -1,4 +1,4 @@
-"""One run spec in, one trained run out. The only place that calls ``fit``."""
+"""One run spec in, one trained run out, and predictions of stored models. The only place that calls ``fit``."""
 
 import tempfile
 import time
@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from erroran.data import Splits
-from erroran.errors import TrainingError
+from erroran.errors import ErroranError, TrainingError
 from erroran.runs import Recipe, RunSpec
 
 
@@ -124,6 +124,32 @@ def train(
         parameters=int(model.count_params()),
         seconds=time.perf_counter() - started,
     )
+
+
+def predict_with(model_file: Path, images: np.ndarray) -> np.ndarray:
+    """Predict images with a stored model.
+
+    Args:
+        model_file: A run's ``model.keras``.
+        images: uint8 (N, H, W), of the size it was trained on.
+
+    Returns:
+        float32 (N, n_classes).
+
+    Raises:
+        ErroranError: The file is missing or damaged.
+    """
+    from erroran.backend import keras
+
+    keras.backend.clear_session()
+    try:
+        model = keras.models.load_model(model_file, compile=False)
+    except Exception as error:  # what a damaged zip, HDF5 or JSON raises has no common class
+        raise ErroranError(
+            f"The model {model_file} cannot be read: {str(error).splitlines()[0]}.",
+            fix=f"erroran runs remove {model_file.parent.name}, then repeat `erroran baseline`",
+        ) from error
+    return _predict(model, images)
 
 
 def _learning_rate(recipe: Recipe, *, steps_per_epoch: int) -> Any:

@@ -14,7 +14,10 @@ from typer.testing import CliRunner
 from erroran.cli import app
 from erroran.data import Dataset
 
-COMMANDS = ["baseline", "mine-confusions", "measure", "preview", "new", "plan", "intervene", "report", "run", "runs"]
+COMMANDS = [
+    *("baseline", "mine-confusions", "measure", "preview", "probe", "new", "plan"),
+    *("intervene", "report", "run", "runs"),
+]
 RUN_KEYS = [
     "id",
     "arm",
@@ -232,7 +235,7 @@ def test_store_that_cannot_be_written(empty: Path) -> None:
         (('"0:1"', "0:1"), "is not valid TOML"),
     ],
 )
-@pytest.mark.parametrize("command", ["preview", "intervene", "plan"])
+@pytest.mark.parametrize("command", ["preview", "probe", "intervene", "plan"])
 def test_bad_specs(in_project: Path, tmp_path: Path, command: str, change: tuple[str, str], message: str) -> None:
     """The spec and the key are named; nothing trains."""
     runs = len(list((in_project / ".erroran" / "runs").iterdir()))
@@ -258,6 +261,7 @@ def test_bad_specs(in_project: Path, tmp_path: Path, command: str, change: tuple
         ("intervene 0to1 --seed-list ,", "not a list of whole numbers"),
         ("intervene 0to1 --seed-list 0,5", "Seed 0 is one of the mined runs"),
         ("intervene 0to1 --reuse-baseline --seeds 9", "asked for: 9 of them"),
+        ("probe nope", "There is no hypothesis `nope`"),
         ("plan 0to1 --seeds x", "--seeds `x` is not a list"),
         ("plan 0to1 --seeds 1", "an arm of one run"),
         ("runs show zzz", "No run begins with `zzz`"),
@@ -313,6 +317,7 @@ def test_unforeseen_errors_are_one_sentence(empty: Path, monkeypatch: pytest.Mon
         ("runs", list),
         ("mine-confusions --top 2", dict),
         ("preview 0to1", list),
+        ("probe 0to1", dict),
         ("report 0to1", dict),
         ("intervene 0to1 --controls logit-shift", dict),
     ],

@@ -1,4 +1,4 @@
-"""Commands that look and think: mine-confusions, preview, new, plan, diff."""
+"""Commands that look and think: mine-confusions, preview, measure, new, probe, plan, diff."""
 
 import time
 from pathlib import Path
@@ -203,6 +203,43 @@ def new(
     if not true or not predicted or true == predicted:
         raise BadInput(f"--pair {pair} does not name two classes.", fix="--pair 7:1")
     write_starter(name, true, predicted)
+
+
+@command(
+    app,
+    "probe",
+    examples="""
+erroran probe 4to9
+erroran probe 4to9 --json
+""",
+)
+def probe(
+    name: NameArgument,
+    group: GroupOption = None,
+    store: StoreOption = Path(".erroran"),
+    as_json: JsonOption = False,
+) -> None:
+    """Ask the stored models whether a hypothesis holds: does its operation make the error? Trains nothing."""
+    from erroran.reporting.probe_report import probe_sentence, rate_text, write_probe
+    from erroran.stages.probe import probe as ask
+
+    opened = open_store(store)
+    found = opened.get_group(group)
+    stem, hypothesis = find_spec(name)
+    with talk.status("probing"):
+        probed = ask(opened, found, stem, hypothesis)
+    path = write_probe(probed, REPORTS)
+    if as_json:
+        print_json(probed.to_json())
+        return
+    say_note(found.note)
+    out.print(f"[bold]{escape(probe_sentence(probed))}[/]")
+    table = Table("", "induced", "bystanders", "repaired", "by a shift", "verdict", box=None)
+    for d in (probed.forward, probed.reverse):
+        rates = (d.induced, d.induced_controls["bystanders"], d.repaired, d.repaired_by_shift)
+        table.add_row(f"{d.true} read as {d.predicted}", *(rate_text(rate) for rate in rates), d.word)
+    out.print(table)
+    talk.print(f"wrote {path}")
 
 
 @command(

@@ -223,3 +223,73 @@ def boxes_by_class(values: Mapping[str, Sequence[np.ndarray]], class_names: Sequ
         cell.tick_params(axis="y", labelsize=7)
         cell.spines[["top", "right"]].set_visible(False)
     return figure
+
+
+def dose_responses(
+    doses: Sequence[float], panels: Sequence[tuple[str, Sequence[tuple[str, np.ndarray]], Sequence[float]]]
+) -> Figure:
+    """Shares against dose, with intervals as bands.
+
+    Args:
+        doses: D doses in pixels, negative erodes.
+        panels: Title; per line its label and (D, 3): share, low, high, NaN where unknown; doses to mark.
+    """
+    figure = Figure(figsize=(4.6 * len(panels), 3.3), layout="constrained")
+    axes = figure.subplots(1, len(panels), squeeze=False, sharey=True)[0]
+    for cell, (title, lines, marked) in zip(axes, panels, strict=True):
+        for (label, band), colour in zip(lines, (AFTER, BEFORE, "#c2410c"), strict=False):
+            if np.isnan(band).all():
+                continue
+            cell.fill_between(doses, band[:, 1], band[:, 2], color=colour, alpha=0.15, lw=0)
+            cell.plot(doses, band[:, 0], "o-", color=colour, ms=3, lw=1.4, label=label)
+        for dose in marked:
+            cell.axvline(dose, color=BEFORE, lw=0.8, ls=":")
+        cell.set(xlabel="dose in px: ← erode, dilate →", ylim=(-0.02, 1.02))
+        cell.set_title(title, fontsize=9)
+        cell.legend(fontsize=6.5)
+        cell.spines[["top", "right"]].set_visible(False)
+    axes[0].set_ylabel("share of the images")
+    return figure
+
+
+def dose_strips(rows: Sequence[tuple[str, np.ndarray, Sequence[str], str]], columns: Sequence[str]) -> Figure:
+    """Images over doses, with what they are read as under each; a wrong reading is red.
+
+    Args:
+        rows: Name; uint8 (D, H, W); D readings; the right one.
+        columns: D names of the doses.
+    """
+    figure = Figure(figsize=(0.85 * len(columns) + 1.6, 1.05 * len(rows) + 0.3), layout="constrained")
+    axes = figure.subplots(len(rows), len(columns), squeeze=False)
+    for line, (name, images, readings, right) in zip(axes, rows, strict=True):
+        for cell, image, reading in zip(line, images, readings, strict=True):
+            _show(cell, image)
+            cell.set(xticks=[], yticks=[])
+            cell.spines[:].set_visible(False)
+            colour, weight = (AFTER, "normal") if reading == right else ("#b91c1c", "bold")
+            cell.set_xlabel(reading, fontsize=8, labelpad=1, color=colour, weight=weight)
+        line[0].set_ylabel(name, rotation=0, ha="right", va="center", fontsize=7.5)
+    for cell, column in zip(axes[0], columns, strict=True):
+        cell.set_title(column, fontsize=8)
+    return figure
+
+
+def flips_against_margin(groups: Sequence[tuple[str, np.ndarray, np.ndarray]]) -> Figure:
+    """The dose at which each image flips against its closure margin.
+
+    Args:
+        groups: Name; closure margins in pixels (n,), NaN is left out; signed flip doses in pixels (n,).
+    """
+    figure = Figure(figsize=(3.6 * len(groups) + 0.6, 3), layout="constrained")
+    axes = figure.subplots(1, len(groups), squeeze=False)[0]
+    for cell, (name, margins, doses) in zip(axes, groups, strict=True):
+        # Doses come in steps: the points of a step are spread a little, evenly and by order, to be seen.
+        spread = np.linspace(-0.06, 0.06, len(doses)) if len(doses) > 1 else np.zeros(len(doses))
+        cell.plot(margins, doses + spread, "o", color=AFTER, ms=4, alpha=0.5, mew=0)
+        cell.axline((0, 0), slope=1, color=BEFORE, lw=0.8, ls=":")
+        cell.set(xlabel="closure margin, px", ylabel="flip dose, px")
+        cell.set_xlim(np.nanmin(margins) - 0.3, np.nanmax(margins) + 0.3)
+        cell.set_ylim(doses.min() - 0.3, doses.max() + 0.3)
+        cell.set_title(name, fontsize=9)
+        cell.spines[["top", "right"]].set_visible(False)
+    return figure

@@ -1,0 +1,215 @@
+"""Probes of really trained tiny models that tell an open ring from a closed one, and the rule on drawn numbers."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from erroran.augment.hypothesis import Hypothesis
+from erroran.data import Dataset, build_dataset
+from erroran.errors import BadInput, ErroranError, NotFound
+from erroran.reporting.probe_report import probe_sentence, write_probe
+from erroran.runs import Group, Recipe
+from erroran.stages.baseline import train_baseline
+from erroran.stages.probe import Probed, Rate, _beats, _judge, _rate, probe
+from erroran.stats.correlation import correlate_ranks
+from erroran.store import Store
+
+OPEN, CLOSED, BAR = range(3)
+RECIPE = Recipe(name="standard", epochs=6, batch_size=32, learning_rate=2e-3, schedule="constant")
+
+
+def _draw(per_class: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Rings of one pixel with a gap of two pixels at the top, or none; and bars. One in ten gaps is faintly bridged."""
+    labels = np.repeat([OPEN, CLOSED, BAR], per_class)
+    images = np.zeros((len(labels), 14, 14))
+    for i, label in enumerate(labels):
+        top, left = rng.integers(1, 5, 2)
+        if label == BAR:
+            images[i, top + 3, left : left + 8] = 255
+            continue
+        images[i, top : top + 8, left : left + 8] = 255
+        images[i, top + 1 : top + 7, left + 1 : left + 7] = 0
+        if label == OPEN:
+            images[i, top, left + 3 : left + 5] = 230 if i % 10 == 0 else 0
+    noisy = images + rng.integers(0, 15, images.shape)
+    return np.clip(noisy, 0, 255).astype(np.uint8), labels
+
+
+def _spec(**augment: object) -> Hypothesis:
+    steps = augment or {"open": {"operation": "dilate", "radius_px": [0.5, 1]}}
+    return Hypothesis.model_validate({"pair": "open:closed", "hypothesis": "A closed gap.", "augment": steps})
+
+
+@pytest.fixture(scope="module")
+def rings() -> Dataset:
+    rng = np.random.default_rng(3)
+    (x_train, y_train), (x_test, y_test) = _draw(250, rng), _draw(10, rng)
+    made = build_dataset("rings", "made here", x_train=x_train, y_train=y_train, x_test=x_test, y_test=y_test)
+    return replace(made, class_names=("open", "closed", "bar"))
+
+
+@pytest.fixture(scope="module")
+def trained(rings: Dataset, tmp_path_factory: pytest.TempPathFactory) -> tuple[Store, Group]:
+    store = Store(tmp_path_factory.mktemp("probe") / "store")
+    group, _ = train_baseline(store, rings, seeds=[0, 1], recipe=RECIPE, mine_fraction=0.2)
+    return store, group
+
+
+@pytest.fixture(scope="module")
+def probed(trained: tuple[Store, Group]) -> Probed:
+    return probe(*trained, "opentoclosed", _spec())
+
+
+def test_closing_the_gap_makes_the_error(probed: Probed) -> None:
+    """Dilating an open ring by 1 px closes it: most are then read as closed, and neither bars nor shifts are."""
+    forward = probed.forward
+    assert forward.induction == "holds"
+    assert forward.induced.share > 0.5
+    assert forward.induced_controls["bystanders"].share < 0.1
+    assert forward.curve[probed.doses_px.index(0)].share == 0
+    assert [len(x) for x in (forward.curve, forward.bystanders, forward.repair)] == [len(probed.doses_px)] * 3
+    assert (probed.doses_px[0], probed.doses_px[-1]) == (-1.5, 1.5)
+
+
+def test_images_flip_at_the_sign_of_the_operation(probed: Probed) -> None:
+    """The pair's images flip by dilation; a gap of two pixels has margin 1, and none flips for nothing."""
+    forward = probed.forward
+    assert len(forward.flip_doses_px) == len(forward.flip_margins_px) == forward.tracking.n > 0
+    assert (forward.flip_doses_px > 0).all()
+    assert (probed.reverse.flip_doses_px < 0).all()
+    assert np.median(forward.flip_margins_px) == pytest.approx(1, abs=0.3)
+
+
+def test_a_class_without_an_operation_gets_the_inverse(probed: Probed) -> None:
+    """The reverse pair is probed also where the spec is about one class."""
+    assert (probed.forward.operation, probed.reverse.operation) == ("dilate", "erode")
+    assert probed.reverse.doses_px == (0.5, 1)
+
+
+def test_the_wrong_operation_is_not_supported(trained: tuple[Store, Group]) -> None:
+    """Eroding open rings does not close them, whatever a spec believes; and a kernel of side 1 is no dose."""
+    wrong = _spec(open={"operation": "erode", "kernel_px": [1, 2]})
+    found = probe(*trained, "wrong", wrong)
+    assert (found.word, found.forward.induction, found.forward.doses_px) == ("not supported", "fails", (0.5,))
+
+
+def test_a_probe_made_twice_is_the_same(trained: tuple[Store, Group], probed: Probed) -> None:
+    """No randomness, and it writes nothing into the store."""
+    before = sorted(path for path in trained[0].root.rglob("*"))
+    assert probe(*trained, "opentoclosed", _spec()).to_json() == probed.to_json()
+    assert sorted(path for path in trained[0].root.rglob("*")) == before
+
+
+def test_samples_are_capped(trained: tuple[Store, Group]) -> None:
+    """Rates are over as many images as asked for, however many errors there are beside."""
+    found = probe(*trained, "x", _spec(), most_per_class=10, most_bystanders=7)
+    assert found.forward.induced.images <= 10
+    assert found.forward.induced_controls["bystanders"].images <= 7
+
+
+def test_the_report(probed: Probed, tmp_path: Path) -> None:
+    """The verdict comes first, its pictures exist, and the JSON is strict."""
+
+    def refuse(constant: str) -> None:
+        raise AssertionError(constant)
+
+    path = write_probe(probed, tmp_path)
+    text = path.read_text()
+    assert text.splitlines()[0] == f"# {probe_sentence(probed)}"
+    assert probe_sentence(probed).startswith(f"{probed.word.capitalize()}: dilating open by 1 px makes ")
+    for name in ("dose-response", "strips", "flips"):
+        assert f"opentoclosed-probe/{name}.png" in text
+        assert (tmp_path / "opentoclosed-probe" / f"{name}.png").stat().st_size > 1000
+    content = json.loads((tmp_path / "opentoclosed-probe" / "probe.json").read_text(), parse_constant=refuse)
+    assert (content["verdict"], content["seeds"], content["pair"]) == (probed.word, [0, 1], "open:closed")
+    assert {"versions", "commit", "machine", "command"} <= set(content)
+
+
+@pytest.mark.parametrize(
+    ("augment", "kind", "message"),
+    [
+        ({"open": {"operation": "shift", "radius_px": 1}}, BadInput, "uses shift"),
+        ({"open": {"operation": "dilate", "kernel_px": 1}}, BadInput, "no dose in pixels"),
+        ({"open": {"operation": "dilate", "stroke_fraction": 0.5}}, BadInput, "no dose in pixels"),
+        ({"bar": {"operation": "dilate", "radius_px": 1}}, BadInput, "neither class"),
+        ({"nope": {"operation": "dilate", "radius_px": 1}}, NotFound, "class `nope`"),
+    ],
+)
+def test_specs_that_cannot_be_probed(
+    trained: tuple[Store, Group], augment: dict[str, object], kind: type[Exception], message: str
+) -> None:
+    """Refused before a model is loaded."""
+    with pytest.raises(kind, match=message):
+        probe(*trained, "x", _spec(**augment))
+
+
+def test_a_damaged_model_is_named(trained: tuple[Store, Group], tmp_path: Path) -> None:
+    """Its run can be removed and trained again."""
+    import shutil
+
+    shutil.copytree(trained[0].root, tmp_path / "copy")
+    run = trained[1].run_spec(1).id
+    (tmp_path / "copy" / "runs" / run / "model.keras").write_bytes(b"half")
+    with pytest.raises(ErroranError, match=f"{run}/model.keras cannot be read"):
+        probe(Store(tmp_path / "copy"), trained[1], "x", _spec())
+
+
+# --- the rule
+
+
+def _share(share: float, images: int = 100) -> Rate:
+    return _rate(np.arange(images)[None] < share * images, np.ones((1, images), dtype=bool))
+
+
+@pytest.mark.parametrize(
+    ("rate", "controls", "half"),
+    [
+        (_share(0.5), [_share(0.1), _share(0.2)], "holds"),
+        (_share(0.5), [_share(0.1), _share(0.4)], "open"),
+        (_share(0.5), [_share(0.1), _share(0.5)], "fails"),
+        (_share(0.6), [_share(0.6)], "open"),
+        (_share(0.5, 4), [_share(0.6)], "open"),
+        (_share(0.5), [Rate(0, None, None, None)], "holds"),
+        (Rate(0, None, None, None), [_share(0.1)], "open"),
+    ],
+)
+def test_half_of_the_rule(rate: Rate, controls: list[Rate], half: str) -> None:
+    """Intervals apart hold; a rate that is not above and surely below the large one, 65 %, fails."""
+    assert _beats(rate, controls, 5, 0.65) == half
+
+
+@pytest.mark.parametrize(
+    ("halves", "word"),
+    [
+        (("holds", "holds"), "supported"),
+        (("holds", "open"), "cannot tell"),
+        (("open", "holds"), "cannot tell"),
+        (("fails", "open"), "not supported"),
+        (("holds", "fails"), "not supported"),
+    ],
+)
+def test_both_halves_must_hold(probed: Probed, halves: tuple[str, str], word: str) -> None:
+    """Too few errors to repair: one cannot tell, unless induction refutes."""
+    assert _judge([replace(probed.forward, induction=halves[0], repairing=halves[1])]) == word
+
+
+def test_a_rate_counts_an_image_once() -> None:
+    """Two runs count the first image half, one run counts the second, none the third."""
+    hit = np.array([[True, True, True], [False, True, True]])
+    among = np.array([[True, True, False], [True, False, False]])
+    assert _rate(hit, among).share == pytest.approx((0.5 + 1) / 2)
+    assert _rate(hit, among).images == 2
+
+
+def test_rank_correlation() -> None:
+    """Ranks alone count, pairs with NaN do not; too few or constant values have none."""
+    x = np.arange(10.0)
+    rising = correlate_ranks(np.append(x, np.nan), np.append(np.exp(x), 1))
+    assert (rising.n, rising.rho) == (10, pytest.approx(1))
+    loose = correlate_ranks(x, np.array([1, 0, 3, 2, 5, 4, 7, 6, 9, 8.0]))
+    assert loose.low < loose.rho < loose.high < 1
+    assert correlate_ranks(x[:4], x[:4]).rho is None
+    assert correlate_ranks(x, np.ones(10)).rho is None

@@ -6,7 +6,7 @@ from erroran.commands.app import app
 __all__ = ["analysis", "app", "loop", "main", "runs"]
 
 _PIPELINE = (
-    *("run", "baseline", "mine-confusions", "new", "measure", "preview", "probe", "plan", "intervene", "report"),
+    *("run", "dataset", "baseline", "mine-confusions", "across-models", "review", "new", "measure", "preview", "probe", "plan", "intervene", "report"),
     *("diff", "teach"),
 )
 app.registered_commands.sort(key=lambda registered: _PIPELINE.index(registered.name or ""))

@@ -1,9 +1,9 @@
 """The command line, as a table of contents: importing a module registers its commands."""
 
-from erroran.commands import analysis, loop, runs
+from erroran.commands import analysis, inspection, loop, runs
 from erroran.commands.app import app
 
-__all__ = ["analysis", "app", "loop", "main", "runs"]
+__all__ = ["analysis", "app", "inspection", "loop", "main", "runs"]
 
 _PIPELINE = (
     *("run", "dataset", "baseline", "mine-confusions", "across-models", "review", "new", "measure", "preview", "probe", "plan", "intervene", "report"),

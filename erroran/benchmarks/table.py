@@ -35,19 +35,21 @@ def make_table(dataset: Dataset, path: Path) -> None:
     write_table(path, images, labels, dataset.class_names)
 
 
-def measure(path: Path, repeats: int) -> tuple[list[float], list[float]]:
-    """Seconds of erroran's whole load (checks, ids and split included), and of pandas' default reader, in turns."""
+def measure(path: Path, repeats: int) -> dict[str, list[tuple[float, float]]]:
+    """Seconds on the clock and of the processor, of both ways in turns; erroran's with checks, ids and split."""
     import pandas as pd
 
-    ours, pandas = [], []
+    ways = {
+        "erroran: parsed, checked, named, split": lambda: load_dataset(str(path)),
+        "`pandas.read_csv`, as it comes": lambda: pd.read_csv(path),
+    }
+    taken: dict[str, list[tuple[float, float]]] = {name: [] for name in ways}
     for _ in range(repeats):
-        start = time.perf_counter()
-        load_dataset(str(path))
-        ours.append(time.perf_counter() - start)
-        start = time.perf_counter()
-        pd.read_csv(path)
-        pandas.append(time.perf_counter() - start)
-    return ours, pandas
+        for name, load in ways.items():
+            start, busy = time.perf_counter(), time.process_time()
+            load()
+            taken[name].append((time.perf_counter() - start, time.process_time() - busy))
+    return taken
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -60,22 +62,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
         path = Path(folder) / "train.csv"
         make_table(load_dataset(options.dataset), path)
         megabytes = path.stat().st_size / 1e6
-        ours, pandas = measure(path, options.repeats)
+        taken = measure(path, options.repeats)
+    base = statistics.median(busy for _, busy in list(taken.values())[-1])
     lines = [
         f"{ROWS:,} rows x 785 columns, {megabytes:.0f} MB, {options.repeats} repetitions in turns.",
         "",
-        "| way | seconds (median) | range | times pandas | allowed |",
+        "| way | seconds (median) | range | processor seconds (median) | times pandas |",
         "|---|---:|---:|---:|---:|",
     ]
-    for name, seconds, allowed in (
-        ("erroran: parsed, checked, named, split", ours, f"{LIMIT_S:g}"),
-        ("`pandas.read_csv`, as it comes", pandas, "-"),
-    ):
-        ratio = statistics.median(s / p for s, p in zip(seconds, pandas, strict=True))
-        spread = f"{min(seconds):.2f} to {max(seconds):.2f}"
-        lines.append(f"| {name} | {statistics.median(seconds):.2f} | {spread} | {ratio:.2f} | {allowed} |")
+    for name, times in taken.items():
+        clock, busy = [sorted(values) for values in zip(*times, strict=True)]
+        middle = statistics.median(busy)
+        spread = f"{clock[0]:.2f} to {clock[-1]:.2f}"
+        lines.append(f"| {name} | {statistics.median(clock):.2f} | {spread} | {middle:.2f} | {middle / base:.2f} |")
+    lines += ["", f"Held to: erroran under {LIMIT_S:g} seconds."]
     sys.stdout.write("\n".join(lines) + "\n")
-    return int(statistics.median(ours) > LIMIT_S)
+    return int(statistics.median(clock for clock, _ in next(iter(taken.values()))) > LIMIT_S)
 
 
 if __name__ == "__main__":

@@ -91,7 +91,8 @@ def read_table(path: Path) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
     if len(frame) == 0:
         raise DatasetError(f"{tidy_path(path)} has a header and no rows.", fix="give at least three images of a class")
     labels, names = _encode_labels(path, frame["label"].tolist())
-    pixels = _check_pixels(path, frame.drop(columns="label"))
+    frame.pop("label")
+    pixels = _check_pixels(path, frame)
     return pixels.reshape(len(frame), side, side), labels, names
 
 
@@ -199,10 +200,11 @@ def _read_header(path: Path, content: bytes) -> list[str]:
     if not content.strip():
         raise DatasetError(f"{tidy_path(path)} is empty.", fix=_LAYOUT)
     try:
-        first, second = (line.decode("utf-8-sig") for line in [*content.split(b"\n", 2), b""][:2])
+        lines = io.BytesIO(content)
+        first, second = lines.readline().decode("utf-8-sig"), lines.readline().decode()
     except UnicodeDecodeError as problem:
         raise _not_utf8(path) from problem
-    header, row = (next(csv.reader([line.rstrip("\r")]), []) for line in (first, second))
+    header, row = (next(csv.reader([line.rstrip("\r\n")]), []) for line in (first, second))
     if len(row) > len(header):  # pandas would take the surplus for an index, and shift every column
         raise _damaged(path, f"its header has {len(header)} columns, the first row {len(row)}")
     return [name.strip() for name in header]

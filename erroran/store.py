@@ -6,8 +6,9 @@
       datasets/<digest>.npz          images, labels and ids, once per dataset
       runs/<run>/run.json            record: spec, scores, history, provenance
                  predictions.npz     probabilities, labels and ids of `mine` and `confirm`
-                 model.keras         the trained model
+                 model.keras         the trained model; model.py: its code, if it is the user's own
                  *.png               training curve, confusion matrix
+      models/<digest>.py             code of models of the user's own
       groups/<group>.json            what `baseline` asked for
       interventions/<group>/<name>-<hash>.json
       ledger.jsonl                   see `erroran.ledger`
@@ -18,6 +19,7 @@ artifact or none. What is read is checked again.
 """
 
 import errno
+import hashlib
 import os
 import shutil
 import zipfile
@@ -117,6 +119,35 @@ class Store:
         if not path.exists():
             raise NotFound(f"The store {self.root} has no dataset {digest[:12]}.", fix="erroran baseline")
         return read_dataset(path)
+
+    # --- code of models
+
+    def put_source(self, text: str) -> str:
+        """Keep the code of a model of the user's own, so that later edits of the file change no run.
+
+        Returns:
+            Its digest.
+        """
+        digest = hashlib.sha256(text.encode()).hexdigest()[:24]
+        with self._writing(self.root / "models" / f"{digest}.py") as temporary:
+            temporary.write_text(text, encoding="utf-8")
+        return digest
+
+    def get_source(self, digest: str) -> str:
+        """Read code back.
+
+        Raises:
+            ErroranError: It is missing or was changed.
+        """
+        path = self.root / "models" / f"{digest}.py"
+        fix = "erroran baseline --model FILE.py:FUNCTION, with the file as it was"
+        try:
+            text = path.read_text(encoding="utf-8")
+        except (OSError, ValueError) as error:
+            raise _damaged(path, error, fix) from error
+        if hashlib.sha256(text.encode()).hexdigest()[:24] != digest:
+            raise _damaged(path, "it was changed", fix)
+        return text
 
     # --- runs
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from erroran import provenance
 from erroran.data import Dataset, split_dataset
 from erroran.executors import Completed, Request, complete_runs
-from erroran.models import check_model_name
+from erroran.models import find_model
 from erroran.runs import Group, Precision, Recipe, RunRecord, RunSpec
 from erroran.store import Store
 from erroran.training import Progress
@@ -31,7 +31,7 @@ def train_baseline(
         dataset: The images; a copy is kept in the store.
         recipe: How to train.
         seeds: One run each.
-        model: Name of the architecture.
+        model: Name of the architecture, or ``path/to/file.py:function``.
         precision: Keras dtype policy.
         mine_fraction: Part of the training data held out for mining, in (0, 0.5].
         jobs: Runs at a time.
@@ -41,16 +41,17 @@ def train_baseline(
     Returns:
         The group, now the latest, and its runs in the order of `seeds`.
     """
-    check_model_name(model)
+    model_name, source = find_model(model)
     split_dataset(dataset, mine_fraction=mine_fraction)  # refuses bad fractions before anything is written
     group = Group(
         template=RunSpec(
             dataset=dataset.digest,
             mine_fraction=mine_fraction,
-            model=model,
+            model=model_name,
             recipe=recipe,
             precision=precision,
             seed=0,
+            source=None if source is None else store.put_source(source),
         ),
         seeds=tuple(seeds),
         dataset_name=dataset.name,

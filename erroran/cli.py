@@ -6,7 +6,21 @@ from erroran.commands.app import app
 __all__ = ["analysis", "app", "inspection", "loop", "main", "runs"]
 
 _PIPELINE = (
-    *("run", "dataset", "baseline", "mine-confusions", "across-models", "review", "new", "measure", "preview", "probe", "plan", "intervene", "report"),
+    *(
+        "run",
+        "dataset",
+        "baseline",
+        "mine-confusions",
+        "across-models",
+        "review",
+        "new",
+        "measure",
+        "preview",
+        "probe",
+        "plan",
+        "intervene",
+        "report",
+    ),
     *("diff", "teach"),
 )
 app.registered_commands.sort(key=lambda registered: _PIPELINE.index(registered.name or ""))

@@ -1,7 +1,7 @@
 """Measure how long a table in Kaggle's layout takes to load, against pandas alone.
 
-``python -m erroran.benchmarks.table`` writes 42,000 rows x 785 columns, loads them in turns, and prints a Markdown table.
-``--dataset`` names the images; with fewer than 42,000 they are repeated with other pixels in a corner.
+``python -m erroran.benchmarks.table`` writes 42,000 rows x 785 columns, loads them in turns, and prints a Markdown
+table. ``--dataset`` names the images; with fewer than 42,000 they are repeated with other pixels in a corner.
 """
 
 import argparse
@@ -9,7 +9,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -39,7 +39,7 @@ def measure(path: Path, repeats: int) -> dict[str, list[tuple[float, float]]]:
     """Seconds on the clock and of the processor, of both ways in turns; erroran's with checks, ids and split."""
     import pandas as pd
 
-    ways = {
+    ways: dict[str, Callable[[], object]] = {
         "erroran: parsed, checked, named, split": lambda: load_dataset(str(path)),
         "`pandas.read_csv`, as it comes": lambda: pd.read_csv(path),
     }

@@ -29,7 +29,17 @@ from erroran.commands.options import (
     parse_numbers,
 )
 from erroran.commands.specs import find_spec, write_starter
-from erroran.console import counted, dataset_table, out, pairs_table, print_json, say_note, say_trained, talk, training_display
+from erroran.console import (
+    counted,
+    dataset_table,
+    out,
+    pairs_table,
+    print_json,
+    say_note,
+    say_trained,
+    talk,
+    training_display,
+)
 from erroran.errors import BadInput
 
 if TYPE_CHECKING:
@@ -207,7 +217,9 @@ def dataset(
     data_dir: DataDirOption = None,
     csv: Annotated[
         Path | None,
-        typer.Option("--csv", help="Write the images of both parts as label,pixel0,..., to a new file.", metavar="FILE"),
+        typer.Option(
+            "--csv", help="Write the images of both parts as label,pixel0,..., to a new file.", metavar="FILE"
+        ),
     ] = None,
     rows: Annotated[
         int | None, typer.Option(min=1, help="With --csv: so many, in the proportions of the classes.")
@@ -218,7 +230,9 @@ def dataset(
     from erroran.stages.dataset import describe_dataset, export_dataset
 
     if rows is not None and csv is None:
-        raise BadInput("--rows says how many rows to write, and --csv is not given.", fix=f"--rows {rows} --csv train.csv")
+        raise BadInput(
+            "--rows says how many rows to write, and --csv is not given.", fix=f"--rows {rows} --csv train.csv"
+        )
     described = describe_dataset(load_data(dataset, data_dir))
     written = None if csv is None else export_dataset(described.dataset, csv, rows=rows)
     if as_json:

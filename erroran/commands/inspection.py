@@ -80,3 +80,51 @@ def review(
         table.add_row(threshold_text(step.threshold), f"{step.coverage[0]:.2%}", right)
     out.print(table)
     talk.print(f"wrote {path}" + ("" if reviewed.discreet else f" and {path.parent / 'review' / 'queue.csv'}"))
+
+
+@command(
+    app,
+    "across-models",
+    examples="""
+erroran across-models
+erroran across-models --groups 4f36,ab69 --json
+""",
+)
+def across_models(
+    groups: Annotated[
+        str | None,
+        typer.Option(
+            help="Baseline groups to compare; default: the latest of each model, on the images of the latest of all.",
+            metavar="ID,ID,...",
+        ),
+    ] = None,
+    store: StoreOption = Path(".erroran"),
+    as_json: JsonOption = False,
+) -> None:
+    """Tell confusions that all models share from those that belong to one. Trains nothing."""
+    from erroran.reporting.across_report import across_sentence, write_across
+    from erroran.stages.across_models import compare_groups
+
+    named = None if groups is None else [part.strip() for part in groups.split(",")]
+    if named is not None and not all(named):
+        raise BadInput(f"--groups `{groups}` is not a list of groups.", fix="--groups 4f36,ab69")
+    compared = compare_groups(open_store(store), named)
+    path = write_across(compared, REPORTS)
+    if as_json:
+        print_json(compared.to_json())
+        return
+    say_note(compared.models[0].group.note)
+    for left in compared.skipped:
+        talk.print(f"left aside: {escape(left)}")
+    out.print(f"[bold]{escape(across_sentence(compared))}[/]")
+    names = [escape(model.name) for model in compared.models]
+    table = Table("pair", *names, "images in every model", "surely in", "belongs to", box=None)
+    for pair in compared.pairs[:15]:
+        owner = "" if pair.owner is None else escape(compared.models[pair.owner].name)
+        errors = (f"{mean:.1f}" for mean in pair.mean_errors)
+        common = str(pair.images_everywhere)
+        table.add_row(
+            compared.pair_name(pair.pair), *errors, common, f"{pair.surely_in} of {len(compared.models)}", owner
+        )
+    out.print(table)
+    talk.print(f"wrote {path}")

@@ -348,3 +348,50 @@ def reliability_diagram(bins: Sequence[tuple[float, float, float, float, int]], 
     for cell in (above, below):
         cell.spines[["top", "right"]].set_visible(False)
     return figure
+
+
+def pairs_by_model(
+    errors: np.ndarray,
+    share: np.ndarray,
+    *,
+    rows: Sequence[str],
+    columns: Sequence[str],
+    bold: np.ndarray,
+    framed: np.ndarray,
+) -> Figure:
+    """Confusions by model: the number is errors per run, the colour the share of all errors of the model.
+
+    Args:
+        errors: float (P, M).
+        share: float (P, M), in [0, 1].
+        rows: P names of pairs.
+        columns: M names of models.
+        bold: bool (P, M).
+        framed: bool (P, M).
+    """
+    from matplotlib.patches import Rectangle
+
+    figure = Figure(figsize=(1.6 + 0.95 * len(columns), 1.1 + 0.27 * len(rows)), layout="constrained")
+    axes = figure.subplots()
+    shown = axes.imshow(100 * share, cmap="Reds", vmin=0, vmax=max(100 * share.max(), 1), aspect="auto")
+    dark = share > 0.6 * share.max()
+    for i, j in np.ndindex(*errors.shape):
+        axes.text(
+            j,
+            i,
+            f"{errors[i, j]:.1f}" if errors[i, j] else "·",
+            ha="center",
+            va="center",
+            fontsize=8,
+            color="white" if dark[i, j] else "black",
+            weight="bold" if bold[i, j] else "normal",
+        )
+        if framed[i, j]:
+            axes.add_patch(Rectangle((j - 0.47, i - 0.44), 0.94, 0.88, fill=False, ec="#1d4ed8", lw=1.8))
+    axes.set_yticks(range(len(rows)), rows, fontsize=8)
+    axes.set_xticks(range(len(columns)), columns, fontsize=8, rotation=30, ha="left", rotation_mode="anchor")
+    axes.xaxis.tick_top()
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
+    figure.colorbar(shown, ax=axes, shrink=0.5, label="share of the model's errors, %")
+    return figure

@@ -62,9 +62,7 @@ def wilson_interval(errors: float, n_images: float, confidence: float = 0.95) ->
     return max(0.0, float(low)), min(1.0, float(high))
 
 
-def clustered_wilson(
-    times: IntArray, n_runs: int, n_images: float, confidence: float = 0.95
-) -> tuple[float, float]:
+def clustered_wilson(times: IntArray, n_runs: int, n_images: float, confidence: float = 0.95) -> tuple[float, float]:
     """Score interval of a mean rate over runs that share their images; the images are the sample.
 
     Args:

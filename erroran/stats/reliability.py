@@ -150,12 +150,13 @@ def assess_calibration(
 
 def _places(confidence: FloatArray, binning: Binning, n_bins: int) -> npt.NDArray[np.int64]:
     """The bin of each prediction, int64 (N,)."""
+    places: npt.NDArray[np.int64]
     if binning == "equal width":
-        return np.clip(np.ceil(confidence * n_bins) - 1, 0, n_bins - 1).astype(np.int64)
-    ranked = np.sort(confidence)
+        places = np.clip(np.ceil(confidence * n_bins) - 1, 0, n_bins - 1).astype(np.int64)
+        return places
     # Equal confidences go together, to where the first of them belongs.
-    first = np.searchsorted(ranked, confidence, side="left")
-    return (first * n_bins // len(confidence)).astype(np.int64)
+    places = np.searchsorted(np.sort(confidence), confidence, side="left") * n_bins // len(confidence)
+    return places
 
 
 def _ece(confidence: FloatArray, wrong: BoolArray, place: npt.NDArray[np.int64]) -> FloatArray:

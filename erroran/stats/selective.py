@@ -94,7 +94,7 @@ def select(confidence: FloatArray, wrong: BoolArray, threshold: float) -> Select
     Intervals are Wilson's on effective counts: a run's decisions on an image are taken as one image, not as S (design
     effect, Rao and Scott 1992, Biometrics 48, 577-585). They are for new images and these runs.
     """
-    confidence, wrong = (np.atleast_2d(array) for array in (confidence, wrong))
+    confidence, wrong = np.atleast_2d(confidence), np.atleast_2d(wrong)
     kept = confidence >= threshold
     waiting, failing = (~kept).sum(axis=0), (kept & wrong).sum(axis=0)
     low, high = clustered_wilson(waiting, len(kept), kept.shape[1])
@@ -145,7 +145,7 @@ def held_out(confidence: FloatArray, wrong: BoolArray, accuracy: float, folds: I
     Returns:
         Share answered, and share of the answered that is right (None if nothing is answered), over all runs and folds.
     """
-    confidence, wrong = (np.atleast_2d(array) for array in (confidence, wrong))
+    confidence, wrong = np.atleast_2d(confidence), np.atleast_2d(wrong)
     answered = np.zeros(confidence.shape, dtype=bool)
     for fold in np.unique(folds):
         here = folds == fold

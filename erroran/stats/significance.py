@@ -223,10 +223,26 @@ def stratified_from_totals(
     )
 
 
-def midp_sides(histogram: IntArray, observed: int, n_before: int, n_after: int) -> tuple[float, float]:
-    """Only the one-sided mid-p values (less, greater) of `stratified_from_totals`; much quicker."""
+def midp_sides(
+    histogram: IntArray, observed: int, n_before: int, n_after: int, *, odds_ratio: float = 1.0
+) -> tuple[float, float]:
+    """Only the one-sided mid-p values (less, greater) of `stratified_from_totals`; much quicker.
+
+    Args:
+        histogram: As there, as are the next three.
+        observed: See there.
+        n_before: See there.
+        n_after: See there.
+        odds_ratio: Common odds ratio after : before that is tested, > 0; 1 for arms that do not differ. The null
+            distribution is then Fisher's noncentral hypergeometric, convolved over the images.
+    """
     key = tuple(int(count) for count in histogram[1:])
     offset, pmf, _, _ = _null_distribution(key, n_before, n_after)
+    if odds_ratio != 1.0:
+        with np.errstate(divide="ignore"):
+            log_weight = np.log(pmf) + np.arange(pmf.size) * np.log(odds_ratio)
+        tilted = np.exp(log_weight - log_weight.max())
+        pmf = tilted / tilted.sum()
     lower, upper, point = _tails(pmf, observed - offset)
     return lower - point / 2, upper - point / 2
 

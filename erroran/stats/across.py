@@ -14,7 +14,7 @@ from erroran.stats.confusion import FloatArray, IntArray, check_runs, confusion_
 from erroran.stats.consistency import adjust_cells, partial_conjunction
 from erroran.stats.dispersion import adjust_p, run_variation
 from erroran.stats.multiplicity import benjamini_hochberg
-from erroran.stats.significance import images_by_total, midp_sides, stratified_from_totals
+from erroran.stats.significance import common_odds_ratio, images_by_total, midp_sides
 
 LEVEL = 0.05
 
@@ -195,7 +195,7 @@ def _exceeds(labels: IntArray, before: IntArray, after: IntArray, n_classes: int
     if min(n_before, n_after) < 2:
         return p_values
     histograms, observed = _tables(labels, before, after, n_classes)
-    overall = stratified_from_totals(histograms.sum(axis=(0, 1)), int(observed.sum()), n_before, n_after).odds_ratio
+    overall = common_odds_ratio(histograms.sum(axis=(0, 1)), int(observed.sum()), n_before, n_after)
     if np.isinf(overall):  # the other model makes no errors: everything there is belongs to this one's level
         return p_values
     tested = max(1.0, overall) if np.isfinite(overall) else 1.0

@@ -202,6 +202,7 @@ class Group(BaseModel):
         note: What the dataset had to say, such as a fallback.
         updated: UTC, ISO 8601; the latest group is the default of all later stages.
         command: The command line.
+        study: The study that trained it, if it was one; such a group is never taken for the latest baseline.
     """
 
     model_config = _STRICT
@@ -212,6 +213,7 @@ class Group(BaseModel):
     note: str | None
     updated: str
     command: str
+    study: str | None = None
 
     @property
     def id(self) -> str:

@@ -16,7 +16,7 @@ from erroran.data import Dataset
 
 COMMANDS = [
     *("baseline", "mine-confusions", "measure", "preview", "probe", "new", "plan"),
-    *("intervene", "report", "run", "runs"),
+    *("intervene", "report", "run", "runs", "study"),
 ]
 RUN_KEYS = [
     "id",

@@ -1,27 +1,14 @@
 """The command line, as a table of contents: importing a module registers its commands."""
 
-from erroran.commands import analysis, inspection, loop, runs
+from erroran.commands import analysis, inspection, loop, runs, studies
 from erroran.commands.app import app
 
-__all__ = ["analysis", "app", "inspection", "loop", "main", "runs"]
+__all__ = ["analysis", "app", "inspection", "loop", "main", "runs", "studies"]
 
 _PIPELINE = (
-    *(
-        "run",
-        "dataset",
-        "baseline",
-        "mine-confusions",
-        "across-models",
-        "review",
-        "new",
-        "measure",
-        "preview",
-        "probe",
-        "plan",
-        "intervene",
-        "report",
-    ),
-    *("diff", "teach"),
+    *("run", "dataset", "baseline", "mine-confusions", "review", "across-models"),
+    *("new", "measure", "preview", "probe", "plan", "intervene", "report"),
+    *("diff", "study", "teach"),
 )
 app.registered_commands.sort(key=lambda registered: _PIPELINE.index(registered.name or ""))
 

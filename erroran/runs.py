@@ -59,6 +59,24 @@ class Recipe(BaseModel):
     best_weights: bool = False
     in_model: InModelAugmentation | None = None
 
+    def describe(self) -> str:
+        """The recipe in words."""
+        parts = [f"{'up to ' if self.early_stopping else ''}{self.epochs} epoch{'s' if self.epochs > 1 else ''}"]
+        parts += [f"batch {self.batch_size}", f"Adam {self.learning_rate:g} {self.schedule}"]
+        if self.reduce_on_plateau:
+            parts.append(f"halved after {self.reduce_on_plateau} without gain")
+        if self.early_stopping:
+            parts.append(f"early stopping after {self.early_stopping}")
+        if self.best_weights:
+            parts.append("best weights kept")
+        if self.in_model:
+            inside = self.in_model
+            parts.append(
+                f"in the model ±{inside.rotation_deg:g}°, zoom ±{inside.zoom_percent:g} %, "
+                f"translation ±{inside.translation_percent:g} %"
+            )
+        return ", ".join(parts)
+
     @model_validator(mode="after")
     def _plateaus_need_a_constant_rate(self) -> Self:
         if self.reduce_on_plateau and self.schedule != "constant":
@@ -202,6 +220,7 @@ class Group(BaseModel):
         note: What the dataset had to say, such as a fallback.
         updated: UTC, ISO 8601; the latest group is the default of all later stages.
         command: The command line.
+        study: The study that trained it, if it was one; such a group is never taken for the latest baseline.
     """
 
     model_config = _STRICT
@@ -212,6 +231,7 @@ class Group(BaseModel):
     note: str | None
     updated: str
     command: str
+    study: str | None = None
 
     @property
     def id(self) -> str:

@@ -237,19 +237,19 @@ class Store:
     # --- groups and interventions
 
     def put_group(self, group: Group) -> None:
-        """Write a group; it becomes the latest."""
+        """Write a group; it becomes the latest, unless it is a study's."""
         self._write_json(self.root / "groups" / f"{group.id}.json", group)
 
-    def has_group(self) -> bool:
-        """Whether there is any baseline yet."""
-        return any((self.root / "groups").glob("*.json"))
+    def has_group(self, group_id: str = "*") -> bool:
+        """Whether there is this group, or any baseline yet."""
+        return any((self.root / "groups").glob(f"{group_id}.json"))
 
     def list_groups(self) -> list[Group]:
         """All groups, in no order."""
         return [_read(Group, path, fix=f"delete {path}") for path in (self.root / "groups").glob("*.json")]
 
     def get_group(self, group_id: str | None = None) -> Group:
-        """Read a group; without an id, the latest.
+        """Read a group; without an id, the latest, those of studies last.
 
         Raises:
             NotFound: There is no such group, or none at all.
@@ -261,7 +261,7 @@ class Store:
                 fix="erroran baseline --seeds 3",
             )
         if group_id is None:
-            return max(groups, key=lambda group: group.updated)
+            return max(groups, key=lambda group: (group.study is None, group.updated))
         found = [group for group in groups if group.id.startswith(group_id)]
         if len(found) != 1:
             known = ", ".join(f"{g.id} ({g.dataset_name}, {g.template.model})" for g in groups)

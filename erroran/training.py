@@ -62,6 +62,21 @@ class TrainedRun:
     seconds: float
 
 
+@dataclass(frozen=True)
+class Latency:
+    """How long predicting takes on this machine.
+
+    Attributes:
+        predict_ms: One image through ``model.predict``, median, milliseconds.
+        call_ms: One image through ``model(image)``, which skips what ``predict`` sets up for batches.
+        images_per_second: Through ``model.predict`` in batches of 500.
+    """
+
+    predict_ms: float
+    call_ms: float
+    images_per_second: float
+
+
 def train(
     spec: RunSpec,
     splits: Splits,
@@ -122,7 +137,7 @@ def train(
         ).history
         if best.exists():
             model.load_weights(best)
-    mine, confirm = _predict(model, splits.mine.x), _predict(model, splits.confirm.x)
+    mine, confirm = _predict(bare, splits.mine.x), _predict(bare, splits.confirm.x)
     # The last step can break the weights after the last loss was taken.
     if not (np.isfinite(history["loss"][-1]) and np.isfinite(mine).all() and np.isfinite(confirm).all()):
         raise TrainingError(
@@ -152,6 +167,43 @@ def predict_with(model_file: Path, images: np.ndarray) -> np.ndarray:
     Raises:
         ErroranError: The file is missing or damaged.
     """
+    return _predict(_load(model_file), images)
+
+
+def measure_latency(model_file: Path, images: np.ndarray, *, repeats: int = 30) -> Latency:
+    """Time a stored model on this machine, after warming it up.
+
+    Args:
+        model_file: A run's ``model.keras``.
+        images: uint8 (N, H, W), to be predicted in batches of 500, and the first of them alone.
+        repeats: Times that the single image is predicted, each way; their median counts.
+
+    Raises:
+        ErroranError: The file is missing or damaged.
+    """
+    model = _load(model_file)
+    one = images[:1, ..., np.newaxis]
+
+    def median_ms(call: Callable[[], object]) -> float:
+        seconds = []
+        for _ in range(repeats + 3):
+            started = time.perf_counter()
+            call()
+            seconds.append(time.perf_counter() - started)
+        return 1000 * float(np.median(seconds[3:]))
+
+    _predict(model, images)
+    started = time.perf_counter()
+    _predict(model, images)
+    batch_seconds = time.perf_counter() - started
+    return Latency(
+        predict_ms=median_ms(lambda: model.predict(one, verbose=0)),
+        call_ms=median_ms(lambda: np.asarray(model(one, training=False))),
+        images_per_second=len(images) / batch_seconds,
+    )
+
+
+def _load(model_file: Path) -> Any:
     from erroran.backend import keras
 
     keras.backend.clear_session()
@@ -161,13 +213,12 @@ def predict_with(model_file: Path, images: np.ndarray) -> np.ndarray:
             from erroran.models import own
 
             own.load(code.name, code.read_text(encoding="utf-8"))
-        model = keras.models.load_model(model_file, compile=False)
+        return keras.models.load_model(model_file, compile=False)
     except Exception as error:  # what a damaged zip, HDF5 or JSON raises has no common class
         raise ErroranError(
             f"The model {model_file} cannot be read: {str(error).splitlines()[0]}.",
             fix=f"erroran runs remove {model_file.parent.name}, then repeat `erroran baseline`",
         ) from error
-    return _predict(model, images)
 
 
 def _learning_rate(recipe: Recipe, *, steps_per_epoch: int) -> Any:

@@ -9,7 +9,7 @@ layers = keras.layers
 
 
 def augmenting(model: keras.Model, augmentation: InModelAugmentation, *, seed: int | None = None) -> keras.Model:
-    """Put random layers before a model; they act in training only.
+    """Put random layers before a model; they act in ``fit``, and in calls that do not say ``training=False``.
 
     Args:
         model: Takes uint8 (N, H, W, channels); so does the result.

@@ -65,7 +65,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         taken = measure(path, options.repeats)
     base = statistics.median(busy for _, busy in list(taken.values())[-1])
     lines = [
-        f"{ROWS:,} rows x 785 columns, {megabytes:.0f} MB, {options.repeats} repetitions in turns.",
+        f"{ROWS:,} rows x 785 columns, {megabytes:.0f} MB, {options.repeats} repetitions in turns. To be held: under "
+        f"{LIMIT_S:g} seconds.",
         "",
         "| way | seconds (median) | range | processor seconds (median) | times pandas |",
         "|---|---:|---:|---:|---:|",
@@ -75,7 +76,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         middle = statistics.median(busy)
         spread = f"{clock[0]:.2f} to {clock[-1]:.2f}"
         lines.append(f"| {name} | {statistics.median(clock):.2f} | {spread} | {middle:.2f} | {middle / base:.2f} |")
-    lines += ["", f"Held to: erroran under {LIMIT_S:g} seconds."]
     sys.stdout.write("\n".join(lines) + "\n")
     return int(statistics.median(clock for clock, _ in next(iter(taken.values()))) > LIMIT_S)
 

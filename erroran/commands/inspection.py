@@ -118,7 +118,7 @@ def across_models(
         talk.print(f"left aside: {escape(left)}")
     out.print(f"[bold]{escape(across_sentence(compared))}[/]")
     names = [escape(model.name) for model in compared.models]
-    table = Table("pair", *names, "images in every model", "surely in", "belongs to", box=None)
+    table = Table("pair", *names, "images in every model", "stands out in", "belongs to", box=None)
     for pair in compared.pairs[:15]:
         owner = "" if pair.owner is None else escape(compared.models[pair.owner].name)
         errors = (f"{mean:.1f}" for mean in pair.mean_errors)

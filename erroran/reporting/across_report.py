@@ -63,17 +63,15 @@ def across_sentence(across: "Across") -> str:
         alike = f"No image is misread in the same way by {everyone}"
     shared = [across.pair_name(pair.pair) for pair in across.shared]
     owned = [f"{across.pair_name(pair.pair)} to {across.models[pair.owner or 0].name}" for pair in across.owned]
-    common = (
-        f"{len(shared)} of the pairs are surely shared ({_list(shared)})"
-        if len(shared) > 1
-        else (f"one pair is surely shared ({shared[0]})" if shared else "no pair is surely shared by count")
-    )
-    single = (
-        f"{len(owned)} {'belongs' if len(owned) == 1 else 'belong'} to one ({_list(owned)})"
-        if owned
-        else ("none surely belongs to one")
-    )
-    return f"{alike}; {common}, {single}."
+    common = f"no pair stands out in {everyone}"
+    if shared:
+        common = (
+            f"{counted(len(shared), 'pair')} stand{'s' if len(shared) == 1 else ''} out in {everyone} ({_list(shared)})"
+        )
+    single = "none surely belongs to one"
+    if owned:
+        single = f"{len(owned)} {'belongs' if len(owned) == 1 else 'belong'} to one ({_list(owned)})"
+    return f"{alike}; {common}; {single}."
 
 
 def _list(names: list[str]) -> str:

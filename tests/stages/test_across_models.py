@@ -114,5 +114,5 @@ def test_models_without_errors(store: Store, tmp_path: Path) -> None:
     put_group(store, dataset, NONE, NONE, model="dense")
     across = compare_groups(store)
     text = write_across(across, tmp_path).read_text()
-    assert text.startswith("# No image is misread in the same way by both models; no pair is surely shared by count")
+    assert text.startswith("# No image is misread in the same way by both models; no pair stands out in both models")
     assert not (tmp_path / "across-models" / "pairs.png").exists()

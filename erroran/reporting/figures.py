@@ -102,6 +102,27 @@ def gallery(images: np.ndarray, captions: Sequence[str], *, columns: int = 10) -
     return figure
 
 
+def pairs_gallery(before: np.ndarray, after: np.ndarray, captions: Sequence[str], *, columns: int = 6) -> Figure:
+    """A grid of images, each beside what became of it, with a caption above.
+
+    Args:
+        before: uint8 (N, H, W), N >= 1.
+        after: uint8 (N, H, W).
+        captions: N short texts.
+        columns: Pairs in a row.
+    """
+    rows = -(-len(before) // columns)
+    figure = Figure(figsize=(1.55 * columns, 1.2 * rows), layout="constrained")
+    axes = figure.subplots(rows, columns, squeeze=False).ravel()
+    for cell in axes:
+        cell.axis("off")
+    gap = np.full((*before.shape[1:2], max(1, before.shape[2] // 9)), np.nan)
+    for cell, was, now, caption in zip(axes, before, after, captions, strict=False):
+        _show(cell, np.concatenate([was, gap, now], axis=1))
+        cell.set_title(caption, fontsize=6.5, pad=2)
+    return figure
+
+
 def before_after_sheet(rows: Sequence[tuple[str, np.ndarray]]) -> Figure:
     """Rows of images, each row with its name; the columns are the same samples.
 

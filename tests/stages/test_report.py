@@ -308,3 +308,15 @@ def test_predictions_of_other_images_are_refused(experiment: tuple[Store, Group]
     store.put_run(record, {"mine": wrong, "confirm": wrong}, {})
     with pytest.raises(ErroranError, match="no predictions for the images"):
         assess(store, group, NAME)
+
+
+def test_an_intervention_of_old_is_measured_once(experiment: tuple[Store, Group], assessment: Assessment) -> None:
+    """Stored without what its runs saw, as before that was kept: drawn again for the report, and kept from then on."""
+    store, _group = experiment
+    assert store.get_exposure(assessment.intervention) == assessment.exposure
+    assert assessment.exposure.seeds == SEEDS
+    assert [len(side) for side in assessment.shown] == [len(assessment.exposure.examples)] * 2
+    (path,) = (store.root / "exposures").rglob("*.json")
+    written = path.stat().st_mtime_ns
+    assess(*experiment, NAME)
+    assert path.stat().st_mtime_ns == written

@@ -7,7 +7,7 @@ __all__ = ["analysis", "app", "loop", "main", "runs"]
 
 _PIPELINE = (
     *("run", "baseline", "mine-confusions", "new", "measure", "preview", "probe", "plan", "intervene", "report"),
-    *("diff", "teach"),
+    *("stress", "diff", "teach"),
 )
 app.registered_commands.sort(key=lambda registered: _PIPELINE.index(registered.name or ""))
 

@@ -16,7 +16,7 @@ from erroran.data import Dataset
 
 COMMANDS = [
     *("baseline", "mine-confusions", "measure", "preview", "probe", "new", "plan"),
-    *("intervene", "report", "run", "runs"),
+    *("intervene", "report", "stress", "run", "runs"),
 ]
 RUN_KEYS = [
     "id",
@@ -150,7 +150,8 @@ def _assert_refused(outcome: Outcome, message: str, code: int = 2) -> None:
 
 
 @pytest.mark.parametrize(
-    "command", ["mine-confusions", "plan 4to9", "intervene 4to9", "report 4to9", "mine-confusions --out-of-fold 2"]
+    "command",
+    ["mine-confusions", "plan 4to9", "intervene 4to9", "report 4to9", "stress 4to9", "mine-confusions --out-of-fold 2"],
 )
 def test_no_baseline_yet(empty: Path, command: str) -> None:
     """The fix is the command to start with; nothing is written."""
@@ -253,6 +254,7 @@ def test_bad_specs(in_project: Path, tmp_path: Path, command: str, change: tuple
         ("intervene 1to2", "There is no hypothesis `1to2`"),
         ("intervene gone.toml", "There is no spec file gone.toml"),
         ("report 4to9", "`4to9` has not been run"),
+        ("stress 4to9", "`4to9` has not been run"),
         ("mine-confusions --group zzz", "No single baseline group begins with `zzz`"),
         ("mine-confusions --on confirm --out-of-fold 2", "--out-of-fold mines the training data"),
         ("mine-confusions --on train", "--on"),
@@ -318,6 +320,7 @@ def test_unforeseen_errors_are_one_sentence(empty: Path, monkeypatch: pytest.Mon
         ("mine-confusions --top 2", dict),
         ("preview 0to1", list),
         ("probe 0to1", dict),
+        ("stress 0to1", dict),
         ("report 0to1", dict),
         ("intervene 0to1 --controls logit-shift", dict),
     ],

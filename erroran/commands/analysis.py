@@ -1,4 +1,4 @@
-"""Commands that look and think: mine-confusions, preview, measure, new, probe, plan, diff."""
+"""Commands that look and think: mine-confusions, preview, measure, new, probe, plan, stress, diff."""
 
 import time
 from pathlib import Path
@@ -28,7 +28,17 @@ from erroran.commands.options import (
     parse_numbers,
 )
 from erroran.commands.specs import find_spec, write_starter
-from erroran.console import counted, out, pairs_table, print_json, say_note, say_trained, talk, training_display
+from erroran.console import (
+    counted,
+    out,
+    pairs_table,
+    print_json,
+    say_note,
+    say_trained,
+    steps_display,
+    talk,
+    training_display,
+)
 from erroran.errors import BadInput
 
 if TYPE_CHECKING:
@@ -282,6 +292,47 @@ def plan(
     out.print(f'[bold]{escape(plan_sentence(planned))}[/]\n\nchance of the verdict "improved", by true change:')
     out.print(table)
     talk.print(f"wrote {path}")
+
+
+@command(
+    app,
+    "stress",
+    examples="""
+erroran stress 4to9
+erroran stress 4to9 --controls --json
+""",
+)
+def stress(
+    name: NameArgument,
+    controls: Annotated[bool, typer.Option("--controls", help="Also against the controls that were trained.")] = False,
+    group: GroupOption = None,
+    store: StoreOption = Path(".erroran"),
+    as_json: JsonOption = False,
+) -> None:
+    """Judge an intervention on thinned, thickened, swollen and fractured images. Trains nothing."""
+    from erroran.ledger import Ledger
+    from erroran.reporting.index import write_index
+    from erroran.reporting.stress_report import stress_sentence, summary_rows, write_stress
+    from erroran.stages.stress import stress as put_to_the_test
+
+    opened = open_store(store)
+    found = opened.get_group(group)
+    stem = Path(name).stem if name.endswith(".toml") else name
+    with steps_display() as on_step:
+        stressed = put_to_the_test(opened, found, stem, controls=controls, on_step=on_step)
+    path = write_stress(stressed, REPORTS)
+    write_index(Ledger(opened.root).entries(), REPORTS)
+    if as_json:
+        print_json(stressed.to_json())
+        return
+    say_note(found.note)
+    out.print(f"[bold]{escape(stress_sentence(stressed))}[/]")
+    header, *rows = summary_rows(stressed)
+    table = Table(*header, box=None)
+    for row in rows:
+        table.add_row(*row)
+    out.print(table)
+    talk.print(f"wrote {path} in {stressed.seconds:.0f} s")
 
 
 @command(

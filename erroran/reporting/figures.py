@@ -314,3 +314,36 @@ def flips_against_margin(groups: Sequence[tuple[str, np.ndarray, np.ndarray]]) -
         cell.set_title(name, fontsize=9)
         cell.spines[["top", "right"]].set_visible(False)
     return figure
+
+
+def errors_by_version(
+    versions: Sequence[str], panels: Sequence[tuple[str, Mapping[str, Sequence[Sequence[float]]]]]
+) -> Figure:
+    """Every run's errors as a dot, with the means as bars of their own: a panel a kind of error, a group a version.
+
+    Args:
+        versions: V names.
+        panels: Kind of error; arm to the values of its runs, V sequences.
+    """
+    arms = list(panels[0][1])
+    width = 0.8 / len(arms)
+    figure = Figure(figsize=(3.9 * len(panels), 3.3), layout="constrained")
+    axes = figure.subplots(1, len(panels), squeeze=False)[0]
+    colours = (BEFORE, AFTER, "#c2410c", "#7c3aed", "#b45309", "#0369a1")
+    for cell, (title, by_arm) in zip(axes, panels, strict=True):
+        for i, (arm, by_version) in enumerate(by_arm.items()):
+            colour = colours[i % len(colours)]
+            for place, values in enumerate(by_version):
+                middle = place + (i - (len(arms) - 1) / 2) * width
+                spread = np.linspace(-width / 4, width / 4, len(values)) if len(values) > 1 else [0.0]
+                cell.plot(middle + np.asarray(spread), values, "o", color=colour, ms=3.5, alpha=0.75, mew=0)
+                name = arm if place == 0 else None
+                mean = float(np.mean(values))
+                cell.hlines(mean, middle - width * 0.4, middle + width * 0.4, color=colour, lw=2, label=name)
+        cell.set_ylim(bottom=-0.02 * cell.get_ylim()[1])  # dots at zero are seen whole
+        cell.set_xticks(range(len(versions)), versions, rotation=35, ha="right", fontsize=8)
+        cell.set_title(title, fontsize=9)
+        cell.spines[["top", "right"]].set_visible(False)
+    axes[0].set_ylabel("errors per run")
+    axes[0].legend(fontsize=7)
+    return figure

@@ -238,16 +238,21 @@ def _stamps(ledger: Ledger, group: Group, intervention: Intervention) -> list[st
         stamps.append(
             f"**Seeds:** the spec asks for {hypothesis.seeds} an arm, {ran} {'was' if ran == 1 else 'were'} run."
         )
+    looks = []
     if others:
-        tried = sorted({f"`{e.name}`" for e in others})
-        stamps.append(
-            f"**Not the only look:** verdicts were reached on these images for {', '.join(tried)} too; nothing here is "
-            "adjusted for that."
-        )
+        looks.append(f"verdicts were reached on these images for {_named(others)} too")
+    if stressed := [entry for entry in entries if entry.kind == "stress"]:
+        looks.append(f"changed versions of these images were read in a stress test of {_named(stressed)}")
+    if looks:
+        stamps.append(f"**Not the only look:** {'; '.join(looks)}; nothing here is adjusted for that.")
     changed = sorted({e.spec_hash for e in entries if e.name == intervention.name and e.kind == "registered"})
     if len(changed) > 1:
         stamps.append(f"**Changed spec:** {len(changed)} versions of `{intervention.name}` have been registered.")
     return stamps
+
+
+def _named(entries: list[Entry]) -> str:
+    return ", ".join(sorted({f"`{entry.name}`" for entry in entries}))
 
 
 def _against(name: str, predicted: np.ndarray, after: Evidence, pair: tuple[int, int], endpoint: str) -> Control:

@@ -169,6 +169,7 @@ def preview(
 erroran measure
 erroran measure --dataset digits
 erroran measure --on all --json
+erroran measure --pair 4:9
 """,
 )
 def measure(
@@ -181,24 +182,42 @@ def measure(
     distance: Annotated[
         DistanceName, typer.Option(help="Of the closure margin: chessboard goes with square kernels.")
     ] = DistanceName.EUCLIDEAN,
+    pair: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Also: do two classes' closure margins go with the errors of the stored baseline? Repeat for more.",
+            metavar="A:B",
+        ),
+    ] = None,
     group: GroupOption = None,
     store: StoreOption = Path(".erroran"),
     as_json: JsonOption = False,
 ) -> None:
     """Measure the shape of the ink of every image: strokes, holes, ends, closure. Trains nothing."""
-    from erroran.reporting.measure_report import write_measurements
-    from erroran.stages.measure import measure_dataset
+    from erroran.reporting.measure_report import closure_sentence, write_measurements
+    from erroran.stages.measure import measure_closure, measure_dataset, stored_readings
 
+    pairs = [_split_pair(text) for text in pair or []]
     images, fraction = _images(dataset, data_dir, group, store)
     splits = ("train", "mine", "confirm") if on is MeasuredName.ALL else (on.value,)
     with talk.status("measuring"):
         measured = measure_dataset(
             images, splits=splits, mine_fraction=fraction, ink=ink.value, distance=distance.value
         )
-    page, written = write_measurements(measured, REPORTS)
+        readings = stored_readings(open_store(store), images, group) if pairs else []
+        closures = [
+            found
+            for names in pairs
+            for found in measure_closure(
+                images, names, readings, mine_fraction=fraction, ink=measured.ink, distance=distance.value
+            )
+        ]
+    page, written = write_measurements(measured, REPORTS, closures)
     if as_json:
-        print_json(measured.to_json())
+        print_json(measured.to_json() | ({"closure": [found.to_json() for found in closures]} if closures else {}))
         return
+    for closure in closures:
+        out.print(escape(closure_sentence(closure)))
     out.print(f"{counted(len(measured.table), 'image')} measured, {measured.ink} ink")
     out.print(f"table: {written}\npage: {page}")
 
@@ -209,10 +228,7 @@ def new(
     pair: Annotated[str, typer.Option(help="true:predicted, as in 7:1.")],
 ) -> None:
     """Write a starter spec for a pair, to be edited."""
-    true, _, predicted = pair.partition(":")
-    if not true or not predicted or true == predicted:
-        raise BadInput(f"--pair {pair} does not name two classes.", fix="--pair 7:1")
-    write_starter(name, true, predicted)
+    write_starter(name, *_split_pair(pair))
 
 
 @command(
@@ -390,6 +406,13 @@ def diff(
     if should_fail(result, fail_on or []):
         talk.print(f"the verdict is [bold]{result.word}[/]: exit code 1, as --fail-on asks")
         raise typer.Exit(1)
+
+
+def _split_pair(pair: str) -> tuple[str, str]:
+    true, _, predicted = pair.partition(":")
+    if not true or not predicted or true == predicted:
+        raise BadInput(f"--pair {pair} does not name two classes.", fix="--pair 7:1")
+    return true, predicted
 
 
 def _images(dataset: str | None, data_dir: Path | None, group: str | None, store: Path) -> "tuple[Dataset, float]":

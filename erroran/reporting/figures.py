@@ -347,3 +347,39 @@ def errors_by_version(
     axes[0].set_ylabel("errors per run")
     axes[0].legend(fontsize=7)
     return figure
+
+
+def margins_by_class(classes: Sequence[tuple[str, np.ndarray, np.ndarray]]) -> Figure:
+    """Closure margins of each class as a histogram, images without a loop beside it, misread ones as dots.
+
+    Args:
+        classes: Title; margins in pixels (n,), infinite without a loop; bool (n,), misread.
+    """
+    figure = Figure(figsize=(7.5, 1.9 * len(classes)), layout="constrained")
+    axes = figure.subplots(len(classes), 1, squeeze=False, sharex=True)[:, 0]
+    there = np.concatenate([margins[np.isfinite(margins)] for _, margins, _ in classes] or [np.zeros(1)])
+    low, high = (float(there.min()), float(there.max())) if len(there) else (-1.0, 1.0)
+    step = 0.25
+    bins = np.arange(np.floor(low / step) * step, high + 2 * step, step)
+    beyond = bins[-1] + 4 * step
+    for cell, (title, margins, misread) in zip(axes, classes, strict=True):
+        finite = np.isfinite(margins)
+        share = 1 / max(1, len(margins))
+        cell.hist(margins[finite], bins, weights=np.full(int(finite.sum()), share), color="#99d5cb", edgecolor=AFTER)
+        top = cell.get_ylim()[1]
+        # As a bar it would dwarf the others wherever most images have no loop.
+        cell.axvspan(beyond - 2 * step, beyond + 2 * step, color="#f3f4f6", lw=0)
+        missing = (~finite).mean() if len(margins) else 0.0
+        cell.text(beyond, 0.9 * top, f"{missing:.0%}".replace("%", " %"), ha="center", va="center", fontsize=8)
+        x = np.where(finite, margins, beyond)[misread]
+        spread = np.linspace(0.35, 0.65, len(x)) if len(x) > 1 else np.full(len(x), 0.5)
+        cell.plot(x, spread * top, "o", color="#b91c1c", ms=5, mew=0, alpha=0.85)
+        cell.axvline(0, color=BEFORE, lw=0.8, ls=":")
+        cell.set_title(title, fontsize=9)
+        cell.set_ylabel("share of the class", fontsize=8)
+        cell.tick_params(labelsize=8)
+        cell.spines[["top", "right"]].set_visible(False)
+    ticks = [tick for tick in range(int(np.floor(low)), int(np.ceil(high)) + 1) if tick <= high + step]
+    axes[-1].set_xticks([*ticks, beyond], [*map(str, ticks), "no loop"])
+    axes[-1].set_xlabel("closure margin, px: ← closed, open →", fontsize=8)
+    return figure

@@ -111,9 +111,9 @@ def _found_text(contrast: "Contrast") -> str:
     return f"on {contrast.version} images {_listed(changes)}"
 
 
-def _moved(stressed: "Stressed") -> list[str]:
-    """Versions on which one direction of the pair fell and the other rose."""
-    return [c.version for c in stressed.against_baseline if c.found.get("forward", 0) * c.found.get("reverse", 0) < 0]
+def _moved(stressed: "Stressed") -> "list[Contrast]":
+    """Where one direction of the pair fell and the other rose."""
+    return [c for c in stressed.against_baseline if c.found.get("forward", 0) * c.found.get("reverse", 0) < 0]
 
 
 def _thickness(stressed: "Stressed") -> bool:

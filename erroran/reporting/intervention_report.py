@@ -197,7 +197,7 @@ def _seen_by_class(assessment: "Assessment") -> list[_SeenClass]:
 def _mean_change(dose: "SeenDose", key: str) -> str:
     """``2.54 → 3.42``; a dash where nothing was measured."""
     was, now = dose.before[key], dose.after[key]
-    return "–" if was is None or now is None else f"{was:.2f} → {now:.2f}"
+    return "–" if was is None or now is None else f"{was:.2f} → {now:.2f}".replace("-", "−")
 
 
 def _describe_example(example: "Example", hypothesis: "Hypothesis") -> str:

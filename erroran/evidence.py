@@ -118,7 +118,8 @@ def gather_exposure(store: Store, intervention: Intervention) -> Exposure:
     if kept is not None:
         return kept
     run_ids = intervention.arms[intervention.name]
-    spec = store.get_run(run_ids[0]).spec
+    runs = [store.get_run(run_id) for run_id in run_ids]
+    spec = runs[0].spec
     dataset = store.get_dataset(spec.dataset)
     exposure = measure_exposure(
         split_dataset(dataset, mine_fraction=spec.mine_fraction).train,
@@ -126,7 +127,7 @@ def gather_exposure(store: Store, intervention: Intervention) -> Exposure:
         intervention.hypothesis.augment,
         runs=run_ids,
         seeds=intervention.seeds,
-        epochs=intervention.epochs,
+        epochs=[len(run.history["loss"]) for run in runs],
     )
     store.put_exposure(intervention, exposure)
     return exposure

@@ -92,7 +92,7 @@ class Exposure(BaseModel):
     Attributes:
         runs: Ids of the runs.
         seeds: Their seeds.
-        epochs: Epochs of each.
+        epochs: Epochs of each run; early stopping makes them differ.
         class_images: Class name to its number of training images, for the classes that were augmented.
         doses: One per class and dose.
         examples: Images whose topology changed, a few of each class and dose.
@@ -102,7 +102,7 @@ class Exposure(BaseModel):
 
     runs: tuple[str, ...]
     seeds: tuple[int, ...]
-    epochs: int
+    epochs: tuple[int, ...]
     class_images: dict[str, int]
     doses: tuple[SeenDose, ...]
     examples: tuple[Example, ...]
@@ -137,7 +137,7 @@ def measure_exposure(
     *,
     runs: Sequence[str],
     seeds: Sequence[int],
-    epochs: int,
+    epochs: Sequence[int],
     most_measured: int = MOST_MEASURED,
 ) -> Exposure:
     """Draw again what the runs saw, and measure it. Trains nothing.
@@ -148,7 +148,7 @@ def measure_exposure(
         augment: Class name to what happened to its images.
         runs: Ids of the runs, one per seed.
         seeds: The runs' seeds.
-        epochs: Epochs of each run, counted from 1.
+        epochs: Epochs of each run, which count from 1.
         most_measured: Changed images measured at most; of more, each is measured with the same chance, which is drawn
             by (seed, epoch, image) too.
 
@@ -157,7 +157,7 @@ def measure_exposure(
     """
     by_label = {class_names.index(name): step for name, step in augment.items()}
     keys = sample_keys(train.ids)
-    moments = [(seed, epoch) for seed in seeds for epoch in range(1, epochs + 1)]
+    moments = [(seed, epoch) for seed, last in zip(seeds, epochs, strict=True) for epoch in range(1, last + 1)]
     counts = {label: np.zeros(max(1, len(step.doses)), dtype=np.int64) for label, step in by_label.items()}
     for _, chosen in _choices(train.y, keys, by_label, moments):
         for label in by_label:
@@ -177,7 +177,7 @@ def measure_exposure(
     return Exposure(
         runs=tuple(runs),
         seeds=tuple(seeds),
-        epochs=epochs,
+        epochs=tuple(epochs),
         class_images={class_names[label]: int((train.y == label).sum()) for label in by_label},
         doses=tuple(seen),
         examples=tuple(examples),

@@ -20,8 +20,8 @@ class Entry(BaseModel):
 
     Attributes:
         kind: ``registered`` (a hypothesis, before its runs are trained), ``verdict`` (a look at `confirm`), ``stress``
-            (a look at changed versions of it), or ``mined-on-confirm`` (pairs were chosen on the images that a verdict
-            would use).
+            (a look at changed versions of it), ``mined-on-confirm`` (pairs were chosen on the images that a verdict
+            would use), or ``study`` (models were compared on them).
         time: UTC, ISO 8601.
         dataset: Digest of the dataset.
         group: The baseline group.
@@ -36,7 +36,7 @@ class Entry(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    kind: Literal["registered", "verdict", "stress", "mined-on-confirm"]
+    kind: Literal["registered", "verdict", "stress", "mined-on-confirm", "study"]
     dataset: str
     group: str
     name: str = ""

@@ -16,7 +16,7 @@ from erroran.data import Dataset
 
 COMMANDS = [
     *("baseline", "mine-confusions", "measure", "preview", "probe", "new", "plan"),
-    *("intervene", "report", "stress", "run", "runs"),
+    *("intervene", "report", "stress", "run", "runs", "study"),
 ]
 RUN_KEYS = [
     "id",
@@ -165,7 +165,7 @@ def test_no_baseline_yet(empty: Path, command: str) -> None:
     ("options", "message"),
     [
         ("--dataset nope", "no dataset called 'nope'"),
-        ("--dataset digits --model resnet", "There is no model `resnet`"),
+        ("--dataset digits --model vgg", "There is no model `vgg`"),
         ("--dataset digits --seeds 3 --seed-list 1,2", "--seeds and --seed-list were both given"),
         ("--dataset digits --seed-list 1,a", "--seed-list `1,a` is not a list of whole numbers"),
         ("--dataset digits --seed-list 1,1", "names a number twice"),

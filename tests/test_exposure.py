@@ -33,7 +33,7 @@ def _step(**fields: object) -> ClassAugmentation:
 
 
 def _measure(augment: dict[str, ClassAugmentation], **options: int) -> Exposure:
-    return measure_exposure(_rings(), NAMES, augment, runs=("a", "b"), seeds=(7, 8), epochs=3, **options)
+    return measure_exposure(_rings(), NAMES, augment, runs=("a", "b"), seeds=(7, 8), epochs=(3, 3), **options)
 
 
 def test_dilation_closes_every_gap() -> None:
@@ -90,11 +90,21 @@ def test_counts_are_those_of_training() -> None:
     assert dose.changed == changed
 
 
+def test_a_run_that_stopped_early_saw_less() -> None:
+    """Each run's own number of epochs counts."""
+    augment = {"open": _step(operation="dilate", radius_px=1)}
+
+    def changed(*epochs: int) -> int:
+        return measure_exposure(_rings(), NAMES, augment, runs=("a", "b"), seeds=(7, 8), epochs=epochs).doses[0].changed
+
+    assert changed(3, 1) == changed(3, 3) - changed(0, 3) + changed(0, 1) < changed(3, 3)
+
+
 def test_the_order_of_the_data_changes_nothing() -> None:
     augment = {"open": _step(operation="dilate", radius_px=[0.5, 1]), "ring": _step(operation="fracture", fractures=1)}
     part, shuffled = _rings(), np.random.default_rng(0).permutation(40)
     other = Part(part.x[shuffled], part.y[shuffled], part.ids[shuffled])
-    first, second = (measure_exposure(p, NAMES, augment, runs=("a",), seeds=(7,), epochs=3) for p in (part, other))
+    first, second = (measure_exposure(p, NAMES, augment, runs=("a",), seeds=(7,), epochs=(3,)) for p in (part, other))
     assert first.examples == second.examples
     for one, two in zip(first.doses, second.doses, strict=True):
         plain = [{k: v for k, v in dose.model_dump().items() if k not in ("before", "after")} for dose in (one, two)]

@@ -169,7 +169,7 @@ class _SeenClass:
 
 def _seen_by_class(assessment: "Assessment") -> list[_SeenClass]:
     exposure, names = assessment.exposure, assessment.before.class_names
-    moments = len(exposure.seeds) * exposure.epochs
+    moments = sum(exposure.epochs)
     partners = dict(zip(assessment.verdict.pair_names, reversed(assessment.verdict.pair_names), strict=True))
     found = []
     for name, images in exposure.class_images.items():

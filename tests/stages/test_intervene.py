@@ -191,6 +191,6 @@ def test_what_training_saw_is_kept(trained: Trained) -> None:
     store, _, intervention, _ = trained
     exposure = store.get_exposure(intervention)
     assert exposure is not None
-    assert (exposure.runs, exposure.epochs) == (intervention.arms["0to1"], 1)
+    assert (exposure.runs, exposure.epochs) == (intervention.arms["0to1"], (1,))
     assert [(dose.class_name, dose.dose) for dose in exposure.doses] == [("0", 1.0)]
     assert 0 < exposure.doses[0].changed < exposure.class_images["0"]

@@ -59,6 +59,24 @@ class Recipe(BaseModel):
     best_weights: bool = False
     in_model: InModelAugmentation | None = None
 
+    def describe(self) -> str:
+        """The recipe in words."""
+        parts = [f"{'up to ' if self.early_stopping else ''}{self.epochs} epoch{'s' if self.epochs > 1 else ''}"]
+        parts += [f"batch {self.batch_size}", f"Adam {self.learning_rate:g} {self.schedule}"]
+        if self.reduce_on_plateau:
+            parts.append(f"halved after {self.reduce_on_plateau} without gain")
+        if self.early_stopping:
+            parts.append(f"early stopping after {self.early_stopping}")
+        if self.best_weights:
+            parts.append("best weights kept")
+        if self.in_model:
+            inside = self.in_model
+            parts.append(
+                f"in the model ±{inside.rotation_deg:g}°, zoom ±{inside.zoom_percent:g} %, "
+                f"translation ±{inside.translation_percent:g} %"
+            )
+        return ", ".join(parts)
+
     @model_validator(mode="after")
     def _plateaus_need_a_constant_rate(self) -> Self:
         if self.reduce_on_plateau and self.schedule != "constant":

@@ -193,12 +193,10 @@ def parse_recipe(name: RecipeName, **changes: object) -> "Recipe":
         return change_recipe(RECIPES[name.value], given)
     except ValidationError as error:
         problem = error.errors()[0]
-        option = str(problem["loc"][-1]).replace("_", "-") if problem["loc"] else "recipe"
+        options = [str(part).removesuffix("_deg").removesuffix("_percent") for part in problem["loc"][-1:]]
         said = str(problem["msg"]).removeprefix("Value error, ").lower()
-        raise BadInput(
-            f"The training recipe does not work: {said}.",
-            fix=f"change --{option.removesuffix('-deg').removesuffix('-percent')} or leave it out",
-        ) from error
+        named = " or ".join("--" + option.replace("_", "-") for option in options or ["schedule", "reduce_on_plateau"])
+        raise BadInput(f"The training recipe does not work: {said}.", fix=f"change {named}, or leave it out") from error
 
 
 def parse_seeds(count: int | None, listed: str | None, *, default: int) -> list[int]:

@@ -62,7 +62,6 @@ def write_study(result: StudyResult, folder: Path) -> dict[str, Any]:
             f"`{p.first}` and `{p.second}`: {p.comparison.test.reason}" for p in result.pairs if p.p_adjusted is None
         ),
         seeds=lambda model: ", ".join(percent(value) for value in model.accuracy),
-        recipe=_describe_recipe,
         epochs=_describe_epochs,
         class_rows=_class_rows,
         command=provenance.command_line(),
@@ -88,27 +87,6 @@ def _beats(result: StudyResult, best: ModelResult, other: ModelResult) -> bool:
     return any(
         pair.better == best.name and {pair.first, pair.second} == {best.name, other.name} for pair in result.pairs
     )
-
-
-def _describe_recipe(model: ModelResult) -> str:
-    recipe = model.group.template.recipe
-    parts = [f"{recipe.name}: up to {recipe.epochs}" if recipe.early_stopping else f"{recipe.name}: {recipe.epochs}"]
-    parts[0] += " epochs"
-    parts.append(f"batch {recipe.batch_size}")
-    parts.append(f"Adam {recipe.learning_rate:g} {recipe.schedule}")
-    if recipe.reduce_on_plateau:
-        parts.append(f"halved after {counted(recipe.reduce_on_plateau, 'flat epoch')}")
-    if recipe.early_stopping:
-        parts.append(f"early stopping after {recipe.early_stopping}")
-    if recipe.best_weights:
-        parts.append("best weights")
-    if recipe.in_model:
-        inside = recipe.in_model
-        parts.append(
-            f"in the model ±{inside.rotation_deg:g}°, zoom ±{inside.zoom_percent:g} %, "
-            f"translation ±{inside.translation_percent:g} %"
-        )
-    return ", ".join(parts)
 
 
 def _describe_epochs(model: ModelResult) -> str:

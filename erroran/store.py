@@ -246,13 +246,17 @@ class Store:
         """Whether there is this group, or any baseline yet."""
         return any((self.root / "groups").glob(f"{group_id}.json"))
 
+    def list_groups(self) -> list[Group]:
+        """All groups, in no order."""
+        return [_read(Group, path, fix=f"delete {path}") for path in (self.root / "groups").glob("*.json")]
+
     def get_group(self, group_id: str | None = None) -> Group:
         """Read a group; without an id, the latest, those of studies last.
 
         Raises:
             NotFound: There is no such group, or none at all.
         """
-        groups = [_read(Group, path, fix=f"delete {path}") for path in (self.root / "groups").glob("*.json")]
+        groups = self.list_groups()
         if not groups:
             raise NotFound(
                 f"There is no baseline in the store {self.root} yet.",

@@ -15,6 +15,7 @@ from erroran.cli import app
 from erroran.data import Dataset
 
 COMMANDS = [
+    *("dataset", "review", "across-models"),
     *("baseline", "mine-confusions", "measure", "preview", "probe", "new", "plan"),
     *("intervene", "report", "stress", "run", "runs", "study"),
 ]
@@ -268,6 +269,19 @@ def test_bad_specs(in_project: Path, tmp_path: Path, command: str, change: tuple
         ("plan 0to1 --seeds 1", "an arm of one run"),
         ("runs show zzz", "No run begins with `zzz`"),
         ("runs remove zzz", "No run begins with `zzz`"),
+        ("review --threshold 0", "is not above 0 and at most 1"),
+        ("review --threshold 1.1", "is not above 0 and at most 1"),
+        ("review --target-accuracy 99.9", "does not lie between 0 and 1"),
+        ("review --threshold 0.8 --target-accuracy 0.9", "were both given"),
+        ("review --group zzz", "No single baseline group begins with `zzz`"),
+        ("review --predictions none.csv", "there is no file none.csv"),
+        ("review --predictions none.csv --on confirm", "names all that is read"),
+        ("across-models", "There is a single model to compare: cnn"),
+        ("across-models --groups zzz", "No single baseline group begins with `zzz`"),
+        ("across-models --groups ,", "is not a list of groups"),
+        ("dataset --dataset digits --rows 50", "--csv is not given"),
+        ("dataset --dataset digits --csv new.csv --rows 5", "5 rows cannot be drawn"),
+        ("dataset --dataset nope", "no dataset called 'nope'"),
         ("new 0to0 --pair 0:0", "does not name two classes"),
         ("measure --pair 0", "--pair 0 does not name two classes"),
         ("measure --pair 0:9", "class `9`, which the dataset does not have"),
@@ -324,6 +338,9 @@ def test_unforeseen_errors_are_one_sentence(empty: Path, monkeypatch: pytest.Mon
         ("probe 0to1", dict),
         ("measure --pair 0:1", dict),
         ("stress 0to1", dict),
+        ("review", dict),
+        ("review --ensemble", dict),
+        ("dataset --dataset digits", dict),
         ("report 0to1", dict),
         ("intervene 0to1 --controls logit-shift", dict),
     ],
@@ -333,6 +350,20 @@ def test_json_is_strict_and_alone(in_project: Path, command: str, kind: type) ->
     outcome = _invoke(*command.split(), "--json")
     assert outcome.code == 0, outcome.stderr
     assert isinstance(outcome.json, kind)
+
+
+def test_a_table_goes_all_the_way(empty: Path, data: Path) -> None:
+    """Written by `dataset`, counted by it, and trained on: the round trip a user makes."""
+    assert _invoke("dataset", "--dataset", data, "--rows", 120, "--csv", "train.csv").stdout == (
+        "wrote 120 rows to train.csv\n"
+    )
+    counted = _invoke("dataset", "--dataset", "train.csv", "--json").json
+    assert counted["images"]["confirm"] == {"0": 8, "1": 8, "2": 8}
+    assert sum(sum(part.values()) for part in counted["images"].values()) == 120
+    _assert_refused(_invoke("dataset", "--dataset", data, "--csv", "train.csv"), "train.csv exists already")
+    trained = _invoke("baseline", "--dataset", "train.csv", "--seeds", 1, "--epochs", 1, "--json")
+    assert trained.code == 0, trained.stderr
+    assert _invoke("runs", "--json").json[0]["dataset"] == "train"
 
 
 def test_keys_of_runs(in_project: Path) -> None:

@@ -1,4 +1,4 @@
-"""Commands that look and think: mine-confusions, preview, measure, new, probe, plan, stress, diff."""
+"""Commands that look and think: dataset, mine-confusions, preview, measure, new, probe, plan, stress, diff."""
 
 import time
 from pathlib import Path
@@ -13,6 +13,7 @@ from erroran.commands.options import (
     REPORTS,
     ControlsOption,
     DataDirOption,
+    DatasetOption,
     DistanceName,
     EndpointName,
     GroupOption,
@@ -35,6 +36,7 @@ from erroran.commands.options import (
 from erroran.commands.specs import find_spec, write_starter
 from erroran.console import (
     counted,
+    dataset_table,
     out,
     pairs_table,
     print_json,
@@ -273,6 +275,46 @@ def measure(
         out.print(escape(closure_sentence(closure)))
     out.print(f"{counted(len(measured.table), 'image')} measured, {measured.ink} ink")
     out.print(f"table: {written}\npage: {page}")
+
+
+@command(
+    app,
+    "dataset",
+    examples="""
+erroran dataset --dataset train.csv
+erroran dataset --dataset mnist --rows 42000 --csv train.csv
+""",
+)
+def dataset(
+    dataset: DatasetOption = "auto",
+    data_dir: DataDirOption = None,
+    csv: Annotated[
+        Path | None,
+        typer.Option(
+            "--csv", help="Write the images of both parts as label,pixel0,..., to a new file.", metavar="FILE"
+        ),
+    ] = None,
+    rows: Annotated[
+        int | None, typer.Option(min=1, help="With --csv: so many, in the proportions of the classes.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Check a dataset and count its images, class by class; or write it as one table in Kaggle's layout."""
+    from erroran.stages.dataset import describe_dataset, export_dataset
+
+    if rows is not None and csv is None:
+        raise BadInput(
+            "--rows says how many rows to write, and --csv is not given.", fix=f"--rows {rows} --csv train.csv"
+        )
+    described = describe_dataset(load_data(dataset, data_dir))
+    written = None if csv is None else export_dataset(described.dataset, csv, rows=rows)
+    if as_json:
+        print_json({**described.to_json(), "written": written})
+        return
+    if written is not None:
+        out.print(f"wrote {counted(written, 'row')} to {csv}")
+        return
+    out.print(dataset_table(described.dataset.class_names, described.counts))
 
 
 @command(app, "new", examples="erroran new 7to1 --pair 7:1")

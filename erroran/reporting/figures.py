@@ -460,3 +460,105 @@ def margins_by_class(classes: Sequence[tuple[str, np.ndarray, np.ndarray]]) -> F
     axes[-1].set_xticks([*ticks, beyond], [*map(str, ticks), "no loop"])
     axes[-1].set_xlabel("closure margin, px: ← closed, open →", fontsize=8)
     return figure
+
+
+def risk_coverage_curves(
+    runs: Sequence[tuple[str, np.ndarray, np.ndarray]],
+    together: tuple[str, np.ndarray, np.ndarray] | None,
+    marks: Sequence[tuple[float, float]],
+) -> Figure:
+    """Share of wrong answers against the share of images answered.
+
+    Args:
+        runs: Name, coverage (K,) and risk (K,) of each run, both in [0, 1].
+        together: The same of their ensemble, drawn in front.
+        marks: Coverage and risk at the threshold of each that is judged.
+    """
+    figure = Figure(figsize=(5.6, 3.3), layout="constrained")
+    axes = figure.subplots()
+    for i, (_, coverage, risk) in enumerate(runs):
+        label = ("each run" if len(runs) > 1 else "the run") if i == 0 else None
+        axes.plot(coverage, 100 * risk, color=BEFORE, lw=0.9, alpha=0.7, label=label)
+    if together is not None:
+        axes.plot(together[1], 100 * together[2], color=AFTER, lw=1.8, label=together[0])
+    axes.plot(*np.array([(c, 100 * r) for c, r in marks]).T, "o", color="#c2410c", ms=5, label="at the threshold")
+    curves = [*runs, *([together] if together else [])]
+    top = max(risk[-1] for _, _, risk in curves)
+    # Far to the left nothing happens: the picture begins where the first curve leaves the ground.
+    lifts = [coverage[np.argmax(risk > 0.02 * top)] for _, coverage, risk in curves]
+    left = min(0.99, *lifts, *(c for c, _ in marks))
+    axes.set(xlim=(left - 0.08 * (1 - left), 1 + 0.03 * (1 - left)), ylim=(-4 * top, 108 * top or 1))
+    axes.set(xlabel="share of the images answered", ylabel="wrong answers, %")
+    axes.legend(fontsize=8)
+    axes.xaxis.set_major_formatter(lambda value, _: f"{value:.4g}")
+    axes.spines[["top", "right"]].set_visible(False)
+    return figure
+
+
+def reliability_diagram(bins: Sequence[tuple[float, float, float, float, int]], *, title: str) -> Figure:
+    """Accuracy against confidence, with how many predictions there are of each confidence below.
+
+    Args:
+        bins: Mean confidence, accuracy, lower and upper end of its interval, number of predictions.
+        title: Whose.
+    """
+    figure = Figure(figsize=(4.6, 4.2), layout="constrained")
+    above, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
+    confidence, accuracy, low, high, count = np.array(bins, dtype=float).T
+    above.plot([0, 1], [0, 1], color=BEFORE, lw=0.8, ls=":")
+    error = np.maximum([accuracy - low, high - accuracy], 0)
+    above.errorbar(confidence, accuracy, yerr=error, fmt="o", color=AFTER, ms=4, lw=1, capsize=2)
+    above.set(ylabel="share that is right", ylim=(-0.03, 1.03), xlim=(0, 1.02))
+    above.set_title(title, fontsize=9)
+    below.vlines(confidence, 0.8, count, color=AFTER, lw=5)
+    below.set(yscale="log", ylim=(0.8, 2 * count.max()), xlabel="confidence", ylabel="predictions")
+    for cell in (above, below):
+        cell.spines[["top", "right"]].set_visible(False)
+    return figure
+
+
+def pairs_by_model(
+    errors: np.ndarray,
+    share: np.ndarray,
+    *,
+    rows: Sequence[str],
+    columns: Sequence[str],
+    bold: np.ndarray,
+    framed: np.ndarray,
+) -> Figure:
+    """Confusions by model: the number is errors per run, the colour the share of all errors of the model.
+
+    Args:
+        errors: float (P, M).
+        share: float (P, M), in [0, 1].
+        rows: P names of pairs.
+        columns: M names of models.
+        bold: bool (P, M).
+        framed: bool (P, M).
+    """
+    from matplotlib.patches import Rectangle
+
+    figure = Figure(figsize=(1.6 + 0.95 * len(columns), 1.1 + 0.27 * len(rows)), layout="constrained")
+    axes = figure.subplots()
+    shown = axes.imshow(100 * share, cmap="Reds", vmin=0, vmax=max(100 * share.max(), 1), aspect="auto")
+    dark = share > 0.6 * share.max()
+    for i, j in np.ndindex(*errors.shape):
+        axes.text(
+            j,
+            i,
+            f"{errors[i, j]:.1f}" if errors[i, j] else "·",
+            ha="center",
+            va="center",
+            fontsize=8,
+            color="white" if dark[i, j] else "black",
+            weight="bold" if bold[i, j] else "normal",
+        )
+        if framed[i, j]:
+            axes.add_patch(Rectangle((j - 0.47, i - 0.44), 0.94, 0.88, fill=False, ec="#1d4ed8", lw=1.8))
+    axes.set_yticks(range(len(rows)), rows, fontsize=8)
+    axes.set_xticks(range(len(columns)), columns, fontsize=8, rotation=30, ha="left", rotation_mode="anchor")
+    axes.xaxis.tick_top()
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
+    figure.colorbar(shown, ax=axes, shrink=0.5, label="share of the model's errors, %")
+    return figure

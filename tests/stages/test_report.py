@@ -89,16 +89,25 @@ def put_run(store: Store, dataset: Dataset, spec: RunSpec, arm: str, *, mine: Er
     return record.id
 
 
-def put_group(store: Store, dataset: Dataset, mined: Sequence[Errors], confirm: Sequence[Errors]) -> Group:
-    """Store a baseline group with seeds 0, 1, ..."""
+def put_group(
+    store: Store,
+    dataset: Dataset,
+    mined: Sequence[Errors],
+    confirm: Sequence[Errors],
+    *,
+    updated: str = "2026-01-01T00:00:00.000000+00:00",
+    **changes: object,
+) -> Group:
+    """Store a baseline group with seeds 0, 1, ...; keywords replace fields of the runs' spec."""
     recipe = Recipe(name="standard", epochs=2, learning_rate=1e-3, schedule="constant")
-    template = RunSpec(dataset=dataset.digest, mine_fraction=MINE_FRACTION, model="cnn", recipe=recipe, seed=0)
+    fields = {"dataset": dataset.digest, "mine_fraction": MINE_FRACTION, "model": "cnn", "recipe": recipe, "seed": 0}
+    template = RunSpec.model_validate(fields | changes)
     group = Group(
         template=template,
         seeds=tuple(range(len(mined))),
         dataset_name=dataset.name,
         note=None,
-        updated="2026-01-01T00:00:00.000000+00:00",
+        updated=updated,
         command="erroran baseline",
     )
     store.put_dataset(dataset)

@@ -8,7 +8,7 @@ __all__ = ["analysis", "app", "inspection", "loop", "main", "runs", "studies"]
 _PIPELINE = (
     *("run", "dataset", "baseline", "mine-confusions", "review", "across-models"),
     *("new", "measure", "preview", "probe", "plan", "intervene", "report"),
-    *("diff", "study", "teach"),
+    *("stress", "diff", "study", "teach"),
 )
 app.registered_commands.sort(key=lambda registered: _PIPELINE.index(registered.name or ""))
 

@@ -3,7 +3,7 @@
 import json
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -63,6 +63,19 @@ def training_display() -> Iterator[TrainingDisplay]:
     )
     with Progress(*columns, console=talk, transient=True, disable=not talk.is_terminal) as bars:
         yield TrainingDisplay(bars)
+
+
+@contextmanager
+def steps_display() -> Iterator[Callable[[str, int, int], None]]:
+    """Show work that comes in pieces as one bar; give what moves it: the piece under way, pieces done, in all."""
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=talk, transient=True, disable=not talk.is_terminal) as bars:
+        task = bars.add_task("")
+
+        def move(piece: str, done: int, in_all: int) -> None:
+            bars.update(task, description=piece, completed=done, total=in_all)
+
+        yield move
 
 
 def seconds_since(start: float) -> str:

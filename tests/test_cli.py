@@ -17,7 +17,7 @@ from erroran.data import Dataset
 COMMANDS = [
     *("dataset", "review", "across-models"),
     *("baseline", "mine-confusions", "measure", "preview", "probe", "new", "plan"),
-    *("intervene", "report", "run", "runs", "study"),
+    *("intervene", "report", "stress", "run", "runs", "study"),
 ]
 RUN_KEYS = [
     "id",
@@ -151,7 +151,8 @@ def _assert_refused(outcome: Outcome, message: str, code: int = 2) -> None:
 
 
 @pytest.mark.parametrize(
-    "command", ["mine-confusions", "plan 4to9", "intervene 4to9", "report 4to9", "mine-confusions --out-of-fold 2"]
+    "command",
+    ["mine-confusions", "plan 4to9", "intervene 4to9", "report 4to9", "stress 4to9", "mine-confusions --out-of-fold 2"],
 )
 def test_no_baseline_yet(empty: Path, command: str) -> None:
     """The fix is the command to start with; nothing is written."""
@@ -254,6 +255,7 @@ def test_bad_specs(in_project: Path, tmp_path: Path, command: str, change: tuple
         ("intervene 1to2", "There is no hypothesis `1to2`"),
         ("intervene gone.toml", "There is no spec file gone.toml"),
         ("report 4to9", "`4to9` has not been run"),
+        ("stress 4to9", "`4to9` has not been run"),
         ("mine-confusions --group zzz", "No single baseline group begins with `zzz`"),
         ("mine-confusions --on confirm --out-of-fold 2", "--out-of-fold mines the training data"),
         ("mine-confusions --on train", "--on"),
@@ -281,6 +283,8 @@ def test_bad_specs(in_project: Path, tmp_path: Path, command: str, change: tuple
         ("dataset --dataset digits --csv new.csv --rows 5", "5 rows cannot be drawn"),
         ("dataset --dataset nope", "no dataset called 'nope'"),
         ("new 0to0 --pair 0:0", "does not name two classes"),
+        ("measure --pair 0", "--pair 0 does not name two classes"),
+        ("measure --pair 0:9", "class `9`, which the dataset does not have"),
         ("new ../x --pair 4:9", "cannot name a hypothesis"),
         ("new sham --pair 4:9", "the name of another report or arm"),
         ("new confusions --pair 4:9", "the name of another report or arm"),
@@ -332,6 +336,8 @@ def test_unforeseen_errors_are_one_sentence(empty: Path, monkeypatch: pytest.Mon
         ("mine-confusions --top 2", dict),
         ("preview 0to1", list),
         ("probe 0to1", dict),
+        ("measure --pair 0:1", dict),
+        ("stress 0to1", dict),
         ("review", dict),
         ("review --ensemble", dict),
         ("dataset --dataset digits", dict),

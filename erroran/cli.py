@@ -6,8 +6,8 @@ from erroran.commands.app import app
 __all__ = ["analysis", "app", "loop", "main", "runs"]
 
 _PIPELINE = (
-    *("run", "baseline", "mine-confusions", "new", "measure", "preview", "probe", "plan", "intervene", "report"),
-    *("diff", "teach"),
+    *("run", "baseline", "mine-confusions", "propose", "new", "measure", "preview", "probe", "plan", "intervene"),
+    *("report", "diff", "teach"),
 )
 app.registered_commands.sort(key=lambda registered: _PIPELINE.index(registered.name or ""))
 

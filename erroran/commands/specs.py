@@ -23,6 +23,7 @@ _TAKEN = (
     "benchmarks",
     "calibration",
     "confusions",
+    "in-model-preview",
     "morphometry",
     "out-of-fold",
     "proposals",

@@ -1,13 +1,14 @@
 """The command line, as a table of contents: importing a module registers its commands."""
 
-from erroran.commands import analysis, loop, runs, studies
+from erroran.commands import analysis, inspection, loop, runs, studies
 from erroran.commands.app import app
 
-__all__ = ["analysis", "app", "loop", "main", "runs", "studies"]
+__all__ = ["analysis", "app", "inspection", "loop", "main", "runs", "studies"]
 
 _PIPELINE = (
-    *("run", "baseline", "mine-confusions", "propose", "new", "measure", "preview", "probe", "plan", "intervene"),
-    *("report", "diff", "study", "teach"),
+    *("run", "dataset", "baseline", "mine-confusions", "review", "across-models", "propose"),
+    *("new", "measure", "preview", "probe", "plan", "intervene", "report"),
+    *("stress", "diff", "study", "teach"),
 )
 app.registered_commands.sort(key=lambda registered: _PIPELINE.index(registered.name or ""))
 

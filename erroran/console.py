@@ -3,7 +3,7 @@
 import json
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -65,6 +65,19 @@ def training_display() -> Iterator[TrainingDisplay]:
         yield TrainingDisplay(bars)
 
 
+@contextmanager
+def steps_display() -> Iterator[Callable[[str, int, int], None]]:
+    """Show work that comes in pieces as one bar; give what moves it: the piece under way, pieces done, in all."""
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=talk, transient=True, disable=not talk.is_terminal) as bars:
+        task = bars.add_task("")
+
+        def move(piece: str, done: int, in_all: int) -> None:
+            bars.update(task, description=piece, completed=done, total=in_all)
+
+        yield move
+
+
 def seconds_since(start: float) -> str:
     """How long something took, for a closing line."""
     return f"{time.perf_counter() - start:.0f} s"
@@ -101,6 +114,16 @@ def say_trained(trained: int, wanted: int, start: float) -> None:
     else:
         also = f", {kept} {'was' if kept == 1 else 'were'} in the store already" if kept else ""
         talk.print(f"trained {counted(trained, 'run')} in {seconds_since(start)}{also}")
+
+
+def dataset_table(class_names: Sequence[str], counts: Mapping[str, Sequence[int]]) -> Table:
+    """Lay out the images of each class, a column for each part, with their sums."""
+    table = Table("class", *counts, "all", box=None, header_style="bold")
+    for name, *row in zip(class_names, *counts.values(), strict=True):
+        table.add_row(name, *(f"{n:,}" for n in (*row, sum(row))))
+    sums = [sum(column) for column in counts.values()]
+    table.add_row("[bold]all[/]", *(f"[bold]{n:,}[/]" for n in (*sums, sum(sums))))
+    return table
 
 
 def runs_table(records: "list[RunRecord]") -> Table:

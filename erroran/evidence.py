@@ -1,4 +1,4 @@
-"""The predictions of several runs on one split, side by side, with the images they are about."""
+"""What a verdict rests on: the predictions of several runs side by side, and what the treatment's runs were shown."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,8 +7,9 @@ import numpy as np
 
 from erroran.data import split_dataset
 from erroran.errors import ErroranError, NotFound
+from erroran.exposure import Exposure, measure_exposure
 from erroran.runs import Group, RunRecord
-from erroran.store import Store
+from erroran.store import Intervention, Store
 
 MOST_FOLDS = 20
 """As many as ``mine-confusions --out-of-fold`` takes."""
@@ -132,3 +133,28 @@ def gather_most(store: Store, group: Group) -> Evidence:
     if found:
         return gather_out_of_fold(store, found)
     return gather(store, [group.run_spec(seed).id for seed in group.seeds], "mine")
+
+
+def gather_exposure(store: Store, intervention: Intervention) -> Exposure:
+    """Read what the runs of a treatment saw; what is not in the store is drawn again, measured and kept.
+
+    Raises:
+        NotFound: A run was removed.
+    """
+    kept = store.get_exposure(intervention)
+    if kept is not None:
+        return kept
+    run_ids = intervention.arms[intervention.name]
+    runs = [store.get_run(run_id) for run_id in run_ids]
+    spec = runs[0].spec
+    dataset = store.get_dataset(spec.dataset)
+    exposure = measure_exposure(
+        split_dataset(dataset, mine_fraction=spec.mine_fraction).train,
+        dataset.class_names,
+        intervention.hypothesis.augment,
+        runs=run_ids,
+        seeds=intervention.seeds,
+        epochs=[len(run.history["loss"]) for run in runs],
+    )
+    store.put_exposure(intervention, exposure)
+    return exposure

@@ -19,14 +19,15 @@ class Entry(BaseModel):
     """One line of the ledger.
 
     Attributes:
-        kind: ``registered`` (a hypothesis, before its runs are trained), ``verdict`` (a look at `confirm`),
-            ``mined-on-confirm`` (pairs were chosen on the images that a verdict would use), or ``study`` (models were
-            compared on them).
+        kind: ``registered`` (a hypothesis, before its runs are trained), ``verdict`` (a look at `confirm`), ``stress``
+            (a look at changed versions of it), ``mined-on-confirm`` (pairs were chosen on the images that a verdict
+            would use), ``study`` (models were compared on them), or ``reviewed-on-confirm`` (a threshold was tried
+            there; no single image was shown, so that verdicts stay what they are).
         time: UTC, ISO 8601.
         dataset: Digest of the dataset.
         group: The baseline group.
-        name: The hypothesis; empty for ``mined-on-confirm``.
-        pair: ``"4:9"``; empty for ``mined-on-confirm``.
+        name: The hypothesis; empty for looks without a hypothesis.
+        pair: ``"4:9"``; empty for looks without a hypothesis.
         spec_hash: Hash of the hypothesis' content.
         seeds: Seeds of the arms.
         word: The verdict's word; empty unless ``verdict``.
@@ -36,7 +37,7 @@ class Entry(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    kind: Literal["registered", "verdict", "mined-on-confirm", "study"]
+    kind: Literal["registered", "verdict", "stress", "mined-on-confirm", "study", "reviewed-on-confirm"]
     dataset: str
     group: str
     name: str = ""

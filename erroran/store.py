@@ -11,6 +11,7 @@
       models/<digest>.py             code of models of the user's own
       groups/<group>.json            what `baseline` asked for
       interventions/<group>/<name>-<hash>.json
+      exposures/<group>/<name>-<hash>.json     what the treatment's runs saw, measured
       ledger.jsonl                   see `erroran.ledger`
       tmp/                           half-written things; nothing reads it
 
@@ -35,6 +36,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from erroran.augment.hypothesis import Hypothesis
 from erroran.data import Dataset, read_dataset, save_dataset
 from erroran.errors import BadInput, ErroranError, NotFound, Unavailable
+from erroran.exposure import Exposure
 from erroran.runs import Group, RunRecord
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -244,13 +246,17 @@ class Store:
         """Whether there is this group, or any baseline yet."""
         return any((self.root / "groups").glob(f"{group_id}.json"))
 
+    def list_groups(self) -> list[Group]:
+        """All groups, in no order."""
+        return [_read(Group, path, fix=f"delete {path}") for path in (self.root / "groups").glob("*.json")]
+
     def get_group(self, group_id: str | None = None) -> Group:
         """Read a group; without an id, the latest, those of studies last.
 
         Raises:
             NotFound: There is no such group, or none at all.
         """
-        groups = [_read(Group, path, fix=f"delete {path}") for path in (self.root / "groups").glob("*.json")]
+        groups = self.list_groups()
         if not groups:
             raise NotFound(
                 f"There is no baseline in the store {self.root} yet.",
@@ -285,7 +291,27 @@ class Store:
             raise NotFound(f"`{name}` has not been run on the baseline group {group_id}.", fix=fix)
         return max(found, key=lambda intervention: intervention.created)
 
+    def put_exposure(self, intervention: Intervention, exposure: Exposure) -> None:
+        """Write what the runs of an intervention's treatment saw."""
+        self._write_json(self._exposure_path(intervention), exposure)
+
+    def get_exposure(self, intervention: Intervention) -> Exposure | None:
+        """Read what the treatment's runs saw; None where that was never measured, or for other runs.
+
+        Raises:
+            ErroranError: The file is damaged.
+        """
+        path = self._exposure_path(intervention)
+        if not path.is_file():
+            return None
+        found = _read(Exposure, path, fix=f"delete {path}; it is measured again")
+        return found if found.runs == intervention.arms[intervention.name] else None
+
     # --- inside
+
+    def _exposure_path(self, intervention: Intervention) -> Path:
+        file_name = f"{intervention.name}-{intervention.hypothesis.hash}.json"
+        return self.root / "exposures" / intervention.group / file_name
 
     def _dataset_path(self, digest: str) -> Path:
         return self.root / "datasets" / f"{digest[:24]}.npz"

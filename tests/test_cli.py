@@ -15,8 +15,9 @@ from erroran.cli import app
 from erroran.data import Dataset
 
 COMMANDS = [
+    *("dataset", "review", "across-models"),
     *("baseline", "mine-confusions", "propose", "measure", "preview", "probe", "new", "plan"),
-    *("intervene", "report", "run", "runs", "study"),
+    *("intervene", "report", "stress", "run", "runs", "study"),
 ]
 RUN_KEYS = [
     "id",
@@ -157,6 +158,7 @@ def _assert_refused(outcome: Outcome, message: str, code: int = 2) -> None:
         "plan 4to9",
         "intervene 4to9",
         "report 4to9",
+        "stress 4to9",
         "mine-confusions --out-of-fold 2",
     ],
 )
@@ -261,6 +263,7 @@ def test_bad_specs(in_project: Path, tmp_path: Path, command: str, change: tuple
         ("intervene 1to2", "There is no hypothesis `1to2`"),
         ("intervene gone.toml", "There is no spec file gone.toml"),
         ("report 4to9", "`4to9` has not been run"),
+        ("stress 4to9", "`4to9` has not been run"),
         ("mine-confusions --group zzz", "No single baseline group begins with `zzz`"),
         ("mine-confusions --on confirm --out-of-fold 2", "--out-of-fold mines the training data"),
         ("mine-confusions --on train", "--on"),
@@ -278,7 +281,22 @@ def test_bad_specs(in_project: Path, tmp_path: Path, command: str, change: tuple
         ("plan 0to1 --seeds 1", "an arm of one run"),
         ("runs show zzz", "No run begins with `zzz`"),
         ("runs remove zzz", "No run begins with `zzz`"),
+        ("review --threshold 0", "is not above 0 and at most 1"),
+        ("review --threshold 1.1", "is not above 0 and at most 1"),
+        ("review --target-accuracy 99.9", "does not lie between 0 and 1"),
+        ("review --threshold 0.8 --target-accuracy 0.9", "were both given"),
+        ("review --group zzz", "No single baseline group begins with `zzz`"),
+        ("review --predictions none.csv", "there is no file none.csv"),
+        ("review --predictions none.csv --on confirm", "names all that is read"),
+        ("across-models", "There is a single model to compare: cnn"),
+        ("across-models --groups zzz", "No single baseline group begins with `zzz`"),
+        ("across-models --groups ,", "is not a list of groups"),
+        ("dataset --dataset digits --rows 50", "--csv is not given"),
+        ("dataset --dataset digits --csv new.csv --rows 5", "5 rows cannot be drawn"),
+        ("dataset --dataset nope", "no dataset called 'nope'"),
         ("new 0to0 --pair 0:0", "does not name two classes"),
+        ("measure --pair 0", "--pair 0 does not name two classes"),
+        ("measure --pair 0:9", "class `9`, which the dataset does not have"),
         ("new ../x --pair 4:9", "cannot name a hypothesis"),
         ("new sham --pair 4:9", "the name of another report or arm"),
         ("new confusions --pair 4:9", "the name of another report or arm"),
@@ -330,7 +348,12 @@ def test_unforeseen_errors_are_one_sentence(empty: Path, monkeypatch: pytest.Mon
         ("mine-confusions --top 2", dict),
         ("preview 0to1", list),
         ("probe 0to1", dict),
+        ("measure --pair 0:1", dict),
         ("propose 0:1 1to0", dict),
+        ("stress 0to1", dict),
+        ("review", dict),
+        ("review --ensemble", dict),
+        ("dataset --dataset digits", dict),
         ("report 0to1", dict),
         ("intervene 0to1 --controls logit-shift", dict),
     ],
@@ -350,6 +373,20 @@ def test_propose_with_few_images(in_project: Path) -> None:
     assert "erroran mine-confusions --out-of-fold 5" in outcome.stdout
     assert (in_project / "reports" / "0to1-proposal.md").is_file()
     assert [path.name for path in (in_project / "experiments").iterdir()] == ["0to1.toml"]
+
+
+def test_a_table_goes_all_the_way(empty: Path, data: Path) -> None:
+    """Written by `dataset`, counted by it, and trained on: the round trip a user makes."""
+    assert _invoke("dataset", "--dataset", data, "--rows", 120, "--csv", "train.csv").stdout == (
+        "wrote 120 rows to train.csv\n"
+    )
+    counted = _invoke("dataset", "--dataset", "train.csv", "--json").json
+    assert counted["images"]["confirm"] == {"0": 8, "1": 8, "2": 8}
+    assert sum(sum(part.values()) for part in counted["images"].values()) == 120
+    _assert_refused(_invoke("dataset", "--dataset", data, "--csv", "train.csv"), "train.csv exists already")
+    trained = _invoke("baseline", "--dataset", "train.csv", "--seeds", 1, "--epochs", 1, "--json")
+    assert trained.code == 0, trained.stderr
+    assert _invoke("runs", "--json").json[0]["dataset"] == "train"
 
 
 def test_keys_of_runs(in_project: Path) -> None:

@@ -69,7 +69,7 @@ def test_a_study_is_found_by_name_or_path(tmp_path: Path) -> None:
     """The first folder wins; an unknown name is answered with a known one."""
     path = _write(tmp_path, TWO)
     assert find_study("mine", [tmp_path, shipped_folder()]) == find_study(str(path), [shipped_folder()]) == path
-    with pytest.raises(NotFound, match="cnn-study, dense-study") as caught:
+    with pytest.raises(NotFound, match="cnn-study, dense-study, enhanced-study") as caught:
         find_study("dense", [tmp_path, shipped_folder()])
     assert caught.value.fix == "erroran study dense-study"
     with pytest.raises(NotFound, match="no study file"):

@@ -63,6 +63,19 @@ def thicken_strokes(images: np.ndarray, *, amount: float = THICKEN_AMOUNT, ink: 
     return _perturb(images, dilate, ink)
 
 
+def redraw_strokes(images: np.ndarray, *, ink: Ink = "bright") -> np.ndarray:
+    """Do nothing but what the perturbations have in common: ink or no ink on the fine grid, and back to grey.
+
+    Args:
+        images: As in `thin_strokes`.
+        ink: As there.
+
+    Returns:
+        uint8, as `images`.
+    """
+    return _perturb(images, lambda strokes: strokes.ink, ink)
+
+
 def swell(
     images: np.ndarray, *, places: np.ndarray, strength: float = SWELL_STRENGTH, ink: Ink = "bright"
 ) -> np.ndarray:

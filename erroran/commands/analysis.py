@@ -1,4 +1,4 @@
-"""Commands that look and think: mine-confusions, propose, preview, measure, new, probe, plan, diff."""
+"""Commands that look and think: dataset, mine-confusions, propose, preview, measure, new, probe, plan, stress, diff."""
 
 import time
 from pathlib import Path
@@ -13,6 +13,7 @@ from erroran.commands.options import (
     REPORTS,
     ControlsOption,
     DataDirOption,
+    DatasetOption,
     DistanceName,
     EndpointName,
     GroupOption,
@@ -33,7 +34,18 @@ from erroran.commands.options import (
     parse_recipe,
 )
 from erroran.commands.specs import find_pair_name, find_spec, name_pair, write_proposed, write_starter
-from erroran.console import counted, out, pairs_table, print_json, say_note, say_trained, talk, training_display
+from erroran.console import (
+    counted,
+    dataset_table,
+    out,
+    pairs_table,
+    print_json,
+    say_note,
+    say_trained,
+    steps_display,
+    talk,
+    training_display,
+)
 from erroran.errors import BadInput
 
 if TYPE_CHECKING:
@@ -213,6 +225,7 @@ def _preview_in_model(
 erroran measure
 erroran measure --dataset digits
 erroran measure --on all --json
+erroran measure --pair 4:9
 """,
 )
 def measure(
@@ -225,26 +238,84 @@ def measure(
     distance: Annotated[
         DistanceName, typer.Option(help="Of the closure margin: chessboard goes with square kernels.")
     ] = DistanceName.EUCLIDEAN,
+    pair: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Also: do two classes' closure margins go with the errors of the stored baseline? Repeat for more.",
+            metavar="A:B",
+        ),
+    ] = None,
     group: GroupOption = None,
     store: StoreOption = Path(".erroran"),
     as_json: JsonOption = False,
 ) -> None:
     """Measure the shape of the ink of every image: strokes, holes, ends, closure. Trains nothing."""
-    from erroran.reporting.measure_report import write_measurements
-    from erroran.stages.measure import measure_dataset
+    from erroran.reporting.measure_report import closure_sentence, write_measurements
+    from erroran.stages.measure import measure_closure, measure_dataset, stored_readings
 
+    pairs = [_split_pair(text) for text in pair or []]
     images, fraction = _images(dataset, data_dir, group, store)
     splits = ("train", "mine", "confirm") if on is MeasuredName.ALL else (on.value,)
     with talk.status("measuring"):
         measured = measure_dataset(
             images, splits=splits, mine_fraction=fraction, ink=ink.value, distance=distance.value
         )
-    page, written = write_measurements(measured, REPORTS)
+        readings = stored_readings(open_store(store), images, group) if pairs else []
+        closures = [
+            found
+            for names in pairs
+            for found in measure_closure(
+                images, names, readings, mine_fraction=fraction, ink=measured.ink, distance=distance.value
+            )
+        ]
+    page, written = write_measurements(measured, REPORTS, closures)
     if as_json:
-        print_json(measured.to_json())
+        print_json(measured.to_json() | ({"closure": [found.to_json() for found in closures]} if closures else {}))
         return
+    for closure in closures:
+        out.print(escape(closure_sentence(closure)))
     out.print(f"{counted(len(measured.table), 'image')} measured, {measured.ink} ink")
     out.print(f"table: {written}\npage: {page}")
+
+
+@command(
+    app,
+    "dataset",
+    examples="""
+erroran dataset --dataset train.csv
+erroran dataset --dataset mnist --rows 42000 --csv train.csv
+""",
+)
+def dataset(
+    dataset: DatasetOption = "auto",
+    data_dir: DataDirOption = None,
+    csv: Annotated[
+        Path | None,
+        typer.Option(
+            "--csv", help="Write the images of both parts as label,pixel0,..., to a new file.", metavar="FILE"
+        ),
+    ] = None,
+    rows: Annotated[
+        int | None, typer.Option(min=1, help="With --csv: so many, in the proportions of the classes.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Check a dataset and count its images, class by class; or write it as one table in Kaggle's layout."""
+    from erroran.stages.dataset import describe_dataset, export_dataset
+
+    if rows is not None and csv is None:
+        raise BadInput(
+            "--rows says how many rows to write, and --csv is not given.", fix=f"--rows {rows} --csv train.csv"
+        )
+    described = describe_dataset(load_data(dataset, data_dir))
+    written = None if csv is None else export_dataset(described.dataset, csv, rows=rows)
+    if as_json:
+        print_json({**described.to_json(), "written": written})
+        return
+    if written is not None:
+        out.print(f"wrote {counted(written, 'row')} to {csv}")
+        return
+    out.print(dataset_table(described.dataset.class_names, described.counts))
 
 
 @command(app, "new", examples="erroran new 7to1 --pair 7:1")
@@ -253,10 +324,7 @@ def new(
     pair: Annotated[str, typer.Option(help="true:predicted, as in 7:1.")],
 ) -> None:
     """Write a starter spec for a pair, to be edited."""
-    true, _, predicted = pair.partition(":")
-    if not true or not predicted or true == predicted:
-        raise BadInput(f"--pair {pair} does not name two classes.", fix="--pair 7:1")
-    write_starter(name, true, predicted)
+    write_starter(name, *_split_pair(pair))
 
 
 @command(
@@ -391,6 +459,47 @@ def plan(
 
 @command(
     app,
+    "stress",
+    examples="""
+erroran stress 4to9
+erroran stress 4to9 --controls --json
+""",
+)
+def stress(
+    name: NameArgument,
+    controls: Annotated[bool, typer.Option("--controls", help="Also against the controls that were trained.")] = False,
+    group: GroupOption = None,
+    store: StoreOption = Path(".erroran"),
+    as_json: JsonOption = False,
+) -> None:
+    """Judge an intervention on thinned, thickened, swollen and fractured images. Trains nothing."""
+    from erroran.ledger import Ledger
+    from erroran.reporting.index import write_index
+    from erroran.reporting.stress_report import stress_sentence, summary_rows, write_stress
+    from erroran.stages.stress import stress as put_to_the_test
+
+    opened = open_store(store)
+    found = opened.get_group(group)
+    stem = Path(name).stem if name.endswith(".toml") else name
+    with steps_display() as on_step:
+        stressed = put_to_the_test(opened, found, stem, controls=controls, on_step=on_step)
+    path = write_stress(stressed, REPORTS)
+    write_index(Ledger(opened.root).entries(), REPORTS)
+    if as_json:
+        print_json(stressed.to_json())
+        return
+    say_note(found.note)
+    out.print(f"[bold]{escape(stress_sentence(stressed))}[/]")
+    header, *rows = summary_rows(stressed)
+    table = Table(*header, box=None)
+    for row in rows:
+        table.add_row(*row)
+    out.print(table)
+    talk.print(f"wrote {path} in {stressed.seconds:.0f} s")
+
+
+@command(
+    app,
     "diff",
     examples="""
 erroran diff --before 'before/*.csv' --after 'after/*.csv' --pair 4:9
@@ -444,6 +553,13 @@ def diff(
     if should_fail(result, fail_on or []):
         talk.print(f"the verdict is [bold]{result.word}[/]: exit code 1, as --fail-on asks")
         raise typer.Exit(1)
+
+
+def _split_pair(pair: str) -> tuple[str, str]:
+    true, _, predicted = pair.partition(":")
+    if not true or not predicted or true == predicted:
+        raise BadInput(f"--pair {pair} does not name two classes.", fix="--pair 7:1")
+    return true, predicted
 
 
 def _images(dataset: str | None, data_dir: Path | None, group: str | None, store: Path) -> "tuple[Dataset, float]":

@@ -343,6 +343,7 @@ def _intervene(
             before_training=lambda count: _warn_of_low_power(store, group, stem, hypothesis, count),
             on_progress=display.on_progress,
             on_finished=display.on_finished,
+            before_measuring=lambda: talk.print("measuring what the augmentation did to the images"),
         )
     say_trained(len(completed.trained), len(completed.records), start)
 
@@ -378,7 +379,8 @@ def _report(store: "Store", group: "Group", stem: str, *, as_json: bool) -> None
     from erroran.reporting.intervention_report import comparison_json, write_intervention
     from erroran.stages.report import assess
 
-    assessment = assess(store, group, stem)
+    with talk.status("judging"):
+        assessment = assess(store, group, stem)
     path = write_intervention(assessment, REPORTS)
     write_index(Ledger(store.root).entries(), REPORTS)
     if as_json:

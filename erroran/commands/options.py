@@ -91,8 +91,8 @@ JobsOption = Annotated[int, typer.Option("--jobs", min=1, help="Runs at a time, 
 DatasetOption = Annotated[
     str,
     typer.Option(
-        help="auto (MNIST if it can be had, else digits), mnist, digits, or a path: .npz in Keras layout, or a "
-        "folder with the four MNIST IDX files."
+        help="auto (MNIST if it can be had, else digits), mnist, digits, or a path: .npz in Keras layout, .csv in "
+        "Kaggle's (label,pixel0,...), or a folder with the four MNIST IDX files."
     ),
 ]
 DataDirOption = Annotated[

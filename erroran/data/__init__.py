@@ -4,6 +4,7 @@
 
     load      a name ("auto", "mnist", "digits", a path) -> Dataset
     files     .npz and IDX files on disk
+    kaggle    one table with label,pixel0,pixel1,...
     download  MNIST from the network into the cache
     digits    scikit-learn's digits, drawn like MNIST
     dataset   Dataset, and what every dataset has to fulfil

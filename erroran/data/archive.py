@@ -2,11 +2,12 @@
 
 import os
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from erroran.data.dataset import Dataset, build_dataset
+from erroran.data.dataset import Dataset, build_dataset, name_classes
 from erroran.data.files import KEYS, read_npz, tidy_path
 from erroran.errors import DatasetError
 
@@ -48,6 +49,7 @@ def read_dataset(path: Path | str) -> Dataset:
     fields = read_npz(path, (*KEYS, *_NAMES, *_TEXTS))
     name, source, note, digest = (str(fields[key]) for key in _TEXTS)
     rebuilt = build_dataset(name, source, **{key: fields[key] for key in KEYS})
+    rebuilt = name_classes(rebuilt, fields["class_names"].tolist())
     same_ids = np.array_equal(rebuilt.train_ids, fields["train_ids"]) and np.array_equal(
         rebuilt.test_ids, fields["test_ids"]
     )
@@ -57,10 +59,4 @@ def read_dataset(path: Path | str) -> Dataset:
             f"{rebuilt.digest[:12]}, it claims {digest[:12]}.",
             fix=f"delete {tidy_path(path)} and load the dataset again",
         )
-    return Dataset(
-        **{
-            **vars(rebuilt),
-            "class_names": tuple(fields["class_names"].tolist()),
-            "note": note or None,
-        }
-    )
+    return replace(rebuilt, note=note or None)

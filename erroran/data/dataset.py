@@ -1,7 +1,8 @@
 """What a dataset is, and what it has to fulfil before anything else sees it."""
 
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import NoReturn
 
 import numpy as np
@@ -27,7 +28,8 @@ class Dataset:
         class_names: C names, in the order of the labels.
         train_ids: Strings of shape (N,), all different, made from the pixels.
         test_ids: Strings of shape (M,), likewise; an image in both parts has the same id in both.
-        digest: SHA-256 in hex of all images and labels; the order of samples does not matter.
+        digest: SHA-256 in hex of all images and labels, and of the names of the classes unless they are 0 to C-1; the
+            order of samples does not matter.
         note: A remark that users must see, or None.
     """
 
@@ -90,6 +92,20 @@ def build_dataset(
         digest=_digest((x_train, y_train, train_ids), (x_test, y_test, test_ids)),
         note=_describe_overlap(train_ids, test_ids),
     )
+
+
+def name_classes(dataset: Dataset, names: Sequence[str]) -> Dataset:
+    """Give the classes other names than 0 to C-1; these become part of the digest.
+
+    Args:
+        dataset: From ``build_dataset``.
+        names: C names, all different.
+    """
+    assert len(set(names)) == len(dataset.class_names), names
+    if tuple(names) == dataset.class_names:
+        return dataset
+    digest = hashlib.sha256("\n".join([dataset.digest, *names]).encode()).hexdigest()
+    return replace(dataset, class_names=tuple(names), digest=digest)
 
 
 def _check_images(images: np.ndarray, what: str) -> np.ndarray:

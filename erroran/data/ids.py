@@ -63,6 +63,32 @@ def choose_by_id(ids: np.ndarray, labels: np.ndarray, *, fraction: float, purpos
     return chosen
 
 
+def choose_stratified(ids: np.ndarray, labels: np.ndarray, *, count: int, purpose: str) -> np.ndarray:
+    """As `choose_by_id`, with exactly so many chosen in all.
+
+    Each class gives its share of `count`, rounded down; the samples that are left over come from the classes with the
+    largest remainders (method of Hamilton), the smaller label first on a tie.
+
+    Args:
+        ids: Strings of shape (N,), all different.
+        labels: Integers of shape (N,).
+        count: How many, 0 to N.
+        purpose: What the part is for.
+
+    Returns:
+        Booleans of shape (N,), true where chosen.
+    """
+    classes, sizes = np.unique(labels, return_counts=True)
+    quotas, remainders = np.divmod(count * sizes, len(labels))
+    quotas[np.argsort(-remainders, kind="stable")[: count - quotas.sum()]] += 1
+    ranks = [hashlib.blake2b(f"{purpose}:{name}".encode()).digest() for name in ids.tolist()]
+    chosen = np.zeros(len(ids), dtype=bool)
+    for label, quota in zip(classes, quotas.tolist(), strict=True):
+        members = np.flatnonzero(labels == label).tolist()
+        chosen[sorted(members, key=ranks.__getitem__)[:quota]] = True
+    return chosen
+
+
 def _number_copies(hashes: np.ndarray, labels: np.ndarray | None) -> np.ndarray:
     _, group, sizes = np.unique(hashes, return_inverse=True, return_counts=True)
     copied = np.flatnonzero(sizes[group] > 1)

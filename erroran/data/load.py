@@ -10,6 +10,7 @@ from erroran.data.dataset import Dataset, build_dataset
 from erroran.data.digits import load_digits
 from erroran.data.download import cache_folder, download_mnist, find_cached, list_sources
 from erroran.data.files import MNIST_NPZ, find_dataset, read_arrays, tidy_path
+from erroran.data.kaggle import is_table, load_table
 from erroran.errors import BadInput, DatasetError, Unavailable
 
 NAMES = ("auto", "mnist", "digits")
@@ -21,8 +22,8 @@ def load_dataset(name: str = "auto", *, data_dir: Path | None = None) -> Dataset
 
     Args:
         name: "mnist"; "digits" (scikit-learn's, drawn like MNIST); "auto" (MNIST if it can be had,
-            otherwise digits, with a note); or the path of a ``.npz`` in the layout of Keras, or of
-            a folder with ``mnist.npz`` or the four IDX files.
+            otherwise digits, with a note); or the path of a ``.npz`` in the layout of Keras, of a ``.csv``
+            in Kaggle's, or of a folder with ``mnist.npz`` or the four IDX files.
         data_dir: Where MNIST is looked for first (default: ``$ERRORAN_DATA``); then Keras' cache,
             erroran's cache and the network.
 
@@ -42,7 +43,7 @@ def load_dataset(name: str = "auto", *, data_dir: Path | None = None) -> Dataset
         return _fall_back(failures)
     raise Unavailable(
         f"MNIST is not on this machine and cannot be downloaded: {'; '.join(failures)}.",
-        fix="use --dataset digits, --dataset PATH (a .npz or a folder of IDX files), or "
+        fix="use --dataset digits, --dataset PATH (a .npz, a .csv or a folder of IDX files), or "
         f"--data-dir DIR (a folder with {MNIST_NPZ})",
     )
 
@@ -52,6 +53,8 @@ def _load_path(name: str) -> Dataset:
     found = find_dataset(path)
     if not found:
         _reject_path(path)
+    if is_table(found):
+        return load_table(found)
     stem = path.resolve().name if path.is_dir() else path.stem
     return build_dataset(stem, tidy_path(found), **read_arrays(found))
 
@@ -71,7 +74,7 @@ def _reject_path(path: Path) -> NoReturn:
     hint = f" Did you mean {near[0]!r}?" if near else ""
     raise BadInput(
         f"There is no dataset called {path.name!r}, nor a file or folder of that name.{hint}",
-        fix=f"use --dataset with one of {', '.join(NAMES)}, or the path of a .npz file or a folder",
+        fix=f"use --dataset with one of {', '.join(NAMES)}, or the path of a .npz or .csv file or a folder",
     )
 
 

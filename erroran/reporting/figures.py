@@ -179,6 +179,27 @@ def gallery(images: np.ndarray, captions: Sequence[str], *, columns: int = 10) -
     return figure
 
 
+def pairs_gallery(before: np.ndarray, after: np.ndarray, captions: Sequence[str], *, columns: int = 6) -> Figure:
+    """A grid of images, each beside what became of it, with a caption above.
+
+    Args:
+        before: uint8 (N, H, W), N >= 1.
+        after: uint8 (N, H, W).
+        captions: N short texts.
+        columns: Pairs in a row.
+    """
+    rows = -(-len(before) // columns)
+    figure = Figure(figsize=(1.55 * columns, 1.2 * rows), layout="constrained")
+    axes = figure.subplots(rows, columns, squeeze=False).ravel()
+    for cell in axes:
+        cell.axis("off")
+    gap = np.full((*before.shape[1:2], max(1, before.shape[2] // 9)), np.nan)
+    for cell, was, now, caption in zip(axes, before, after, captions, strict=False):
+        _show(cell, np.concatenate([was, gap, now], axis=1))
+        cell.set_title(caption, fontsize=6.5, pad=2)
+    return figure
+
+
 def before_after_sheet(rows: Sequence[tuple[str, np.ndarray]]) -> Figure:
     """Rows of images, each row with its name; the columns are the same samples.
 
@@ -421,3 +442,174 @@ def _shared_bins(values: np.ndarray) -> np.ndarray:
     if np.all(values == np.rint(values)) and high - low < 12:
         return np.arange(low - 0.5, high + 1)
     return np.linspace(low, high if high > low else low + 1, 25)
+
+
+def errors_by_version(
+    versions: Sequence[str], panels: Sequence[tuple[str, Mapping[str, Sequence[Sequence[float]]]]]
+) -> Figure:
+    """Every run's errors as a dot, with the means as bars of their own: a panel a kind of error, a group a version.
+
+    Args:
+        versions: V names.
+        panels: Kind of error; arm to the values of its runs, V sequences.
+    """
+    arms = list(panels[0][1])
+    width = 0.8 / len(arms)
+    figure = Figure(figsize=(3.9 * len(panels), 3.3), layout="constrained")
+    axes = figure.subplots(1, len(panels), squeeze=False)[0]
+    colours = (BEFORE, AFTER, "#c2410c", "#7c3aed", "#b45309", "#0369a1")
+    for cell, (title, by_arm) in zip(axes, panels, strict=True):
+        for i, (arm, by_version) in enumerate(by_arm.items()):
+            colour = colours[i % len(colours)]
+            for place, values in enumerate(by_version):
+                middle = place + (i - (len(arms) - 1) / 2) * width
+                spread = np.linspace(-width / 4, width / 4, len(values)) if len(values) > 1 else [0.0]
+                cell.plot(middle + np.asarray(spread), values, "o", color=colour, ms=3.5, alpha=0.75, mew=0)
+                name = arm if place == 0 else None
+                mean = float(np.mean(values))
+                cell.hlines(mean, middle - width * 0.4, middle + width * 0.4, color=colour, lw=2, label=name)
+        cell.set_ylim(bottom=-0.02 * cell.get_ylim()[1])  # dots at zero are seen whole
+        cell.set_xticks(range(len(versions)), versions, rotation=35, ha="right", fontsize=8)
+        cell.set_title(title, fontsize=9)
+        cell.spines[["top", "right"]].set_visible(False)
+    axes[0].set_ylabel("errors per run")
+    axes[0].legend(fontsize=7)
+    return figure
+
+
+def margins_by_class(classes: Sequence[tuple[str, np.ndarray, np.ndarray]]) -> Figure:
+    """Closure margins of each class as a histogram, images without a loop beside it, misread ones as dots.
+
+    Args:
+        classes: Title; margins in pixels (n,), infinite without a loop; bool (n,), misread.
+    """
+    figure = Figure(figsize=(7.5, 1.9 * len(classes)), layout="constrained")
+    axes = figure.subplots(len(classes), 1, squeeze=False, sharex=True)[:, 0]
+    there = np.concatenate([margins[np.isfinite(margins)] for _, margins, _ in classes] or [np.zeros(1)])
+    low, high = (float(there.min()), float(there.max())) if len(there) else (-1.0, 1.0)
+    step = 0.25
+    bins = np.arange(np.floor(low / step) * step, high + 2 * step, step)
+    beyond = bins[-1] + 4 * step
+    for cell, (title, margins, misread) in zip(axes, classes, strict=True):
+        finite = np.isfinite(margins)
+        share = 1 / max(1, len(margins))
+        cell.hist(margins[finite], bins, weights=np.full(int(finite.sum()), share), color="#99d5cb", edgecolor=AFTER)
+        top = cell.get_ylim()[1]
+        # As a bar it would dwarf the others wherever most images have no loop.
+        cell.axvspan(beyond - 2 * step, beyond + 2 * step, color="#f3f4f6", lw=0)
+        missing = (~finite).mean() if len(margins) else 0.0
+        cell.text(beyond, 0.9 * top, f"{missing:.0%}".replace("%", " %"), ha="center", va="center", fontsize=8)
+        x = np.where(finite, margins, beyond)[misread]
+        spread = np.linspace(0.35, 0.65, len(x)) if len(x) > 1 else np.full(len(x), 0.5)
+        cell.plot(x, spread * top, "o", color="#b91c1c", ms=5, mew=0, alpha=0.85)
+        cell.axvline(0, color=BEFORE, lw=0.8, ls=":")
+        cell.set_title(title, fontsize=9)
+        cell.set_ylabel("share of the class", fontsize=8)
+        cell.tick_params(labelsize=8)
+        cell.spines[["top", "right"]].set_visible(False)
+    ticks = [tick for tick in range(int(np.floor(low)), int(np.ceil(high)) + 1) if tick <= high + step]
+    axes[-1].set_xticks([*ticks, beyond], [*map(str, ticks), "no loop"])
+    axes[-1].set_xlabel("closure margin, px: ← closed, open →", fontsize=8)
+    return figure
+
+
+def risk_coverage_curves(
+    runs: Sequence[tuple[str, np.ndarray, np.ndarray]],
+    together: tuple[str, np.ndarray, np.ndarray] | None,
+    marks: Sequence[tuple[float, float]],
+) -> Figure:
+    """Share of wrong answers against the share of images answered.
+
+    Args:
+        runs: Name, coverage (K,) and risk (K,) of each run, both in [0, 1].
+        together: The same of their ensemble, drawn in front.
+        marks: Coverage and risk at the threshold of each that is judged.
+    """
+    figure = Figure(figsize=(5.6, 3.3), layout="constrained")
+    axes = figure.subplots()
+    for i, (_, coverage, risk) in enumerate(runs):
+        label = ("each run" if len(runs) > 1 else "the run") if i == 0 else None
+        axes.plot(coverage, 100 * risk, color=BEFORE, lw=0.9, alpha=0.7, label=label)
+    if together is not None:
+        axes.plot(together[1], 100 * together[2], color=AFTER, lw=1.8, label=together[0])
+    axes.plot(*np.array([(c, 100 * r) for c, r in marks]).T, "o", color="#c2410c", ms=5, label="at the threshold")
+    curves = [*runs, *([together] if together else [])]
+    top = max(risk[-1] for _, _, risk in curves)
+    # Far to the left nothing happens: the picture begins where the first curve leaves the ground.
+    lifts = [coverage[np.argmax(risk > 0.02 * top)] for _, coverage, risk in curves]
+    left = min(0.99, *lifts, *(c for c, _ in marks))
+    axes.set(xlim=(left - 0.08 * (1 - left), 1 + 0.03 * (1 - left)), ylim=(-4 * top, 108 * top or 1))
+    axes.set(xlabel="share of the images answered", ylabel="wrong answers, %")
+    axes.legend(fontsize=8)
+    axes.xaxis.set_major_formatter(lambda value, _: f"{value:.4g}")
+    axes.spines[["top", "right"]].set_visible(False)
+    return figure
+
+
+def reliability_diagram(bins: Sequence[tuple[float, float, float, float, int]], *, title: str) -> Figure:
+    """Accuracy against confidence, with how many predictions there are of each confidence below.
+
+    Args:
+        bins: Mean confidence, accuracy, lower and upper end of its interval, number of predictions.
+        title: Whose.
+    """
+    figure = Figure(figsize=(4.6, 4.2), layout="constrained")
+    above, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
+    confidence, accuracy, low, high, count = np.array(bins, dtype=float).T
+    above.plot([0, 1], [0, 1], color=BEFORE, lw=0.8, ls=":")
+    error = np.maximum([accuracy - low, high - accuracy], 0)
+    above.errorbar(confidence, accuracy, yerr=error, fmt="o", color=AFTER, ms=4, lw=1, capsize=2)
+    above.set(ylabel="share that is right", ylim=(-0.03, 1.03), xlim=(0, 1.02))
+    above.set_title(title, fontsize=9)
+    below.vlines(confidence, 0.8, count, color=AFTER, lw=5)
+    below.set(yscale="log", ylim=(0.8, 2 * count.max()), xlabel="confidence", ylabel="predictions")
+    for cell in (above, below):
+        cell.spines[["top", "right"]].set_visible(False)
+    return figure
+
+
+def pairs_by_model(
+    errors: np.ndarray,
+    share: np.ndarray,
+    *,
+    rows: Sequence[str],
+    columns: Sequence[str],
+    bold: np.ndarray,
+    framed: np.ndarray,
+) -> Figure:
+    """Confusions by model: the number is errors per run, the colour the share of all errors of the model.
+
+    Args:
+        errors: float (P, M).
+        share: float (P, M), in [0, 1].
+        rows: P names of pairs.
+        columns: M names of models.
+        bold: bool (P, M).
+        framed: bool (P, M).
+    """
+    from matplotlib.patches import Rectangle
+
+    figure = Figure(figsize=(1.6 + 0.95 * len(columns), 1.1 + 0.27 * len(rows)), layout="constrained")
+    axes = figure.subplots()
+    shown = axes.imshow(100 * share, cmap="Reds", vmin=0, vmax=max(100 * share.max(), 1), aspect="auto")
+    dark = share > 0.6 * share.max()
+    for i, j in np.ndindex(*errors.shape):
+        axes.text(
+            j,
+            i,
+            f"{errors[i, j]:.1f}" if errors[i, j] else "·",
+            ha="center",
+            va="center",
+            fontsize=8,
+            color="white" if dark[i, j] else "black",
+            weight="bold" if bold[i, j] else "normal",
+        )
+        if framed[i, j]:
+            axes.add_patch(Rectangle((j - 0.47, i - 0.44), 0.94, 0.88, fill=False, ec="#1d4ed8", lw=1.8))
+    axes.set_yticks(range(len(rows)), rows, fontsize=8)
+    axes.set_xticks(range(len(columns)), columns, fontsize=8, rotation=30, ha="left", rotation_mode="anchor")
+    axes.xaxis.tick_top()
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
+    figure.colorbar(shown, ax=axes, shrink=0.5, label="share of the model's errors, %")
+    return figure

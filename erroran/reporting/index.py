@@ -21,7 +21,9 @@ def write_index(entries: Sequence[Entry], folder: Path) -> Path:
     pending = [e for e in entries if e.kind == "registered" and (e.name, e.group) not in judged]
     newest = {e.name: e for e in latest.values()}
     rows = [(e, newest[e.name] is e and (folder / f"{e.name}.md").is_file()) for e in latest.values()]
-    documents = [name for name in ("baseline", "confusions") if (folder / f"{name}.md").is_file()]
+    stressed = dict.fromkeys(f"{e.name}-stress" for e in entries if e.kind == "stress")
+    named = ("baseline", "confusions", "review", "across-models", *stressed)
+    documents = [name for name in named if (folder / f"{name}.md").is_file()]
     text = render("index.md.j2", rows=rows, pending=pending, documents=documents)
     path = folder / "README.md"
     try:

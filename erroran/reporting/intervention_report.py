@@ -1,6 +1,7 @@
 """``reports/<name>.md``: did the fix work? The verdict first, then everything it rests on."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,8 @@ from erroran.reporting import figures
 from erroran.reporting.render import render, signed, write_document
 
 if TYPE_CHECKING:
+    from erroran.augment.hypothesis import Hypothesis
+    from erroran.exposure import Example, SeenDose
     from erroran.stages.report import Assessment, Control, Flip
     from erroran.stats.intervals import Effect
 
@@ -43,9 +46,15 @@ def write_intervention(assessment: "Assessment", folder: Path) -> Path:
     for stem, flips in (("fixed", assessment.fixed), ("broken", assessment.broken)):
         if flips:
             drawn[stem] = _gallery(assessment, flips[:_GALLERY])
+    if assessment.exposure.examples:
+        captions = [_describe_example(example, intervention.hypothesis) for example in assessment.exposure.examples]
+        drawn["topology"] = figures.pairs_gallery(*assessment.shown, captions)
     text = render(
         "intervention.md.j2",
         a=assessment,
+        exposure=assessment.exposure,
+        seen=_seen_by_class(assessment),
+        mean_change=_mean_change,
         group=assessment.group,
         runs=assessment.after.runs,
         intervention=intervention,
@@ -120,6 +129,7 @@ def comparison_json(assessment: "Assessment") -> dict[str, Any]:
         ],
         "not_shown_to_beat": [control.name for control in assessment.unbeaten],
         "mean_change": assessment.mean_change.round(6).tolist(),
+        "augmentation": assessment.exposure.model_dump(mode="json"),
         "fixed": [_flip_json(assessment, flip) for flip in assessment.fixed],
         "broken": [_flip_json(assessment, flip) for flip in assessment.broken],
         "arms": intervention.arms,
@@ -130,6 +140,72 @@ def comparison_json(assessment: "Assessment") -> dict[str, Any]:
         "machine": after.runs[0].machine,
         "seconds": {run.id: round(run.seconds, 2) for evidence in (before, after) for run in evidence.runs},
     }
+
+
+@dataclass(frozen=True)
+class _SeenClass:
+    """What was done to a class, and what became of its errors.
+
+    Attributes:
+        name: The class.
+        doses: What each dose did.
+        changed: Images changed in an epoch of a run, mean.
+        images: Training images of the class.
+        altered: Of the changed images, the share with another topology; None where none was measured.
+        errors: The class's errors of a run on `confirm`, mean over the runs before, and after.
+        as_partner: Those read as the other class of the pair; None for a class outside the pair.
+        partner: The other class of the pair.
+    """
+
+    name: str
+    doses: "list[SeenDose]"
+    changed: float
+    images: int
+    altered: float | None
+    errors: tuple[float, float]
+    as_partner: tuple[float, float] | None
+    partner: str
+
+
+def _seen_by_class(assessment: "Assessment") -> list[_SeenClass]:
+    exposure, names = assessment.exposure, assessment.before.class_names
+    moments = sum(exposure.epochs)
+    partners = dict(zip(assessment.verdict.pair_names, reversed(assessment.verdict.pair_names), strict=True))
+    found = []
+    for name, images in exposure.class_images.items():
+        doses = [dose for dose in exposure.doses if dose.class_name == name]
+        measured = sum(dose.measured for dose in doses)
+        label, partner = names.index(name), partners.get(name)
+        arms = [arm.predicted[:, arm.labels == label] for arm in (assessment.before, assessment.after)]
+        wrong = [float((read != label).sum(axis=1).mean()) for read in arms]
+        read_as = [float((read == names.index(partner)).sum(axis=1).mean()) for read in arms] if partner else None
+        found.append(
+            _SeenClass(
+                name=name,
+                doses=doses,
+                changed=sum(dose.changed for dose in doses) / moments,
+                images=images,
+                altered=sum(dose.topology_changed for dose in doses) / measured if measured else None,
+                errors=(wrong[0], wrong[1]),
+                as_partner=(read_as[0], read_as[1]) if read_as else None,
+                partner=partner or "",
+            )
+        )
+    return found
+
+
+def _mean_change(dose: "SeenDose", key: str) -> str:
+    """``2.54 → 3.42``; a dash where nothing was measured."""
+    was, now = dose.before[key], dose.after[key]
+    return "–" if was is None or now is None else f"{was:.2f} → {now:.2f}".replace("-", "−")
+
+
+def _describe_example(example: "Example", hypothesis: "Hypothesis") -> str:
+    step = hypothesis.augment[example.class_name]
+    dose = "" if example.dose is None else f" {example.dose:g} {step.unit}"
+    changes = [("holes", example.holes), ("pieces", example.pieces)]
+    counts = ", ".join(f"{noun} {was} → {now}" for noun, (was, now) in changes if was != now)
+    return f"{example.class_name}, {step.operation}{dose}\n{counts}"
 
 
 def _relative(effect: "Effect") -> str:

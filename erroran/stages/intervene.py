@@ -6,6 +6,7 @@ from erroran import provenance
 from erroran.augment.controls import DEFAULT_CONTROLS, control_arms
 from erroran.augment.hypothesis import Hypothesis, check_classes
 from erroran.errors import BadInput, NotFound
+from erroran.evidence import gather_exposure
 from erroran.executors import Completed, Request, complete_runs
 from erroran.ledger import Entry, Ledger
 from erroran.runs import Group, RunRecord
@@ -31,10 +32,12 @@ def intervene(
     before_training: Callable[[int], None] = lambda _: None,
     on_progress: Callable[[Progress], None] = lambda _: None,
     on_finished: Callable[[RunRecord], None] = lambda _: None,
+    before_measuring: Callable[[], None] = lambda: None,
 ) -> tuple[Intervention, Completed]:
     """Train every arm of an experiment; runs that are in the store already are not trained again.
 
-    The hypothesis is entered in the ledger before anything is trained.
+    The hypothesis is entered in the ledger before anything is trained. At the end it is measured what the augmentation
+    did to the images that the treatment's runs saw.
 
     Args:
         store: Holds the baseline group.
@@ -51,6 +54,7 @@ def intervene(
         before_training: Called with the number of seeds once everything has been checked.
         on_progress: Called often.
         on_finished: Called with each run that was trained.
+        before_measuring: Called once every run is finished.
 
     Raises:
         NotFound: The spec names a class that the dataset lacks.
@@ -94,6 +98,8 @@ def intervene(
         command=provenance.command_line(),
     )
     store.put_intervention(intervention)
+    before_measuring()
+    gather_exposure(store, intervention)
     return intervention, completed
 
 

@@ -4,7 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from erroran.evidence import Evidence, gather
+from erroran.data import split_dataset
+from erroran.evidence import Evidence, gather, gather_exposure
+from erroran.exposure import Exposure, redraw
 from erroran.ledger import Entry, Ledger
 from erroran.runs import Group
 from erroran.stats.comparison import Comparison, compare_arms
@@ -103,6 +105,8 @@ class Assessment:
         fixed: Images that the treatment gets right more often, clearest first.
         broken: Images that it gets wrong more often, clearest first.
         stamps: What limits the claim, from the ledger and the design.
+        exposure: What the augmentation did to the images that the treatment's runs saw.
+        shown: uint8 (n, H, W) twice: the exposure's examples before and after.
     """
 
     group: Group
@@ -117,6 +121,8 @@ class Assessment:
     fixed: list[Flip]
     broken: list[Flip]
     stamps: list[str]
+    exposure: Exposure
+    shown: tuple[np.ndarray, np.ndarray]
 
     @property
     def unbeaten(self) -> list[Control]:
@@ -176,6 +182,7 @@ def assess(store: Store, group: Group, name: str) -> Assessment:
     if "logit-shift" in intervention.controls:
         controls.append(_against_shift(store, intervention, before, after, pair))
     fixed, broken = _flips(before, after)
+    exposure = gather_exposure(store, intervention)
     return Assessment(
         group=group,
         intervention=intervention,
@@ -189,7 +196,17 @@ def assess(store: Store, group: Group, name: str) -> Assessment:
         fixed=fixed,
         broken=broken,
         stamps=stamps,
+        exposure=exposure,
+        shown=_redraw(store, group, intervention, exposure),
     )
+
+
+def _redraw(
+    store: Store, group: Group, intervention: Intervention, exposure: Exposure
+) -> tuple[np.ndarray, np.ndarray]:
+    dataset = store.get_dataset(group.template.dataset)
+    train = split_dataset(dataset, mine_fraction=group.template.mine_fraction).train
+    return redraw(train, dataset.class_names, intervention.hypothesis.augment, exposure.examples)
 
 
 def _stamps(ledger: Ledger, group: Group, intervention: Intervention) -> list[str]:
@@ -221,16 +238,21 @@ def _stamps(ledger: Ledger, group: Group, intervention: Intervention) -> list[st
         stamps.append(
             f"**Seeds:** the spec asks for {hypothesis.seeds} an arm, {ran} {'was' if ran == 1 else 'were'} run."
         )
+    looks = []
     if others:
-        tried = sorted({f"`{e.name}`" for e in others})
-        stamps.append(
-            f"**Not the only look:** verdicts were reached on these images for {', '.join(tried)} too; nothing here is "
-            "adjusted for that."
-        )
+        looks.append(f"verdicts were reached on these images for {_named(others)} too")
+    if stressed := [entry for entry in entries if entry.kind == "stress"]:
+        looks.append(f"changed versions of these images were read in a stress test of {_named(stressed)}")
+    if looks:
+        stamps.append(f"**Not the only look:** {'; '.join(looks)}; nothing here is adjusted for that.")
     changed = sorted({e.spec_hash for e in entries if e.name == intervention.name and e.kind == "registered"})
     if len(changed) > 1:
         stamps.append(f"**Changed spec:** {len(changed)} versions of `{intervention.name}` have been registered.")
     return stamps
+
+
+def _named(entries: list[Entry]) -> str:
+    return ", ".join(sorted({f"`{entry.name}`" for entry in entries}))
 
 
 def _against(name: str, predicted: np.ndarray, after: Evidence, pair: tuple[int, int], endpoint: str) -> Control:

@@ -108,7 +108,7 @@ def rank_pairs(labels: IntArray, pred: IntArray, n_classes: int) -> list[PairSum
     counts = confusion_counts(labels, pred, n_classes)
     conjunction = _conjunction_by_cell(counts)
     majority = n_runs // 2
-    q_values = _adjust_cells(conjunction[majority])
+    q_values = adjust_cells(conjunction[majority])
     by_runs = _images_by_runs(labels, pred, n_classes)
     errors, variance = _effective_totals(by_runs)
     summaries = []
@@ -295,7 +295,7 @@ def _conjunction_by_cell(counts: npt.NDArray[np.int64]) -> FloatArray:
     return partial_conjunction(p_values)
 
 
-def _adjust_cells(p_values: FloatArray) -> FloatArray:
+def adjust_cells(p_values: FloatArray) -> FloatArray:
     """Benjamini-Hochberg over the off-diagonal cells of a (C, C) table."""
     off = ~np.eye(len(p_values), dtype=bool)
     adjusted = np.ones_like(p_values)

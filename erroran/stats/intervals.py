@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from erroran.stats.confusion import BoolArray
+from erroran.stats.confusion import BoolArray, IntArray
 from erroran.stats.dispersion import PRIOR_DF, excess_run_variance
 from erroran.stats.significance import check_arms
 
@@ -60,6 +60,26 @@ def wilson_interval(errors: float, n_images: float, confidence: float = 0.95) ->
 
     low, high = proportion_confint(errors, n_images, alpha=1 - confidence, method="wilson")
     return max(0.0, float(low)), min(1.0, float(high))
+
+
+def clustered_wilson(times: IntArray, n_runs: int, n_images: float, confidence: float = 0.95) -> tuple[float, float]:
+    """Score interval of a mean rate over runs that share their images; the images are the sample.
+
+    Args:
+        times: Integer (N,): how many of the runs the event happened in, image by image; zeros may be left out.
+        n_runs: Runs.
+        n_images: Images a run was evaluated on, > 0; a mean over the runs may be fractional.
+        confidence: Level, in (0, 1).
+
+    Returns:
+        Low and high end in [0, 1]; with one run `wilson_interval`.
+
+    With w = sum k^2 / sum k, sum k / w is the effective number of independent events (the design effect of Rao and
+    Scott 1992, Biometrics 48, 577-585).
+    """
+    total = float(np.sum(times))
+    weight = float(np.sum(np.square(times))) / total / n_runs if total else 1.0
+    return wilson_interval(total / n_runs / weight, n_images / weight, confidence)
 
 
 def score_interval(

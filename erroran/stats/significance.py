@@ -223,12 +223,56 @@ def stratified_from_totals(
     )
 
 
-def midp_sides(histogram: IntArray, observed: int, n_before: int, n_after: int) -> tuple[float, float]:
-    """Only the one-sided mid-p values (less, greater) of `stratified_from_totals`; much quicker."""
+def midp_sides(
+    histogram: IntArray, observed: int, n_before: int, n_after: int, *, odds_ratio: float = 1.0
+) -> tuple[float, float]:
+    """Only the one-sided mid-p values (less, greater) of `stratified_from_totals`; much quicker.
+
+    Args:
+        histogram: As there, as are the next three.
+        observed: See there.
+        n_before: See there.
+        n_after: See there.
+        odds_ratio: Common odds ratio after : before that is tested, > 0; 1 for arms that do not differ. The null
+            distribution is then Fisher's noncentral hypergeometric, convolved over the images.
+    """
     key = tuple(int(count) for count in histogram[1:])
-    offset, pmf, _, _ = _null_distribution(key, n_before, n_after)
+    offset, pmf, _, _ = _null_distribution(key, n_before, n_after, odds_ratio)
     lower, upper, point = _tails(pmf, observed - offset)
     return lower - point / 2, upper - point / 2
+
+
+def common_odds_ratio(histogram: IntArray, observed: int, n_before: int, n_after: int) -> float:
+    """Conditional maximum-likelihood estimate of the common odds ratio after : before, for tables of any size.
+
+    Args:
+        histogram: As for `stratified_from_totals`, as are the others.
+        observed: See there.
+        n_before: See there.
+        n_after: See there.
+
+    Returns:
+        0 or inf if the arm of the errors is certain, nan if no image tells anything; otherwise that of
+        `StratifiedResult`, which needs the whole distribution.
+    """
+    from scipy.optimize import brentq
+
+    totals = [(total, int(n)) for total, n in enumerate(histogram) if n and total]
+    lowest = sum(max(0, total - n_before) * n for total, n in totals)
+    highest = sum(min(total, n_after) * n for total, n in totals)
+    if lowest == highest:
+        return float("nan")
+    if observed in (lowest, highest):
+        return 0.0 if observed == lowest else float("inf")
+
+    def excess(log_ratio: float) -> float:
+        mean = 0.0
+        for total, n in totals:
+            low, pmf = _hypergeometric(total, n_before, n_after, float(np.exp(log_ratio)))
+            mean += n * float(pmf @ np.arange(low, low + pmf.size))
+        return mean - observed
+
+    return float(np.exp(brentq(excess, -30, 30)))
 
 
 def overdispersion(*arms: BoolArray, level: float = 0.05, shift_sd: float = 0.0) -> Overdispersion:
@@ -351,24 +395,32 @@ def check_arms(before: BoolArray, after: BoolArray) -> tuple[BoolArray, BoolArra
 
 
 @lru_cache(maxsize=4096)
-def _hypergeometric(total: int, n_before: int, n_after: int) -> tuple[int, FloatArray]:
-    """Lowest value and probabilities of the after arm's count on one image."""
+def _hypergeometric(total: int, n_before: int, n_after: int, odds_ratio: float = 1.0) -> tuple[int, FloatArray]:
+    """Lowest value and probabilities of the after arm's count on one image (Fisher's noncentral distribution)."""
     low, high = max(0, total - n_before), min(total, n_after)
     ways = [comb(n_after, k) * comb(n_before, total - k) for k in range(low, high + 1)]
     whole = comb(n_before + n_after, total)
-    return low, np.array([way / whole for way in ways])
+    pmf: FloatArray = np.array([way / whole for way in ways])
+    if odds_ratio != 1.0:
+        with np.errstate(divide="ignore"):
+            log_weight = np.log(pmf) + np.arange(pmf.size) * np.log(odds_ratio)
+        pmf = np.exp(log_weight - log_weight.max())
+        pmf = pmf / pmf.sum()
+    return low, pmf
 
 
 @lru_cache(maxsize=2048)
-def _null_distribution(histogram: tuple[int, ...], n_before: int, n_after: int) -> tuple[int, FloatArray, float, float]:
-    """Offset, probabilities, mean and variance of the after arm's count over all images."""
+def _null_distribution(
+    histogram: tuple[int, ...], n_before: int, n_after: int, odds_ratio: float = 1.0
+) -> tuple[int, FloatArray, float, float]:
+    """Offset, probabilities, and (at an odds ratio of 1) mean and variance of the after arm's count over all images."""
     n_runs = n_before + n_after
     offset, mean, variance = 0, 0.0, 0.0
     pmf: FloatArray = np.ones(1)
     for total, n_images in enumerate(histogram, start=1):
         if n_images == 0:
             continue
-        low, single = _hypergeometric(total, n_before, n_after)
+        low, single = _hypergeometric(total, n_before, n_after, odds_ratio)
         shift, power = _power(single, n_images)
         cut, pmf = _trim(np.convolve(pmf, power))
         offset += low * n_images + shift + cut

@@ -9,7 +9,7 @@ from erroran.augment import fine_grid
 from erroran.augment.apply import PLACES, apply_dose, augment_batch
 from erroran.augment.hypothesis import ClassAugmentation, Hypothesis
 from erroran.augment.keyed import sample_keys
-from erroran.augment.perturbations import fracture, swell, thicken_strokes, thin_strokes
+from erroran.augment.perturbations import fracture, redraw_strokes, swell, thicken_strokes, thin_strokes
 from erroran.data import load_dataset, sample_ids
 from erroran.morphometry import measure
 
@@ -196,3 +196,13 @@ def test_new_keys_leave_old_hypotheses_their_hash() -> None:
     assert old.hash == "a02f91d9"
     new = old.model_copy(update={"augment": {"4": step.model_copy(update={"ink": "dark"})}})
     assert new.hash != old.hash
+
+
+def test_redrawing_keeps_the_form() -> None:
+    """Full ink comes back as it was, bright or dark; grey ink comes back full, for the other four to work on."""
+    drawn = np.zeros((1, 28, 28), dtype=np.uint8)
+    drawn[:, 5:23, 10:14] = 255
+    redrawn = redraw_strokes(drawn)
+    assert np.abs(redrawn.astype(int) - drawn).max() <= 32  # corners are rounded by a fine pixel or two
+    assert np.array_equal(255 - redraw_strokes(255 - drawn, ink="dark"), redrawn)
+    assert np.array_equal(redraw_strokes(drawn // 2), redrawn)

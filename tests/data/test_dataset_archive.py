@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from erroran.data import Dataset, build_dataset, load_dataset, read_dataset, save_dataset
+from erroran.data.dataset import name_classes
 from erroran.errors import DatasetError
 
 Arrays = dict[str, np.ndarray]
@@ -24,7 +25,7 @@ def _tamper(path: Path, **changes: np.ndarray) -> None:
 
 @pytest.mark.parametrize("note", [None, "a remark"])
 def test_all_fields_come_back(tmp_path: Path, dataset: Dataset, note: str | None) -> None:
-    dataset = replace(dataset, note=note, class_names=("zero", "one", "two"))
+    dataset = replace(name_classes(dataset, ("zero", "one", "two")), note=note)
     save_dataset(dataset, tmp_path / "new" / "kept.npz")
     back = read_dataset(tmp_path / "new" / "kept.npz")
     for field in fields(Dataset):

@@ -174,3 +174,49 @@ def test_every_seed_is_a_dot_and_the_mean_a_bar() -> None:
     assert [label.get_text() for label in first.get_xticklabels()] == ["before", "after"]
     assert first.get_ylim()[0] == 0
     assert (first.get_ylabel(), second.get_ylabel()) == ("errors per run", "")
+
+
+def test_risk_and_coverage_begin_where_something_happens() -> None:
+    """Every run and the ensemble is a line in per cent; what is judged is marked; the flat part is cut off."""
+    coverage = np.linspace(0.01, 1, 100)
+    risk = np.where(coverage > 0.9, coverage - 0.9, 0)
+    figure = figures.risk_coverage_curves(
+        [("seed 0", coverage, risk), ("seed 1", coverage, risk / 2)], ("both", coverage, risk / 4), [(0.95, 0.02)]
+    )
+    (axes,) = figure.axes
+    assert [line.get_ydata()[-1] for line in axes.lines] == pytest.approx([10, 5, 2.5, 2])
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["each run", "both", "at the threshold"]
+    assert 0.85 < axes.get_xlim()[0] < 0.92
+
+
+def test_risk_of_a_perfect_run_can_be_drawn() -> None:
+    """No errors at all: a flat line, not an empty axis."""
+    figure = figures.risk_coverage_curves([("seed 0", np.array([0.5, 1]), np.zeros(2))], None, [(1.0, 0.0)])
+    low, high = figure.axes[0].get_ylim()
+    assert low < high
+
+
+def test_reliability_shows_intervals_and_counts() -> None:
+    """A dot at its confidence and accuracy, a bar of as many predictions below."""
+    figure = figures.reliability_diagram([(0.3, 0.25, 0.1, 0.5, 8), (0.9, 0.95, 0.9, 0.98, 100)], title="a run")
+    above, below = figure.axes
+    assert above.lines[1].get_xydata().tolist() == [[0.3, 0.25], [0.9, 0.95]]
+    assert [segment[1][1] for segment in below.collections[0].get_segments()] == [8, 100]
+
+
+def test_pairs_by_model_says_numbers_and_frames_owners() -> None:
+    """Errors as text, a dot for none; colour by share; one frame where one was asked for."""
+    errors, framed = np.array([[3.0, 0.0], [1.5, 2.5]]), np.array([[True, False], [False, False]])
+    figure = figures.pairs_by_model(
+        errors,
+        errors / errors.sum(axis=0),
+        rows=["4 → 9", "9 → 4"],
+        columns=["cnn", "dense"],
+        bold=framed,
+        framed=framed,
+    )
+    axes = figure.axes[0]
+    assert [text.get_text() for text in axes.texts] == ["3.0", "·", "1.5", "2.5"]
+    assert [text.get_weight() for text in axes.texts] == ["bold", "normal", "normal", "normal"]
+    assert len(axes.patches) == 1
+    assert axes.patches[0].get_xy() == pytest.approx((-0.47, -0.44))

@@ -17,12 +17,16 @@ from stages.test_report import BEFORE, MINED, NAME, made_up_dataset, put_experim
 from erroran.errors import Unavailable
 from erroran.ledger import Ledger
 from erroran.reporting import index
+from erroran.reporting.across_report import write_across
 from erroran.reporting.baseline_report import write_baseline
 from erroran.reporting.confusion_report import write_confusions
 from erroran.reporting.intervention_report import comparison_json, write_intervention
+from erroran.reporting.review_report import write_review
 from erroran.runs import Group
+from erroran.stages.across_models import compare_groups
 from erroran.stages.mine_confusions import mine
 from erroran.stages.report import Assessment, assess
+from erroran.stages.review import review
 from erroran.store import Store
 
 GOLDEN = Path(__file__).with_name("golden")
@@ -46,6 +50,9 @@ def reports(experiment: tuple[Store, Group], assessment: Assessment, tmp_path_fa
     write_baseline(store, group, folder)
     write_confusions(mine(store, group), folder, top=10)
     write_intervention(assessment, folder)
+    write_review(review(store, group), folder)
+    put_group(store, made_up_dataset(), MINED, BEFORE, model="dense-baseline")
+    write_across(compare_groups(store), folder)
     index.write_index(Ledger(store.root).entries(), folder)
     return folder
 
@@ -73,7 +80,7 @@ def test_confusion_report_to_the_byte(reports: Path) -> None:
     _compare(re.sub(r"Made by `[^`]*`", "Made by `a command`", text), "confusions.md")
 
 
-DOCUMENTS = [f"{NAME}.md", "baseline.md", "confusions.md", "README.md"]
+DOCUMENTS = [f"{NAME}.md", "baseline.md", "confusions.md", "review.md", "across-models.md", "README.md"]
 
 
 def _anchors(text: str) -> set[str]:
@@ -134,6 +141,8 @@ def test_json_files_are_strict(reports: Path) -> None:
     files = sorted(reports.glob("*/*.json"))
     assert {f"{f.parent.name}/{f.name}" for f in files} == {
         f"{NAME}/comparison.json",
+        "across-models/across-models.json",
+        "review/review.json",
         "baseline/summary.json",
         "confusions/confusions.json",
     }

@@ -184,3 +184,13 @@ def test_epochs(
     with pytest.raises(TrainingError):
         intervene(trained[0], trained[1], "probe", spec, epochs=option)
     assert seen == {epochs}
+
+
+def test_what_training_saw_is_kept(trained: Trained) -> None:
+    """Measured at the end of the intervention, of the treatment's runs; the report need not do it."""
+    store, _, intervention, _ = trained
+    exposure = store.get_exposure(intervention)
+    assert exposure is not None
+    assert (exposure.runs, exposure.epochs) == (intervention.arms["0to1"], (1,))
+    assert [(dose.class_name, dose.dose) for dose in exposure.doses] == [("0", 1.0)]
+    assert 0 < exposure.doses[0].changed < exposure.class_images["0"]

@@ -6,11 +6,15 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from stages.test_report import made_up_dataset, put_experiment, put_run
 
-from erroran.data import Dataset, build_dataset, load_dataset
-from erroran.morphometry import MEASUREMENTS, measure
-from erroran.reporting.measure_report import write_measurements
-from erroran.stages.measure import measure_dataset
+from erroran.data import Dataset, build_dataset, load_dataset, split_dataset
+from erroran.errors import BadInput
+from erroran.evidence import Evidence
+from erroran.morphometry import MEASUREMENTS, closure_margin, measure
+from erroran.reporting.measure_report import closure_sentence, write_measurements
+from erroran.stages.measure import measure_closure, measure_dataset, stored_readings
+from erroran.store import Store
 
 
 @pytest.fixture(scope="module")
@@ -73,3 +77,111 @@ def test_without_pyarrow_the_table_is_csv(digits: Dataset, tmp_path: Path, monke
 
 def _no_engine(engine: str) -> None:
     raise ImportError(engine)
+
+
+# --- closure margins and errors
+
+
+def _rings_and_gaps() -> Dataset:
+    """Rings of 2 px strokes: class 0 with a gap of 2, 4 or 6 px, class 1 closed; class 2 is bars, without any loop."""
+    labels = np.repeat([0, 1, 2], 30)
+    images = np.zeros((90, 28, 28), dtype=np.uint8)
+    for i, label in enumerate(labels):
+        top, left = 4 + i % 5, 4 + i // 5 % 6
+        images[i, top : top + 14, left : left + 14 if label != 2 else left + 2] = 255
+        if label != 2:
+            images[i, top + 2 : top + 12, left + 2 : left + 12] = 0
+        if label == 0:
+            gap = 2 + 2 * (i % 3)
+            images[i, top : top + 2, left + 7 - gap // 2 : left + 7 + gap // 2] = 0
+        images[i, 0, 0] = i // 3
+    return build_dataset("rings", "made here", x_train=images, y_train=labels, x_test=images[::3], y_test=labels[::3])
+
+
+def _reading(dataset: Dataset, wrong: list[np.ndarray]) -> Evidence:
+    """Runs that read all of `mine` rightly, but some 0s, given by their gap, as 1."""
+    mined = split_dataset(dataset, mine_fraction=0.5).mine
+    probabilities = np.tile(np.eye(3, dtype=np.float32)[mined.y], (len(wrong), 1, 1))
+    for run, rows in zip(probabilities, wrong, strict=True):
+        run[rows] = [0.2, 0.7, 0.1]
+    return Evidence(
+        runs=(), split="mine", images=mined.x, labels=mined.y, ids=mined.ids, probabilities=probabilities,
+        class_names=dataset.class_names,
+    )  # fmt: skip
+
+
+def test_closure_tells_classes_and_errors() -> None:
+    """Open from closed always; the 0s that are read as 1 are those with the narrowest gaps: AUC 1, both ways."""
+    rings = _rings_and_gaps()
+    mined = split_dataset(rings, mine_fraction=0.5).mine
+    zeros = np.flatnonzero(mined.y == 0)
+    margins = closure_margin(mined.x[zeros])
+    nearest = zeros[np.argsort(margins, kind="stable")[:3]]
+    (found,) = measure_closure(rings, ("0", "1"), [_reading(rings, [nearest[:2], nearest[1:]])], mine_fraction=0.5)
+    assert (found.classes.auc, found.classes.marked, found.classes.others) == (1, len(zeros), (mined.y == 1).sum())
+    assert np.allclose(found.margins["0"], margins)
+    forward, anything, reverse, _ = found.outcomes
+    assert (forward.true, forward.predicted, forward.errors_by_run) == ("0", "1", [2, 2])
+    tied = np.sort(margins)
+    others_as_near = (tied == tied[2]).sum() - 3
+    expected = 1 - others_as_near / (2 * (len(zeros) - 3))
+    assert (forward.signed.marked, forward.signed.auc, forward.unsigned.auc) == (3, *[pytest.approx(expected)] * 2)
+    assert (anything.predicted, anything.signed) == ("", forward.signed)
+    assert (reverse.signed.marked, reverse.signed.auc) == (0, None)
+    assert found.misread["0"].sum() == 3
+    assert found.trends["0"].rho > 0
+
+
+def test_the_sign_follows_the_classes() -> None:
+    """Asked the other way round, everything about a class stays: errors lie on the other class's side."""
+    rings = _rings_and_gaps()
+    mined = split_dataset(rings, mine_fraction=0.5).mine
+    reading = _reading(rings, [np.flatnonzero(mined.y == 0)[:2]])
+    (one,), (other,) = (measure_closure(rings, p, [reading], mine_fraction=0.5) for p in (("0", "1"), ("1", "0")))
+    assert one.outcomes[:2] == other.outcomes[2:]
+    assert (one.classes.auc, other.classes.auc) == (1, 0)
+
+
+def test_no_loop_is_farther_open_than_any_gap() -> None:
+    """Bars have no margin; they count as open, and not as missing."""
+    (found,) = measure_closure(_rings_and_gaps(), ("2", "0"), [], mine_fraction=0.5)
+    assert np.isinf(found.margins["2"]).all()
+    assert found.classes.auc == 1
+    assert (found.outcomes, found.seeds, found.trends) == ([], [], {})
+
+
+def test_an_unknown_class_is_refused() -> None:
+    with pytest.raises(BadInput, match="class `7`"):
+        measure_closure(_rings_and_gaps(), ("0", "7"), [])
+
+
+def test_stored_runs_are_found(tmp_path: Path, tiny_dataset: Dataset) -> None:
+    """Baseline runs of every seed on `mine`, no treatment; out of fold once all folds are there; none of other data."""
+    dataset = made_up_dataset()
+    store, group = put_experiment(tmp_path / "store")
+    (mined,) = stored_readings(store, dataset)
+    assert mined.seeds == [0, 1, 2, 1000, 1001, 1002]
+    for seed in group.seeds:
+        put_run(store, dataset, group.run_spec(seed, fold=(0, 2)), "out-of-fold", mine={}, confirm={})
+    assert len(stored_readings(store, dataset)) == 1
+    for seed in group.seeds:
+        put_run(store, dataset, group.run_spec(seed, fold=(1, 2)), "out-of-fold", mine={(0, 1): [0]}, confirm={})
+    again, whole = stored_readings(store, dataset)
+    assert np.array_equal(again.predicted, mined.predicted)
+    assert (whole.split, whole.predicted.shape) == ("train", (3, len(dataset.y_train)))
+    assert ((whole.labels == 0) & (whole.predicted == 1)).sum(axis=1).tolist() == [1, 1, 1]
+    assert stored_readings(store, tiny_dataset) == []
+    assert stored_readings(Store(tmp_path / "empty"), dataset) == []
+
+
+def test_the_page_with_a_pair(digits: Dataset, tmp_path: Path) -> None:
+    """A section with its sentence and figure; without runs it says so; the JSON is strict."""
+    measured = measure_dataset(digits)
+    closures = measure_closure(digits, ("4", "9"), [])
+    page, _ = write_measurements(measured, tmp_path, closures)
+    text = page.read_text()
+    assert closure_sentence(closures[0]) in text
+    assert "No stored baseline run has read these images" in text
+    assert (tmp_path / "morphometry" / "closure-4-9-mine.png").stat().st_size < 100_000
+    (written,) = json.loads((tmp_path / "morphometry" / "closure.json").read_text())
+    assert written == json.loads(json.dumps(closures[0].to_json(), allow_nan=False))

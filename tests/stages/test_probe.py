@@ -9,6 +9,7 @@ import pytest
 
 from erroran.augment.hypothesis import Hypothesis
 from erroran.data import Dataset, build_dataset
+from erroran.data.dataset import name_classes
 from erroran.errors import BadInput, ErroranError, NotFound
 from erroran.reporting.probe_report import probe_sentence, write_probe
 from erroran.runs import Group, Recipe
@@ -48,7 +49,7 @@ def rings() -> Dataset:
     rng = np.random.default_rng(3)
     (x_train, y_train), (x_test, y_test) = _draw(250, rng), _draw(10, rng)
     made = build_dataset("rings", "made here", x_train=x_train, y_train=y_train, x_test=x_test, y_test=y_test)
-    return replace(made, class_names=("open", "closed", "bar"))
+    return name_classes(made, ("open", "closed", "bar"))
 
 
 @pytest.fixture(scope="module")

@@ -67,7 +67,7 @@ def predict(part: Part, errors: Errors, n_classes: int = 3) -> Predictions:
 
 def put_run(store: Store, dataset: Dataset, spec: RunSpec, arm: str, *, mine: Errors, confirm: Errors) -> str:
     """Store a run that nobody trained; everything about it is fixed."""
-    splits = split_dataset(dataset, mine_fraction=spec.mine_fraction)
+    splits = split_dataset(dataset, mine_fraction=spec.mine_fraction, fold=spec.fold)
     predictions = {"mine": predict(splits.mine, mine), "confirm": predict(splits.confirm, confirm)}
     scores = {name: float((p.probabilities.argmax(1) == p.labels).mean()) for name, p in predictions.items()}
     record = RunRecord(
@@ -89,16 +89,25 @@ def put_run(store: Store, dataset: Dataset, spec: RunSpec, arm: str, *, mine: Er
     return record.id
 
 
-def put_group(store: Store, dataset: Dataset, mined: Sequence[Errors], confirm: Sequence[Errors]) -> Group:
-    """Store a baseline group with seeds 0, 1, ..."""
+def put_group(
+    store: Store,
+    dataset: Dataset,
+    mined: Sequence[Errors],
+    confirm: Sequence[Errors],
+    *,
+    updated: str = "2026-01-01T00:00:00.000000+00:00",
+    **changes: object,
+) -> Group:
+    """Store a baseline group with seeds 0, 1, ...; keywords replace fields of the runs' spec."""
     recipe = Recipe(name="standard", epochs=2, learning_rate=1e-3, schedule="constant")
-    template = RunSpec(dataset=dataset.digest, mine_fraction=MINE_FRACTION, model="cnn", recipe=recipe, seed=0)
+    fields = {"dataset": dataset.digest, "mine_fraction": MINE_FRACTION, "model": "cnn", "recipe": recipe, "seed": 0}
+    template = RunSpec.model_validate(fields | changes)
     group = Group(
         template=template,
         seeds=tuple(range(len(mined))),
         dataset_name=dataset.name,
         note=None,
-        updated="2026-01-01T00:00:00.000000+00:00",
+        updated=updated,
         command="erroran baseline",
     )
     store.put_dataset(dataset)
@@ -308,3 +317,15 @@ def test_predictions_of_other_images_are_refused(experiment: tuple[Store, Group]
     store.put_run(record, {"mine": wrong, "confirm": wrong}, {})
     with pytest.raises(ErroranError, match="no predictions for the images"):
         assess(store, group, NAME)
+
+
+def test_an_intervention_of_old_is_measured_once(experiment: tuple[Store, Group], assessment: Assessment) -> None:
+    """Stored without what its runs saw, as before that was kept: drawn again for the report, and kept from then on."""
+    store, _group = experiment
+    assert store.get_exposure(assessment.intervention) == assessment.exposure
+    assert assessment.exposure.seeds == SEEDS
+    assert [len(side) for side in assessment.shown] == [len(assessment.exposure.examples)] * 2
+    (path,) = (store.root / "exposures").rglob("*.json")
+    written = path.stat().st_mtime_ns
+    assess(*experiment, NAME)
+    assert path.stat().st_mtime_ns == written

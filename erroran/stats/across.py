@@ -1,0 +1,224 @@
+"""Which confusions do several models share, and which belong to one of them?
+
+A confusion that every architecture makes is a property of the data; one that a single architecture makes is its own.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from erroran.errors import BadInput
+from erroran.stats.confusion import FloatArray, IntArray, check_runs, confusion_counts
+from erroran.stats.consistency import adjust_cells, partial_conjunction
+from erroran.stats.dispersion import adjust_p, run_variation
+from erroran.stats.multiplicity import benjamini_hochberg
+from erroran.stats.significance import common_odds_ratio, images_by_total, midp_sides
+
+LEVEL = 0.05
+
+
+@dataclass(frozen=True)
+class PairAcross:
+    """A directed cell (a, b) in M models.
+
+    Attributes:
+        pair: (a, b): images of class a read as b.
+        mean_errors: Mean errors per run of each model, length M.
+        share: The same as a share of all errors of the model, in [0, 1].
+        in_every_run: For each model, whether every run of it makes the error.
+        images_everywhere: Images of class a that more than half of the runs of every model read as b.
+        surely_in: In at least so many models the pair is confused more than errors spread evenly would, at a
+            false-discovery rate of 5 % over all cells; 0 to M.
+        q_all: Adjusted p-value for the same in every model.
+        owner: The one model that the pair belongs to, or None.
+        q_owner: Adjusted p-value of the model that the pair belongs to most; 1 if no model could be tested.
+    """
+
+    pair: tuple[int, int]
+    mean_errors: tuple[float, ...]
+    share: tuple[float, ...]
+    in_every_run: tuple[bool, ...]
+    images_everywhere: int
+    surely_in: int
+    q_all: float
+    owner: int | None
+    q_owner: float
+
+
+@dataclass(frozen=True)
+class SharedImages:
+    """What models agree on, image by image.
+
+    Attributes:
+        read_as: int64 (M, N): the wrong class that more than half of a model's runs read, -1 if there is none.
+        everywhere: int64 (N,): the wrong class where it is the same in every model, else -1.
+    """
+
+    read_as: npt.NDArray[np.int64]
+    everywhere: npt.NDArray[np.int64]
+
+
+def compare_models(labels: IntArray, models: Sequence[IntArray], n_classes: int) -> list[PairAcross]:
+    """Compare the confusions of several models on the same images.
+
+    Args:
+        labels: Integer (N,), values in 0..n_classes-1.
+        models: M >= 2 predictions, integer (S_m, N) each; the numbers of runs may differ.
+        n_classes: Number of classes C.
+
+    Returns:
+        One entry per directed cell with an error in any run; those in most models first, then those with the most
+        images in common, then by their mean share.
+
+    Raises:
+        BadInput: There is a single model, or see `confusion.check_runs`.
+
+    *In how many models*: per model `uneven_p`; over models the partial conjunction "in at least k of M", k = 1..M,
+    which allows for models that share their images, each adjusted over all cells (Benjamini and Heller 2008,
+    Biometrics 64, 1215-1222).
+
+    *Belongs to one*: on the same images, the model errs more than *each* other one (intersection-union test: the
+    largest p counts, Berger 1982, Technometrics 24, 295-300), and by more than it errs more overall. The test is
+    `stratified_test`'s, one-sided, of the odds ratio that all errors of the two models have (of 1, if that is lower),
+    with the allowance for swings of whole runs of `adjust_p`; adjusted over all models and cells. A model of a single
+    run is never an owner, nor is any other then: a run cannot tell its model from its seed.
+    """
+    if len(models) < 2:
+        raise BadInput("comparing models takes at least two of them", fix="pass the predictions of two models")
+    checked = [check_runs(labels, predicted, n_classes)[1] for predicted in models]
+    labels = np.asarray(labels)
+    counts = [confusion_counts(labels, predicted, n_classes) for predicted in checked]
+    off = ~np.eye(n_classes, dtype=bool)
+    means = np.stack([count.mean(axis=0) * off for count in counts])
+    totals = means.sum(axis=(1, 2), keepdims=True)
+    shares = np.divide(means, totals, out=np.zeros_like(means), where=totals > 0)
+    p_values = np.stack([uneven_p(labels, predicted, n_classes) for predicted in checked])
+    by_number = np.stack([adjust_cells(p) for p in partial_conjunction(p_values)])
+    always = np.stack([(count > 0).all(axis=0) for count in counts])
+    everywhere = shared_images(labels, checked, n_classes).everywhere
+    common = confusion_counts(labels, np.where(everywhere < 0, labels, everywhere), n_classes)[0]
+    cells = np.argwhere(means.sum(axis=0) > 0)
+    owned = benjamini_hochberg(_own_p(labels, checked, n_classes)[:, cells[:, 0], cells[:, 1]].ravel())
+    owned = owned.reshape(len(models), len(cells))
+    rows = []
+    for (a, b), q_values in zip(cells.tolist(), owned.T, strict=True):
+        best = int(q_values.argmin())
+        rows.append(
+            PairAcross(
+                pair=(a, b),
+                mean_errors=tuple(means[:, a, b].tolist()),
+                share=tuple(shares[:, a, b].tolist()),
+                in_every_run=tuple(always[:, a, b].tolist()),
+                images_everywhere=int(common[a, b]),
+                surely_in=int((by_number[:, a, b] <= LEVEL).sum()),
+                q_all=float(by_number[-1, a, b]),
+                owner=best if q_values[best] <= LEVEL else None,
+                q_owner=float(q_values[best]),
+            )
+        )
+    return sorted(rows, key=lambda row: (-row.surely_in, -row.images_everywhere, -sum(row.share), row.pair))
+
+
+def uneven_p(labels: IntArray, pred: IntArray, n_classes: int) -> FloatArray:
+    """p-values for "this model confuses the pair more than errors spread evenly over all pairs would".
+
+    Args:
+        labels: Integer (N,).
+        pred: Integer (S, N).
+        n_classes: Number of classes C.
+
+    Returns:
+        float64 (C, C), one-sided, not adjusted; 1 on the diagonal.
+
+    Under the null hypothesis an error falls into the cells in proportion to the images that each class has. The images
+    are the sample: with w = sum k^2 / sum k over images and wrong classes (k = runs wrong so), a count over w is an
+    effective number of independent errors (Rao and Scott 1992, Biometrics 48, 577-585), and binomial; for fractions the
+    tail is continued by the incomplete beta function.
+    """
+    from scipy.special import betainc
+
+    labels, pred = check_runs(labels, pred, n_classes)
+    counts = confusion_counts(labels, pred, n_classes).sum(axis=0)
+    np.fill_diagonal(counts, 0)
+    run, image = np.nonzero(pred != labels)
+    _, times = np.unique(image * n_classes + pred[run, image].astype(np.int64), return_counts=True)
+    p_values = np.ones((n_classes, n_classes))
+    if times.size:
+        weight = (times**2).sum() / times.sum()
+        support = np.bincount(labels, minlength=n_classes)
+        expected = np.repeat(support / (len(labels) * (n_classes - 1)), n_classes).reshape(n_classes, n_classes)
+        seen, total = counts / weight, counts.sum() / weight
+        some = (counts > 0) & (expected > 0)
+        p_values[some] = betainc(seen[some], total - seen[some] + 1, np.minimum(expected[some], 1.0))
+    return p_values
+
+
+def shared_images(labels: IntArray, models: Sequence[IntArray], n_classes: int) -> SharedImages:
+    """Find the images that models misread in the same way.
+
+    Args:
+        labels: Integer (N,).
+        models: M predictions, integer (S_m, N) each.
+        n_classes: Number of classes C.
+
+    Raises:
+        BadInput: See `confusion.check_runs`.
+    """
+    read_as = np.stack([_majority_class(*check_runs(labels, predicted, n_classes), n_classes) for predicted in models])
+    same = (read_as == read_as[0]).all(axis=0)
+    return SharedImages(read_as, np.where(same, read_as[0], -1))
+
+
+def _majority_class(labels: IntArray, predicted: IntArray, n_classes: int) -> npt.NDArray[np.int64]:
+    votes = np.stack([(predicted == c).sum(axis=0) for c in range(n_classes)])
+    winner = votes.argmax(axis=0)
+    wrong = (2 * votes.max(axis=0) > len(predicted)) & (winner != labels)
+    return np.where(wrong, winner, -1).astype(np.int64)
+
+
+def _own_p(labels: IntArray, models: Sequence[IntArray], n_classes: int) -> FloatArray:
+    """float64 (M, C, C): p-values for "this model errs more in this cell than each other model"."""
+    largest = np.zeros((len(models), n_classes, n_classes))
+    for m, mine in enumerate(models):
+        for n, other in enumerate(models):
+            if n != m:
+                largest[m] = np.maximum(largest[m], _exceeds(labels, other, mine, n_classes))
+    return largest
+
+
+def _exceeds(labels: IntArray, before: IntArray, after: IntArray, n_classes: int) -> FloatArray:
+    """float64 (C, C): one-sided p-values for more errors in `after` than in `before`, beyond what holds overall."""
+    p_values = np.ones((n_classes, n_classes))
+    n_before, n_after = len(before), len(after)
+    if min(n_before, n_after) < 2:
+        return p_values
+    histograms, observed = _tables(labels, before, after, n_classes)
+    overall = common_odds_ratio(histograms.sum(axis=(0, 1)), int(observed.sum()), n_before, n_after)
+    if np.isinf(overall):  # the other model makes no errors: everything there is belongs to this one's level
+        return p_values
+    tested = max(1.0, overall) if np.isfinite(overall) else 1.0
+    variation = run_variation(labels, before, after, n_classes=n_classes)
+    ratios = variation.moderated_ratios()
+    for a, b in np.argwhere(observed > 0).tolist():
+        _, greater = midp_sides(histograms[a, b], int(observed[a, b]), n_before, n_after, odds_ratio=tested)
+        p_values[a, b] = float(adjust_p(greater, ratios[a, b], variation.df))
+    return p_values
+
+
+def _tables(
+    labels: IntArray, before: IntArray, after: IntArray, n_classes: int
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Per cell: images by the number of runs of both arms with the error, (C, C, R + 1); errors of `after`, (C, C)."""
+    n_runs = len(before) + len(after)
+    runs = np.concatenate([before, after])
+    run, image = np.nonzero(runs != labels)
+    cell = labels[image].astype(np.int64) * n_classes + runs[run, image]
+    keys, totals = np.unique(cell * labels.size + image, return_counts=True)
+    histograms = np.zeros((n_classes**2, n_runs + 1), dtype=np.int64)
+    for code in np.unique(keys // labels.size):
+        histograms[code] = images_by_total(totals[keys // labels.size == code], n_runs)
+    observed = np.bincount(cell[run >= len(before)], minlength=n_classes**2)
+    shape = (n_classes, n_classes)
+    return histograms.reshape(*shape, n_runs + 1), observed.reshape(shape).astype(np.int64)

@@ -1,0 +1,186 @@
+"""Review of made-up runs whose every count is known, of prediction files, and what it leaves behind."""
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from stages.test_report import BEFORE, MINED, made_up_dataset, put_group
+from typer.testing import CliRunner
+
+from erroran.cli import app
+from erroran.data import split_dataset
+from erroran.errors import BadInput
+from erroran.ledger import Ledger
+from erroran.reporting.review_report import review_sentence, write_review
+from erroran.runs import Group
+from erroran.stages.review import review, review_files
+from erroran.store import Store
+
+# A right image has confidence 0.9, a wrong one 0.5: see `predict`. MINED: errors on images 0, 1 of class 0 in every
+# run, and in the third run on image 2 of class 0 and 4 of class 1 as well; 30 images in all.
+
+
+@pytest.fixture
+def group(store: Store) -> Group:
+    return put_group(store, made_up_dataset(), MINED, BEFORE)
+
+
+def test_counts_by_hand(store: Store, group: Group) -> None:
+    """All errors are below 0.8 and nothing else is."""
+    reviewed = review(store, group)
+    chosen = reviewed.selection
+    assert chosen.threshold == 0.8
+    assert (chosen.kept_per_run, chosen.errors_kept_per_run, chosen.errors_per_run) == (
+        (28, 28, 26),
+        (0, 0, 0),
+        (2, 2, 4),
+    )
+    assert chosen.accuracy is not None
+    assert chosen.accuracy[0] == 1
+    assert review_sentence(reviewed) == (
+        "At 0.8, 91.11 % of the images are answered, 100.00 % of those correctly; 2.67 of 30 images wait for a human, "
+        "who would find 2.67 of 2.67 errors (means of 3 runs)."
+    )
+
+
+def test_the_queue_by_hand(store: Store, group: Group) -> None:
+    """Those that most runs leave first; places are those in the training images."""
+    reviewed = review(store, group)
+    dataset = made_up_dataset()
+    assert [waiting.runs_waiting for waiting in reviewed.queue] == [3, 3, 1, 1]
+    assert sorted(waiting.label for waiting in reviewed.queue) == ["0", "0", "0", "1"]
+    for waiting, row in zip(reviewed.queue, reviewed.queue_rows, strict=True):
+        assert dataset.train_ids[waiting.index] == waiting.sample_id
+        assert np.array_equal(dataset.x_train[waiting.index], reviewed.images[row])
+    first, last = reviewed.queue[0], reviewed.queue[-1]
+    assert (first.prediction, first.second) == ("1", "0")
+    assert first.confidence == pytest.approx(0.5)
+    assert first.why == "between 1 and 0"
+    assert last.confidence == pytest.approx((0.9 + 0.9 + 0.4) / 3)
+    assert "runs disagree: 2 read" in last.why
+
+
+def test_the_ensemble_is_one_voice(store: Store, group: Group) -> None:
+    """Errors of one run of three are outvoted, and wait all the same where the mean is below the threshold."""
+    reviewed = review(store, group, ensemble=True)
+    chosen = reviewed.selection
+    assert (chosen.kept_per_run, chosen.errors_per_run) == ((26,), (2,))
+    assert [voice.name for voice in reviewed.judged] == ["ensemble"]
+    assert review(store, group, threshold=0.7, ensemble=True).selection.kept_per_run == (28,)
+
+
+def test_surely_wrong_ones_are_told(store: Store, group: Group) -> None:
+    """At 0.5 every error is answered; those of most runs are listed."""
+    reviewed = review(store, group, threshold=0.45)
+    assert reviewed.queue == []
+    assert len(reviewed.missed) == 2
+    assert (reviewed.labels[reviewed.missed] == 0).all()
+
+
+def test_a_target_chooses_the_threshold(store: Store, group: Group) -> None:
+    """The lowest confidence that reaches it; with these runs, that of the right answers."""
+    reviewed = review(store, group, target_accuracy=0.99)
+    assert reviewed.selection.threshold == pytest.approx(0.9, abs=2e-6)
+    assert reviewed.target is not None
+    assert (reviewed.target.chosen_on, reviewed.target.accuracy_held_out) == ("mine", 1.0)
+    assert "on images that it was not chosen on, 100.000 % is right" in review_sentence(reviewed)
+
+
+def test_confirm_shows_numbers_and_no_image(store: Store, group: Group, tmp_path: Path) -> None:
+    """The threshold is the one of `mine`; the look is entered once; no verdict becomes exploratory."""
+    write_review(review(store, group), tmp_path)
+    assert (tmp_path / "review" / "queue.csv").is_file()
+    assert Ledger(store.root).entries() == []
+    reviewed = review(store, group, target_accuracy=0.99, split="confirm")
+    review(store, group, target_accuracy=0.99, split="confirm")
+    (entry,) = Ledger(store.root).entries()
+    assert (entry.kind, entry.group, entry.seeds) == ("reviewed-on-confirm", group.id, (0, 1, 2))
+    assert reviewed.selection.errors_per_run == (6, 4, 6)
+    assert (reviewed.queue, len(reviewed.missed)) == ([], 0)
+    assert reviewed.to_json()["queue"] is None
+    path = write_review(reviewed, tmp_path)
+    assert not (tmp_path / "review" / "queue.csv").exists()
+    text = path.read_text()
+    assert "A look at `confirm`" in text
+    assert "queue" not in text
+    part = split_dataset(made_up_dataset(), mine_fraction=0.5).confirm
+    assert not any(str(name) in (tmp_path / "review" / "review.json").read_text() for name in part.ids)
+
+
+def test_an_unreachable_target(store: Store) -> None:
+    """The surest answer is wrong: no threshold helps, and the error says so."""
+    group = put_group(store, made_up_dataset(), [{}], [{}])
+    run = store.run_folder(group.run_spec(0).id)
+    with np.load(run / "predictions.npz") as stored:
+        arrays = dict(stored)
+    arrays["mine_probabilities"][0] = [0, 0, 1] if arrays["mine_labels"][0] != 2 else [1, 0, 0]
+    np.savez(run / "predictions.npz", **arrays)
+    with pytest.raises(BadInput, match="No threshold makes"):
+        review(store, group, target_accuracy=0.99)
+
+
+def test_report_links_and_queue(store: Store, group: Group, tmp_path: Path) -> None:
+    """Every picture that is linked is there; the queue reads back as it was."""
+    reviewed = review(store, group)
+    text = write_review(reviewed, tmp_path).read_text()
+    assert text.startswith(f"# {review_sentence(reviewed)}\n")
+    for name in ("risk-coverage.png", "reliability.png", "queue.png", "queue.csv", "review.json"):
+        assert (tmp_path / "review" / name).is_file()
+    with (tmp_path / "review" / "queue.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["sample_id"] for row in rows] == [waiting.sample_id for waiting in reviewed.queue]
+    assert list(rows[0])[:5] == ["sample_id", "index", "label", "prediction", "confidence"]
+    assert json.loads((tmp_path / "review" / "review.json").read_text())["selection"]["kept_per_run"] == [28, 28, 26]
+
+
+FILE = """sample_id,label,p_cat,p_dog
+a,cat,0.95,0.05
+b,dog,0.6,0.4
+c,dog,0.1,0.9
+"""
+
+
+def test_prediction_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same from files of any framework: counts, queue and report, without images."""
+    monkeypatch.chdir(tmp_path)
+    Path("r0.csv").write_text(FILE)
+    Path("r1.csv").write_text(FILE.replace("0.6,0.4", "0.3,0.7"))
+    reviewed = review_files(["r*.csv"])
+    assert (reviewed.selection.kept_per_run, reviewed.selection.errors_per_run) == ((2, 2), (1, 0))
+    (waiting,) = reviewed.queue
+    assert (waiting.sample_id, waiting.label, waiting.prediction, waiting.runs_waiting) == ("b", "dog", "dog", 2)
+    assert "1 read cat, 1 read dog" in waiting.why
+    outcome = CliRunner().invoke(app, ["review", "--predictions", "r*.csv", "--ensemble", "--json"])
+    assert outcome.exit_code == 0, outcome.stderr
+    assert json.loads(outcome.stdout)["judged"] == "ensemble"
+    assert Path("reports/review/queue.csv").is_file()
+    assert not Path("reports/review/queue.png").exists()
+
+
+def test_a_moved_prediction_is_judged_by_its_own_probability(tmp_path: Path) -> None:
+    """A prediction that is not the most probable class has the confidence of the class that it names."""
+    path = tmp_path / "r.csv"
+    path.write_text("sample_id,label,prediction,p_x,p_y\na,y,y,0.6,0.4\nb,x,x,0.9,0.1\n")
+    reviewed = review_files([str(path)], threshold=0.5)
+    assert (reviewed.selection.kept_per_run, reviewed.selection.errors_per_run) == ((1,), (0,))
+
+
+def test_files_without_probabilities(tmp_path: Path) -> None:
+    """There is no confidence to go by."""
+    path = tmp_path / "r.csv"
+    path.write_text("sample_id,label,prediction\na,x,x\nb,y,x\n")
+    with pytest.raises(BadInput, match="no confidence without probabilities"):
+        review_files([str(path)])
+
+
+def test_a_run_without_errors(store: Store, tmp_path: Path) -> None:
+    """Nothing wrong, nothing waiting: a report all the same."""
+    group = put_group(store, made_up_dataset(), [{}], [{}])
+    text = write_review(review(store, group), tmp_path).read_text()
+    assert text.startswith("# At 0.8, 100.00 % of the images are answered, 100.00 % of those correctly; 0 of 30 images")
+    assert " nan" not in text
+    nothing = review(store, group, threshold=0.95)
+    assert "0.00 % of the images are answered, none of those" in review_sentence(nothing)
+    write_review(nothing, tmp_path)

@@ -1,0 +1,104 @@
+"""Calibration errors and proper scores, against scikit-learn, brute force and models that are calibrated by design."""
+
+import itertools
+
+import numpy as np
+import pytest
+from sklearn.metrics import log_loss
+
+from erroran.errors import BadInput
+from erroran.stats.reliability import (
+    N_BINS,
+    Calibration,
+    assess_calibration,
+    expected_calibration_error,
+    reliability_bins,
+)
+
+
+def drawn(n: int, seed: int = 0, *, sharpen: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
+    """Probabilities over four classes and labels drawn from them; sharpened, they are overconfident."""
+    rng = np.random.default_rng(seed)
+    honest = rng.dirichlet([0.3] * 4, n)
+    labels = np.array([rng.choice(4, p=row) for row in honest])
+    told = honest**sharpen
+    return told / told.sum(axis=1, keepdims=True), labels
+
+
+def assess(probabilities: np.ndarray, labels: np.ndarray) -> Calibration:
+    return assess_calibration(probabilities, labels, probabilities.argmax(axis=1), rng=np.random.default_rng(0))
+
+
+def test_scores_against_scikit_learn() -> None:
+    """Log loss as scikit-learn computes it; Brier's score summed over classes."""
+    probabilities, labels = drawn(500)
+    found = assess(probabilities, labels)
+    clipped = np.clip(probabilities, 1e-7, 1)
+    assert found.nll == pytest.approx(log_loss(labels, clipped / clipped.sum(axis=1, keepdims=True)), rel=1e-5)
+    assert found.brier == pytest.approx(((probabilities - np.eye(4)[labels]) ** 2).sum(axis=1).mean())
+    assert found.accuracy == pytest.approx((probabilities.argmax(axis=1) == labels).mean())
+    assert found.mean_confidence == pytest.approx(probabilities.max(axis=1).mean())
+
+
+def test_scores_by_hand() -> None:
+    """Sure and right: 0; sure and wrong: 2, and a log that is not infinite."""
+    found = assess(np.eye(2), np.array([0, 0]))
+    assert found.brier == 1.0
+    assert found.nll == pytest.approx(-np.log(1e-7) / 2)
+    assert (found.ece_width, found.ece_mass) == (0.5, 0.5)
+
+
+@pytest.mark.parametrize("binning", ["equal width", "equal mass"])
+def test_calibration_error_by_brute_force(binning: str) -> None:
+    """Bin by bin from the definition."""
+    probabilities, labels = drawn(997, sharpen=1.5)
+    confidence, wrong = probabilities.max(axis=1), probabilities.argmax(axis=1) != labels
+    if binning == "equal width":
+        edges = np.linspace(0, 1, N_BINS + 1)
+        groups = [(confidence > low) & (confidence <= high) for low, high in itertools.pairwise(edges)]
+    else:
+        order = np.argsort(confidence)
+        groups = [np.isin(np.arange(997), part) for part in np.array_split(order, N_BINS)]
+    gaps = [g.mean() * abs(confidence[g].mean() - 1 + wrong[g].mean()) for g in groups if g.any()]
+    tolerance = 1e-12 if binning == "equal width" else 2e-3  # array_split cuts a sample or two elsewhere
+    assert expected_calibration_error(confidence, wrong, binning=binning) == pytest.approx(sum(gaps), abs=tolerance)
+
+
+def test_a_calibrated_model_is_within_chance() -> None:
+    """Labels drawn from the probabilities: the error is what the reference says; sharpened, it is far above."""
+    inside = [assess(*drawn(1500, seed)) for seed in range(20)]
+    assert np.mean([c.ece_mass for c in inside]) == pytest.approx(
+        np.mean([c.ece_mass_if_perfect for c in inside]), rel=0.15
+    )
+    assert sum(c.ece_mass > c.ece_mass_if_perfect_high for c in inside) <= 4
+    over = assess(*drawn(1500, sharpen=3))
+    assert over.ece_mass > 2 * over.ece_mass_if_perfect_high
+    assert over.mean_confidence > over.accuracy
+
+
+def test_bins_hold_every_prediction_once() -> None:
+    """Sizes and means add up; equal masses are equal; intervals hold the accuracy."""
+    probabilities, labels = drawn(1500)
+    confidence, wrong = probabilities.max(axis=1), probabilities.argmax(axis=1) != labels
+    for binning in ("equal width", "equal mass"):
+        bins = reliability_bins(np.stack([confidence] * 2), np.stack([wrong] * 2), binning=binning)
+        assert sum(b.predictions for b in bins) == 3000
+        assert sum(b.predictions * b.accuracy for b in bins) == pytest.approx(2 * (~wrong).sum())
+        assert sum(b.predictions * b.confidence for b in bins) == pytest.approx(2 * confidence.sum())
+        assert all(b.accuracy_low <= b.accuracy <= b.accuracy_high for b in bins)
+        assert all(first.high <= second.low for first, second in itertools.pairwise(bins))
+        if binning == "equal mass":
+            assert {b.predictions for b in bins} == {200}
+
+
+def test_equal_confidences_stay_together() -> None:
+    """Ninety per cent at exactly 1: in one bin, not in fourteen."""
+    confidence = np.append(np.full(90, 1.0), np.linspace(0.5, 0.9, 10))
+    bins = reliability_bins(confidence, np.zeros(100, dtype=bool), binning="equal mass")
+    assert [b.predictions for b in bins] == [7, 93]
+
+
+def test_shapes_are_checked() -> None:
+    """Another number of errors than of confidences."""
+    with pytest.raises(BadInput, match="same shape"):
+        reliability_bins(np.ones(3), np.zeros(2, dtype=bool), binning="equal mass")

@@ -6,7 +6,7 @@ from erroran.commands.app import app
 __all__ = ["analysis", "app", "inspection", "loop", "main", "runs", "studies"]
 
 _PIPELINE = (
-    *("run", "dataset", "baseline", "mine-confusions", "review", "across-models"),
+    *("run", "dataset", "baseline", "mine-confusions", "review", "across-models", "propose"),
     *("new", "measure", "preview", "probe", "plan", "intervene", "report"),
     *("stress", "diff", "study", "teach"),
 )

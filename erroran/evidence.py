@@ -8,8 +8,11 @@ import numpy as np
 from erroran.data import split_dataset
 from erroran.errors import ErroranError, NotFound
 from erroran.exposure import Exposure, measure_exposure
-from erroran.runs import RunRecord
+from erroran.runs import Group, RunRecord
 from erroran.store import Intervention, Store
+
+MOST_FOLDS = 20
+"""As many as ``mine-confusions --out-of-fold`` takes."""
 
 
 @dataclass(frozen=True)
@@ -106,6 +109,30 @@ def gather_out_of_fold(store: Store, folds: Sequence[Sequence[str]]) -> Evidence
         probabilities=np.concatenate([part.probabilities for part in parts], axis=1),
         class_names=parts[0].class_names,
     )
+
+
+def gather_most(store: Store, group: Group) -> Evidence:
+    """The most that a group's stored runs say about images they did not train on. Trains nothing.
+
+    Out of fold, if ``mine-confusions --out-of-fold`` has been run for at least one of the group's seeds (of several
+    such minings the one with most seeds, then with most folds); else `mine`.
+
+    Args:
+        store: Where the runs are.
+        group: The baseline group.
+
+    Raises:
+        NotFound: A run of the group was removed.
+    """
+    found: list[list[str]] = []
+    for folds in range(2, MOST_FOLDS + 1):
+        by_fold = [[group.run_spec(seed, fold=(k, folds)).id for k in range(folds)] for seed in group.seeds]
+        complete = [ids for ids in by_fold if all(map(store.has_run, ids))]
+        if complete and len(complete) >= (len(found[0]) if found else 0):
+            found = [list(ids) for ids in zip(*complete, strict=True)]
+    if found:
+        return gather_out_of_fold(store, found)
+    return gather(store, [group.run_spec(seed).id for seed in group.seeds], "mine")
 
 
 def gather_exposure(store: Store, intervention: Intervention) -> Exposure:

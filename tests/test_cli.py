@@ -16,7 +16,7 @@ from erroran.data import Dataset
 
 COMMANDS = [
     *("dataset", "review", "across-models"),
-    *("baseline", "mine-confusions", "measure", "preview", "probe", "new", "plan"),
+    *("baseline", "mine-confusions", "propose", "measure", "preview", "probe", "new", "plan"),
     *("intervene", "report", "stress", "run", "runs", "study"),
 ]
 RUN_KEYS = [
@@ -152,7 +152,15 @@ def _assert_refused(outcome: Outcome, message: str, code: int = 2) -> None:
 
 @pytest.mark.parametrize(
     "command",
-    ["mine-confusions", "plan 4to9", "intervene 4to9", "report 4to9", "stress 4to9", "mine-confusions --out-of-fold 2"],
+    [
+        "mine-confusions",
+        "propose 4to9",
+        "plan 4to9",
+        "intervene 4to9",
+        "report 4to9",
+        "stress 4to9",
+        "mine-confusions --out-of-fold 2",
+    ],
 )
 def test_no_baseline_yet(empty: Path, command: str) -> None:
     """The fix is the command to start with; nothing is written."""
@@ -265,6 +273,10 @@ def test_bad_specs(in_project: Path, tmp_path: Path, command: str, change: tuple
         ("intervene 0to1 --seed-list 0,5", "Seed 0 is one of the mined runs"),
         ("intervene 0to1 --reuse-baseline --seeds 9", "asked for: 9 of them"),
         ("probe nope", "There is no hypothesis `nope`"),
+        ("propose", "No pair is named"),
+        ("propose nope", "does not name two classes"),
+        ("propose 0to7", "names class `7`, which the dataset does not have"),
+        ("propose gone.toml", "There is no spec file gone.toml"),
         ("plan 0to1 --seeds x", "--seeds `x` is not a list"),
         ("plan 0to1 --seeds 1", "an arm of one run"),
         ("runs show zzz", "No run begins with `zzz`"),
@@ -337,6 +349,7 @@ def test_unforeseen_errors_are_one_sentence(empty: Path, monkeypatch: pytest.Mon
         ("preview 0to1", list),
         ("probe 0to1", dict),
         ("measure --pair 0:1", dict),
+        ("propose 0:1 1to0", dict),
         ("stress 0to1", dict),
         ("review", dict),
         ("review --ensemble", dict),
@@ -350,6 +363,16 @@ def test_json_is_strict_and_alone(in_project: Path, command: str, kind: type) ->
     outcome = _invoke(*command.split(), "--json")
     assert outcome.code == 0, outcome.stderr
     assert isinstance(outcome.json, kind)
+
+
+def test_propose_with_few_images(in_project: Path) -> None:
+    """It cannot tell, says how to get more images, writes a report and no spec; a spec's name stands for its pair."""
+    outcome = _invoke("propose", "0to1")
+    assert outcome.code == 0, outcome.stderr
+    assert "0:1  Cannot tell: 5 images of 0 are too few" in outcome.stdout
+    assert "erroran mine-confusions --out-of-fold 5" in outcome.stdout
+    assert (in_project / "reports" / "0to1-proposal.md").is_file()
+    assert [path.name for path in (in_project / "experiments").iterdir()] == ["0to1.toml"]
 
 
 def test_a_table_goes_all_the_way(empty: Path, data: Path) -> None:

@@ -7,8 +7,8 @@ import pytest
 
 from erroran.data import Dataset, Splits, split_dataset
 from erroran.errors import ErroranError, NotFound
-from erroran.evidence import gather
-from erroran.runs import RunRecord, RunSpec
+from erroran.evidence import gather, gather_most
+from erroran.runs import Group, RunRecord, RunSpec
 from erroran.store import Predictions, Store
 
 
@@ -77,3 +77,46 @@ def test_a_missing_run_is_refused(store: Store, put_run: Callable[..., str]) -> 
     put_run(0)
     with pytest.raises(NotFound, match="Run zz is needed"):
         gather(store, ["zz"], "mine")
+
+
+@pytest.mark.parametrize(("seeds", "folds", "used"), [([], 0, [0, 1]), ([1], 3, [1]), ([0, 1], 2, [0, 1])])
+def test_out_of_fold_is_preferred(
+    store: Store,
+    tiny_dataset: Dataset,
+    put_run: Callable[..., str],
+    make_spec: Callable[..., RunSpec],
+    make_record: Callable[..., RunRecord],
+    seeds: list[int],
+    folds: int,
+    used: list[int],
+) -> None:
+    """Where all folds of a seed are there, each training image is in the evidence once; else `mine`."""
+    for seed in (0, 1):
+        put_run(seed)
+    template = make_spec(dataset=tiny_dataset.digest, mine_fraction=0.2)
+    group = Group(
+        template=template, seeds=(0, 1), dataset_name="tiny", note=None, updated="2026", command="erroran baseline"
+    )
+    put_fold = _fold_putter(store, tiny_dataset, group, make_record)
+    put_fold(0, 0, 4)  # a mining that broke off
+    for seed in seeds:
+        for k in range(folds):
+            put_fold(seed, k, folds)
+    evidence = gather_most(store, group)
+    assert (evidence.split, evidence.seeds) == ("train" if folds else "mine", used)
+    images = tiny_dataset.train_ids if folds else split_dataset(tiny_dataset, mine_fraction=0.2).mine.ids
+    assert sorted(evidence.ids) == sorted(images)
+    assert evidence.probabilities.shape == (len(used), len(images), 3)
+
+
+def _fold_putter(
+    store: Store, dataset: Dataset, group: Group, make_record: Callable[..., RunRecord]
+) -> Callable[[int, int, int], None]:
+    def put(seed: int, k: int, folds: int) -> None:
+        parts, predictions = split_dataset(dataset, fold=(k, folds)), {}
+        for name, part in (("mine", parts.mine), ("confirm", parts.confirm)):
+            uniform = np.full((len(part.y), 3), 1 / 3, dtype=np.float32)
+            predictions[name] = Predictions(probabilities=uniform, labels=part.y, ids=part.ids)
+        store.put_run(make_record(group.run_spec(seed, fold=(k, folds))), predictions, {})
+
+    return put

@@ -1,4 +1,4 @@
-"""Commands that look and think: dataset, mine-confusions, preview, measure, new, probe, plan, stress, diff."""
+"""Commands that look and think: dataset, mine-confusions, propose, preview, measure, new, probe, plan, stress, diff."""
 
 import time
 from pathlib import Path
@@ -33,7 +33,7 @@ from erroran.commands.options import (
     parse_numbers,
     parse_recipe,
 )
-from erroran.commands.specs import find_spec, write_starter
+from erroran.commands.specs import find_pair_name, find_spec, name_pair, write_proposed, write_starter
 from erroran.console import (
     counted,
     dataset_table,
@@ -51,6 +51,7 @@ from erroran.errors import BadInput
 if TYPE_CHECKING:
     from erroran.data import Dataset
     from erroran.stages.mine_confusions import Mined
+    from erroran.stages.propose import Proposed
 
 
 @command(
@@ -328,6 +329,57 @@ def new(
 
 @command(
     app,
+    "propose",
+    examples="""
+erroran propose 4to9
+erroran propose 4:9 9:4 --json
+erroran propose --worst 5
+""",
+)
+def propose(
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(help="Pairs as in 4:9 or 4to9, or specs, which stand for theirs.", metavar="PAIR"),
+    ] = None,
+    worst: Annotated[
+        int, typer.Option(min=0, help="Also the N pairs that mine-confusions ranks first.", metavar="N")
+    ] = 0,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite experiments/<pair>-proposed.toml.")] = False,
+    group: GroupOption = None,
+    store: StoreOption = Path(".erroran"),
+    as_json: JsonOption = False,
+) -> None:
+    """Find the shapes that go with a confusion, and an operation to test them: writes a spec. Trains nothing."""
+    from erroran.reporting.proposal_report import spec_text, write_proposal, write_proposals
+    from erroran.stages import propose as stage
+
+    opened = open_store(store)
+    found = opened.get_group(group)
+    if not names and not worst:
+        raise BadInput("No pair is named.", fix="erroran propose 4to9, or erroran propose --worst 5")
+    with talk.status("measuring"):
+        evidence = stage.gather_evidence(opened, found)
+        classes = evidence.class_names
+        pairs = stage.worst_pairs(evidence, worst) + [
+            stage.find_pair(find_pair_name(name), classes) for name in names or []
+        ]
+        proposals = [
+            stage.propose(evidence, found, (a, b), name_pair(classes[a], classes[b])) for a, b in dict.fromkeys(pairs)
+        ]
+    specs = write_proposed({f"{p.name}-proposed": spec_text(p) for p in proposals if p.choices}, force=force)
+    paths = [write_proposal(proposed, REPORTS) for proposed in proposals]
+    if len(proposals) > 1:
+        paths.append(write_proposals(proposals, REPORTS))
+    if as_json:
+        print_json({"proposals": [proposed.to_json() for proposed in proposals]})
+        return
+    say_note(found.note)
+    _say_proposed(proposals)
+    talk.print(f"wrote {', '.join(map(str, [*specs, *paths]))}")
+
+
+@command(
+    app,
     "probe",
     examples="""
 erroran probe 4to9
@@ -545,6 +597,16 @@ def _mine_files(patterns: list[str], top: int, *, as_json: bool) -> None:
         f"next: try a fix for {true}:{predicted}, predict other images with and without it, several runs each, then\n"
         f"[bold]erroran diff --before 'before*.csv' --after 'after*.csv' --pair {true}:{predicted}[/]"
     )
+
+
+def _say_proposed(proposals: "list[Proposed]") -> None:
+    from erroran.reporting.proposal_report import next_command, proposal_sentence, proposal_text
+
+    if not proposals:
+        out.print("no pair is confused: nothing to propose")
+    for proposed in proposals:
+        out.print(f"[bold]{proposed.pair}  {escape(proposal_sentence(proposed))}[/]")
+        out.print(f"proposed: {escape(proposal_text(proposed))}\nnext: [bold]{next_command(proposed)}[/]")
 
 
 def _say_mined(mined: "Mined", top: int) -> None:

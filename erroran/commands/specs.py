@@ -2,6 +2,7 @@
 
 import re
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,6 +26,7 @@ _TAKEN = (
     "in-model-preview",
     "morphometry",
     "out-of-fold",
+    "proposals",
     "teach",
 )
 
@@ -85,3 +87,47 @@ def write_starter(name: str, true: str, predicted: str) -> Path:
     path.write_text(starter_toml(true, predicted), encoding="utf-8")
     talk.print(f"wrote a starter spec to [bold]{path}[/]; edit it, then: [bold]erroran preview {name}[/]")
     return path
+
+
+def find_pair_name(name: str) -> str:
+    """The pair of a spec of that name; the name itself, such as ``4to9`` or ``4:9``, where there is none."""
+    if ":" in name:
+        return name
+    try:
+        return find_spec(name)[1].pair
+    except NotFound:
+        if name.endswith(".toml"):
+            raise
+        return name
+
+
+def name_pair(true: str, predicted: str) -> str:
+    """Name files after a pair, as in ``4to9``; what a file's name should not have becomes a dash."""
+    parts = [re.sub(r"[^A-Za-z0-9]+", "-", part).strip("-") or "class" for part in (true, predicted)]
+    return "to".join(parts)
+
+
+def write_proposed(texts: Mapping[str, str], *, force: bool) -> list[Path]:
+    """Write proposed specs, or none of them if one would be overwritten that says something else.
+
+    Args:
+        texts: Name of the hypothesis to the spec's TOML.
+        force: Overwrite.
+
+    Raises:
+        BadInput: A spec is there already, with another content.
+    """
+    for name, text in texts.items():
+        path = EXPERIMENTS / f"{name}.toml"
+        check_name(name, fix="rename the classes of the dataset")
+        if path.exists() and not force and path.read_text(encoding="utf-8") != text:
+            raise BadInput(
+                f"{path} exists already and differs from what is proposed now.",
+                fix="--force to overwrite it, or rename it",
+            )
+    paths = []
+    for name, text in texts.items():
+        EXPERIMENTS.mkdir(parents=True, exist_ok=True)
+        paths.append(EXPERIMENTS / f"{name}.toml")
+        paths[-1].write_text(text, encoding="utf-8")
+    return paths

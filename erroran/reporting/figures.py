@@ -393,6 +393,57 @@ def flips_against_margin(groups: Sequence[tuple[str, np.ndarray, np.ndarray]]) -
     return figure
 
 
+def group_histograms(panels: Sequence[tuple[str, Sequence[np.ndarray]]], names: Sequence[str]) -> Figure:
+    """How one quantity is spread in four groups, a panel for each quantity.
+
+    Args:
+        panels: Title; values of the four groups, (n,) each without NaN: filled, a line, ticks at the bottom (a small
+            group), a dotted line.
+        names: Of the groups.
+    """
+    columns = min(len(panels), 4)
+    figure = Figure(figsize=(2.7 * columns + 0.4, 2.9), layout="constrained")
+    axes = figure.subplots(1, columns, squeeze=False)[0]
+    for cell, (title, groups) in zip(axes, panels, strict=True):
+        bins = _shared_bins(np.concatenate([groups[i] for i in (0, 1, 3)]))
+        rest, near, few, other = (np.clip(values, bins[0], bins[-1]) for values in groups)
+        if len(rest):
+            cell.hist(rest, bins, density=True, color="#d1d5db", label=names[0])
+        for values, style, colour, name in ((near, "-", AFTER, names[1]), (other, ":", "#1f2937", names[3])):
+            if len(values):
+                cell.hist(values, bins, density=True, histtype="step", ls=style, lw=1.5, color=colour, label=name)
+        if len(few):
+            # Counts fall together: their ticks are spread a little, evenly and by order, to be seen.
+            spread = np.linspace(-0.3, 0.3, len(few)) if bins[1] - bins[0] == 1 else 0
+            cell.plot(
+                np.sort(few) + spread,
+                np.zeros(len(few)),
+                "|",
+                color="#b91c1c",
+                ms=14,
+                mew=1,
+                label=names[2],
+                clip_on=False,
+            )
+        cell.set_title(title, fontsize=9)
+        cell.set(yticks=[])
+        cell.tick_params(labelsize=7)
+        cell.spines[["top", "right", "left"]].set_visible(False)
+    handles, labels = axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), fontsize=8, frameon=False)
+    return figure
+
+
+def _shared_bins(values: np.ndarray) -> np.ndarray:
+    """Bins for all groups: one a value for small counts, else 24 between the outer hundredths."""
+    if not len(values):
+        return np.array([0.0, 1.0])
+    low, high = np.quantile(values, [0.01, 0.99])
+    if np.all(values == np.rint(values)) and high - low < 12:
+        return np.arange(low - 0.5, high + 1)
+    return np.linspace(low, high if high > low else low + 1, 25)
+
+
 def errors_by_version(
     versions: Sequence[str], panels: Sequence[tuple[str, Mapping[str, Sequence[Sequence[float]]]]]
 ) -> Figure:

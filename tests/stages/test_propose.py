@@ -1,0 +1,361 @@
+"""Proposals from drawn rings whose cause is known, and from the shapes of real digits with made-up nearness."""
+
+import json
+import tomllib
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from erroran.augment.hypothesis import Hypothesis, read_hypothesis
+from erroran.commands.specs import name_pair, write_proposed
+from erroran.data import build_dataset, load_dataset
+from erroran.data.ids import sample_ids
+from erroran.errors import BadInput, NotFound
+from erroran.evidence import Evidence
+from erroran.morphometry import MEASUREMENTS
+from erroran.reporting import proposal_report
+from erroran.reporting.proposal_report import proposal_sentence, spec_text, write_proposal, write_proposals
+from erroran.runs import RECIPES, Group, RunRecord, RunSpec
+from erroran.stages import propose as stage
+from erroran.stages.preview import preview
+from erroran.stages.propose import PROBED, Proposed, _half, find_pair, propose, worst_pairs
+
+OPEN, CLOSED, BAR = range(3)
+NAMES = ("open", "closed", "bar")
+
+
+def _spec(seed: int) -> RunSpec:
+    return RunSpec(dataset="ab" * 16, mine_fraction=0.1, model="cnn", recipe=RECIPES["fast"], seed=seed)
+
+
+def _record(seed: int) -> RunRecord:
+    return RunRecord(
+        spec=_spec(seed),
+        arm="baseline",
+        dataset_name="rings",
+        accuracy_mine=0.99,
+        accuracy_confirm=0.99,
+        seconds=1.0,
+        created="2026-01-02T03:04:05+00:00",
+        command="erroran baseline",
+        versions={"erroran": "0", "python": "3.11", "tensorflow": "2", "keras": "3"},
+        commit=None,
+        machine={"platform": "Linux", "cpus": "2"},
+        parameters=1,
+        history={},
+    )
+
+
+def _ring(rng: np.random.Generator, gap: int) -> np.ndarray:
+    """A ring of strokes 2 to 4 px thick, 14 to 17 px high, with a gap at the top."""
+    image = np.zeros((28, 28), dtype=np.uint8)
+    (top, left), size, thick = rng.integers(3, 7, 2), rng.integers(14, 18), rng.integers(2, 5)
+    image[top : top + size, left : left + size] = 255
+    image[top + thick : top + size - thick, left + thick : left + size - thick] = 0
+    start = left + size // 2 - gap // 2
+    image[top : top + thick, start : start + gap] = 0
+    return np.clip(image + rng.integers(0, 12, image.shape), 0, 255).astype(np.uint8)
+
+
+def _evidence(*, per_class: int = 160, caused: bool = True, seed: int = 0) -> Evidence:
+    """Open rings with gaps of 2 to 7 px, which two runs take for closed the more, the smaller the gap is."""
+    rng = np.random.default_rng(seed)
+    gaps = rng.integers(2, 8, per_class)
+    images = [_ring(rng, gap) for gap in gaps] + [_ring(rng, 0) for _ in range(per_class)]
+    bars = np.zeros((per_class, 28, 28), dtype=np.uint8)
+    bars[:, 4:24, 12:16] = rng.integers(200, 256, (per_class, 20, 4))
+    labels = np.repeat([OPEN, CLOSED, BAR], per_class)
+    logits = rng.normal(0, 0.5, (2, 3 * per_class, 3))
+    logits[:, np.arange(3 * per_class), labels] += 6
+    if caused:
+        logits[:, :per_class, CLOSED] += 6.5 - 1.5 * (gaps - 2)
+    probabilities = np.exp(logits) / np.exp(logits).sum(axis=2, keepdims=True)
+    x = np.concatenate([np.stack(images), bars])
+    return Evidence(
+        runs=(_record(0), _record(1)),
+        split="mine",
+        images=x,
+        labels=labels,
+        ids=sample_ids(x),
+        probabilities=probabilities.astype(np.float32),
+        class_names=NAMES,
+    )
+
+
+@pytest.fixture(scope="module")
+def group() -> Group:
+    return Group(
+        template=_spec(0), seeds=(0, 1), dataset_name="rings", note="a note", updated="2026", command="erroran baseline"
+    )
+
+
+@pytest.fixture(scope="module")
+def proposed(group: Group) -> Proposed:
+    return propose(_evidence(), group, (OPEN, CLOSED), "opentoclosed", permutations=100)
+
+
+def test_the_cause_is_found(proposed: Proposed) -> None:
+    """Small gaps go with the error: the closure margin leads, and is smaller near the border; chance finds nothing."""
+    assert proposed.word == "supported"
+    margin = next(f for f in proposed.forward.findings if f.measurement == "closure_margin_px")
+    assert margin.status == "supported"
+    assert margin.check.superiority < 0.2
+    assert margin.near_mean == pytest.approx(1, abs=0.3)
+    assert margin.rest_mean > 1.8
+    assert margin.specific
+    assert margin.log_odds.rho < -0.5
+    assert proposed.forward.false_support <= 5
+    assert proposed.reverse.word == "not supported"
+    assert [f.measurement for f in proposed.forward.leading if f.measurement in {"thickness_px", "slant_deg"}] == []
+
+
+def test_near_are_the_tenth_with_the_highest_odds(proposed: Proposed) -> None:
+    """16 of 160; all that is misread by half of the runs is counted."""
+    d = proposed.forward
+    assert d.near.sum() == 16
+    assert d.log_odds[d.near].min() >= d.log_odds[~d.near].max()
+    assert d.odds_of_near == d.log_odds[d.near].min()
+    assert d.misread.sum() > 0
+    assert (len(d.findings), len(proposed.reverse.findings)) == (len(MEASUREMENTS), len(MEASUREMENTS))
+
+
+def test_the_operation_narrows_the_gap(proposed: Proposed) -> None:
+    """What is proposed for open rings lowers their closure margin; closed ones, without a finding, get the opposite."""
+    first, *others = proposed.choices
+    assert (first.class_name, first.movement.predicted_closure) == ("open", -1)
+    assert first.movement.moves["closure_margin_px"] < 0
+    assert first.movement.erased <= 0.02
+    for choice in others:
+        assert (choice.class_name, choice.movement.predicted_closure, choice.fit) == ("closed", 1, None)
+    fits = [fit for _, fit in proposed.forward.movements]
+    assert fits == sorted(fits, reverse=True)
+    assert max(fits) <= 1
+    eroding = [fit for m, fit in proposed.forward.movements if m.candidate.operation == "erode"]
+    assert max(eroding) < first.fit
+
+
+def test_without_a_cause_nothing_is_supported(group: Group, tmp_path: Path) -> None:
+    """Nearness that has nothing to do with shape: the report says so, and there is no spec."""
+    found = propose(_evidence(caused=False), group, (OPEN, CLOSED), "opentoclosed", permutations=20)
+    assert (found.word, found.choices, found.forward.movements) == ("not supported", [], [])
+    text = write_proposal(found, tmp_path).read_text()
+    assert text.startswith("# No morphological hypothesis is supported: none of 15 measurements")
+    assert found.forward.errors_by_run == [0, 0]
+
+
+def test_what_marks_any_unusual_image_is_no_hypothesis(proposed: Proposed, tmp_path: Path) -> None:
+    """The same differences near a third class: not about this pair, and the sentence says so."""
+    findings = [replace(finding, elsewhere=finding.check) for finding in proposed.forward.findings]
+    found = replace(proposed, forward=replace(proposed.forward, findings=findings, movements=[]), choices=[])
+    assert (proposed.word, found.word) == ("supported", "not supported")
+    assert "in closure margin" in proposal_sentence(found)
+    assert "those near other classes do so as much" in write_proposal(found, tmp_path).read_text().splitlines()[0]
+
+
+def test_too_few_images(group: Group, tmp_path: Path) -> None:
+    """Ten images a class cannot be halved and compared; the way out is mining out of fold."""
+    found = propose(_evidence(per_class=10), group, (OPEN, CLOSED), "opentoclosed")
+    assert (found.word, found.forward.findings, found.choices) == ("cannot tell", [], [])
+    text = write_proposal(found, tmp_path).read_text()
+    assert text.startswith("# Cannot tell: 10 images of open are too few")
+    assert "erroran mine-confusions --out-of-fold 5" in text
+    json.dumps(found.to_json(), allow_nan=False)
+
+
+def test_the_order_of_the_data_changes_nothing(group: Group, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Images in another order give the same proposal, number by number."""
+    monkeypatch.setattr(stage, "MOVED_IMAGES", 10)
+    evidence = _evidence(per_class=120)
+    order = np.random.default_rng(1).permutation(len(evidence.labels))
+    shuffled = replace(
+        evidence,
+        images=evidence.images[order],
+        labels=evidence.labels[order],
+        ids=evidence.ids[order],
+        probabilities=evidence.probabilities[:, order],
+    )
+    first, second = (propose(e, group, (OPEN, CLOSED), "x", permutations=10).to_json() for e in (evidence, shuffled))
+    assert first == second
+
+
+def test_two_classes_have_no_third(group: Group, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With two classes nothing can be near a third; the column stays empty."""
+    monkeypatch.setattr(stage, "MOVED_IMAGES", 10)
+    evidence = _evidence()
+    rows = evidence.labels != BAR
+    two = replace(
+        evidence,
+        images=evidence.images[rows],
+        labels=evidence.labels[rows],
+        ids=evidence.ids[rows],
+        probabilities=evidence.probabilities[:, rows, :2],
+        class_names=NAMES[:2],
+    )
+    found = propose(two, group, (OPEN, CLOSED), "x", permutations=10)
+    assert found.word == "supported"
+    assert {f.elsewhere.superiority for f in found.forward.findings} == {None}
+
+
+def test_real_shapes_with_chance_nearness_support_nothing(group: Group) -> None:
+    """All measurements of 8 x 8 digits, with their ties, gaps and correlations: at most 5 % of 200 shuffles."""
+    digits = load_dataset("digits")
+    rng = np.random.default_rng(0)
+    rows = np.flatnonzero(np.isin(digits.y_train, [4, 9]))
+    probabilities = rng.dirichlet(np.ones(10), (2, len(rows))).astype(np.float32)
+    probabilities[:, np.arange(len(rows)), digits.y_train[rows]] += 1
+    evidence = Evidence(
+        runs=(_record(0), _record(1)),
+        split="train",
+        images=digits.x_train[rows],
+        labels=digits.y_train[rows],
+        ids=digits.train_ids[rows],
+        probabilities=probabilities,
+        class_names=digits.class_names,
+    )
+    found = propose(evidence, group, (4, 9), "4to9")
+    assert found.forward.permutations == 200
+    assert found.forward.false_support <= 10
+    assert found.reverse.false_support <= 10
+    assert found.word == "not supported"
+
+
+# --- the spec and the reports
+
+
+def test_the_spec_is_valid_and_can_be_previewed(proposed: Proposed, tmp_path: Path) -> None:
+    """Its numbers are the measured ones, its reasons are comments, and it does what was measured."""
+    text = spec_text(proposed)
+    path = tmp_path / "opentoclosed-proposed.toml"
+    path.write_text(text)
+    hypothesis = read_hypothesis(path)
+    assert (hypothesis.pair, hypothesis.primary, hypothesis.seeds) == ("open:closed", "forward", 5)
+    for choice in proposed.choices:
+        step = hypothesis.augment[choice.class_name]
+        assert (step.operation, step.doses) == (choice.movement.candidate.operation, (choice.movement.candidate.dose,))
+        assert step.probability == 0.12
+    lead = proposed.forward.leading[0]
+    assert f"{lead.near_mean:.2f}" in hypothesis.hypothesis
+    assert sum(line.startswith("#") for line in text.splitlines()) >= 5
+    evidence = _evidence()
+    rings = build_dataset(
+        "rings", "made here", x_train=evidence.images, y_train=evidence.labels, x_test=evidence.images[:3],
+        y_test=np.arange(3),
+    )  # fmt: skip
+    effects = preview(replace(rings, class_names=NAMES), hypothesis).effects
+    assert {effect.class_name for effect in effects} == set(hypothesis.augment)
+
+
+def test_awkward_class_names(proposed: Proposed) -> None:
+    """Quotes, backslashes and spaces survive in the spec; names of files have none of them."""
+    true, predicted = 'an "A"', "b\\to #1"
+    awkward = replace(
+        proposed,
+        pair=f"{true}:{predicted}",
+        forward=replace(proposed.forward, true=true, predicted=predicted),
+        reverse=replace(proposed.reverse, true=predicted, predicted=true),
+        choices=[replace(c, class_name=n) for c, n in zip(proposed.choices, (true, predicted), strict=False)],
+    )
+    hypothesis = Hypothesis.model_validate(tomllib.loads(spec_text(awkward)))
+    assert hypothesis.classes == (true, predicted)
+    assert set(hypothesis.augment) <= {true, predicted}
+    assert name_pair(true, predicted) == "an-Atob-to-1"
+    assert name_pair("4", "9") == "4to9"
+
+
+def test_the_report(proposed: Proposed, tmp_path: Path) -> None:
+    """Verdict first, its pictures exist, the JSON is strict, every measurement has a row for each direction."""
+
+    def refuse(constant: str) -> None:
+        raise AssertionError(constant)
+
+    path = write_proposal(proposed, tmp_path)
+    text = path.read_text()
+    assert text.splitlines()[0] == f"# {proposal_sentence(proposed)}"
+    assert proposal_sentence(proposed).startswith("Supported: the opens nearest to closed have ")
+    assert "> **Data:** a note." in text
+    for name in ("images", "measurements"):
+        assert f"opentoclosed-proposal/{name}.png" in text
+        assert 1000 < (tmp_path / "opentoclosed-proposal" / f"{name}.png").stat().st_size < 150_000
+    content = json.loads((tmp_path / "opentoclosed-proposal" / "proposal.json").read_text(), parse_constant=refuse)
+    assert (content["verdict"], content["pair"], content["seeds"]) == ("supported", "open:closed", [0, 1])
+    assert {"versions", "commit", "machine", "command"} <= set(content)
+    assert text.count("| closure margin |") >= 2
+    assert text.count("of 100 (") == 2
+    assert proposal_report._IN_WORDS.keys() == MEASUREMENTS.keys()
+    next_command = proposal_report.next_command(proposed)
+    able = all(c.movement.candidate.operation in PROBED for c in proposed.choices)
+    assert next_command == f"erroran {'probe' if able else 'preview'} opentoclosed-proposed"
+
+
+def test_the_table_of_several_pairs(proposed: Proposed, tmp_path: Path) -> None:
+    """One row a pair, linked, with the sum of the negative controls."""
+    path = write_proposals([proposed, replace(proposed, pair="x:y", choices=[])], tmp_path)
+    text = path.read_text()
+    assert text.startswith("# 2 of 2 pairs with a supported morphological hypothesis, 1 with an operation to test it")
+    assert "[open:closed](opentoclosed-proposal.md)" in text
+    assert f"{2 * proposed.forward.false_support} of 200" in text
+
+
+def test_a_spec_is_not_overwritten(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same again is fine; another one needs --force, and until then none of several is written."""
+    monkeypatch.chdir(tmp_path)
+    (path,) = write_proposed({"4to9-proposed": "one"}, force=False)
+    write_proposed({"4to9-proposed": "one"}, force=False)
+    with pytest.raises(BadInput, match=r"4to9-proposed\.toml exists already and differs") as caught:
+        write_proposed({"1to7-proposed": "new", "4to9-proposed": "two"}, force=False)
+    assert "--force" in caught.value.fix
+    assert [p.name for p in Path("experiments").iterdir()] == ["4to9-proposed.toml"]
+    write_proposed({"4to9-proposed": "two"}, force=True)
+    assert path.read_text() == "two"
+
+
+# --- pairs
+
+
+@pytest.mark.parametrize(
+    ("name", "names", "pair"),
+    [
+        ("4:9", "0123456789", (4, 9)),
+        ("4to9", "0123456789", (4, 9)),
+        ("tomatotopotato", ("potato", "tomato"), (1, 0)),
+        ("potato:tomato", ("potato", "tomato"), (0, 1)),
+        ("a:b:c", ("a", "b:c"), (0, 1)),
+    ],
+)
+def test_pairs_that_can_be_read(name: str, names: tuple[str, ...], pair: tuple[int, int]) -> None:
+    """By colon or `to`, also where the classes themselves contain `to`."""
+    assert find_pair(name, tuple(names)) == pair
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "message"),
+    [
+        ("4", BadInput, "does not name two classes"),
+        ("4:4", BadInput, "does not name two classes"),
+        (":9", BadInput, "does not name two classes"),
+        ("4tox", NotFound, "names class `x`"),
+        ("4:10", NotFound, "names class `10`"),
+    ],
+)
+def test_pairs_that_cannot(name: str, kind: type[Exception], message: str) -> None:
+    """The class that is missing is named."""
+    with pytest.raises(kind, match=message):
+        find_pair(name, tuple("0123456789"))
+
+
+def test_worst_pairs() -> None:
+    """Only pairs with errors, whatever number is asked for."""
+    evidence = _evidence()
+    assert worst_pairs(evidence, 5) == [(OPEN, CLOSED)]
+    assert worst_pairs(evidence, 0) == []
+    assert worst_pairs(_evidence(caused=False), 5) == []
+
+
+def test_halves_are_by_content() -> None:
+    """About half of the images; copies of an image never end up on both sides."""
+    ids = sample_ids(np.random.default_rng(0).integers(0, 255, (400, 5, 5)).astype(np.uint8))
+    half = _half(ids)
+    assert 150 < half.sum() < 250
+    assert np.array_equal(half, _half(np.array([f"{name}~1" for name in ids])))

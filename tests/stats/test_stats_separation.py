@@ -1,0 +1,183 @@
+"""Telling two groups apart: against brute force and scipy, and how often the halves agree by chance."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.stats import mannwhitneyu
+
+from erroran.stats import separation
+from erroran.stats.multiplicity import benjamini_hochberg
+from erroran.stats.separation import (
+    count_false_support,
+    find_and_check,
+    partial_rank_correlation,
+    separate,
+)
+
+NAN = float("nan")
+
+
+def _brute(members: list[float], others: list[float]) -> float:
+    return float(np.mean([(m > o) + 0.5 * (m == o) for m in members for o in others]))
+
+
+def test_superiority_by_hand() -> None:
+    """Of 6 pairs 3 are won and 2 tied; NaN counts nowhere."""
+    found = separate(np.array([1, 2, 2, 2, 0, NAN, NAN]), np.array([1, 1, 1, 0, 0, 1, 0], dtype=bool))
+    assert (found.n_group, found.n_others) == (3, 2)
+    assert found.superiority == pytest.approx(4 / 6)
+    assert found.low < 4 / 6 < found.high
+
+
+@given(
+    st.lists(st.integers(0, 4), min_size=1, max_size=12),
+    st.lists(st.integers(0, 4), min_size=1, max_size=12),
+)
+def test_superiority_is_the_share_of_pairs(members: list[int], others: list[int]) -> None:
+    """Any values, any ties, from one value a side; the interval, where there is one, holds the estimate."""
+    group = np.repeat([True, False], [len(members), len(others)])
+    found = separate(np.array([*members, *others], dtype=float), group)
+    assert found.superiority == pytest.approx(_brute(members, others))
+    if min(len(members), len(others)) > 1:
+        assert 0 <= found.low <= found.superiority + 1e-12
+        assert found.superiority - 1e-12 <= found.high <= 1
+
+
+def test_a_perfect_separation_keeps_an_interval() -> None:
+    """Five images that all lie beyond the others are no proof that all will."""
+    found = separate(np.arange(30.0), np.arange(30) >= 25)
+    assert (found.superiority, found.high) == (1, 1)
+    assert 0.4 < found.low < 0.7
+
+
+def test_one_empty_side() -> None:
+    """Nothing to compare."""
+    found = separate(np.arange(3.0), np.zeros(3, dtype=bool))
+    assert (found.superiority, found.low, found.high) == (None, None, None)
+
+
+def _images(n: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Correlated columns, one of counts, one with gaps; a tenth near; halves."""
+    base = rng.normal(size=n)
+    columns = [base + rng.normal(size=n), base, np.rint(base + 3), rng.normal(size=n), np.where(base > 0, base, NAN)]
+    near = np.zeros(n, dtype=bool)
+    near[rng.permutation(n)[: n // 10]] = True
+    return np.stack(columns, axis=1), near, rng.random(n) < 0.5
+
+
+def test_p_values_are_those_of_scipy() -> None:
+    """With ties and missing values, in both halves."""
+    values, near, finding = _images(400, np.random.default_rng(0))
+    found = find_and_check(values, near, finding, np.zeros(400, dtype=bool))
+    for column in range(values.shape[1]):
+        halves = []
+        for half in (finding, ~finding):
+            there = half & ~np.isnan(values[:, column])
+            sides = values[there & near, column], values[there & ~near, column]
+            halves.append(mannwhitneyu(*sides, use_continuity=False, method="asymptotic"))
+            share = halves[-1].statistic / len(sides[0]) / len(sides[1])
+            halves.append(share > 0.5)
+        assert found.p_find[column] == pytest.approx(halves[0].pvalue)
+        p = halves[2].pvalue / 2
+        assert found.p_check[column] == pytest.approx(p if halves[1] == halves[3] else 1 - p)
+    assert found.testable.all()
+    assert found.q_find == pytest.approx(benjamini_hochberg(found.p_find))
+
+
+def _planted(n: int = 600) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(5)
+    near = np.arange(n) % 10 == 0
+    return rng.normal(size=(n, 3)), near, rng.random(n) < 0.5
+
+
+def test_what_differs_in_both_halves_is_supported() -> None:
+    """One column of three is moved by a standard deviation for near images."""
+    values, near, finding = _planted()
+    values[near, 1] -= 1
+    found = find_and_check(values, near, finding, np.zeros(600, dtype=bool))
+    assert found.supported.tolist() == [False, True, False]
+    assert found.p_check[1] < 0.001
+
+
+@pytest.mark.parametrize("elsewhere", [0, 1])
+def test_what_differs_in_one_half_alone_is_not(elsewhere: float) -> None:
+    """Found, but the other half says nothing, or the opposite."""
+    values, near, finding = _planted()
+    values[near & finding, 1] -= 1
+    values[near & ~finding, 1] += elsewhere
+    found = find_and_check(values, near, finding, np.zeros(600, dtype=bool))
+    assert (found.found[1], found.supported.any()) == (True, False)
+
+
+def test_the_negligible_is_not_supported() -> None:
+    """A tenth of a standard deviation is significant in 200,000 images, and no cause of anything."""
+    values, near, finding = _planted(200_000)
+    values[near, 1] += 0.1
+    found = find_and_check(values, near, finding, np.zeros(200_000, dtype=bool))
+    assert found.q_find[1] < 1e-6
+    assert not found.found.any()
+
+
+@pytest.mark.parametrize(("misread", "contradicted"), [(12, True), (9, False)])
+def test_misread_images_have_a_veto(misread: int, contradicted: bool) -> None:
+    """Near images have less, those really misread have more: not a cause; fewer than 10 do not count."""
+    values, near, finding = _planted()
+    values[near, 1] -= 2
+    wrong = np.zeros(600, dtype=bool)
+    wrong[np.flatnonzero(near)[:misread]] = True
+    values[wrong, 1] = 3
+    found = find_and_check(values, near, finding, wrong)
+    assert (found.held[1], found.contradicted[1], found.supported[1]) == (True, contradicted, not contradicted)
+
+
+def test_what_cannot_be_tested() -> None:
+    """A constant, a column without values, and one with values for four near images; they do not count in the FDR."""
+    values, near, finding = _planted(200)
+    values[:, 0], values[:, 1] = 2, NAN
+    values[near, 2] = NAN
+    values[np.flatnonzero(near & finding)[:4], 2] = 9
+    found = find_and_check(values, near, finding, near)
+    assert not found.testable.any()
+    assert np.isnan(found.q_find).all()
+    assert not found.supported.any()
+
+
+def test_chance_supports_next_to_nothing() -> None:
+    """Shuffled nearness is supported in fewer than 5 % of 400 shuffles, on columns that do differ."""
+    values, near, finding = _images(500, np.random.default_rng(1))
+    values[near] -= 1
+    misread = near & (np.arange(500) % 3 == 0)
+    count = count_false_support(values, near, finding, misread, times=400, rng=np.random.default_rng(2))
+    again = count_false_support(values, near, finding, misread, times=400, rng=np.random.default_rng(2))
+    assert count == again <= 20
+
+
+def test_without_the_check_chance_would_support_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The control can see failure: with neither a second half nor a least effect, and at 30 %, it counts many."""
+    values, near, finding = _images(500, np.random.default_rng(1))
+    for name, value in (("CHECK_LEVEL", 1.0), ("SMALL", -1.0), ("FDR", 0.3)):
+        monkeypatch.setattr(separation, name, value)
+    count = count_false_support(values, near, finding, near, times=200, rng=np.random.default_rng(2))
+    assert count > 20
+
+
+def test_partial_correlation() -> None:
+    """Against the correlation of what is left of the ranks; what a third quantity explains vanishes."""
+    rng = np.random.default_rng(3)
+    third = rng.normal(size=3000)
+    x, y = third + rng.normal(size=3000), third + rng.normal(size=3000)
+    ranks = [np.argsort(np.argsort(v)).astype(float) for v in (x, y, third)]
+    left = [v - np.polyval(np.polyfit(ranks[2], v, 1), ranks[2]) for v in ranks[:2]]
+    expected = np.corrcoef(left)[0, 1]
+    assert partial_rank_correlation(x, y, third) == pytest.approx(expected, abs=1e-9)
+    assert abs(expected) < 0.06
+    assert partial_rank_correlation(np.append(x, NAN), np.append(y, 1), np.append(third, 1)) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("given_", [np.zeros(20), np.arange(20.0)])
+def test_no_partial_correlation(given_: np.ndarray) -> None:
+    """A constant has no ranks; a quantity that decides x leaves nothing of it; nine images are too few."""
+    x, y = np.arange(20.0), np.random.default_rng(0).normal(size=20)
+    assert partial_rank_correlation(x, y, given_) is None
+    assert partial_rank_correlation(x[:9], y[:9], y[:9] ** 2) is None

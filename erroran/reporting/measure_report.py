@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
-    from erroran.separation import Separation
     from erroran.stages.measure import Closure, Measured, Misread
+    from erroran.stats.roc import RocArea
 
 _FEW = 20
 
@@ -85,17 +85,17 @@ def _outcome_text(outcome: "Misread") -> str:
     )
 
 
-def _tells(found: "Separation") -> str:
+def _tells(found: "RocArea") -> str:
     if found.low is None or found.high is None or found.low <= 0.5 <= found.high:
         return "is not shown to tell"
     return "tells"
 
 
-def _auc_text(found: "Separation") -> str:
+def _auc_text(found: "RocArea") -> str:
     return f"AUC {_separation_text(found)}".replace(" (", ", ").removesuffix(")")
 
 
-def _separation_text(found: "Separation") -> str:
+def _separation_text(found: "RocArea") -> str:
     """``0.71 (0.28 to 0.94)``; a dash where one group is empty."""
     if found.auc is None or found.low is None or found.high is None:
         return "–"

@@ -11,8 +11,8 @@ from erroran.data import Dataset, split_dataset
 from erroran.errors import BadInput
 from erroran.evidence import Evidence, gather, gather_out_of_fold
 from erroran.morphometry import MEASUREMENTS, Distance, closure_margin, measure
-from erroran.separation import Separation, separate
 from erroran.stats.correlation import Correlation, correlate_ranks
+from erroran.stats.roc import RocArea, roc_area
 from erroran.store import Store
 
 if TYPE_CHECKING:
@@ -73,8 +73,8 @@ class Misread:
     predicted: str
     images: int
     errors_by_run: list[int]
-    signed: Separation
-    unsigned: Separation
+    signed: RocArea
+    unsigned: RocArea
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,7 +100,7 @@ class Closure:
     seeds: list[int]
     margins: dict[str, np.ndarray]
     misread: dict[str, np.ndarray]
-    classes: Separation
+    classes: RocArea
     outcomes: list[Misread]
     trends: dict[str, Correlation]
 
@@ -228,7 +228,7 @@ def _closure(
         for r in rows
     ]
     marked = np.repeat([True, False], [len(m) for m in margins])
-    classes = separate(np.concatenate(margins), marked)
+    classes = roc_area(np.concatenate(margins), marked)
     # The class with the larger margins is the more open one; an error of its images would lie at smaller ones.
     first_is_open = classes.auc is None or classes.auc >= 0.5
     misread, outcomes, trends = {}, [], {}
@@ -262,8 +262,8 @@ def _tell(true: str, predicted: str, wrong: np.ndarray, towards: np.ndarray, mar
         predicted=predicted,
         images=len(margins),
         errors_by_run=wrong.sum(axis=1).tolist(),
-        signed=separate(towards, by_any),
-        unsigned=separate(-np.abs(margins), by_any),
+        signed=roc_area(towards, by_any),
+        unsigned=roc_area(-np.abs(margins), by_any),
     )
 
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from erroran.separation import separate
+from erroran.stats.roc import roc_area
 
 SCORES = st.lists(st.sampled_from([-2.0, 0.0, 0.5, 1.0, np.inf]), min_size=1, max_size=12)
 
@@ -14,7 +14,7 @@ SCORES = st.lists(st.sampled_from([-2.0, 0.0, 0.5, 1.0, np.inf]), min_size=1, ma
 def test_pairs_counted_one_by_one(chosen: list[float], rest: list[float]) -> None:
     """Every marked image against every other, ties half; the interval holds the area and stays in [0, 1]."""
     marked = np.repeat([True, False], [len(chosen), len(rest)])
-    found = separate(np.array(chosen + rest), marked)
+    found = roc_area(np.array(chosen + rest), marked)
     wins = [1.0 if x > y else 0.5 if x == y else 0.0 for x in chosen for y in rest]
     assert found.auc == pytest.approx(np.mean(wins))
     assert 0 <= found.low <= found.auc <= found.high <= 1
@@ -27,14 +27,14 @@ def test_as_scipy() -> None:
 
     rng = np.random.default_rng(1)
     x, y = rng.integers(0, 9, 30), rng.integers(2, 11, 50)
-    found = separate(np.concatenate([x, y]).astype(float), np.arange(80) < 30)
+    found = roc_area(np.concatenate([x, y]).astype(float), np.arange(80) < 30)
     assert found.auc == pytest.approx(mannwhitneyu(x, y).statistic / 1500)
 
 
 def test_turning_the_score_round_turns_the_interval_round() -> None:
     rng = np.random.default_rng(2)
     scores, marked = rng.normal(size=60), np.arange(60) < 9
-    there, back = separate(scores, marked), separate(-scores, marked)
+    there, back = roc_area(scores, marked), roc_area(-scores, marked)
     assert (back.auc, back.low, back.high) == pytest.approx((1 - there.auc, 1 - there.high, 1 - there.low))
 
 
@@ -43,7 +43,7 @@ def test_newcombes_interval() -> None:
 
     (1 - x)^2 = z^2 x (1 - x) (1 + 4 ((1 - x) / (2 - x) + x / (1 + x))) / 9 at the lower end.
     """
-    found = separate(np.arange(10.0), np.arange(10) == 9)
+    found = roc_area(np.arange(10.0), np.arange(10) == 9)
     x, z = found.low, 1.959964
     spread = (1 - x) / (2 - x) + x / (1 + x)
     assert (found.auc, found.high) == (1, 1)
@@ -60,16 +60,16 @@ def test_few_marked_images_are_covered(spread: float, shift: float) -> None:
     truth = float(norm.cdf(shift / np.hypot(spread, 1)))
     marked = np.arange(206) < 6
     for _ in range(300):
-        found = separate(np.concatenate([rng.normal(shift, spread, 6), rng.normal(size=200)]), marked)
+        found = roc_area(np.concatenate([rng.normal(shift, spread, 6), rng.normal(size=200)]), marked)
         hits += found.low <= truth <= found.high
     assert hits / 300 > 0.92
 
 
 def test_an_empty_group_says_nothing() -> None:
-    found = separate(np.arange(3.0), np.zeros(3, dtype=bool))
+    found = roc_area(np.arange(3.0), np.zeros(3, dtype=bool))
     assert (found.marked, found.others, found.auc, found.low, found.high) == (0, 3, None, None, None)
 
 
 def test_nan_is_refused() -> None:
     with pytest.raises(ValueError, match="NaN"):
-        separate(np.array([0, np.nan]), np.array([True, False]))
+        roc_area(np.array([0, np.nan]), np.array([True, False]))

@@ -8,7 +8,7 @@ _EDGE = 1e-12
 
 
 @dataclass(frozen=True)
-class Separation:
+class RocArea:
     """The chance that a marked image has the higher score than another; a tie counts as half.
 
     Attributes:
@@ -25,7 +25,7 @@ class Separation:
     high: float | None
 
 
-def separate(scores: np.ndarray, marked: np.ndarray, *, confidence: float = 0.95) -> Separation:
+def roc_area(scores: np.ndarray, marked: np.ndarray, *, confidence: float = 0.95) -> RocArea:
     """Area under the ROC curve of a score.
 
     Args:
@@ -47,11 +47,11 @@ def separate(scores: np.ndarray, marked: np.ndarray, *, confidence: float = 0.95
     chosen, rest = np.sort(scores[marked]), np.sort(scores[~marked])
     m, n = len(chosen), len(rest)
     if not m or not n:
-        return Separation(m, n, None, None, None)
+        return RocArea(m, n, None, None, None)
     of_chosen, of_rest = _beaten(chosen, rest), 1 - _beaten(rest, chosen)
     auc = float(of_chosen.mean())
     ends = [_newcombe(auc, m, n, confidence), *_delong(auc, of_chosen, of_rest, confidence)]
-    return Separation(m, n, auc, min(low for low, _ in ends), max(high for _, high in ends))
+    return RocArea(m, n, auc, min(low for low, _ in ends), max(high for _, high in ends))
 
 
 def _beaten(scores: np.ndarray, others: np.ndarray) -> np.ndarray:

@@ -9,7 +9,7 @@ import numpy as np
 from erroran.augment.morphology import ink_is_bright
 from erroran.data import Dataset, split_dataset
 from erroran.errors import BadInput
-from erroran.evidence import Evidence, gather, gather_out_of_fold
+from erroran.evidence import Evidence, gather, gather_most
 from erroran.morphometry import MEASUREMENTS, Distance, closure_margin, measure
 from erroran.stats.correlation import Correlation, correlate_ranks
 from erroran.stats.roc import RocArea, roc_area
@@ -171,10 +171,9 @@ def stored_readings(store: Store, dataset: Dataset, group_id: str | None = None)
     found = []
     if whole := sorted((run.spec.seed, run.id) for run in runs if run.spec.fold is None):
         found.append(gather(store, [run_id for _, run_id in whole], "mine"))
-    for folds in sorted({run.spec.fold[1] for run in runs if run.spec.fold is not None}):
-        wanted = [[group.run_spec(seed, fold=(k, folds)).id for seed in group.seeds] for k in range(folds)]
-        if all(store.has_run(run_id) for run_ids in wanted for run_id in run_ids):
-            found.append(gather_out_of_fold(store, wanted))
+    most = gather_most(store, group)
+    if most.split == "train":
+        found.append(most)
     return found
 
 

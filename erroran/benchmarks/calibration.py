@@ -100,7 +100,7 @@ class Settings:
     plans: int = 6
     judged: int = 4
     simulations: int = 100
-    coverage: int = 4000
+    coverage: int = 2000
 
 
 FULL: Final = Settings()
@@ -286,33 +286,9 @@ def measure_aa(worlds: Sequence[World], settings: Settings, advance: Advance) ->
         per_run = MINING_RUNS + 2 * n_seeds
         if settings.pool < per_run:
             continue
-        fresh, reused, same_images = [], [], []
-        for k, world in enumerate(worlds):
-            rng = np.random.default_rng([1, n_seeds, k])
-            fresh.append(
-                replay_protocol(
-                    (world.mine, world.clean.mine),
-                    (world.confirm, world.clean.confirm),
-                    N_CLASSES,
-                    n_seeds=n_seeds,
-                    n_mining=MINING_RUNS,
-                    n_draws=settings.draws,
-                    rng=rng,
-                    on_draw=lambda _: advance(),
-                )
-            )
-            same_images.append(
-                replay_protocol(
-                    (world.confirm, world.clean.confirm),
-                    (world.confirm, world.clean.confirm),
-                    N_CLASSES,
-                    n_seeds=n_seeds,
-                    n_mining=MINING_RUNS,
-                    n_draws=settings.draws,
-                    rng=np.random.default_rng([6, n_seeds, k]),
-                )
-            )
-            reused.append([_reuse(world, n_seeds, rng) for _ in range(settings.draws)])
+        compared = _in_parallel(_compare_alike, [(world, n_seeds, settings.draws, k) for k, world in enumerate(worlds)])
+        fresh, same_images, reused = ([replays[at] for replays in compared] for at in range(3))
+        for _ in worlds:
             advance()
         distinct = len(worlds) * (settings.pool // per_run)
         rows.append(
@@ -329,6 +305,27 @@ def measure_aa(worlds: Sequence[World], settings: Settings, advance: Advance) ->
             }
         )
     return rows
+
+
+def _compare_alike(
+    world: World, n_seeds: int, n_draws: int, number: int
+) -> tuple[list[Replay], list[Replay], list[Replay]]:
+    """One world's comparisons: cell chosen on `mine`, on `confirm`, and on the runs and images that judge it."""
+    rng = np.random.default_rng([1, n_seeds, number])
+    on_confirm = (world.confirm, world.clean.confirm)
+    options: dict[str, Any] = {"n_seeds": n_seeds, "n_mining": MINING_RUNS, "n_draws": n_draws}
+    fresh = replay_protocol((world.mine, world.clean.mine), on_confirm, N_CLASSES, rng=rng, **options)
+    other = np.random.default_rng([6, n_seeds, number])
+    same_images = replay_protocol(on_confirm, on_confirm, N_CLASSES, rng=other, **options)
+    return fresh, same_images, [_reuse(world, n_seeds, rng) for _ in range(n_draws)]
+
+
+def _in_parallel(work: Callable[..., Any], arguments: Sequence[tuple[Any, ...]]) -> list[Any]:
+    """Results of `work` in the order of its arguments, on all cores."""
+    import joblib
+
+    results: list[Any] = joblib.Parallel(n_jobs=-1)(joblib.delayed(work)(*given) for given in arguments)
+    return results
 
 
 def _reuse(world: World, n_seeds: int, rng: np.random.Generator) -> Replay:
@@ -398,9 +395,11 @@ def measure_planted(worlds: Sequence[World], settings: Settings, advance: Advanc
     """Power found against the power that a plan promised."""
     rows = []
     for size, share in enumerate((*settings.planted[-2::-1], 0.0)):
-        per_world = []
-        for k, world in enumerate(worlds):
-            per_world.append(_plan_and_judge(world, share, settings, np.random.default_rng([2, size, k]), advance))
+        per_world = _in_parallel(
+            _plan_and_judge, [(world, share, settings, [2, size, k]) for k, world in enumerate(worlds)]
+        )
+        for _ in worlds:
+            advance()
         used = [found for found in per_world if found["promised"]]
         if not used:
             continue
@@ -442,9 +441,7 @@ def measure_planted(worlds: Sequence[World], settings: Settings, advance: Advanc
     return rows
 
 
-def _plan_and_judge(
-    world: World, share: float, settings: Settings, rng: np.random.Generator, advance: Advance
-) -> dict[str, Any]:
+def _plan_and_judge(world: World, share: float, settings: Settings, seed: Sequence[int]) -> dict[str, Any]:
     """One world, one repair down to `share`: plans from three runs each, and the comparisons they are about.
 
     No network was trained on the images to mine or to confirm on, so they are dealt anew for every plan: one deal's
@@ -452,6 +449,7 @@ def _plan_and_judge(
     misread 22 % of class a on `mine` and 26 % on `confirm`, which no plan can know: with it, every row promised 2 to 21
     points too little.)
     """
+    rng = np.random.default_rng(seed)
     pair = world.pair
     every = np.concatenate([world.mine, world.confirm])
     pools = (world.planted[settings.planted[-1]], world.planted[share] if share else world.clean)
@@ -477,7 +475,6 @@ def _plan_and_judge(
         "knowing": [],
     }
     for _ in range(settings.plans):
-        advance()
         order = rng.permutation(len(pool))
         mining, rest = order[:MINING_RUNS], order[MINING_RUNS:]
         images = rng.permutation(len(every))
@@ -1270,10 +1267,10 @@ def run(dataset: Dataset, settings: Settings, progress: Progress, cache: Path | 
     worlds = _worlds(dataset, settings, bar("training", settings.n_worlds * networks), cache)
     found = Found(worlds=[_describe(world) for world in worlds])
     found.swings = measure_swings(worlds)
-    per_world = len(settings.seeds) * (settings.draws + 1)
-    found.aa = measure_aa(worlds, settings, bar("A/A", len(worlds) * per_world))
+    comparisons = len(worlds) * sum(settings.pool >= MINING_RUNS + 2 * n for n in settings.seeds)
+    found.aa = measure_aa(worlds, settings, bar("A/A", comparisons))
     found.naive = measure_naive(worlds)
-    steps = len(settings.planted) * len(worlds) * settings.plans
+    steps = len(settings.planted) * len(worlds)
     found.planted = measure_planted(worlds, settings, bar("planted effects", steps))
     swing = round(float(np.median([float(str(world["shift_sd"])) for world in found.worlds])), 1) or 0.5
     found.coverage = measure_coverage(settings, swing, bar("coverage", len(coverage_rows(swing))))

@@ -22,6 +22,9 @@ _SEED_LADDER = (2, 3, 4, 5, 6, 7, 8, 10, 12, 15, 20, 25, 30, 40, 50)
 _PRIOR_DF = 4.0
 # Repetitions of mining behind the correction for bias; each costs a fit.
 _REPETITIONS = 50
+# Only where planted effects have been measured (about 20 errors a run): with a handful of errors the repetitions often
+# have next to none, and the correction would promise too much.
+_MIN_ERRORS_TO_CORRECT = 5.0
 # Draws of images behind the odds of a reduction.
 _DRAWS_FOR_ODDS = 5
 # A rate below this adds less than an error in ten thousand images and runs; skipped for speed.
@@ -208,7 +211,7 @@ def plan_power(
 
     Rates and swing come from few runs and images, and power bends: what such estimates promise is on average too little
     where power is high. How far off, a parametric bootstrap tells: mining is repeated on what was estimated, and what
-    the repetitions promise less (or more) than their truth is added. Source: Efron and Tibshirani (1993), An
+    the repetitions promise less (or more) than their truth is added, where at least 5 errors per run were mined. Source: Efron and Tibshirani (1993), An
     Introduction to the Bootstrap, ch. 10.
 
     Raises:
@@ -381,7 +384,12 @@ def _rising(power: FloatArray) -> FloatArray:
 
 
 def _mine_again(rates: ErrorRates, rng: np.random.Generator) -> list[ErrorRates]:
-    """What other mining runs on other images would have estimated, if the estimates were the truth."""
+    """What other mining runs on other images would have estimated, if the estimates were the truth.
+
+    Empty where too few errors were mined for a correction.
+    """
+    if rates.runs_wrong.sum() / rates.n_runs < _MIN_ERRORS_TO_CORRECT:
+        return []
     whole = replace(rates, shrink=1.0)
     again: list[ErrorRates] = []
     while len(again) < _REPETITIONS:
@@ -403,6 +411,8 @@ def _power(
 ) -> float:
     """Power as estimated, corrected by what repeated mining promises on average; in [0, 1]."""
     promised = _plain_power(rates, n_images, n_seeds, reduction, alpha, n_simulations, rng)
+    if not again:
+        return promised
     each = -(-n_simulations // len(again))
     repeated = float(np.mean([_plain_power(r, n_images, n_seeds, reduction, alpha, each, rng) for r in again]))
     return min(1.0, max(0.0, 2 * promised - repeated))

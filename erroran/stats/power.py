@@ -211,8 +211,8 @@ def plan_power(
 
     Rates and swing come from few runs and images, and power bends: what such estimates promise is on average too little
     where power is high. How far off, a parametric bootstrap tells: mining is repeated on what was estimated, and what
-    the repetitions promise less (or more) than their truth is added, where at least 5 errors per run were mined. Source: Efron and Tibshirani (1993), An
-    Introduction to the Bootstrap, ch. 10.
+    the repetitions promise less (or more) than their truth is added, where at least 5 errors per run were mined.
+    Source: Efron and Tibshirani (1993), An Introduction to the Bootstrap, ch. 10.
 
     Raises:
         BadInput: No mined error, or an option out of range.

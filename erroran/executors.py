@@ -17,7 +17,7 @@ from erroran.reporting import figures
 from erroran.runs import RunRecord, RunSpec
 from erroran.stats.confusion import confusion_counts
 from erroran.store import Predictions, Store
-from erroran.training import Progress, train
+from erroran.training import MODEL_CODE, Progress, train
 
 
 @dataclass(frozen=True)
@@ -152,7 +152,8 @@ def _train_and_store(request: Request, root: Path, command: str, on_progress: Ca
     store, spec = Store(root), request.spec
     splits, dataset = _load(root, spec.dataset, spec.mine_fraction, spec.fold)
     class_names = dataset.class_names
-    trained = train(spec, splits, class_names, on_progress)
+    source = store.get_source(spec.source) if spec.source else None
+    trained = train(spec, splits, class_names, on_progress, source=source)
     predictions = {
         name: Predictions(probabilities=probabilities, labels=part.y, ids=part.ids)
         for name, part, probabilities in (
@@ -186,6 +187,8 @@ def _train_and_store(request: Request, root: Path, command: str, on_progress: Ca
             figures.confusion_heatmap(counts, class_names, title="confirm, errors of this run")
         ),
     }
+    if source is not None:
+        files[MODEL_CODE] = source.encode()
     store.put_run(record, predictions, files)
     return record
 

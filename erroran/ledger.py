@@ -19,8 +19,9 @@ class Entry(BaseModel):
     """One line of the ledger.
 
     Attributes:
-        kind: ``registered`` (a hypothesis, before its runs are trained), ``verdict`` (a look at `confirm`), or
-            ``mined-on-confirm`` (pairs were chosen on the images that a verdict would use).
+        kind: ``registered`` (a hypothesis, before its runs are trained), ``verdict`` (a look at `confirm`),
+            ``mined-on-confirm`` (pairs were chosen on the images that a verdict would use), or ``study`` (models were
+            compared on them).
         time: UTC, ISO 8601.
         dataset: Digest of the dataset.
         group: The baseline group.
@@ -35,7 +36,7 @@ class Entry(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    kind: Literal["registered", "verdict", "mined-on-confirm"]
+    kind: Literal["registered", "verdict", "mined-on-confirm", "study"]
     dataset: str
     group: str
     name: str = ""

@@ -28,7 +28,8 @@ def now() -> str:
 
 def command_line() -> str:
     """The command that is running, as one would type it."""
-    return shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
+    program = Path(sys.argv[0]).name.replace("__main__.py", "erroran")
+    return shlex.join([program, *sys.argv[1:]])
 
 
 @cache

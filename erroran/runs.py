@@ -2,9 +2,9 @@
 
 import hashlib
 import json
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from erroran.augment.hypothesis import ClassAugmentation
 
@@ -13,16 +13,38 @@ _STRICT = ConfigDict(extra="forbid", frozen=True)
 Precision = Literal["float32", "mixed_bfloat16"]
 
 
+class InModelAugmentation(BaseModel):
+    """Random changes of every training image, made by Keras layers inside the model; off when predicting.
+
+    Drawn by Keras from the run's seed, unlike a hypothesis' augmentation, which is keyed by (seed, epoch, sample).
+
+    Attributes:
+        rotation_deg: Turn by up to this many degrees, either way.
+        zoom_percent: Enlarge or shrink by up to this much.
+        translation_percent: Move by up to this part of height and of width, each way.
+    """
+
+    model_config = _STRICT
+
+    rotation_deg: float = Field(default=0, ge=0, le=180)
+    zoom_percent: float = Field(default=0, ge=0, le=90)
+    translation_percent: float = Field(default=0, ge=0, le=90)
+
+
 class Recipe(BaseModel):
-    """How a model is trained.
+    """How a model is trained. What is held out as `mine` is the validation data that callbacks go by.
 
     Attributes:
         name: The recipe's name, for people; not part of a run's key.
-        epochs: Passes over the training split.
+        epochs: Passes over the training split, at most.
         batch_size: Images per step.
         learning_rate: Adam's rate; the peak of the schedule.
-        schedule: ``constant``, or ``one-cycle``: linear warm-up over the first 20 % of steps, then linear to
-            zero.
+        schedule: ``constant``; ``cosine``: half a cosine from the peak to zero; or ``one-cycle``: linear warm-up over
+            the first 20 % of steps, then linear to zero.
+        early_stopping: Stop once this many epochs brought no lower validation loss; ``None`` for never.
+        reduce_on_plateau: Halve the learning rate whenever this many epochs brought no lower validation loss.
+        best_weights: Keep the weights of the epoch with the best validation accuracy, not the last.
+        in_model: Augmentation by layers of the model.
     """
 
     model_config = _STRICT
@@ -31,12 +53,59 @@ class Recipe(BaseModel):
     epochs: int = Field(ge=1)
     batch_size: int = Field(default=128, ge=1)
     learning_rate: float = Field(gt=0)
-    schedule: Literal["constant", "one-cycle"]
+    schedule: Literal["constant", "cosine", "one-cycle"]
+    early_stopping: int | None = Field(default=None, ge=1)
+    reduce_on_plateau: int | None = Field(default=None, ge=1)
+    best_weights: bool = False
+    in_model: InModelAugmentation | None = None
+
+    def describe(self) -> str:
+        """The recipe in words."""
+        parts = [f"{'up to ' if self.early_stopping else ''}{self.epochs} epoch{'s' if self.epochs > 1 else ''}"]
+        parts += [f"batch {self.batch_size}", f"Adam {self.learning_rate:g} {self.schedule}"]
+        if self.reduce_on_plateau:
+            parts.append(f"halved after {self.reduce_on_plateau} without gain")
+        if self.early_stopping:
+            parts.append(f"early stopping after {self.early_stopping}")
+        if self.best_weights:
+            parts.append("best weights kept")
+        if self.in_model:
+            inside = self.in_model
+            parts.append(
+                f"in the model ±{inside.rotation_deg:g}°, zoom ±{inside.zoom_percent:g} %, "
+                f"translation ±{inside.translation_percent:g} %"
+            )
+        return ", ".join(parts)
+
+    @model_validator(mode="after")
+    def _plateaus_need_a_constant_rate(self) -> Self:
+        if self.reduce_on_plateau and self.schedule != "constant":
+            raise ValueError("reduce_on_plateau needs schedule constant: a schedule sets the rate itself")
+        return self
 
 
+_TENTHS = InModelAugmentation(rotation_deg=10, zoom_percent=10, translation_percent=10)
+_PLAIN = Recipe(name="standard", epochs=10, learning_rate=1e-3, schedule="constant")
 RECIPES = {
-    "standard": Recipe(name="standard", epochs=10, learning_rate=1e-3, schedule="constant"),
-    "fast": Recipe(name="fast", epochs=4, learning_rate=2e-3, schedule="one-cycle"),
+    recipe.name: recipe
+    for recipe in (
+        _PLAIN,
+        Recipe(name="fast", epochs=4, learning_rate=2e-3, schedule="one-cycle"),
+        Recipe(name="augmented", epochs=15, learning_rate=3e-3, schedule="one-cycle", in_model=_TENTHS),
+        _PLAIN.model_copy(
+            update={"name": "patient", "epochs": 120, "early_stopping": 20, "best_weights": True, "in_model": _TENTHS}
+        ),
+        _PLAIN.model_copy(
+            update={
+                "name": "plateau",
+                "epochs": 50,
+                "early_stopping": 10,
+                "reduce_on_plateau": 3,
+                "best_weights": True,
+                "in_model": _TENTHS,
+            }
+        ),
+    )
 }
 
 
@@ -46,12 +115,13 @@ class RunSpec(BaseModel):
     Attributes:
         dataset: The dataset's digest.
         mine_fraction: Part of the training data that is held out as `mine`.
-        model: Name of the architecture.
+        model: Name of the architecture; for one of the user's own, ``file.py:function``.
         recipe: How it is trained.
         precision: Keras dtype policy.
         seed: Keys initial weights, sample order, dropout and augmentation.
         augment: Class name to what happens to its training images; empty for a baseline.
         fold: ``(k, K)``: hold out the k-th of K parts of the training data as `mine`, instead of `mine_fraction`.
+        source: Digest of the code of a model of the user's own, which the store keeps.
     """
 
     model_config = _STRICT
@@ -64,6 +134,7 @@ class RunSpec(BaseModel):
     seed: int = Field(ge=0, lt=2**32)
     augment: dict[str, ClassAugmentation] = Field(default_factory=dict)
     fold: tuple[int, int] | None = None
+    source: str | None = None
 
     @property
     def id(self) -> str:
@@ -149,6 +220,7 @@ class Group(BaseModel):
         note: What the dataset had to say, such as a fallback.
         updated: UTC, ISO 8601; the latest group is the default of all later stages.
         command: The command line.
+        study: The study that trained it, if it was one; such a group is never taken for the latest baseline.
     """
 
     model_config = _STRICT
@@ -159,6 +231,7 @@ class Group(BaseModel):
     note: str | None
     updated: str
     command: str
+    study: str | None = None
 
     @property
     def id(self) -> str:

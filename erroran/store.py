@@ -6,8 +6,9 @@
       datasets/<digest>.npz          images, labels and ids, once per dataset
       runs/<run>/run.json            record: spec, scores, history, provenance
                  predictions.npz     probabilities, labels and ids of `mine` and `confirm`
-                 model.keras         the trained model
+                 model.keras         the trained model; model.py: its code, if it is the user's own
                  *.png               training curve, confusion matrix
+      models/<digest>.py             code of models of the user's own
       groups/<group>.json            what `baseline` asked for
       interventions/<group>/<name>-<hash>.json
       ledger.jsonl                   see `erroran.ledger`
@@ -18,6 +19,7 @@ artifact or none. What is read is checked again.
 """
 
 import errno
+import hashlib
 import os
 import shutil
 import zipfile
@@ -118,6 +120,35 @@ class Store:
             raise NotFound(f"The store {self.root} has no dataset {digest[:12]}.", fix="erroran baseline")
         return read_dataset(path)
 
+    # --- code of models
+
+    def put_source(self, text: str) -> str:
+        """Keep the code of a model of the user's own, so that later edits of the file change no run.
+
+        Returns:
+            Its digest.
+        """
+        digest = hashlib.sha256(text.encode()).hexdigest()[:24]
+        with self._writing(self.root / "models" / f"{digest}.py") as temporary:
+            temporary.write_text(text, encoding="utf-8")
+        return digest
+
+    def get_source(self, digest: str) -> str:
+        """Read code back.
+
+        Raises:
+            ErroranError: It is missing or was changed.
+        """
+        path = self.root / "models" / f"{digest}.py"
+        fix = "erroran baseline --model FILE.py:FUNCTION, with the file as it was"
+        try:
+            text = path.read_text(encoding="utf-8")
+        except (OSError, ValueError) as error:
+            raise _damaged(path, error, fix) from error
+        if hashlib.sha256(text.encode()).hexdigest()[:24] != digest:
+            raise _damaged(path, "it was changed", fix)
+        return text
+
     # --- runs
 
     def has_run(self, run_id: str) -> bool:
@@ -206,15 +237,15 @@ class Store:
     # --- groups and interventions
 
     def put_group(self, group: Group) -> None:
-        """Write a group; it becomes the latest."""
+        """Write a group; it becomes the latest, unless it is a study's."""
         self._write_json(self.root / "groups" / f"{group.id}.json", group)
 
-    def has_group(self) -> bool:
-        """Whether there is any baseline yet."""
-        return any((self.root / "groups").glob("*.json"))
+    def has_group(self, group_id: str = "*") -> bool:
+        """Whether there is this group, or any baseline yet."""
+        return any((self.root / "groups").glob(f"{group_id}.json"))
 
     def get_group(self, group_id: str | None = None) -> Group:
-        """Read a group; without an id, the latest.
+        """Read a group; without an id, the latest, those of studies last.
 
         Raises:
             NotFound: There is no such group, or none at all.
@@ -226,7 +257,7 @@ class Store:
                 fix="erroran baseline --seeds 3",
             )
         if group_id is None:
-            return max(groups, key=lambda group: group.updated)
+            return max(groups, key=lambda group: (group.study is None, group.updated))
         found = [group for group in groups if group.id.startswith(group_id)]
         if len(found) != 1:
             known = ", ".join(f"{g.id} ({g.dataset_name}, {g.template.model})" for g in groups)

@@ -14,6 +14,9 @@ from erroran.data import Splits
 from erroran.errors import ErroranError, TrainingError
 from erroran.runs import Recipe, RunSpec
 
+MODEL_CODE = "model.py"
+"""File beside ``model.keras`` with the code of a model of the user's own."""
+
 
 @dataclass(frozen=True)
 class Progress:
@@ -59,11 +62,28 @@ class TrainedRun:
     seconds: float
 
 
+@dataclass(frozen=True)
+class Latency:
+    """How long predicting takes on this machine.
+
+    Attributes:
+        predict_ms: One image through ``model.predict``, median, milliseconds.
+        call_ms: One image through ``model(image)``, which skips what ``predict`` sets up for batches.
+        images_per_second: Through ``model.predict`` in batches of 500.
+    """
+
+    predict_ms: float
+    call_ms: float
+    images_per_second: float
+
+
 def train(
     spec: RunSpec,
     splits: Splits,
     class_names: tuple[str, ...],
     on_progress: Callable[[Progress], None] = lambda _: None,
+    *,
+    source: str | None = None,
 ) -> TrainedRun:
     """Train one model and predict `mine` and `confirm` with it.
 
@@ -72,21 +92,25 @@ def train(
         splits: The images; uint8 (n, H, W) each.
         class_names: Name of each label, to resolve ``spec.augment``.
         on_progress: Called every few steps.
+        source: Code of a model of the user's own.
 
     Raises:
         TrainingError: The loss or the predictions became NaN or infinite.
+        BadInput: The model cannot be built for these images.
     """
     from erroran.augment.batches import AugmentedBatches
     from erroran.backend import keras
     from erroran.models import build_model
+    from erroran.models.augmentation import augmenting
 
     started = time.perf_counter()
     keras.backend.clear_session()
     keras.utils.set_random_seed(spec.seed)
     keras.config.set_dtype_policy(spec.precision)
     height, width = splits.train.x.shape[1:]
-    build = partial(build_model, spec.model, height=height, width=width, n_classes=len(class_names))
-    model = build()
+    build = partial(build_model, spec.model, height=height, width=width, n_classes=len(class_names), source=source)
+    bare = build()
+    model = bare if spec.recipe.in_model is None else augmenting(bare, spec.recipe.in_model)
     batches = AugmentedBatches(
         splits.train.x,
         splits.train.y,
@@ -100,16 +124,20 @@ def train(
         loss="sparse_categorical_crossentropy",
         metrics=["accuracy"],
     )
-    history = model.fit(
-        batches,
-        epochs=spec.recipe.epochs,
-        validation_data=(splits.mine.x[..., np.newaxis], splits.mine.y),
-        validation_batch_size=500,
-        shuffle=False,  # the order of the samples is the generator's
-        verbose=0,
-        callbacks=[_progress_callback(spec, len(batches), on_progress)],
-    ).history
-    mine, confirm = _predict(model, splits.mine.x), _predict(model, splits.confirm.x)
+    with tempfile.TemporaryDirectory() as folder:
+        best = Path(folder) / "best.weights.h5"
+        history = model.fit(
+            batches,
+            epochs=spec.recipe.epochs,
+            validation_data=(splits.mine.x[..., np.newaxis], splits.mine.y),
+            validation_batch_size=500,
+            shuffle=False,  # the order of the samples is the generator's
+            verbose=0,
+            callbacks=[_progress_callback(spec, len(batches), on_progress), *_callbacks(spec.recipe, best)],
+        ).history
+        if best.exists():
+            model.load_weights(best)
+    mine, confirm = _predict(bare, splits.mine.x), _predict(bare, splits.confirm.x)
     # The last step can break the weights after the last loss was taken.
     if not (np.isfinite(history["loss"][-1]) and np.isfinite(mine).all() and np.isfinite(confirm).all()):
         raise TrainingError(
@@ -120,8 +148,8 @@ def train(
         probabilities_mine=mine,
         probabilities_confirm=confirm,
         history={name: [float(value) for value in values] for name, values in history.items()},
-        model=_to_bytes(build(), model.get_weights()),
-        parameters=int(model.count_params()),
+        model=_to_bytes(build(), bare.get_weights()),
+        parameters=int(bare.count_params()),
         seconds=time.perf_counter() - started,
     )
 
@@ -139,17 +167,58 @@ def predict_with(model_file: Path, images: np.ndarray) -> np.ndarray:
     Raises:
         ErroranError: The file is missing or damaged.
     """
+    return _predict(_load(model_file), images)
+
+
+def measure_latency(model_file: Path, images: np.ndarray, *, repeats: int = 30) -> Latency:
+    """Time a stored model on this machine, after warming it up.
+
+    Args:
+        model_file: A run's ``model.keras``.
+        images: uint8 (N, H, W), to be predicted in batches of 500, and the first of them alone.
+        repeats: Times that the single image is predicted, each way; their median counts.
+
+    Raises:
+        ErroranError: The file is missing or damaged.
+    """
+    model = _load(model_file)
+    one = images[:1, ..., np.newaxis]
+
+    def median_ms(call: Callable[[], object]) -> float:
+        seconds = []
+        for _ in range(repeats + 3):
+            started = time.perf_counter()
+            call()
+            seconds.append(time.perf_counter() - started)
+        return 1000 * float(np.median(seconds[3:]))
+
+    _predict(model, images)
+    started = time.perf_counter()
+    _predict(model, images)
+    batch_seconds = time.perf_counter() - started
+    return Latency(
+        predict_ms=median_ms(lambda: model.predict(one, verbose=0)),
+        call_ms=median_ms(lambda: np.asarray(model(one, training=False))),
+        images_per_second=len(images) / batch_seconds,
+    )
+
+
+def _load(model_file: Path) -> Any:
     from erroran.backend import keras
 
     keras.backend.clear_session()
+    code = model_file.with_name(MODEL_CODE)
     try:
-        model = keras.models.load_model(model_file, compile=False)
+        if code.exists():  # registers the layers that a model of the user's own defines
+            from erroran.models import own
+
+            own.load(code.name, code.read_text(encoding="utf-8"))
+        return keras.models.load_model(model_file, compile=False)
     except Exception as error:  # what a damaged zip, HDF5 or JSON raises has no common class
         raise ErroranError(
             f"The model {model_file} cannot be read: {str(error).splitlines()[0]}.",
             fix=f"erroran runs remove {model_file.parent.name}, then repeat `erroran baseline`",
         ) from error
-    return _predict(model, images)
 
 
 def _learning_rate(recipe: Recipe, *, steps_per_epoch: int) -> Any:
@@ -158,6 +227,8 @@ def _learning_rate(recipe: Recipe, *, steps_per_epoch: int) -> Any:
     from erroran.backend import keras
 
     steps = recipe.epochs * steps_per_epoch
+    if recipe.schedule == "cosine":
+        return keras.optimizers.schedules.CosineDecay(recipe.learning_rate, steps)
     warmup = max(1, round(0.2 * steps))
     down = keras.optimizers.schedules.PolynomialDecay(recipe.learning_rate, max(1, steps - warmup), 0.0)
 
@@ -170,6 +241,24 @@ def _learning_rate(recipe: Recipe, *, steps_per_epoch: int) -> Any:
             return keras.ops.where(step < warmup, up, down(step - warmup))
 
     return OneCycle()
+
+
+def _callbacks(recipe: Recipe, best: Path) -> list[Any]:
+    """Keras' own callbacks for what the recipe asks; the weights of the best epoch go to `best`."""
+    from erroran.backend import keras
+
+    wanted: list[Any] = []
+    if recipe.reduce_on_plateau:
+        wanted.append(keras.callbacks.ReduceLROnPlateau("val_loss", factor=0.5, patience=recipe.reduce_on_plateau))
+    if recipe.best_weights:
+        wanted.append(
+            keras.callbacks.ModelCheckpoint(
+                str(best), monitor="val_accuracy", save_best_only=True, save_weights_only=True
+            )
+        )
+    if recipe.early_stopping:
+        wanted.append(keras.callbacks.EarlyStopping("val_loss", patience=recipe.early_stopping))
+    return wanted
 
 
 def _progress_callback(spec: RunSpec, steps_per_epoch: int, report: Callable[[Progress], None]) -> Any:

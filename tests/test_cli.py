@@ -16,7 +16,7 @@ from erroran.data import Dataset
 
 COMMANDS = [
     *("baseline", "mine-confusions", "measure", "preview", "probe", "new", "plan"),
-    *("intervene", "report", "run", "runs"),
+    *("intervene", "report", "run", "runs", "study"),
 ]
 RUN_KEYS = [
     "id",
@@ -164,7 +164,7 @@ def test_no_baseline_yet(empty: Path, command: str) -> None:
     ("options", "message"),
     [
         ("--dataset nope", "no dataset called 'nope'"),
-        ("--dataset digits --model resnet", "There is no model `resnet`"),
+        ("--dataset digits --model vgg", "There is no model `vgg`"),
         ("--dataset digits --seeds 3 --seed-list 1,2", "--seeds and --seed-list were both given"),
         ("--dataset digits --seed-list 1,a", "--seed-list `1,a` is not a list of whole numbers"),
         ("--dataset digits --seed-list 1,1", "names a number twice"),
@@ -397,3 +397,42 @@ def test_new_writes_a_spec_that_previews(empty: Path) -> None:
     assert _invoke("new", "7to1", "--pair", "7:1").code == 0
     assert _invoke("preview", "7to1", "--dataset", "digits").code == 0
     assert (empty / "reports" / "7to1-preview.md").is_file()
+
+
+@pytest.mark.parametrize(
+    ("options", "message", "fix"),
+    [
+        ("--rotation 500", "less than or equal to 180", "--rotation"),
+        ("--schedule cosine --reduce-on-plateau 2", "needs schedule constant", "--schedule or --reduce-on-plateau"),
+        ("--learning-rate 0", "greater than 0", "--learning-rate"),
+        ("--model nowhere.py:build", "There is no file nowhere.py", "path/to/file.py:build_fn"),
+    ],
+)
+def test_a_recipe_that_makes_no_sense_is_refused_before_training(
+    empty: Path, options: str, message: str, fix: str
+) -> None:
+    """Exit code 2, the option to change, and nothing written."""
+    outcome = _invoke("baseline", "--dataset", "digits", *options.split())
+    assert outcome.code == 2
+    assert message in outcome.stderr
+    assert fix in outcome.stderr
+    assert not (empty / ".erroran" / "groups").exists()
+
+
+def test_in_model_augmentation_is_previewed_without_a_baseline(empty: Path) -> None:
+    """By recipe or by amounts; without either there is nothing to preview."""
+    assert _invoke("preview", "--dataset", "digits", "--zoom", "20", "--json").json == {
+        "rotation_deg": 0, "zoom_percent": 20, "translation_percent": 0,
+    }  # fmt: skip
+    text = (empty / "reports" / "in-model-preview.md").read_text()
+    assert "zoomed by up to 20 %" in text
+    assert _invoke("preview", "--dataset", "digits", "--recipe", "fast").code == 2
+    assert _invoke("preview", "--dataset", "digits").code == 2
+
+
+def test_an_unknown_study_names_a_known_one(empty: Path) -> None:
+    """As for hypotheses."""
+    outcome = _invoke("study", "dens-study", "--dataset", "digits")
+    assert outcome.code != 0
+    assert "erroran study dense-study" in outcome.stderr
+    assert not (empty / ".erroran").exists()

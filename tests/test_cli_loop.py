@@ -141,3 +141,49 @@ def test_kill_and_resume(tmp_path: Path, undisturbed: dict[str, bytes]) -> None:
         assert (tmp_path / ".erroran" / "runs" / run / "run.json").read_bytes() == content
     assert _predictions(tmp_path) == undisturbed
     assert list((tmp_path / ".erroran" / "tmp").iterdir()) == []
+
+
+STUDY = """
+title = "Two small ones"
+seeds = 2
+[[models]]
+model = "dense-baseline"
+epochs = 3
+[[models]]
+model = "mine.py:build_fn"
+epochs = 1
+zoom_percent = 5
+[[claims]]
+text = "a hidden layer helps"
+better = "dense-baseline"
+worse = "mine.py:build_fn"
+"""
+OWN = """
+import keras
+
+def build_fn(input_shape, n_classes):
+    image = keras.Input(input_shape, dtype="uint8")
+    x = keras.layers.Flatten()(keras.layers.Rescaling(1 / 255)(image))
+    return keras.Model(image, keras.layers.Dense(n_classes, activation="softmax")(x))
+"""
+
+
+def test_a_study_of_a_shipped_model_and_the_users_own(tmp_path: Path) -> None:
+    """Trains two seeds of each, writes the report; again it trains nothing."""
+    (tmp_path / "two.toml").write_text(STUDY)
+    (tmp_path / "mine.py").write_text(OWN)
+    first = _erroran(tmp_path, "study", "two.toml", "--dataset", "digits", "--json")
+    assert first.returncode == 0, first.stderr
+    summary = json.loads(first.stdout)
+    by_model = {model["model"]: model for model in summary["models"]}
+    assert by_model["mine.py:build_fn"]["parameters"] == (28 * 28 + 1) * 10
+    assert by_model["dense-baseline"]["accuracy"]["mean"] > by_model["mine.py:build_fn"]["accuracy"]["mean"]
+    assert summary["claims"][0]["word"] == "holds"
+    assert (tmp_path / "reports" / "two.md").is_file()
+    trained = _finished(tmp_path)
+    assert len(trained) == 4
+
+    again = _erroran(tmp_path, "study", "two.toml", "--dataset", "digits")
+    assert again.returncode == 0, again.stderr
+    assert "nothing was trained" in again.stderr
+    assert _finished(tmp_path) == trained

@@ -46,8 +46,14 @@ def trained_seeds(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     monkeypatch.setattr(executors.figures, "to_png", lambda _: b"a figure")
 
     def pretend(
-        spec: RunSpec, splits: Splits, class_names: tuple[str, ...], on_progress: Callable[[Progress], None]
+        spec: RunSpec,
+        splits: Splits,
+        class_names: tuple[str, ...],
+        on_progress: Callable[[Progress], None],
+        *,
+        source: str | None,
     ) -> TrainedRun:
+        assert source is None
         seeds.append(spec.seed)
         on_progress(Progress(spec.id, spec.seed, step=1, steps=1, epoch=1, epochs=1, loss=0.5))
         draw = np.random.default_rng(spec.seed).dirichlet(np.ones(len(class_names)), len(splits.confirm.y))
@@ -138,10 +144,10 @@ def test_a_run_is_stored_with_all_that_repeating_it_needs(
 
 
 def _breaking(train: Callable[..., TrainedRun], seed: int, error: BaseException) -> Callable[..., TrainedRun]:
-    def wrapped(spec: RunSpec, *args: object) -> TrainedRun:
+    def wrapped(spec: RunSpec, *args: object, **options: object) -> TrainedRun:
         if spec.seed == seed:
             raise error
-        return train(spec, *args)
+        return train(spec, *args, **options)
 
     return wrapped
 

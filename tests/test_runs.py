@@ -118,7 +118,8 @@ def test_keys_survive_json(make_spec: MakeSpec) -> None:
 @pytest.mark.parametrize(
     "change",
     [{"seed": -1}, {"seed": 2**32}, {"precision": "float16"}, {"recipe": {"epochs": 0}},
-     {"recipe": {"batch_size": 0}}, {"recipe": {"learning_rate": 0}}, {"recipe": {"schedule": "cosine"}},
+     {"recipe": {"batch_size": 0}}, {"recipe": {"learning_rate": 0}}, {"recipe": {"schedule": "sawtooth"}},
+     {"recipe": {"schedule": "cosine", "reduce_on_plateau": 3}},
      {"unknown": 1}, {"recipe": {"unknown": 1}}],
 )  # fmt: skip
 def test_senseless_specs_are_refused(make_spec: MakeSpec, change: dict[str, object]) -> None:
@@ -135,11 +136,21 @@ def test_specs_cannot_be_changed(make_spec: MakeSpec) -> None:
 
 
 def test_the_recipes_are_the_documented_ones() -> None:
-    """`standard`: 10 plain epochs; `fast`: 4 epochs, one-cycle with peak 2e-3; batches of 128."""
-    assert {
-        "standard": Recipe(name="standard", epochs=10, batch_size=128, learning_rate=1e-3, schedule="constant"),
-        "fast": Recipe(name="fast", epochs=4, batch_size=128, learning_rate=2e-3, schedule="one-cycle"),
-    } == RECIPES
+    """The two plain ones: 10 epochs of Adam at 1e-3, and 4 epochs of a one-cycle schedule; batches of 128."""
+    assert RECIPES["standard"] == Recipe(
+        name="standard", epochs=10, batch_size=128, learning_rate=1e-3, schedule="constant"
+    )
+    assert RECIPES["fast"] == Recipe(name="fast", epochs=4, batch_size=128, learning_rate=2e-3, schedule="one-cycle")
+
+
+def test_the_recipes_that_augment_in_the_model() -> None:
+    """10 degrees and 10 percent each; the long ones stop early and keep the best weights."""
+    for name, epochs in {"augmented": 15, "patient": 120, "plateau": 50}.items():
+        recipe = RECIPES[name]
+        assert (recipe.name, recipe.epochs, recipe.best_weights) == (name, epochs, epochs > 15)
+        assert recipe.in_model is not None
+        assert set(recipe.in_model.model_dump().values()) == {10}
+    assert (RECIPES["plateau"].early_stopping, RECIPES["plateau"].reduce_on_plateau) == (10, 3)
 
 
 def test_the_summary_has_the_fixed_names(make_record: MakeRecord) -> None:

@@ -263,3 +263,78 @@ def test_precision_does_not_leak_into_the_next_run(
     assert _bytes(half) != _bytes(first[0])
     assert half.probabilities_confirm.dtype == np.float32
     assert _bytes(again) == _bytes(first[0])
+
+
+def test_the_cosine_schedule_falls_from_the_peak_to_zero() -> None:
+    """Half a cosine: half the peak half way."""
+    rate = _rates(Recipe(name="x", epochs=4, learning_rate=2e-3, schedule="cosine"), 10)
+    assert [rate(step) for step in (0, 20, 40)] == pytest.approx([2e-3, 1e-3, 0], abs=1e-9)
+
+
+def test_callbacks_are_those_that_were_asked_for(tmp_path: Path) -> None:
+    """Keras' own, with the recipe's patience."""
+    from erroran.training import _callbacks
+
+    best = tmp_path / "best.weights.h5"
+
+    assert _callbacks(RECIPES["standard"], best) == []
+    found = {type(callback).__name__: callback for callback in _callbacks(RECIPES["plateau"], best)}
+    assert set(found) == {"ReduceLROnPlateau", "ModelCheckpoint", "EarlyStopping"}
+    assert (found["EarlyStopping"].patience, found["EarlyStopping"].monitor) == (10, "val_loss")
+    assert (found["ReduceLROnPlateau"].patience, found["ReduceLROnPlateau"].factor) == (3, 0.5)
+    assert found["ModelCheckpoint"].monitor == "val_accuracy"
+
+
+def test_early_stopping_stops_and_the_best_weights_are_kept(
+    spec: RunSpec, splits: Splits, tiny_dataset: Dataset
+) -> None:
+    """A rate so high that it gets worse: it stops before the last epoch, and what is kept is the best epoch's."""
+    wild = Recipe(
+        name="wild", epochs=40, batch_size=32, learning_rate=0.03, schedule="constant", early_stopping=2,
+        best_weights=True,
+    )  # fmt: skip
+    run = train(spec.model_copy(update={"recipe": wild}), splits, tiny_dataset.class_names)
+    accuracies, losses = run.history["val_accuracy"], run.history["val_loss"]
+    assert len(losses) < 40
+    assert len(losses) - 1 - int(np.argmin(losses)) == 2
+    kept = (run.probabilities_mine.argmax(axis=1) == splits.mine.y).mean()
+    assert kept == pytest.approx(max(accuracies), abs=1e-6)
+
+
+def test_augmentation_in_the_model_is_trained_with_and_left_out_of_what_is_stored(
+    spec: RunSpec, splits: Splits, tiny_dataset: Dataset, tmp_path: Path
+) -> None:
+    """Other weights than without, the same twice; the stored model is the bare one and predicts the same."""
+    from erroran.runs import InModelAugmentation
+    from erroran.training import predict_with
+
+    turned = spec.recipe.model_copy(update={"in_model": InModelAugmentation(rotation_deg=20)})
+    runs = [
+        train(spec.model_copy(update={"recipe": recipe}), splits, tiny_dataset.class_names)
+        for recipe in (turned, turned, spec.recipe)
+    ]
+    assert _bytes(runs[0]) == _bytes(runs[1])
+    assert _bytes(runs[0]) != _bytes(runs[2])
+    file = tmp_path / "model.keras"
+    file.write_bytes(runs[0].model)
+    assert predict_with(file, splits.mine.x) == pytest.approx(runs[0].probabilities_mine, abs=1e-6)
+    assert runs[0].parameters == runs[2].parameters
+
+
+def test_a_model_of_the_users_own_is_trained_and_read_back(
+    spec: RunSpec, splits: Splits, tiny_dataset: Dataset, tmp_path: Path
+) -> None:
+    """With a layer that only its code knows; the code lies beside the stored model."""
+    from erroran.training import MODEL_CODE, measure_latency, predict_with
+    from tests.test_models import OWN
+
+    own = spec.model_copy(update={"model": "mine.py:build_fn", "source": "ab" * 12})
+    run = train(own, splits, tiny_dataset.class_names, source=OWN)
+    assert run.parameters == 65 * 3
+    file = tmp_path / "model.keras"
+    file.write_bytes(run.model)
+    (tmp_path / MODEL_CODE).write_text(OWN)
+    assert predict_with(file, splits.mine.x) == pytest.approx(run.probabilities_mine, abs=1e-6)
+    latency = measure_latency(file, splits.confirm.x, repeats=3)
+    assert 0 < latency.call_ms < latency.predict_ms
+    assert latency.images_per_second > 0

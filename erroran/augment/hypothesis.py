@@ -7,14 +7,14 @@ nearest known one.
 import difflib
 import hashlib
 import json
-import tomllib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from erroran.errors import NotFound, SpecError
+from erroran.errors import NotFound
+from erroran.specfile import read_spec
 
 _STRICT = ConfigDict(extra="forbid", frozen=True)
 _Dose = Annotated[float, Field(gt=0, le=14)]
@@ -209,16 +209,7 @@ def read_hypothesis(path: Path) -> Hypothesis:
     Raises:
         SpecError: The file is not TOML, or a key is unknown, missing or has a wrong value.
     """
-    try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise SpecError(f"The spec {path} cannot be read: {error}.", fix=f"check the file {path}") from error
-    except tomllib.TOMLDecodeError as error:
-        raise SpecError(f"The spec {path} is not valid TOML: {error}.", fix=f"edit {path}") from error
-    try:
-        return Hypothesis.model_validate(content)
-    except ValidationError as error:
-        raise SpecError(_explain(path, error), fix=f"edit {path}; see `erroran intervene --help`") from error
+    return read_spec(path, Hypothesis, see="erroran intervene")
 
 
 def find_hypothesis(name: str, folders: Sequence[Path]) -> Path:
@@ -236,7 +227,9 @@ def find_hypothesis(name: str, folders: Sequence[Path]) -> Path:
         candidate = folder / f"{name}.toml"
         if candidate.is_file():
             return candidate
-    known = sorted({path.stem for folder in folders for path in folder.glob("*.toml")})
+    known = sorted(
+        {path.stem for folder in folders for path in folder.glob("*.toml") if not path.stem.endswith("-study")}
+    )
     near = difflib.get_close_matches(name, known, n=1)
     listed = f"did you mean `{near[0]}`?" if near else f"known: {', '.join(known) or 'none'}"
     true, _, predicted = name.partition("to")
@@ -286,24 +279,3 @@ operation = "erode"            # and thin {predicted}s
 radius_px = [0.5, 1]
 probability = 0.12
 '''
-
-
-def _explain(path: Path, error: ValidationError) -> str:
-    problems = error.errors()
-    # A misspelt key is also reported as a missing one; the misspelling is what helps.
-    problem = next((p for p in problems if p["type"] == "extra_forbidden"), problems[0])
-    place = ".".join(str(part) for part in problem["loc"])
-    if problem["type"] == "extra_forbidden":
-        known = _known_keys(problem["loc"])
-        near = difflib.get_close_matches(str(problem["loc"][-1]), known, n=1, cutoff=0.4)
-        hint = f"did you mean `{near[0]}`?" if near else f"known: {', '.join(known)}"
-        return f"The spec {path} has an unknown key `{place}` ({hint})."
-    if problem["type"] == "missing":
-        return f"The spec {path} lacks the key `{place}`."
-    message = problem["msg"].removeprefix("Value error, ")
-    return f"The spec {path} has a wrong value at `{place or 'top level'}`: {message}."
-
-
-def _known_keys(location: tuple[Any, ...]) -> list[str]:
-    model: type[BaseModel] = ClassAugmentation if location[0] == "augment" else Hypothesis
-    return list(model.model_fields)

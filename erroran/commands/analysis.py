@@ -21,11 +21,16 @@ from erroran.commands.options import (
     JsonOption,
     MeasuredName,
     NameArgument,
+    RecipeName,
+    RotationOption,
     SplitName,
     StoreOption,
+    TranslationOption,
+    ZoomOption,
     load_data,
     open_store,
     parse_numbers,
+    parse_recipe,
 )
 from erroran.commands.specs import find_spec, write_starter
 from erroran.console import counted, out, pairs_table, print_json, say_note, say_trained, talk, training_display
@@ -113,24 +118,38 @@ def mine_confusions(
     examples="""
 erroran preview 4to9
 erroran preview 4to9-original --dataset digits
+erroran preview --recipe augmented
+erroran preview --rotation 15 --zoom 20
 """,
 )
 def preview(
-    name: NameArgument,
+    name: Annotated[
+        str | None,
+        typer.Argument(help="A hypothesis; without one, the augmentation in the model is shown.", metavar="[NAME]"),
+    ] = None,
     dataset: Annotated[
         str | None, typer.Option(help="Instead of the baseline's dataset: auto, mnist, digits or a path.")
     ] = None,
     data_dir: DataDirOption = None,
+    recipe: Annotated[
+        RecipeName | None, typer.Option(help="Show the augmentation in the model of this recipe.")
+    ] = None,
+    rotation: RotationOption = None,
+    zoom: ZoomOption = None,
+    translation: TranslationOption = None,
     group: GroupOption = None,
     store: StoreOption = Path(".erroran"),
     as_json: JsonOption = False,
 ) -> None:
-    """Show what a hypothesis does to images, as pictures and in figures. Trains nothing."""
+    """Show what a hypothesis, or augmentation in the model, does to images. Trains nothing."""
     from dataclasses import asdict
 
     from erroran.reporting.preview_report import write_preview
     from erroran.stages.preview import preview as make_preview
 
+    if name is None:
+        _preview_in_model(recipe, (rotation, zoom, translation), dataset, data_dir, group, store, as_json=as_json)
+        return
     stem, hypothesis = find_spec(name)
     images, fraction = _images(dataset, data_dir, group, store)
     previewed = make_preview(images, hypothesis, mine_fraction=fraction)
@@ -149,6 +168,40 @@ def preview(
             f"{effect.erased} of {effect.images}",
         )
     out.print(table)
+    out.print(f"pictures: {path}")
+
+
+def _preview_in_model(
+    recipe: RecipeName | None,
+    amounts: tuple[float | None, float | None, float | None],
+    dataset: str | None,
+    data_dir: Path | None,
+    group: str | None,
+    store: Path,
+    *,
+    as_json: bool,
+) -> None:
+    from erroran.reporting.preview_report import write_in_model_preview
+    from erroran.stages.preview import preview_in_model
+
+    rotation, zoom, translation = amounts
+    if recipe is None and amounts == (None, None, None):
+        trained = open_store(store).get_group(group).template.recipe.in_model
+    else:
+        chosen = parse_recipe(
+            recipe or RecipeName.STANDARD, rotation_deg=rotation, zoom_percent=zoom, translation_percent=translation
+        )
+        trained = chosen.in_model
+    if trained is None:
+        raise BadInput(
+            "There is nothing to preview: no hypothesis was named, and this recipe augments nothing in the model.",
+            fix="erroran preview 4to9, or erroran preview --recipe augmented",
+        )
+    images, fraction = _images(dataset, data_dir, group, store)
+    path = write_in_model_preview(preview_in_model(images, trained, mine_fraction=fraction), trained, images, REPORTS)
+    if as_json:
+        print_json(trained.model_dump())
+        return
     out.print(f"pictures: {path}")
 
 

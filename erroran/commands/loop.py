@@ -14,24 +14,32 @@ from erroran.commands.app import app, command
 from erroran.commands.options import (
     REPORTS,
     BatchSizeOption,
+    BestWeightsOption,
     ControlsOption,
     DataDirOption,
     DatasetOption,
+    EarlyStoppingOption,
     EpochsOption,
     GroupOption,
     JobsOption,
     JsonOption,
+    LearningRateOption,
     MineFractionOption,
     ModelOption,
     NameArgument,
+    PlateauOption,
     PrecisionName,
     PrecisionOption,
     RecipeName,
     RecipeOption,
     ReuseOption,
+    RotationOption,
+    ScheduleOption,
     SeedListOption,
     SeedsOption,
     StoreOption,
+    TranslationOption,
+    ZoomOption,
     load_data,
     open_store,
     parse_recipe,
@@ -62,6 +70,8 @@ if TYPE_CHECKING:
 erroran baseline --seeds 3
 erroran baseline --seeds 5 --recipe fast
 erroran baseline --dataset digits --seed-list 7,8,9 --epochs 5 --jobs 2
+erroran baseline --model cnn-enhanced --recipe plateau --rotation 15
+erroran baseline --model my_model.py:build_fn --early-stopping 3
 """,
 )
 def baseline(
@@ -72,6 +82,14 @@ def baseline(
     recipe: RecipeOption = RecipeName.STANDARD,
     epochs: EpochsOption = None,
     batch_size: BatchSizeOption = None,
+    learning_rate: LearningRateOption = None,
+    schedule: ScheduleOption = None,
+    early_stopping: EarlyStoppingOption = None,
+    reduce_on_plateau: PlateauOption = None,
+    best_weights: BestWeightsOption = None,
+    rotation: RotationOption = None,
+    zoom: ZoomOption = None,
+    translation: TranslationOption = None,
     model: ModelOption = "cnn",
     precision: PrecisionOption = PrecisionName.FLOAT32,
     mine_fraction: MineFractionOption = 0.1,
@@ -86,12 +104,25 @@ def baseline(
     start = time.perf_counter()
     opened = open_store(store)
     chosen = parse_seeds(seeds, seed_list, default=3)
+    training = parse_recipe(
+        recipe,
+        epochs=epochs,
+        batch_size=batch_size,
+        learning_rate=learning_rate,
+        schedule=schedule and schedule.value,
+        early_stopping=early_stopping,
+        reduce_on_plateau=reduce_on_plateau,
+        best_weights=best_weights,
+        rotation_deg=rotation,
+        zoom_percent=zoom,
+        translation_percent=translation,
+    )
     images = load_data(dataset, data_dir)
     with training_display() as display:
         group, completed = train_baseline(
             opened,
             images,
-            recipe=parse_recipe(recipe, epochs, batch_size),
+            recipe=training,
             seeds=chosen,
             model=model,
             precision=precision.value,

@@ -22,6 +22,17 @@ class RecipeName(StrEnum):
 
     STANDARD = "standard"
     FAST = "fast"
+    AUGMENTED = "augmented"
+    PATIENT = "patient"
+    PLATEAU = "plateau"
+
+
+class ScheduleName(StrEnum):
+    """Learning rate schedules."""
+
+    CONSTANT = "constant"
+    COSINE = "cosine"
+    ONE_CYCLE = "one-cycle"
 
 
 class PrecisionName(StrEnum):
@@ -94,11 +105,43 @@ SeedListOption = Annotated[
     typer.Option("--seed-list", help="The seeds themselves, as in 7,8,9.", metavar="N,N,..."),
 ]
 RecipeOption = Annotated[
-    RecipeName, typer.Option(help="standard: 10 plain epochs; fast: 4 epochs, one-cycle schedule.")
+    RecipeName,
+    typer.Option(
+        help="standard: 10 plain epochs; fast: 4 epochs, one-cycle; augmented: 15 epochs, one-cycle, augmented in the "
+        "model; patient: up to 120, augmented, early stopping; plateau: up to 50, also halving the rate on plateaus."
+    ),
 ]
 EpochsOption = Annotated[int | None, typer.Option(min=1, help="Instead of the recipe's number of epochs.")]
 BatchSizeOption = Annotated[int | None, typer.Option(min=1, help="Instead of the recipe's 128.")]
-ModelOption = Annotated[str, typer.Option(help="Architecture.")]
+LearningRateOption = Annotated[float | None, typer.Option(min=0, help="Of Adam; the peak of a schedule.")]
+ScheduleOption = Annotated[ScheduleName | None, typer.Option(help="Of the learning rate.")]
+EarlyStoppingOption = Annotated[
+    int | None, typer.Option(min=1, help="Stop after so many epochs without a lower loss on `mine`.", metavar="EPOCHS")
+]
+PlateauOption = Annotated[
+    int | None,
+    typer.Option(min=1, help="Halve the rate after so many epochs without a lower loss on `mine`.", metavar="EPOCHS"),
+]
+BestWeightsOption = Annotated[
+    bool | None,
+    typer.Option("--best-weights/--last-weights", help="Keep the epoch with the best accuracy on `mine`, or the last."),
+]
+RotationOption = Annotated[
+    float | None, typer.Option(help="Augment in the model: turn by up to so many degrees.", metavar="DEG")
+]
+ZoomOption = Annotated[
+    float | None, typer.Option(help="Augment in the model: zoom by up to so many percent.", metavar="PERCENT")
+]
+TranslationOption = Annotated[
+    float | None, typer.Option(help="Augment in the model: move by up to so many percent.", metavar="PERCENT")
+]
+ModelOption = Annotated[
+    str,
+    typer.Option(
+        help="cnn, cnn-small, cnn-deep, cnn-enhanced, resnet, dense-baseline, dense-deeper, dense-dropout, "
+        "dense-tuned, or your own: path/to/file.py:function."
+    ),
+]
 PrecisionOption = Annotated[PrecisionName, typer.Option(help="Arithmetic of the layers.")]
 MineFractionOption = Annotated[float, typer.Option(help="Part of the training data held out for mining, up to 0.5.")]
 ControlsOption = Annotated[
@@ -133,12 +176,27 @@ def load_data(dataset: str, data_dir: Path | None) -> "Dataset":
     return loaded
 
 
-def parse_recipe(name: RecipeName, epochs: int | None, batch_size: int | None) -> "Recipe":
-    """Build the recipe that the options ask for."""
-    from erroran.runs import RECIPES
+def parse_recipe(name: RecipeName, **changes: object) -> "Recipe":
+    """Build the recipe that the options ask for.
 
-    changes = {"epochs": epochs, "batch_size": batch_size}
-    return RECIPES[name.value].model_copy(update={k: v for k, v in changes.items() if v is not None})
+    Args:
+        name: The recipe to start from.
+        changes: Fields of `Recipe` or `InModelAugmentation` to values; ``None`` keeps the recipe's.
+    """
+    from pydantic import ValidationError
+
+    from erroran.runs import RECIPES
+    from erroran.studies import change_recipe
+
+    given = {key: value for key, value in changes.items() if value is not None}
+    try:
+        return change_recipe(RECIPES[name.value], given)
+    except ValidationError as error:
+        problem = error.errors()[0]
+        options = [str(part).removesuffix("_deg").removesuffix("_percent") for part in problem["loc"][-1:]]
+        said = str(problem["msg"]).removeprefix("Value error, ").lower()
+        named = " or ".join("--" + option.replace("_", "-") for option in options or ["schedule", "reduce_on_plateau"])
+        raise BadInput(f"The training recipe does not work: {said}.", fix=f"change {named}, or leave it out") from error
 
 
 def parse_seeds(count: int | None, listed: str | None, *, default: int) -> list[int]:

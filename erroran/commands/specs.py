@@ -16,7 +16,17 @@ if TYPE_CHECKING:
 EXPERIMENTS = Path("experiments")
 
 
-_TAKEN = ("readme", "baseline", "benchmarks", "calibration", "confusions", "morphometry", "out-of-fold", "teach")
+_TAKEN = (
+    "readme",
+    "baseline",
+    "benchmarks",
+    "calibration",
+    "confusions",
+    "in-model-preview",
+    "morphometry",
+    "out-of-fold",
+    "teach",
+)
 
 
 def find_path(name: str) -> Path:

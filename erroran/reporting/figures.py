@@ -68,6 +68,83 @@ def confusion_heatmap(counts: np.ndarray, class_names: Sequence[str], *, title: 
     return _matrix(errors, class_names, title, cmap="Reds", vmin=0, vmax=max(errors.max(), 1))
 
 
+def confusion_heatmaps(models: Sequence[tuple[str, np.ndarray]], class_names: Sequence[str]) -> Figure:
+    """Errors per directed pair of several models, on one scale of colours.
+
+    Args:
+        models: Name and (C, C) mean errors per run, true class by predicted class.
+        class_names: The C names.
+    """
+    columns = 2 if len(models) in (2, 4) else min(3, len(models))
+    rows = -(-len(models) // columns)
+    figure = Figure(figsize=(4.1 * columns, 3.9 * rows), layout="constrained")
+    axes = figure.subplots(rows, columns, squeeze=False).ravel()
+    errors = [np.where(np.eye(len(class_names), dtype=bool), 0, counts) for _, counts in models]
+    limit = max(1.0, *(float(matrix.max()) for matrix in errors))
+    for cell in axes[len(models) :]:
+        cell.axis("off")
+    for cell, (name, _), matrix in zip(axes, models, errors, strict=False):
+        cell.imshow(matrix, cmap="Reds", vmin=0, vmax=limit)
+        if len(class_names) <= 20:
+            for true, predicted in np.argwhere(matrix > 0):
+                value = matrix[true, predicted]
+                colour = "white" if value > 0.6 * limit else "black"
+                cell.text(predicted, true, f"{value:.1f}", ha="center", va="center", fontsize=6, color=colour)
+        cell.set_xticks(range(len(class_names)), class_names, fontsize=7)
+        cell.set_yticks(range(len(class_names)), class_names, fontsize=7)
+        cell.set(xlabel="predicted", ylabel="true")
+        cell.set_title(f"{name}: {matrix.sum():.0f} errors per run", fontsize=9)
+    return figure
+
+
+def accuracy_chart(
+    models: Sequence[tuple[str, Sequence[float], tuple[float, float] | None, float | None]],
+) -> Figure:
+    """Accuracy of models: every seed, the mean with its interval, and what was reported elsewhere.
+
+    Args:
+        models: Name, accuracy of every seed (0..1), interval of the mean, reported accuracy; the last one on top.
+    """
+    figure = Figure(figsize=(7.5, 0.55 * len(models) + 1.1), layout="constrained")
+    axes = figure.subplots()
+    labels: dict[str, Any] = {}
+    for place, (_, values, interval, reported) in enumerate(models):
+        percents = 100 * np.asarray(values)
+        labels["every seed"] = axes.plot(percents, [place] * len(percents), "o", color=AFTER, ms=5, alpha=0.55)[0]
+        labels["mean"] = axes.plot([percents.mean()] * 2, [place - 0.3, place + 0.3], color=AFTER, lw=2)[0]
+        if interval:
+            ends = 100 * np.asarray(interval)
+            labels["95 % interval over seeds"] = axes.plot(ends, [place, place], color=AFTER, lw=1)[0]
+        if reported:
+            labels["reported elsewhere"] = axes.plot(100 * reported, place, "D", mfc="white", mec="#c2410c", ms=6)[0]
+    axes.set_yticks(range(len(models)), [name for name, *_ in models])
+    axes.set(xlabel="accuracy on confirm, %", ylim=(-0.6, len(models) - 0.4))
+    axes.legend(labels.values(), labels.keys(), fontsize=7, loc="upper left", bbox_to_anchor=(1, 1))
+    axes.grid(axis="x", lw=0.4)
+    axes.spines[["top", "right"]].set_visible(False)
+    return figure
+
+
+def prediction_rows(rows: Sequence[tuple[str, np.ndarray, Sequence[str], Sequence[bool]]]) -> Figure:
+    """Images with what a model reads, a row for each model; wrong readings are red.
+
+    Args:
+        rows: Name; uint8 (n, H, W); n captions; n times whether the reading is right.
+    """
+    n = max(len(images) for _, images, _, _ in rows)
+    figure = Figure(figsize=(1.0 * n + 1.3, 1.15 * len(rows)), layout="constrained")
+    axes = figure.subplots(len(rows), n, squeeze=False)
+    for line, (name, images, captions, right) in zip(axes, rows, strict=True):
+        for cell in line:
+            cell.set(xticks=[], yticks=[])
+            cell.spines[:].set_visible(False)
+        for cell, image, caption, good in zip(line, images, captions, right, strict=False):
+            _show(cell, image)
+            cell.set_title(caption, fontsize=7, pad=2, color=AFTER if good else "#b91c1c")
+        line[0].set_ylabel(name, rotation=0, ha="right", va="center", fontsize=8)
+    return figure
+
+
 def confusion_difference(change: np.ndarray, class_names: Sequence[str], *, title: str) -> Figure:
     """Change of errors per directed pair; green is fewer, purple is more.
 

@@ -4,10 +4,14 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from erroran.augment.hypothesis import Hypothesis
 from erroran.data import Dataset
+from erroran.provenance import command_line
 from erroran.reporting import figures
 from erroran.reporting.render import render, write_document
+from erroran.runs import InModelAugmentation
 
 if TYPE_CHECKING:
     from erroran.stages.preview import Preview
@@ -24,3 +28,12 @@ def write_preview(name: str, hypothesis: Hypothesis, previewed: "Preview", datas
         figures={"sheet": figures.before_after_sheet(previewed.rows)},
         data={"effects": {"hypothesis": name, "dataset": dataset.name, "note": dataset.note, "effects": effects}},
     )
+
+
+def write_in_model_preview(
+    rows: list[tuple[str, np.ndarray]], augmentation: InModelAugmentation, dataset: Dataset, folder: Path
+) -> Path:
+    """Write the sheet of what layers of a model do to training images."""
+    text = render("in_model_preview.md.j2", augmentation=augmentation, dataset=dataset, command=command_line())
+    figure = figures.before_after_sheet(rows)
+    return write_document(folder, "in-model-preview", text, figures={"sheet": figure}, data={})

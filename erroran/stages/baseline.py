@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from erroran import provenance
 from erroran.data import Dataset, split_dataset
 from erroran.executors import Completed, Request, complete_runs
-from erroran.models import check_model_name
+from erroran.models import find_model
 from erroran.runs import Group, Precision, Recipe, RunRecord, RunSpec
 from erroran.store import Store
 from erroran.training import Progress
@@ -20,6 +20,7 @@ def train_baseline(
     model: str = "cnn",
     precision: Precision = "float32",
     mine_fraction: float = 0.1,
+    study: str | None = None,
     jobs: int = 1,
     on_progress: Callable[[Progress], None] = lambda _: None,
     on_finished: Callable[[RunRecord], None] = lambda _: None,
@@ -31,35 +32,39 @@ def train_baseline(
         dataset: The images; a copy is kept in the store.
         recipe: How to train.
         seeds: One run each.
-        model: Name of the architecture.
+        model: Name of the architecture, or ``path/to/file.py:function``.
         precision: Keras dtype policy.
         mine_fraction: Part of the training data held out for mining, in (0, 0.5].
+        study: Name of the study that asks; a group that the user trained as a baseline stays one.
         jobs: Runs at a time.
         on_progress: Called often.
         on_finished: Called with each run that was trained.
 
     Returns:
-        The group, now the latest, and its runs in the order of `seeds`.
+        The group, now the latest unless it is a study's, and its runs in the order of `seeds`.
     """
-    check_model_name(model)
+    model_name, source = find_model(model)
     split_dataset(dataset, mine_fraction=mine_fraction)  # refuses bad fractions before anything is written
     group = Group(
         template=RunSpec(
             dataset=dataset.digest,
             mine_fraction=mine_fraction,
-            model=model,
+            model=model_name,
             recipe=recipe,
             precision=precision,
             seed=0,
+            source=None if source is None else store.put_source(source),
         ),
         seeds=tuple(seeds),
         dataset_name=dataset.name,
         note=dataset.note,
         updated=provenance.now(),
         command=provenance.command_line(),
+        study=study,
     )
     store.put_dataset(dataset)
     requests = [Request("baseline", group.run_spec(seed)) for seed in seeds]
     completed = complete_runs(store, requests, jobs=jobs, on_progress=on_progress, on_finished=on_finished)
-    store.put_group(group)
+    if study is None or not store.has_group(group.id):
+        store.put_group(group)
     return group, completed

@@ -8,6 +8,7 @@ from erroran.augment.apply import apply_dose
 from erroran.augment.hypothesis import ClassAugmentation, Hypothesis, check_classes
 from erroran.augment.morphology import stroke_thickness
 from erroran.data import Dataset, Part, split_dataset
+from erroran.runs import InModelAugmentation
 
 _SHOWN = 12
 _MEASURED = 500
@@ -77,6 +78,42 @@ def preview(dataset: Dataset, hypothesis: Hypothesis, *, mine_fraction: float = 
             rows.append((f"{step.operation} {dose:g} {step.unit}", changed[:_SHOWN]))
             effects.append(_measure(name, step, dose, images, changed))
     return Preview(rows, effects)
+
+
+def preview_in_model(
+    dataset: Dataset, augmentation: InModelAugmentation, *, mine_fraction: float = 0.1, seed: int = 0
+) -> list[tuple[str, np.ndarray]]:
+    """Show what layers of a model do to training images: each kind alone, then all together.
+
+    Args:
+        dataset: The images.
+        augmentation: What the layers do.
+        mine_fraction: Held out as `mine`, not shown.
+        seed: Seeds the layers.
+
+    Returns:
+        Rows of the same images: name, uint8 (n, H, W).
+    """
+    from erroran.models.augmentation import augment_images
+
+    train = split_dataset(dataset, mine_fraction=mine_fraction).train
+    by_id = np.argsort(train.ids, kind="stable")
+    firsts = [by_id[train.y[by_id] == label][:2] for label in range(len(dataset.class_names))]
+    images = train.x[np.concatenate(firsts)][:_SHOWN]
+    none = InModelAugmentation()
+    kinds = {
+        f"rotation ±{augmentation.rotation_deg:g}°": {"rotation_deg": augmentation.rotation_deg},
+        f"zoom ±{augmentation.zoom_percent:g} %": {"zoom_percent": augmentation.zoom_percent},
+        f"translation ±{augmentation.translation_percent:g} %": {
+            "translation_percent": augmentation.translation_percent
+        },
+    }
+    rows = [("as they are", images)]
+    for name, only in kinds.items():
+        if any(only.values()):
+            rows.append((name, augment_images(images, none.model_copy(update=only), seed=seed)))
+    rows.extend((f"all, draw {k}", augment_images(images, augmentation, seed=seed + k)) for k in (1, 2))
+    return rows
 
 
 def _images_of(train: Part, label: int) -> np.ndarray:

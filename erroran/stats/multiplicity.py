@@ -35,6 +35,19 @@ def benjamini_hochberg(p_values: Sequence[float] | FloatArray) -> FloatArray:
     return q_values
 
 
+def holm(p_values: Sequence[float] | FloatArray) -> FloatArray:
+    """Adjusted p-values that bound the chance of any false finding, float64 (n,), in the order given.
+
+    Source: Holm (1979), through ``statsmodels.stats.multitest.multipletests``.
+    """
+    from statsmodels.stats.multitest import multipletests
+
+    if len(p_values) == 0:
+        return np.empty(0)
+    adjusted: FloatArray = multipletests(np.asarray(p_values, dtype=float), method="holm")[1]
+    return adjusted
+
+
 def explore_cells(
     labels: IntArray,
     before: IntArray,

@@ -68,7 +68,7 @@ def test_every_option_reaches_the_runs(store: Store, tiny_dataset: Dataset, monk
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
-        ({"model": "resnet"}, NotFound, "There is no model `resnet`"),
+        ({"model": "vgg"}, NotFound, "There is no model `vgg`"),
         ({"mine_fraction": 0.7}, BadInput, r"The fraction to mine in is 0\.7"),
     ],
 )

@@ -1,0 +1,68 @@
+"""Read a TOML spec strictly: an unknown key is an error that names the nearest known one."""
+
+import difflib
+import tomllib
+import typing
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from erroran.errors import SpecError
+
+Spec = TypeVar("Spec", bound=BaseModel)
+
+
+def read_spec(path: Path, model: type[Spec], *, see: str) -> Spec:
+    """Read and check a spec file.
+
+    Args:
+        path: The file.
+        model: What it has to be.
+        see: The command whose help explains such files.
+
+    Raises:
+        SpecError: The file is not TOML, or a key is unknown, missing or has a wrong value.
+    """
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise SpecError(f"The spec {path} cannot be read: {error}.", fix=f"check the file {path}") from error
+    except tomllib.TOMLDecodeError as error:
+        raise SpecError(f"The spec {path} is not valid TOML: {error}.", fix=f"edit {path}") from error
+    try:
+        return model.model_validate(content)
+    except ValidationError as error:
+        raise SpecError(_explain(path, model, error), fix=f"edit {path}; see `{see} --help`") from error
+
+
+def _explain(path: Path, model: type[BaseModel], error: ValidationError) -> str:
+    problems = error.errors()
+    # A misspelt key is also reported as a missing one; the misspelling is what helps.
+    problem = next((p for p in problems if p["type"] == "extra_forbidden"), problems[0])
+    place = ".".join(str(part) for part in problem["loc"])
+    if problem["type"] == "extra_forbidden":
+        known = list(_model_at(model, problem["loc"][:-1]).model_fields)
+        near = difflib.get_close_matches(str(problem["loc"][-1]), known, n=1, cutoff=0.4)
+        hint = f"did you mean `{near[0]}`?" if near else f"known: {', '.join(known)}"
+        return f"The spec {path} has an unknown key `{place}` ({hint})."
+    if problem["type"] == "missing":
+        return f"The spec {path} lacks the key `{place}`."
+    message = problem["msg"].removeprefix("Value error, ")
+    return f"The spec {path} has a wrong value at `{place or 'top level'}`: {message}."
+
+
+def _model_at(model: type[BaseModel], location: tuple[Any, ...]) -> type[BaseModel]:
+    """The model of the table at a location; names of tables and places in lists are passed over."""
+    for part in location:
+        field = model.model_fields.get(str(part))
+        if field is not None:
+            model = next(_models_in(field.annotation), model)
+    return model
+
+
+def _models_in(annotation: Any) -> "typing.Iterator[type[BaseModel]]":
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for argument in typing.get_args(annotation):
+        yield from _models_in(argument)

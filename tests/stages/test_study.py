@@ -1,0 +1,187 @@
+"""Studies: several models trained alike, compared by the verdict's test, claims checked."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sklearn.metrics import f1_score
+
+from erroran.data import Dataset, build_dataset, split_dataset
+from erroran.errors import NotFound
+from erroran.executors import Completed, Request
+from erroran.ledger import Ledger
+from erroran.reporting.study_report import claim_line, study_headline, write_study
+from erroran.runs import Group, Recipe, RunRecord
+from erroran.stages import study as stage
+from erroran.stages.baseline import train_baseline
+from erroran.stages.study import StudyResult, assess_study, train_study
+from erroran.store import Predictions, Store
+from erroran.studies import Study
+from erroran.training import Latency
+
+N, SEEDS = 400, 3
+STUDY = Study.model_validate(
+    {
+        "title": "Good and bad",
+        "models": [{"model": "cnn", "reported": 0.99}, {"model": "dense-baseline"}, {"model": "cnn-small"}],
+        "claims": [
+            {"text": "dense is better", "better": "dense-baseline", "worse": "cnn", "points": 1.0},
+            {"text": "dense is worse", "better": "cnn", "worse": "dense-baseline", "points": 10.0},
+            {"text": "padding helps", "better": "cnn", "worse": "cnn-small"},
+        ],
+    }
+)
+# The share of `confirm` that each model misreads: the same images in every run, and a few that change.
+WRONG = {"cnn": 0.05, "cnn-small": 0.055, "dense-baseline": 0.15}
+
+
+@pytest.fixture
+def result(
+    store: Store, make_record: Callable[..., RunRecord], monkeypatch: pytest.MonkeyPatch
+) -> tuple[StudyResult, Store]:
+    """Three models with known predictions on made-up images; only the time to predict is made up as well."""
+    rng = np.random.default_rng(5)
+    labels = np.tile(np.arange(4), N // 4)
+    images = rng.integers(0, 256, (2 * N, 8, 8), dtype=np.uint8)
+    dataset = build_dataset("tiny", "made here", x_train=images[:N], y_train=labels, x_test=images[N:], y_test=labels)
+    splits = split_dataset(dataset)
+    store.put_dataset(dataset)
+    groups = []
+    for entry in STUDY.models:
+        template = make_record().spec.model_copy(
+            update={"dataset": dataset.digest, "model": entry.model, "recipe": entry.training("standard")}
+        )
+        group = Group(
+            template=template,
+            seeds=tuple(range(SEEDS)),
+            dataset_name="tiny",
+            note=None,
+            updated="2026-01-01",
+            command="erroran study",
+            study="good-and-bad",
+        )
+        store.put_group(group)
+        groups.append(group)
+        for seed in range(SEEDS):
+            truth = splits.confirm.y
+            read = truth.copy()
+            wrong = np.arange(N) < round(WRONG[entry.model] * N)
+            wrong[rng.integers(0, N, 2)] ^= True
+            read[wrong] = (truth[wrong] + 1) % 4
+            predictions = {
+                "mine": Predictions(
+                    probabilities=np.eye(4, dtype=np.float32)[splits.mine.y], labels=splits.mine.y, ids=splits.mine.ids
+                ),
+                "confirm": Predictions(
+                    probabilities=np.eye(4, dtype=np.float32)[read] * 0.9 + 0.025, labels=truth, ids=splits.confirm.ids
+                ),
+            }
+            record = make_record(
+                spec=group.run_spec(seed),
+                machine={"cpus": "2", "platform": "here"},
+                versions={"erroran": "0", "tensorflow": "2", "keras": "3", "python": "3"},
+            )
+            store.put_run(record, predictions, {"model.keras": b"x" * 1000})
+    monkeypatch.setattr(stage, "measure_latency", lambda *_: Latency(20.0, 2.0, 1e4))
+    return assess_study(store, "good-and-bad", STUDY, groups), store
+
+
+def test_accuracy_by_hand(result: tuple[StudyResult, Store]) -> None:
+    """Means, standard deviations and intervals are those of the accuracies; F1 weighs classes by their images."""
+    models = {model.name: model for model in result[0].models}
+    for name, model in models.items():
+        wrong = model.evidence.predicted != model.evidence.labels
+        assert model.accuracy == pytest.approx(1 - wrong.mean(axis=1))
+        assert model.mean == pytest.approx(1 - WRONG[name], abs=0.006)
+        assert model.errors == pytest.approx(wrong.sum() / SEEDS)
+        assert model.sd == pytest.approx(np.std(model.accuracy, ddof=1))
+        assert model.interval is not None
+        half = 4.302653 * np.std(model.accuracy, ddof=1) / SEEDS**0.5  # Student's t, 2 degrees of freedom
+        assert model.interval == pytest.approx((model.mean - half, model.mean + half), abs=1e-6)
+        f1 = [f1_score(model.evidence.labels, run, average="weighted") for run in model.evidence.predicted]
+        assert model.weighted_f1 == pytest.approx(np.mean(f1))
+        assert model.bytes_on_disk == 1000
+    assert [model.name for model in result[0].ranking] == ["cnn", "cnn-small", "dense-baseline"]
+
+
+def test_pairs_and_claims(result: tuple[StudyResult, Store]) -> None:
+    """40 more errors of 400 are no chance; 2 more are. A claim the wrong way round is contradicted."""
+    pairs = {frozenset((pair.first, pair.second)): pair.better for pair in result[0].pairs}
+    assert pairs == {
+        frozenset(("cnn", "dense-baseline")): "cnn",
+        frozenset(("cnn-small", "dense-baseline")): "cnn-small",
+        frozenset(("cnn", "cnn-small")): None,
+    }
+    for pair in result[0].pairs:
+        assert pair.p_adjusted is not None
+        assert pair.comparison.test.p_value is not None
+        assert pair.p_adjusted >= pair.comparison.test.p_value
+    wrong_way, right_way, unclear = result[0].claims
+    assert [checked.word for checked in (wrong_way, right_way, unclear)] == ["contradicted", "holds", "cannot tell"]
+    assert right_way.points[0] == pytest.approx(10, abs=1)
+    assert wrong_way.points == pytest.approx([-right_way.points[0], -right_way.points[2], -right_way.points[1]])
+    assert right_way.points[1] < right_way.points[0] < right_way.points[2]
+    assert claim_line(right_way).endswith("+10.00 were claimed, inside the interval.")
+    assert "+1.00 were claimed, outside the interval" in claim_line(wrong_way)
+    assert "cannot be told yet" in study_headline(result[0])
+    assert "`cnn-small` is worse" in study_headline(result[0])
+
+
+def test_the_look_is_in_the_ledger_once(result: tuple[StudyResult, Store]) -> None:
+    """Comparing models on `confirm` is a look at it; comparing them again is the same look."""
+    assessed, store = result
+    assess_study(store, assessed.name, STUDY, [model.group for model in assessed.models])
+    assert [(entry.kind, entry.name, entry.seeds) for entry in Ledger(store.root).entries()] == [
+        ("study", "good-and-bad", (0, 1, 2))
+    ]
+
+
+def test_the_report_shows_every_model_and_class(result: tuple[StudyResult, Store], tmp_path: Path) -> None:
+    """Verdict first; every figure is written; the JSON has every seed's accuracy."""
+    summary = write_study(result[0], tmp_path)
+    text = (tmp_path / "good-and-bad.md").read_text()
+    assert text.startswith("# `cnn` reads 9")
+    assert text.count("| class | precision | recall | F1 | support |") == 3
+    assert text.count("| weighted |") == 3
+    assert "20.0 ms | 2.0 ms (10 times faster)" in text
+    assert "| 99.00 % |" in text
+    assert {path.name for path in (tmp_path / "good-and-bad").iterdir()} == {
+        "accuracy.png", "training-curves.png", "confusion-matrices.png", "samples.png", "predictions.png",
+        "summary.json",
+    }  # fmt: skip
+    assert [len(model["accuracy"]["values"]) for model in summary["models"]] == [3, 3, 3]
+    assert [claim["word"] for claim in summary["claims"]] == ["contradicted", "holds", "cannot tell"]
+
+
+def test_a_study_trains_each_model_once_and_leaves_the_latest_baseline_alone(
+    store: Store, tiny_dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its groups are marked; a baseline of the user's stays the latest, also if it is a model of the study."""
+    asked: list[tuple[str, int, Recipe]] = []
+
+    def pretend(store: Store, requests: list[Request], **options: object) -> Completed:
+        asked.extend((r.spec.model, r.spec.seed, r.spec.recipe) for r in requests)
+        return Completed([], [])
+
+    monkeypatch.setattr("erroran.stages.baseline.complete_runs", pretend)
+    trained = train_study(store, tiny_dataset, "good-and-bad", STUDY)
+    assert [(name, seed) for name, seed, _ in asked] == [
+        (entry.model, seed) for entry in STUDY.models for seed in range(SEEDS)
+    ]
+    assert {group.study for group, _ in trained} == {"good-and-bad"}
+    mine, _ = train_baseline(
+        store, tiny_dataset, recipe=STUDY.models[1].training("standard"), seeds=[7], model="dense-baseline"
+    )
+    assert store.get_group() == mine
+    train_study(store, tiny_dataset, "good-and-bad", STUDY)
+    assert store.get_group() == mine
+    assert store.get_group(trained[0][0].id).study == "good-and-bad"
+
+
+def test_an_unknown_model_trains_nothing(store: Store, tiny_dataset: Dataset) -> None:
+    """Also if it is the last one."""
+    spec = STUDY.model_copy(update={"models": (*STUDY.models, STUDY.models[0].model_copy(update={"model": "vgg"}))})
+    with pytest.raises(NotFound, match="no model `vgg`"):
+        train_study(store, tiny_dataset, "x", spec)
+    assert not store.root.exists()

@@ -1336,4 +1336,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    # Workers find functions by the name of their module, which is not this one while it runs as a script.
+    from erroran.benchmarks import calibration  # noqa: PLW0406
+
+    calibration.main()

@@ -5,8 +5,17 @@ import pytest
 from scipy.optimize import brentq
 
 from erroran.errors import BadInput
+from erroran.stats import power as power_module
 from erroran.stats.comparison import significant_change
-from erroran.stats.power import PowerTable, fit_rates, plan_power, seeds_needed, selection_shrink
+from erroran.stats.power import (
+    ErrorRates,
+    PowerTable,
+    _rising,
+    fit_rates,
+    plan_power,
+    seeds_needed,
+    selection_shrink,
+)
 from erroran.stats.replay import worst_cell
 
 
@@ -158,3 +167,35 @@ def test_shift_of_a_cell_by_hand():
     assert rates.shift_sd == pytest.approx(((blended - 1) / 2) ** 0.5)
     assert rates.run_sd == pytest.approx(((blended - 1) * 2) ** 0.5 / 2)
     assert (rates.pooled_shift, fit_rates(errors, shift_sd=0.3).pooled_shift) == (0.0, 0.3)
+
+
+def test_shrinking_drops_images_and_keeps_their_rates() -> None:
+    """Images that are always wrong stay so: lower rates would make coins of them."""
+    mined = np.zeros((5, 400), bool)
+    mined[:, :100] = True
+    rates = fit_rates(mined, shrink=0.5).draw(np.random.default_rng(0))
+    assert (rates > 0.9).mean() == pytest.approx(0.125, abs=0.04)
+    assert ((rates > 0.1) & (rates < 0.9)).mean() < 0.01
+
+
+def test_values_that_fall_are_pooled() -> None:
+    """More seeds (rows) and larger effects (columns) cannot have less power."""
+    power = _rising(np.array([[0.1, 0.3], [0.3, 0.2], [0.2, 0.9]]))
+    assert power == pytest.approx(np.array([[0.1, 0.25], [0.25, 0.25], [0.25, 0.9]]))
+    assert _rising(np.array([[0.4]])).tolist() == [[0.4]]
+
+
+@pytest.mark.parametrize("chance", [0.45, 0.9])
+def test_noise_of_mining_is_corrected(monkeypatch: pytest.MonkeyPatch, chance: float) -> None:
+    """A promise that bends by a known amount: what repeated mining loses is added, and never more than 1."""
+    mined = np.zeros((3, 50), bool)
+    mined[:, :5] = True
+    rates = fit_rates(mined)
+
+    def promise(given: ErrorRates, *_: object) -> float:
+        return chance if given is rates else chance - 0.2
+
+    monkeypatch.setattr(power_module, "_plain_power", promise)
+    again = power_module._mine_again(rates, np.random.default_rng(0))
+    corrected = power_module._power(rates, again, 50, 3, 0.5, 0.05, 100, np.random.default_rng(0))
+    assert corrected == pytest.approx(min(1.0, chance + 0.2))

@@ -1,9 +1,9 @@
 """The command line, as a table of contents: importing a module registers its commands."""
 
-from erroran.commands import analysis, inspection, loop, runs, studies
+from erroran.commands import analysis, inspection, loop, runs, shapes, studies
 from erroran.commands.app import app
 
-__all__ = ["analysis", "app", "inspection", "loop", "main", "runs", "studies"]
+__all__ = ["analysis", "app", "inspection", "loop", "main", "runs", "shapes", "studies"]
 
 _PIPELINE = (
     *("run", "dataset", "baseline", "mine-confusions", "review", "across-models", "propose"),

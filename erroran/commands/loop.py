@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.markup import escape
 
-from erroran.commands.analysis import mine_confusions, preview
+from erroran.commands.analysis import mine_confusions
 from erroran.commands.app import app, command
 from erroran.commands.options import (
     REPORTS,
@@ -45,6 +45,7 @@ from erroran.commands.options import (
     parse_recipe,
     parse_seeds,
 )
+from erroran.commands.shapes import preview
 from erroran.commands.specs import find_or_offer, find_path, find_spec, write_starter
 from erroran.console import (
     out,

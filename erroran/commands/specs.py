@@ -131,3 +131,11 @@ def write_proposed(texts: Mapping[str, str], *, force: bool) -> list[Path]:
         paths.append(EXPERIMENTS / f"{name}.toml")
         paths[-1].write_text(text, encoding="utf-8")
     return paths
+
+
+def split_pair(pair: str) -> tuple[str, str]:
+    """Read what ``--pair`` was given, such as 7:1."""
+    true, _, predicted = pair.partition(":")
+    if not true or not predicted or true == predicted:
+        raise BadInput(f"--pair {pair} does not name two classes.", fix="--pair 7:1")
+    return true, predicted

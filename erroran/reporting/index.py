@@ -22,7 +22,8 @@ def write_index(entries: Sequence[Entry], folder: Path) -> Path:
     newest = {e.name: e for e in latest.values()}
     rows = [(e, newest[e.name] is e and (folder / f"{e.name}.md").is_file()) for e in latest.values()]
     stressed = dict.fromkeys(f"{e.name}-stress" for e in entries if e.kind == "stress")
-    named = ("baseline", "confusions", "review", "across-models", *stressed)
+    studies = sorted(path.stem for path in folder.glob("*-study.md"))
+    named = ("baseline", "confusions", "morphometry", "proposals", "review", *stressed, *studies, "across-models")
     documents = [name for name in named if (folder / f"{name}.md").is_file()]
     text = render("index.md.j2", rows=rows, pending=pending, documents=documents)
     path = folder / "README.md"

@@ -173,5 +173,7 @@ def test_the_calibration_runs_and_its_json_is_strict(tmp_path):
         raise AssertionError(name)
 
     saved = json.loads((tmp_path / "calibration" / "calibration.json").read_text(), parse_constant=refuse)
-    assert len(saved["coverage"]) == 48
+    assert len(saved["coverage"]) == 66
+    like_real_runs = [row for row in saved["coverage"] if row["shift_sd"] > 0 and row["errors_per_run"] >= 3]
+    assert sum(row["how"] != calibration.BOTH_WAYS for row in like_real_runs) == 27
     assert saved["facts"]["mcnemar_exact"] == 6

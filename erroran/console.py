@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 
 def _console(stream: TextIO, *, stderr: bool) -> Console:
     # Into a file or a pipe there is no width to fit: tables must not be cut.
-    return Console(stderr=stderr, soft_wrap=True, highlight=False, width=None if stream.isatty() else 160)
+    width = None if stream.isatty() else 160
+    # Without `emoji=False` a pair such as a:b: would become a picture.
+    return Console(stderr=stderr, soft_wrap=True, highlight=False, emoji=False, width=width)
 
 
 out = _console(sys.stdout, stderr=False)

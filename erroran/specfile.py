@@ -3,6 +3,7 @@
 import difflib
 import tomllib
 import typing
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -13,13 +14,14 @@ from erroran.errors import SpecError
 Spec = TypeVar("Spec", bound=BaseModel)
 
 
-def read_spec(path: Path, model: type[Spec], *, see: str) -> Spec:
+def read_spec(path: Path, model: type[Spec], *, see: str, others: Mapping[str, str]) -> Spec:
     """Read and check a spec file.
 
     Args:
         path: The file.
         model: What it has to be.
         see: The command whose help explains such files.
+        others: Keys that only another kind of spec has, to the command that takes it.
 
     Raises:
         SpecError: The file is not TOML, or a key is unknown, missing or has a wrong value.
@@ -30,6 +32,9 @@ def read_spec(path: Path, model: type[Spec], *, see: str) -> Spec:
         raise SpecError(f"The spec {path} cannot be read: {error}.", fix=f"check the file {path}") from error
     except tomllib.TOMLDecodeError as error:
         raise SpecError(f"The spec {path} is not valid TOML: {error}.", fix=f"edit {path}") from error
+    for key, command in others.items():
+        if key in content and key not in model.model_fields:
+            raise SpecError(f"{path} is a spec of another kind: it has `{key}`.", fix=f"{command} {path.stem}")
     try:
         return model.model_validate(content)
     except ValidationError as error:

@@ -132,7 +132,7 @@ def read_study(path: Path) -> Study:
     Raises:
         SpecError: The file is not TOML, or a key is unknown, missing or has a wrong value.
     """
-    return read_spec(path, Study, see="erroran study")
+    return read_spec(path, Study, see="erroran study", others={"pair": "erroran intervene"})
 
 
 def find_study(name: str, folders: Sequence[Path]) -> Path:

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from erroran import console
 from erroran.cli import app
 from erroran.data import Dataset
 
@@ -113,6 +114,7 @@ def test_help_is_quick_and_shows_examples() -> None:
     code = f"""
 import sys
 from typer.testing import CliRunner
+from erroran import console
 from erroran.cli import app
 for command in {[[], *[[c] for c in COMMANDS], ["runs", "show"], ["runs", "remove"]]}:
     result = CliRunner().invoke(app, [*command, "--help"])
@@ -496,3 +498,13 @@ def test_an_unknown_study_names_a_known_one(empty: Path) -> None:
     assert outcome.code != 0
     assert "erroran study dense-study" in outcome.stderr
     assert not (empty / ".erroran").exists()
+
+
+def test_messages_have_no_pictures_in_them(capsys: pytest.CaptureFixture[str]) -> None:
+    """A pair such as A:B: is printed as it is; rich would make an emoji of `:B:`."""
+    console.talk.file, before = sys.stderr, console.talk.file
+    try:
+        console.complain("A:B: is no pair.", "as in A:B: 0, 1")
+    finally:
+        console.talk.file = before
+    assert capsys.readouterr().err.count("A:B:") == 2

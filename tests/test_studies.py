@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from erroran.augment.hypothesis import shipped_folder
+from erroran.augment.hypothesis import read_hypothesis, shipped_folder
 from erroran.errors import NotFound, SpecError
 from erroran.runs import RECIPES
 from erroran.studies import StudyModel, find_study, read_study
@@ -63,6 +63,16 @@ def test_mistakes_are_explained(tmp_path: Path, text: str, message: str) -> None
     """Before anything is trained, with the nearest known key."""
     with pytest.raises(SpecError, match=message):
         read_study(_write(tmp_path, text))
+
+
+def test_a_spec_of_the_other_kind_names_its_command(tmp_path: Path) -> None:
+    """A study given to `intervene`, a hypothesis given to `study`."""
+    with pytest.raises(SpecError, match="another kind: it has `models`") as caught:
+        read_hypothesis(_write(tmp_path, TWO))
+    assert caught.value.fix == "erroran study mine"
+    with pytest.raises(SpecError, match="another kind: it has `pair`") as caught:
+        read_study(shipped_folder() / "4to9.toml")
+    assert caught.value.fix == "erroran intervene 4to9"
 
 
 def test_a_study_is_found_by_name_or_path(tmp_path: Path) -> None:

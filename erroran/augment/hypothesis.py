@@ -209,7 +209,7 @@ def read_hypothesis(path: Path) -> Hypothesis:
     Raises:
         SpecError: The file is not TOML, or a key is unknown, missing or has a wrong value.
     """
-    return read_spec(path, Hypothesis, see="erroran intervene")
+    return read_spec(path, Hypothesis, see="erroran intervene", others={"models": "erroran study"})
 
 
 def find_hypothesis(name: str, folders: Sequence[Path]) -> Path:

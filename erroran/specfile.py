@@ -3,13 +3,13 @@
 import difflib
 import tomllib
 import typing
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from erroran.errors import SpecError
+from erroran.errors import NotFound, SpecError
 
 Spec = TypeVar("Spec", bound=BaseModel)
 
@@ -39,6 +39,28 @@ def read_spec(path: Path, model: type[Spec], *, see: str, others: Mapping[str, s
         return model.model_validate(content)
     except ValidationError as error:
         raise SpecError(_explain(path, model, error), fix=f"edit {path}; see `{see} --help`") from error
+
+
+def find_spec_file(name: str, folders: Sequence[Path], *, what: str) -> Path | None:
+    """Find a spec by name (in `folders`, the first wins) or by path.
+
+    Args:
+        name: The file's stem, or a path that ends in ``.toml``.
+        folders: Where to look for a name.
+        what: What such a file is called in messages.
+
+    Returns:
+        ``None`` if no folder has the name.
+
+    Raises:
+        NotFound: There is no file at the path.
+    """
+    direct = Path(name)
+    if direct.suffix == ".toml":
+        if direct.is_file():
+            return direct
+        raise NotFound(f"There is no {what} file {direct}.", fix="check the path")
+    return next((path for folder in folders if (path := folder / f"{name}.toml").is_file()), None)
 
 
 def _explain(path: Path, model: type[BaseModel], error: ValidationError) -> str:

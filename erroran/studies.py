@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from erroran.errors import NotFound
 from erroran.runs import RECIPES, InModelAugmentation, Precision, Recipe
-from erroran.specfile import read_spec
+from erroran.specfile import find_spec_file, read_spec
 
 _STRICT = ConfigDict(extra="forbid", frozen=True)
 _RecipeName = Literal["standard", "fast", "augmented", "patient", "plateau"]
@@ -141,15 +141,9 @@ def find_study(name: str, folders: Sequence[Path]) -> Path:
     Raises:
         NotFound: There is no such study.
     """
-    direct = Path(name)
-    if direct.suffix == ".toml":
-        if direct.is_file():
-            return direct
-        raise NotFound(f"There is no study file {direct}.", fix="check the path")
-    for folder in folders:
-        candidate = folder / f"{name}.toml"
-        if candidate.is_file():
-            return candidate
+    found = find_spec_file(name, folders, what="study")
+    if found is not None:
+        return found
     known = sorted({path.stem for folder in folders for path in folder.glob("*-study.toml")})
     near = difflib.get_close_matches(name, known, n=1, cutoff=0.3)
     raise NotFound(

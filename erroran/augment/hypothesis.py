@@ -14,7 +14,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from erroran.errors import NotFound
-from erroran.specfile import read_spec
+from erroran.specfile import find_spec_file, read_spec
 
 _STRICT = ConfigDict(extra="forbid", frozen=True)
 _Dose = Annotated[float, Field(gt=0, le=14)]
@@ -218,15 +218,9 @@ def find_hypothesis(name: str, folders: Sequence[Path]) -> Path:
     Raises:
         NotFound: There is no such spec; the message lists those there are.
     """
-    direct = Path(name)
-    if direct.suffix == ".toml":
-        if direct.is_file():
-            return direct
-        raise NotFound(f"There is no spec file {direct}.", fix="check the path")
-    for folder in folders:
-        candidate = folder / f"{name}.toml"
-        if candidate.is_file():
-            return candidate
+    found = find_spec_file(name, folders, what="spec")
+    if found is not None:
+        return found
     known = sorted(
         {path.stem for folder in folders for path in folder.glob("*.toml") if not path.stem.endswith("-study")}
     )

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import settings
 
 from erroran.data import Dataset, build_dataset
-from erroran.runs import Recipe, RunRecord, RunSpec
+from erroran.experiment.runspec import Recipe, RunRecord, RunSpec
 from erroran.store import Predictions, Store
 
 # Tests share their machine with trainings: how long an example takes says nothing about the code.

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import typer
 
-from erroran.augment.hypothesis import Hypothesis
 from erroran.cli import app
+from erroran.experiment.hypothesis import Hypothesis
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

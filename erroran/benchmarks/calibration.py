@@ -27,17 +27,19 @@ from matplotlib.figure import Figure
 from rich.console import Console
 from rich.progress import Progress
 
-from erroran import provenance
 from erroran.data import Dataset, load_dataset, split_dataset
-from erroran.reporting.figures import AFTER, BEFORE
-from erroran.reporting.render import percent, signed, write_document
-from erroran.stats.comparison import MIN_SEEDS_TO_SHUFFLE, NO_TEST
+from erroran.report.figures import AFTER, BEFORE
+from erroran.report.render import percent, signed, write_document
 from erroran.stats.confusion import Cell, FloatArray, IntArray, cell_errors, pair_errors
 from erroran.stats.dispersion import PRIOR_SHIFT_VARIANCE, PRIOR_SHIFT_VARIANCE_SD, run_variation
 from erroran.stats.intervals import score_interval, wilson_interval
 from erroran.stats.multiplicity import benjamini_hochberg
-from erroran.stats.power import fit_rates, plan_power, selection_shrink
-from erroran.stats.replay import (
+from erroran.stats.significance import mcnemar, run_permutation_test
+from erroran.store import environment as provenance
+from erroran.verdict.compare import MIN_SEEDS_TO_SHUFFLE, NO_TEST
+from erroran.verdict.decide import CANNOT_TELL, HARMED, IMPROVED
+from erroran.verdict.plan import fit_rates, plan_power, selection_shrink
+from erroran.verdict.replay import (
     NaiveReplay,
     Replay,
     Share,
@@ -49,8 +51,6 @@ from erroran.stats.replay import (
     replay_protocol,
     worst_cell,
 )
-from erroran.stats.significance import mcnemar, run_permutation_test
-from erroran.stats.verdict import CANNOT_TELL, HARMED, IMPROVED
 
 N_CLASSES: Final = 10
 MINING_RUNS: Final = 3

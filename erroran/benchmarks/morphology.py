@@ -21,7 +21,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np  # noqa: E402 - reads the numbers of threads when it is imported
 
-from erroran.augment import fine_grid, morphology  # noqa: E402
+from erroran.operations import grid as fine_grid  # noqa: E402
+from erroran.operations import morphology  # noqa: E402
 
 Work = Callable[[], Any]
 
@@ -192,7 +193,7 @@ def measurement_lines(images: np.ndarray, *, published: int, repeat: int) -> lis
     """Time and agreement of the measurements with the published method on the first `published` images."""
     from scipy.stats import spearmanr
 
-    from erroran.morphometry import SIX, measure
+    from erroran.shape.measure import SIX, measure
 
     measure(images[:128])
     ours = seconds_of(lambda: measure(images), repeat) / len(images)

@@ -16,7 +16,7 @@ from typing import Final
 import numpy as np
 
 from erroran.data import Dataset, load_dataset
-from erroran.data.kaggle import draw_rows, write_table
+from erroran.data.sources.table import draw_rows, write_table
 
 ROWS: Final = 42_000
 LIMIT_S: Final = 3.0

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from erroran.data.dataset import Dataset, build_dataset, name_classes
-from erroran.data.files import KEYS, read_npz, tidy_path
+from erroran.data.sources.files import KEYS, read_npz, tidy_path
 from erroran.errors import DatasetError
 
 _TEXTS = ("name", "source", "note", "digest")

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from erroran.data.files import MNIST_NPZ
+from erroran.data.sources.files import MNIST_NPZ
 from erroran.errors import BadInput
 
 MIRRORS_VARIABLE = "ERRORAN_MNIST_MIRRORS"

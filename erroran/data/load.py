@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import NoReturn
 
 from erroran.data.dataset import Dataset, build_dataset
-from erroran.data.digits import load_digits
 from erroran.data.download import cache_folder, download_mnist, find_cached, list_sources
-from erroran.data.files import MNIST_NPZ, find_dataset, read_arrays, tidy_path
-from erroran.data.kaggle import is_table, load_table
+from erroran.data.sources.digits import load_digits
+from erroran.data.sources.files import MNIST_NPZ, find_dataset, read_arrays, tidy_path
+from erroran.data.sources.table import is_table, load_table
 from erroran.errors import BadInput, DatasetError, Unavailable
 
 NAMES = ("auto", "mnist", "digits")

@@ -2,13 +2,13 @@
 
 from collections.abc import Callable, Sequence
 
-from erroran import provenance
 from erroran.data import Dataset, split_dataset
-from erroran.executors import Completed, Request, complete_runs
-from erroran.models import find_model
-from erroran.runs import Group, Precision, Recipe, RunRecord, RunSpec
+from erroran.execution.local import Completed, Request, complete_runs
+from erroran.experiment.runspec import Group, Precision, Recipe, RunRecord, RunSpec
 from erroran.store import Store
-from erroran.training import Progress
+from erroran.store import environment as provenance
+from erroran.training.fit import Progress
+from erroran.training.models import find_model
 
 
 def train_baseline(

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from erroran.data import Dataset, split_dataset
-from erroran.data.kaggle import draw_rows, write_table
+from erroran.data.sources.table import draw_rows, write_table
 
 
 @dataclass(frozen=True)

@@ -12,12 +12,12 @@ import numpy.typing as npt
 
 from erroran.errors import BadInput, NotFound
 from erroran.predictions import Pattern, PredictionSet, read_arms
-from erroran.stats.comparison import Comparison
 from erroran.stats.confusion import accuracy, cell_errors
 from erroran.stats.consistency import rank_pairs
-from erroran.stats.noninferiority import NonInferiority
 from erroran.stats.significance import McNemarResult, mcnemar
-from erroran.stats.verdict import CANNOT_TELL, EQUIVALENT, HARMED, IMPROVED, Endpoint, Verdict, judge
+from erroran.verdict.collateral import NonInferiority
+from erroran.verdict.compare import Comparison
+from erroran.verdict.decide import CANNOT_TELL, EQUIVALENT, HARMED, IMPROVED, Endpoint, Verdict, judge
 
 WORDS: Final = (IMPROVED, HARMED, EQUIVALENT, CANNOT_TELL)
 MARGIN_PER_10000: Final = 10.0

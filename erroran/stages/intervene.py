@@ -2,16 +2,16 @@
 
 from collections.abc import Callable, Sequence
 
-from erroran import provenance
-from erroran.augment.controls import DEFAULT_CONTROLS, control_arms
-from erroran.augment.hypothesis import Hypothesis, check_classes
 from erroran.errors import BadInput, NotFound
-from erroran.evidence import gather_exposure
-from erroran.executors import Completed, Request, complete_runs
-from erroran.ledger import Entry, Ledger
-from erroran.runs import Group, RunRecord
+from erroran.execution.local import Completed, Request, complete_runs
+from erroran.experiment.controls import DEFAULT_CONTROLS, control_arms
+from erroran.experiment.hypothesis import Hypothesis, check_classes
+from erroran.experiment.runspec import Group, RunRecord
 from erroran.store import Intervention, Store
-from erroran.training import Progress
+from erroran.store import environment as provenance
+from erroran.store.evidence import gather_exposure
+from erroran.store.ledger import Entry, Ledger
+from erroran.training.fit import Progress
 
 FIRST_FRESH_SEED = 1000
 """Verdicts are reached on seeds from here on, far from those that people type for mining."""
@@ -47,7 +47,7 @@ def intervene(
         seeds: The arms' seeds, instead of a number of them.
         n_seeds: Runs per arm; default the spec's.
         epochs: Overrides the spec's, which overrides the recipe's.
-        controls: See `erroran.augment.controls`.
+        controls: See `erroran.experiment.controls`.
         fresh_baseline: Compare with baseline runs on new seeds; otherwise with the runs that were mined, which
             flatters every fix.
         jobs: Runs at a time.

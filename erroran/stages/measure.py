@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from erroran.augment.morphology import ink_is_bright
 from erroran.data import Dataset, split_dataset
 from erroran.errors import BadInput
-from erroran.evidence import Evidence, gather, gather_most
-from erroran.morphometry import MEASUREMENTS, Distance, closure_margin, measure
+from erroran.operations.morphology import ink_is_bright
+from erroran.shape.measure import MEASUREMENTS, Distance, closure_margin, measure
 from erroran.stats.correlation import Correlation, correlate_ranks
 from erroran.stats.roc import RocArea, roc_area
 from erroran.store import Store
+from erroran.store.evidence import Evidence, gather, gather_most
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,7 +31,7 @@ class Measured:
         class_names: Names of its classes.
         ink: What the ink was taken to be: ``bright`` or ``dark``.
         table: One row an image: ``sample_id``, ``split`` (train, mine or confirm), ``label`` (the class's name) and
-            the columns of `erroran.morphometry.MEASUREMENTS`.
+            the columns of `erroran.shape.measure.MEASUREMENTS`.
     """
 
     dataset: str

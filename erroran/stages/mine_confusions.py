@@ -6,13 +6,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from erroran.data import split_dataset
-from erroran.evidence import Evidence, gather, gather_out_of_fold
-from erroran.executors import Completed, Request, complete_runs
-from erroran.ledger import Entry, Ledger
-from erroran.runs import Group, RunRecord
+from erroran.execution.local import Completed, Request, complete_runs
+from erroran.experiment.runspec import Group, RunRecord
 from erroran.stats.consistency import ImageConsistency, PairSummary, classify_images, rank_pairs
 from erroran.store import Store
-from erroran.training import Progress
+from erroran.store.evidence import Evidence, gather, gather_out_of_fold
+from erroran.store.ledger import Entry, Ledger
+from erroran.training.fit import Progress
 
 
 @dataclass(frozen=True)

@@ -4,15 +4,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from erroran.augment.controls import TRAINED_CONTROLS
-from erroran.augment.hypothesis import Hypothesis, check_classes
 from erroran.errors import BadInput
-from erroran.evidence import Evidence, gather
-from erroran.runs import Group
+from erroran.experiment.controls import TRAINED_CONTROLS
+from erroran.experiment.hypothesis import Hypothesis, check_classes
+from erroran.experiment.runspec import Group
 from erroran.stats.confusion import cell_errors
 from erroran.stats.dispersion import run_variation
-from erroran.stats.power import PowerTable, plan_power, seeds_needed, selection_shrink
 from erroran.store import Store
+from erroran.store.evidence import Evidence, gather
+from erroran.verdict.plan import PowerTable, plan_power, seeds_needed, selection_shrink
 
 WANTED_POWER = 0.8
 HALVING = 0.5

@@ -4,11 +4,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from erroran.augment.apply import apply_dose
-from erroran.augment.hypothesis import ClassAugmentation, Hypothesis, check_classes
-from erroran.augment.morphology import stroke_thickness
 from erroran.data import Dataset, Part, split_dataset
-from erroran.runs import InModelAugmentation
+from erroran.experiment.hypothesis import ClassAugmentation, Hypothesis, check_classes
+from erroran.experiment.runspec import InModelAugmentation
+from erroran.operations.apply import apply_dose
+from erroran.operations.morphology import stroke_thickness
 
 _SHOWN = 12
 _MEASURED = 500
@@ -94,7 +94,7 @@ def preview_in_model(
     Returns:
         Rows of the same images: name, uint8 (n, H, W).
     """
-    from erroran.models.augmentation import augment_images
+    from erroran.training.models.augmentation import augment_images
 
     train = split_dataset(dataset, mine_fraction=mine_fraction).train
     by_id = np.argsort(train.ids, kind="stable")

@@ -22,16 +22,16 @@ from typing import Literal
 
 import numpy as np
 
-from erroran.augment import geometry, morphology
-from erroran.augment.hypothesis import ClassAugmentation, Hypothesis, check_classes
 from erroran.errors import BadInput
-from erroran.evidence import Evidence, gather
-from erroran.morphometry import closure_margin
-from erroran.runs import Group, RunRecord
+from erroran.experiment.hypothesis import ClassAugmentation, Hypothesis, check_classes
+from erroran.experiment.runspec import Group, RunRecord
+from erroran.operations import geometry, morphology
+from erroran.shape.measure import closure_margin
 from erroran.stats.correlation import Correlation, correlate_ranks
 from erroran.stats.intervals import wilson_interval
 from erroran.store import Store
-from erroran.training import predict_with
+from erroran.store.evidence import Evidence, gather
+from erroran.training.fit import predict_with
 
 STEP_PX = 0.25
 REACH_PX = 1.5

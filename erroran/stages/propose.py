@@ -22,13 +22,12 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from erroran.augment.morphology import Ink, ink_is_bright
 from erroran.data.ids import strip_copy_numbers
 from erroran.errors import BadInput, NotFound
-from erroran.evidence import Evidence, gather_most
-from erroran.morphometry import MEASUREMENTS, measure
-from erroran.movements import CLOSURE, TO_EITHER_SIDE, Candidate, Movement, list_candidates, measure_movements
-from erroran.runs import Group, RunRecord
+from erroran.experiment.runspec import Group, RunRecord
+from erroran.operations.morphology import Ink, ink_is_bright
+from erroran.shape.measure import MEASUREMENTS, measure
+from erroran.shape.movements import CLOSURE, TO_EITHER_SIDE, Candidate, Movement, list_candidates, measure_movements
 from erroran.stats.consistency import rank_pairs
 from erroran.stats.correlation import Correlation, correlate_ranks
 from erroran.stats.separation import (
@@ -41,6 +40,7 @@ from erroran.stats.separation import (
     separate,
 )
 from erroran.store import Store
+from erroran.store.evidence import Evidence, gather_most
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -5,17 +5,17 @@ from dataclasses import dataclass
 import numpy as np
 
 from erroran.data import split_dataset
-from erroran.evidence import Evidence, gather, gather_exposure
-from erroran.exposure import Exposure, redraw
-from erroran.ledger import Entry, Ledger
-from erroran.runs import Group
-from erroran.stats.comparison import Comparison, compare_arms
+from erroran.experiment.runspec import Group
+from erroran.shape.exposure import Exposure, redraw
 from erroran.stats.confusion import cell_errors, confusion_counts, metrics_from_counts, pair_errors
 from erroran.stats.dispersion import run_variation
 from erroran.stats.shift import LogitShift, apply_logit_shift, match_logit_shift
 from erroran.stats.significance import McNemarResult, mcnemar
-from erroran.stats.verdict import Verdict, judge
 from erroran.store import Intervention, Store
+from erroran.store.evidence import Evidence, gather, gather_exposure
+from erroran.store.ledger import Entry, Ledger
+from erroran.verdict.compare import Comparison, compare_arms
+from erroran.verdict.decide import Verdict, judge
 
 
 @dataclass(frozen=True)

@@ -13,14 +13,14 @@ from dataclasses import asdict, dataclass, fields
 import numpy as np
 
 from erroran.errors import BadInput
-from erroran.evidence import Evidence, gather
-from erroran.ledger import Entry, Ledger
+from erroran.experiment.runspec import Group, RunRecord
 from erroran.predictions import read_predictions
-from erroran.runs import Group, RunRecord
 from erroran.stats.confusion import BoolArray, FloatArray, IntArray
 from erroran.stats.reliability import Calibration, assess_calibration
 from erroran.stats.selective import RiskCoverage, Selection, held_out, risk_coverage, select, threshold_for
 from erroran.store import Store
+from erroran.store.evidence import Evidence, gather
+from erroran.store.ledger import Entry, Ledger
 
 THRESHOLD = 0.8
 LADDER = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 0.999)

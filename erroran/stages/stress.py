@@ -12,19 +12,19 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from erroran.augment import perturbations
-from erroran.augment.apply import PLACES
-from erroran.augment.keyed import keyed_uniform, sample_keys
-from erroran.augment.morphology import Ink, ink_is_bright
-from erroran.evidence import Evidence, gather
-from erroran.ledger import Entry, Ledger
-from erroran.runs import Group
-from erroran.stats.comparison import Comparison, compare_arms
+from erroran.experiment.runspec import Group
+from erroran.operations import perturbations
+from erroran.operations.apply import PLACES
+from erroran.operations.keyed import keyed_uniform, sample_keys
+from erroran.operations.morphology import Ink, ink_is_bright
 from erroran.stats.dispersion import run_variation
 from erroran.stats.multiplicity import benjamini_hochberg
-from erroran.stats.verdict import CANNOT_TELL, HARMED, IMPROVED, Verdict, judge
 from erroran.store import Intervention, Store
-from erroran.training import predict_with
+from erroran.store.evidence import Evidence, gather
+from erroran.store.ledger import Entry, Ledger
+from erroran.training.fit import predict_with
+from erroran.verdict.compare import Comparison, compare_arms
+from erroran.verdict.decide import CANNOT_TELL, HARMED, IMPROVED, Verdict, judge
 
 FDR = 0.05
 AS_IT_IS, REDRAWN = "as it is", "redrawn"
@@ -226,7 +226,7 @@ def perturb(
     Args:
         images: uint8 (N, H, W).
         ids: str (N,); where an image swells or breaks is a function of its id alone.
-        ink: As in `erroran.augment.perturbations`.
+        ink: As in `erroran.operations.perturbations`.
 
     Returns:
         ``redrawn`` first: what every version has in common, and nothing else.

@@ -7,19 +7,19 @@ from itertools import combinations
 import numpy as np
 
 from erroran.data import Dataset
-from erroran.evidence import Evidence, gather
-from erroran.executors import Completed
-from erroran.ledger import Entry, Ledger
-from erroran.models import find_model
-from erroran.runs import Group, RunRecord
+from erroran.execution.local import Completed
+from erroran.experiment.runspec import Group, RunRecord
+from erroran.experiment.study import Claim, Study, StudyModel
 from erroran.stages.baseline import train_baseline
-from erroran.stats.comparison import Comparison, compare_arms
 from erroran.stats.confusion import ClassMetrics, confusion_counts, metrics_from_counts
 from erroran.stats.dispersion import run_variation
 from erroran.stats.multiplicity import holm
 from erroran.store import Store
-from erroran.studies import Claim, Study, StudyModel
-from erroran.training import Latency, Progress, measure_latency
+from erroran.store.evidence import Evidence, gather
+from erroran.store.ledger import Entry, Ledger
+from erroran.training.fit import Latency, Progress, measure_latency
+from erroran.training.models import find_model
+from erroran.verdict.compare import Comparison, compare_arms
 
 HOLDS, CONTRADICTED, CANNOT_TELL = "holds", "contradicted", "cannot tell"
 _ALPHA = 0.05

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from erroran.data import load_dataset
-from erroran.evidence import Evidence, gather
-from erroran.executors import Completed, Request, complete_runs
-from erroran.runs import Recipe, RunRecord, RunSpec
-from erroran.stats.replay import NaiveReplay, Replay, replay_naive, replay_protocol
-from erroran.stats.verdict import HARMED, IMPROVED
+from erroran.execution.local import Completed, Request, complete_runs
+from erroran.experiment.runspec import Recipe, RunRecord, RunSpec
 from erroran.store import Store
-from erroran.training import Progress
+from erroran.store.evidence import Evidence, gather
+from erroran.training.fit import Progress
+from erroran.verdict.decide import HARMED, IMPROVED
+from erroran.verdict.replay import NaiveReplay, Replay, replay_naive, replay_protocol
 
 RECIPE = Recipe(name="teach", epochs=8, batch_size=32, learning_rate=2e-3, schedule="one-cycle")
 """Short, and good enough: errors get rare, as in a network that somebody would use, in a few seconds a run."""

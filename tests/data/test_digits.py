@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from erroran.data import Dataset, load_dataset
-from erroran.data.digits import enlarge_digits
+from erroran.data.sources.digits import enlarge_digits
 
 
 @pytest.fixture(scope="module")

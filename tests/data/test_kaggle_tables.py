@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from erroran.data import Dataset, build_dataset, load_dataset, read_dataset, save_dataset, split_dataset
 from erroran.data.dataset import name_classes
 from erroran.data.ids import choose_stratified, sample_ids
-from erroran.data.kaggle import draw_rows, load_table, read_table, write_table
+from erroran.data.sources.table import draw_rows, load_table, read_table, write_table
 from erroran.errors import BadInput, DatasetError
 
 NAMES = ("0", "1", "2")

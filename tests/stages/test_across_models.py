@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from erroran.cli import app
 from erroran.errors import BadInput, NotFound
-from erroran.reporting.across_report import across_sentence, write_across
+from erroran.report.across_models import across_sentence, write_across
 from erroran.stages.across_models import compare_groups
 from erroran.store import Store
 

@@ -6,12 +6,12 @@ import pytest
 
 from erroran.data import Dataset
 from erroran.errors import BadInput, NotFound
-from erroran.runs import Group, Recipe, RunRecord
+from erroran.experiment.runspec import Group, Recipe, RunRecord
 from erroran.stages.baseline import train_baseline
 from erroran.store import Store
 
 if TYPE_CHECKING:
-    from erroran.training import Progress
+    from erroran.training.fit import Progress
 
 RECIPE = Recipe(name="standard", epochs=1, batch_size=64, learning_rate=1e-3, schedule="constant")
 

@@ -4,16 +4,16 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
-from erroran.augment.hypothesis import Hypothesis
 from erroran.data import Dataset
 from erroran.errors import BadInput, NotFound, TrainingError
-from erroran.executors import Completed
-from erroran.ledger import Ledger
-from erroran.runs import Group, Recipe
+from erroran.execution.local import Completed
+from erroran.experiment.hypothesis import Hypothesis
+from erroran.experiment.runspec import Group, Recipe
 from erroran.stages import intervene as stage
 from erroran.stages.baseline import train_baseline
 from erroran.stages.intervene import FIRST_FRESH_SEED, intervene
 from erroran.store import Intervention, Store
+from erroran.store.ledger import Ledger
 
 HYPOTHESIS = Hypothesis.model_validate(
     {

@@ -10,11 +10,11 @@ from stages.test_report import made_up_dataset, put_experiment, put_run
 
 from erroran.data import Dataset, build_dataset, load_dataset, split_dataset
 from erroran.errors import BadInput
-from erroran.evidence import Evidence
-from erroran.morphometry import MEASUREMENTS, closure_margin, measure
-from erroran.reporting.measure_report import closure_sentence, write_measurements
+from erroran.report.measure import closure_sentence, write_measurements
+from erroran.shape.measure import MEASUREMENTS, closure_margin, measure
 from erroran.stages.measure import measure_closure, measure_dataset, stored_readings
 from erroran.store import Store
+from erroran.store.evidence import Evidence
 
 
 @pytest.fixture(scope="module")

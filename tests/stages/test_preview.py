@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from erroran.augment.hypothesis import Hypothesis
 from erroran.data import Dataset, build_dataset, split_dataset
 from erroran.errors import NotFound
+from erroran.experiment.hypothesis import Hypothesis
 from erroran.stages.preview import preview
 
 

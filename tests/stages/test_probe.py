@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from erroran.augment.hypothesis import Hypothesis
 from erroran.data import Dataset, build_dataset
 from erroran.data.dataset import name_classes
 from erroran.errors import BadInput, ErroranError, NotFound
-from erroran.reporting.probe_report import probe_sentence, write_probe
-from erroran.runs import Group, Recipe
+from erroran.experiment.hypothesis import Hypothesis
+from erroran.experiment.runspec import Group, Recipe
+from erroran.report.probe import probe_sentence, write_probe
 from erroran.stages.baseline import train_baseline
 from erroran.stages.probe import Probed, Rate, _beats, _judge, _rate, probe
 from erroran.stats.correlation import correlate_ranks

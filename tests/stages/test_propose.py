@@ -8,19 +8,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from erroran.augment.hypothesis import Hypothesis, read_hypothesis
-from erroran.commands.specs import name_pair, write_proposed
+from erroran.cli.specs import name_pair, write_proposed
 from erroran.data import build_dataset, load_dataset
 from erroran.data.ids import sample_ids
 from erroran.errors import BadInput, NotFound
-from erroran.evidence import Evidence
-from erroran.morphometry import MEASUREMENTS
-from erroran.reporting import proposal_report
-from erroran.reporting.proposal_report import proposal_sentence, spec_text, write_proposal, write_proposals
-from erroran.runs import RECIPES, Group, RunRecord, RunSpec
+from erroran.experiment.hypothesis import Hypothesis, read_hypothesis
+from erroran.experiment.runspec import RECIPES, Group, RunRecord, RunSpec
+from erroran.report import proposal as proposal_report
+from erroran.report.proposal import proposal_sentence, spec_text, write_proposal, write_proposals
+from erroran.shape.measure import MEASUREMENTS
 from erroran.stages import propose as stage
 from erroran.stages.preview import preview
 from erroran.stages.propose import PROBED, Proposed, _half, find_pair, propose, worst_pairs
+from erroran.store.evidence import Evidence
 
 OPEN, CLOSED, BAR = range(3)
 NAMES = ("open", "closed", "bar")

@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from erroran.augment.hypothesis import Hypothesis
 from erroran.data import Dataset, Part, build_dataset, split_dataset
 from erroran.errors import ErroranError, NotFound
-from erroran.ledger import Entry, Ledger
-from erroran.runs import Group, Recipe, RunRecord, RunSpec
+from erroran.experiment.hypothesis import Hypothesis
+from erroran.experiment.runspec import Group, Recipe, RunRecord, RunSpec
 from erroran.stages.report import Assessment, assess
 from erroran.store import Intervention, Predictions, Store
+from erroran.store.ledger import Entry, Ledger
 
 Errors = Mapping[tuple[int, int], Sequence[int]]
 """(true, predicted) to the images of the true class that are misread: 0 is the split's first of that class."""

@@ -8,17 +8,17 @@ import numpy as np
 import pytest
 from stages.test_report import NAME, SEEDS, put_experiment
 
-from erroran.augment.hypothesis import Hypothesis
 from erroran.data import load_dataset
 from erroran.errors import NotFound
-from erroran.ledger import Ledger
-from erroran.reporting.index import write_index
-from erroran.reporting.stress_report import stress_sentence, summary_rows, write_stress
-from erroran.runs import Group
+from erroran.experiment.hypothesis import Hypothesis
+from erroran.experiment.runspec import Group
+from erroran.report.index import write_index
+from erroran.report.stress import stress_sentence, summary_rows, write_stress
 from erroran.stages import stress as stage
 from erroran.stages.report import assess
 from erroran.stages.stress import AS_IT_IS, REDRAWN, Stressed, perturb, stress
 from erroran.store import Store
+from erroran.store.ledger import Ledger
 
 VERSIONS = [AS_IT_IS, REDRAWN, "thinned", "thickened", "swollen", "fractured"]
 JUDGED = VERSIONS[2:]
@@ -165,7 +165,7 @@ def test_the_table_of_the_command_line(stressed: Stressed) -> None:
 
 def test_versions_do_what_they_are_called() -> None:
     """On real digits: thinner, thicker, more ink at one place, in more pieces; and a version is the same each time."""
-    from erroran.morphometry import measure
+    from erroran.shape.measure import measure
 
     digits = load_dataset("digits")
     images, ids = digits.x_test[:60], digits.test_ids[:60]
@@ -191,7 +191,7 @@ def test_trained_models_read_the_versions(experiment_of_tiny_models: tuple[Store
 
 @pytest.fixture(scope="module")
 def experiment_of_tiny_models(tiny_dataset, tmp_path_factory: pytest.TempPathFactory) -> tuple[Store, Group]:
-    from erroran.runs import Recipe
+    from erroran.experiment.runspec import Recipe
     from erroran.stages.baseline import train_baseline
     from erroran.stages.intervene import intervene
 

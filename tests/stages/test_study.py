@@ -9,16 +9,16 @@ from sklearn.metrics import f1_score
 
 from erroran.data import Dataset, build_dataset, split_dataset
 from erroran.errors import NotFound
-from erroran.executors import Completed, Request
-from erroran.ledger import Ledger
-from erroran.reporting.study_report import claim_line, study_headline, write_study
-from erroran.runs import Group, Recipe, RunRecord
+from erroran.execution.local import Completed, Request
+from erroran.experiment.runspec import Group, Recipe, RunRecord
+from erroran.experiment.study import Study
+from erroran.report.study import claim_line, study_headline, write_study
 from erroran.stages import study as stage
 from erroran.stages.baseline import train_baseline
 from erroran.stages.study import StudyResult, assess_study, train_study
 from erroran.store import Predictions, Store
-from erroran.studies import Study
-from erroran.training import Latency
+from erroran.store.ledger import Ledger
+from erroran.training.fit import Latency
 
 N, SEEDS = 400, 3
 STUDY = Study.model_validate(

@@ -10,12 +10,12 @@ import pytest
 
 from erroran.data import split_dataset
 from erroran.errors import BadInput, NotFound
-from erroran.executors import Completed, Request
-from erroran.ledger import Ledger
-from erroran.reporting.teach_report import headline_histogram, regression_chart, teach_sentence, write_teach
-from erroran.runs import RunRecord
+from erroran.execution.local import Completed, Request
+from erroran.experiment.runspec import RunRecord
+from erroran.report.teach import headline_histogram, regression_chart, teach_sentence, write_teach
 from erroran.stages.teach import MINE_FRACTION, Taught, teach
 from erroran.store import Predictions, Store
+from erroran.store.ledger import Ledger
 
 PNG = b"\x89PNG\r\n\x1a\n"
 

@@ -5,8 +5,8 @@ import pytest
 
 from erroran.stats.confusion import cell_errors
 from erroran.stats.multiplicity import benjamini_hochberg, explore_cells
-from erroran.stats.noninferiority import noninferiority
 from erroran.stats.significance import stratified_test
+from erroran.verdict.collateral import noninferiority
 
 
 def independent_world(seed, n_seeds=4, n=3000, n_classes=5, factor=1.0):

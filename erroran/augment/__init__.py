@@ -1,1 +1,0 @@
-"""Class-conditional augmentation: keyed randomness, morphology, hypothesis specs, the Keras adaptor."""

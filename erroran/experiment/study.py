@@ -1,0 +1,152 @@
+"""The study spec: models to train alike, figures that were reported for them, claims to be checked."""
+
+import difflib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from erroran.errors import NotFound
+from erroran.experiment.runspec import RECIPES, InModelAugmentation, Precision, Recipe
+from erroran.experiment.specfile import find_spec_file, read_spec
+
+_STRICT = ConfigDict(extra="forbid", frozen=True)
+_RecipeName = Literal["standard", "fast", "augmented", "patient", "plateau"]
+_Accuracy = Annotated[float, Field(gt=0, lt=1)]
+
+
+class StudyModel(BaseModel):
+    """One model of a study, and how its training differs from its recipe.
+
+    Attributes:
+        model: What ``--model`` takes.
+        recipe: Instead of the study's recipe.
+        reported: Accuracy that somebody reported for it, 0..1, shown beside what is measured.
+        note: A remark for the report, such as a budget that was cut.
+
+    All other attributes replace those of the recipe; see `Recipe` and `InModelAugmentation`.
+    """
+
+    model_config = _STRICT
+
+    model: str
+    recipe: _RecipeName | None = None
+    reported: _Accuracy | None = None
+    note: str | None = None
+    epochs: int | None = None
+    batch_size: int | None = None
+    learning_rate: float | None = None
+    schedule: Literal["constant", "cosine", "one-cycle"] | None = None
+    early_stopping: int | None = None
+    reduce_on_plateau: int | None = None
+    best_weights: bool | None = None
+    rotation_deg: float | None = None
+    zoom_percent: float | None = None
+    translation_percent: float | None = None
+
+    def training(self, default: str) -> Recipe:
+        """The recipe that this model is trained with.
+
+        Args:
+            default: Name of the study's recipe.
+        """
+        changes = self.model_dump(exclude={"model", "recipe", "reported", "note"}, exclude_none=True)
+        return change_recipe(RECIPES[self.recipe or default], changes)
+
+
+class Claim(BaseModel):
+    """A comparison that somebody drew from single runs.
+
+    Attributes:
+        text: What was said.
+        better: The model that was said to be more accurate; `worse` the other.
+        points: By how many percentage points of accuracy.
+    """
+
+    model_config = _STRICT
+
+    text: str
+    better: str
+    worse: str
+    points: float | None = None
+
+
+class Study(BaseModel):
+    """What a study trains.
+
+    Attributes:
+        title: The report's subject.
+        models: At least one.
+        claims: What is to be checked.
+        seeds: Runs per model: seeds 0, 1, 2, ...
+        recipe: For models that name none.
+        precision: Keras dtype policy of all runs.
+        mine_fraction: Validation data: part of each class of the training data, held out as `mine`.
+    """
+
+    model_config = _STRICT
+
+    title: str
+    models: tuple[StudyModel, ...] = Field(min_length=1)
+    claims: tuple[Claim, ...] = ()
+    seeds: int = Field(default=3, ge=1, le=1000)
+    recipe: _RecipeName = "standard"
+    precision: Precision = "float32"
+    mine_fraction: float = Field(default=0.1, gt=0, le=0.5)
+
+    @model_validator(mode="after")
+    def _models_and_claims_fit(self) -> Self:
+        names = [entry.model for entry in self.models]
+        if len(set(names)) < len(names):
+            raise ValueError("a model is listed twice")
+        for claim in self.claims:
+            for name in (claim.better, claim.worse):
+                if name not in names:
+                    raise ValueError(f"the claim `{claim.text}` is about `{name}`, which is not among the models")
+        for entry in self.models:
+            entry.training(self.recipe)
+        return self
+
+
+def change_recipe(recipe: Recipe, changes: dict[str, Any]) -> Recipe:
+    """Replace fields of a recipe or of its in-model augmentation, and check the result.
+
+    Args:
+        recipe: To start from.
+        changes: Field of `Recipe` or `InModelAugmentation` to value.
+
+    Raises:
+        pydantic.ValidationError: The result makes no sense.
+    """
+    content = recipe.model_dump(exclude_none=True)
+    inside = {key: value for key, value in changes.items() if key in InModelAugmentation.model_fields}
+    if inside:
+        content["in_model"] = {**content.get("in_model", {}), **inside}
+    return Recipe.model_validate({**content, **{key: changes[key] for key in changes.keys() - inside.keys()}})
+
+
+def read_study(path: Path) -> Study:
+    """Read and check a study's file.
+
+    Raises:
+        SpecError: The file is not TOML, or a key is unknown, missing or has a wrong value.
+    """
+    return read_spec(path, Study, see="erroran study", others={"pair": "erroran intervene"})
+
+
+def find_study(name: str, folders: Sequence[Path]) -> Path:
+    """Find a study by name (in `folders`, the first wins) or by path.
+
+    Raises:
+        NotFound: There is no such study.
+    """
+    found = find_spec_file(name, folders, what="study")
+    if found is not None:
+        return found
+    known = sorted({path.stem for folder in folders for path in folder.glob("*-study.toml")})
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.3)
+    raise NotFound(
+        f"There is no study `{name}` in {folders[0]}/ or among those shipped ({', '.join(known) or 'none'}).",
+        fix=f"erroran study {near[0] if near else 'path/to/study.toml'}",
+    )

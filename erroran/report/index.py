@@ -1,0 +1,35 @@
+"""``reports/README.md``: every hypothesis that was judged, also the refuted ones, and how to read a verdict."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from erroran.errors import Unavailable
+from erroran.report.render import render
+from erroran.store.ledger import Entry
+
+
+def write_index(entries: Sequence[Entry], folder: Path) -> Path:
+    """Write the index of all verdicts in the ledger.
+
+    Args:
+        entries: The ledger, oldest first.
+        folder: ``./reports``; reports that exist there are linked.
+    """
+    verdicts = [entry for entry in entries if entry.kind == "verdict"]
+    latest = {(e.name, e.spec_hash, e.group): e for e in verdicts}
+    judged = {(e.name, e.group) for e in verdicts}
+    pending = [e for e in entries if e.kind == "registered" and (e.name, e.group) not in judged]
+    newest = {e.name: e for e in latest.values()}
+    rows = [(e, newest[e.name] is e and (folder / f"{e.name}.md").is_file()) for e in latest.values()]
+    stressed = dict.fromkeys(f"{e.name}-stress" for e in entries if e.kind == "stress")
+    studies = sorted(path.stem for path in folder.glob("*-study.md"))
+    named = ("baseline", "confusions", "morphometry", "proposals", "review", *stressed, *studies, "across-models")
+    documents = [name for name in named if (folder / f"{name}.md").is_file()]
+    text = render("index.md.j2", rows=rows, pending=pending, documents=documents)
+    path = folder / "README.md"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise Unavailable(f"{path} cannot be written: {error.strerror}.", fix="check the folder ./reports") from error
+    return path

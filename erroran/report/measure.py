@@ -1,0 +1,127 @@
+"""``reports/morphometry.md``: the shape of the ink, class by class, and the table behind it."""
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from erroran.cli.console import counted
+from erroran.errors import Unavailable
+from erroran.report import figures
+from erroran.report.render import render, write_document
+from erroran.shape.measure import MEASUREMENTS
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+    from erroran.stages.measure import Closure, Measured, Misread
+    from erroran.stats.roc import RocArea
+
+_FEW = 20
+
+
+def write_measurements(measured: "Measured", folder: Path, closures: "Sequence[Closure]" = ()) -> tuple[Path, Path]:
+    """Write the figure page, its JSON summary, and the table (Parquet; CSV where pyarrow is missing).
+
+    Args:
+        measured: The table.
+        folder: ``./reports``.
+        closures: Closure margins of pairs of classes, a section each.
+
+    Returns:
+        The paths of the page and of the table.
+    """
+    summary = measured.to_json()
+    by_class = {
+        key: [measured.table.loc[measured.table["label"] == name, key].dropna().to_numpy(dtype=float) for name in
+              measured.class_names]
+        for key in MEASUREMENTS
+    }  # fmt: skip
+    beside = folder / "morphometry"
+    table = _write_table(measured.table, beside)
+    drawn = {"by-class": figures.boxes_by_class(by_class, measured.class_names)}
+    drawn |= {figure_name(closure): _draw_margins(closure) for closure in closures}
+    page = write_document(
+        folder,
+        "morphometry",
+        render(
+            "measure.md.j2",
+            summary=summary,
+            table=table.name,
+            closures=closures,
+            sentence=closure_sentence,
+            figure_name=figure_name,
+            separation=_separation_text,
+            few=_FEW,
+        ),
+        figures=drawn,
+        data={"summary": summary} | ({"closure": [closure.to_json() for closure in closures]} if closures else {}),
+    )
+    return page, table
+
+
+def figure_name(closure: "Closure") -> str:
+    """Stem of the figure of a pair's margins; names of classes may hold anything."""
+    return "closure-" + "-".join([*(re.sub(r"\W+", "_", name) for name in closure.pair), closure.source])
+
+
+def closure_sentence(closure: "Closure") -> str:
+    """What the closure margin tells, in a sentence with its numbers."""
+    a, b = closure.pair
+    text = f"The closure margin {_tells(closure.classes)} {a} from {b} ({_auc_text(closure.classes)})"
+    parts = [_outcome_text(outcome) for outcome in closure.outcomes if outcome.predicted]
+    return f"{text}{'; ' if parts else ''}{'; '.join(parts)}."
+
+
+def _outcome_text(outcome: "Misread") -> str:
+    told = f"the {outcome.true}s read as {outcome.predicted}"
+    if outcome.signed.auc is None:
+        return f"there are no {told.removeprefix('the ')} to compare" if not outcome.signed.marked else f"{told}: all"
+    return (
+        f"it {_tells(outcome.signed)} {told} from the other {outcome.true}s ({_auc_text(outcome.signed)}; "
+        f"{counted(outcome.signed.marked, 'misread image')})"
+    )
+
+
+def _tells(found: "RocArea") -> str:
+    if found.low is None or found.high is None or found.low <= 0.5 <= found.high:
+        return "is not shown to tell"
+    return "tells"
+
+
+def _auc_text(found: "RocArea") -> str:
+    return f"AUC {_separation_text(found)}".replace(" (", ", ").removesuffix(")")
+
+
+def _separation_text(found: "RocArea") -> str:
+    """``0.71 (0.28 to 0.94)``; a dash where one group is empty."""
+    if found.auc is None or found.low is None or found.high is None:
+        return "–"
+    return f"{found.auc:.2f} ({found.low:.2f} to {found.high:.2f})"
+
+
+def _draw_margins(closure: "Closure") -> "Figure":
+    rows = []
+    for name, other in (closure.pair, closure.pair[::-1]):
+        errors = f", {int(closure.misread[name].sum())} misread as {other}" if closure.seeds else ""
+        title = f"class {name}: {counted(len(closure.margins[name]), 'image')}{errors}"
+        rows.append((title, closure.margins[name], closure.misread[name]))
+    return figures.margins_by_class(rows)
+
+
+def _write_table(table: "pd.DataFrame", folder: Path) -> Path:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            path = folder / "measurements.parquet"
+            table.to_parquet(path, index=False, engine="pyarrow")
+        except ImportError:
+            path = folder / "measurements.csv"
+            table.to_csv(path, index=False)
+    except OSError as error:
+        raise Unavailable(
+            f"The table in {folder} cannot be written: {error.strerror}.", fix="check the folder ./reports"
+        ) from error
+    return path

@@ -1,0 +1,39 @@
+"""``reports/<name>-preview.md``: what an augmentation does to images."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from erroran.data import Dataset
+from erroran.experiment.hypothesis import Hypothesis
+from erroran.experiment.runspec import InModelAugmentation
+from erroran.report import figures
+from erroran.report.render import render, write_document
+from erroran.store.environment import command_line
+
+if TYPE_CHECKING:
+    from erroran.stages.preview import Preview
+
+
+def write_preview(name: str, hypothesis: Hypothesis, previewed: "Preview", dataset: Dataset, folder: Path) -> Path:
+    """Write the sheet and the table of a preview."""
+    text = render("preview.md.j2", name=name, hypothesis=hypothesis, effects=previewed.effects, dataset=dataset)
+    effects = [asdict(effect) for effect in previewed.effects]
+    return write_document(
+        folder,
+        f"{name}-preview",
+        text,
+        figures={"sheet": figures.before_after_sheet(previewed.rows)},
+        data={"effects": {"hypothesis": name, "dataset": dataset.name, "note": dataset.note, "effects": effects}},
+    )
+
+
+def write_in_model_preview(
+    rows: list[tuple[str, np.ndarray]], augmentation: InModelAugmentation, dataset: Dataset, folder: Path
+) -> Path:
+    """Write the sheet of what layers of a model do to training images."""
+    text = render("in_model_preview.md.j2", augmentation=augmentation, dataset=dataset, command=command_line())
+    figure = figures.before_after_sheet(rows)
+    return write_document(folder, "in-model-preview", text, figures={"sheet": figure}, data={})

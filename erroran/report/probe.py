@@ -1,0 +1,108 @@
+"""``reports/<name>-probe.md``: whether the trained models bear a hypothesis out."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from erroran.report import figures
+from erroran.report.render import percent, render, write_document
+from erroran.store import environment as provenance
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from erroran.stages.probe import Direction, Probed, Rate
+
+_ACTING = {"dilate": "dilating", "erode": "eroding"}
+
+
+def write_probe(probed: "Probed", folder: Path) -> Path:
+    """Write a probe's verdict, curves, pictures and table."""
+    name = f"{probed.name}-probe"
+    both = (probed.forward, probed.reverse)
+    drawn = {"dose-response": _draw_curves(probed)}
+    if probed.strips:
+        shown = [i for i, dose in enumerate(probed.doses_px) if dose * 2 == round(dose * 2)]
+        drawn["strips"] = figures.dose_strips(
+            [(s.label, s.images[shown], [s.read_as[i] for i in shown], s.true) for s in probed.strips],
+            [f"{probed.doses_px[i]:+g} px" if probed.doses_px[i] else "as it is" for i in shown],
+        )
+    scattered = [d for d in both if np.isfinite(d.flip_margins_px).any()]
+    if scattered:
+        drawn["flips"] = figures.flips_against_margin(
+            [(f"{d.true} read as {d.predicted}", d.flip_margins_px, d.flip_doses_px) for d in scattered]
+        )
+    text = render(
+        "probe.md.j2",
+        probed=probed,
+        sentence=probe_sentence(probed),
+        directions=both,
+        rate=rate_text,
+        figures=drawn,
+        group=probed.group,
+        runs=probed.runs,
+        command=provenance.command_line(),
+        commit=provenance.commit(),
+    )
+    return write_document(folder, name, text, figures=drawn, data={"probe": _with_provenance(probed)})
+
+
+def probe_sentence(probed: "Probed") -> str:
+    """The verdict in a sentence with its numbers, the first line of the report."""
+    parts = "; ".join(_direction_text(direction) for direction in probed.judged)
+    return f"{probed.word.capitalize()}: {parts}."
+
+
+def rate_text(rate: "Rate", digits: int = 1) -> str:
+    """``12.3 % (9.9 to 15.3 %)``; a dash without images."""
+    if rate.share is None or rate.low is None or rate.high is None:
+        return "–"
+    return f"{percent(rate.share, digits)} ({100 * rate.low:.{digits}f} to {percent(rate.high, digits)})"
+
+
+def _direction_text(direction: "Direction") -> str:
+    inverse = {"dilate": "eroding", "erode": "dilating"}[direction.operation]
+    by_doses = " or ".join(f"{dose:g}" for dose in direction.doses_px)
+    induced = (
+        f"{_ACTING[direction.operation]} {direction.true} by {direction.doses_px[-1]:g} px makes "
+        f"{rate_text(direction.induced)} of them read as {direction.predicted}"
+    )
+    name, control = max(direction.induced_controls.items(), key=lambda item: item[1].share or 0.0)
+    induced += f", against {rate_text(control)} for the strongest control ({name})"
+    n = direction.repaired.images
+    if not n:
+        return f"{induced}; no run makes the error on `mine`, so there is nothing to repair"
+    few = ", too few to judge" if n < 5 else ""
+    return (
+        f"{induced}; {inverse} by {by_doses} px repairs {rate_text(direction.repaired, 0)} of the {n} "
+        f"{'errors' if n > 1 else 'error'}, a 1 px shift {rate_text(direction.repaired_by_shift, 0)}{few}"
+    )
+
+
+def _with_provenance(probed: "Probed") -> dict[str, object]:
+    return {
+        **probed.to_json(),
+        "sentence": probe_sentence(probed),
+        "command": provenance.command_line(),
+        "versions": provenance.versions(),
+        "commit": provenance.commit(),
+        "machine": provenance.machine(),
+    }
+
+
+def _draw_curves(probed: "Probed") -> "Figure":
+    panels = []
+    for d in (probed.forward, probed.reverse):
+        sign = 1 if d.operation == "dilate" else -1
+        lines = [
+            (f"{d.true} read correctly, then as {d.predicted}", _bands(d.curve)),
+            (f"bystanders, then as {d.predicted}", _bands(d.bystanders)),
+            (f"{d.true} read as {d.predicted}, then as {d.true}", _bands(d.repair)),
+        ]
+        panels.append((f"{d.true} and {d.predicted}: {d.operation} {d.true}", lines, [sign * x for x in d.doses_px]))
+    return figures.dose_responses(probed.doses_px, panels)
+
+
+def _bands(rates: "list[Rate]") -> np.ndarray:
+    return np.array([(r.share, r.low, r.high) for r in rates], dtype=float)

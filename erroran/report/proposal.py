@@ -1,0 +1,371 @@
+"""``reports/<name>-proposal.md``, the spec it proposes, and ``reports/proposals.md`` for several pairs."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from erroran.cli.console import counted
+from erroran.errors import Unavailable
+from erroran.report import figures
+from erroran.report.render import percent, render, write_document
+from erroran.store import environment as provenance
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from erroran.shape.movements import Movement
+    from erroran.stages.propose import Choice, Direction, Finding, Proposed
+    from erroran.stats.separation import Separation
+
+_SHOWN = 12
+_PANELS = 4
+_ORIGINAL_DOSES = (0.5, 1.0)
+_IN_WORDS = {
+    "thickness_px": ("stroke thickness", "thinner strokes", "thicker strokes"),
+    "length_px": ("stroke length", "shorter strokes", "longer strokes"),
+    "slant_deg": ("slant", "a slant further to the left", "a slant further to the right"),
+    "width_px": ("width", "a narrower shape", "a wider shape"),
+    "height_px": ("height", "a lower shape", "a taller shape"),
+    "area_px2": ("ink", "less ink", "more ink"),
+    "components": ("pieces", "fewer pieces", "more pieces"),
+    "holes": ("holes", "fewer holes", "more holes"),
+    "hole_area_px2": ("hole area", "less hole area", "more hole area"),
+    "hole_row_px": ("hole from the top", "holes further up", "holes further down"),
+    "hole_column_px": ("hole from the left", "holes further left", "holes further right"),
+    "euler": ("Euler number", "a lower Euler number", "a higher Euler number"),
+    "tips": ("free ends", "fewer free ends", "more free ends"),
+    "forks": ("forks", "fewer forks", "more forks"),
+    "closure_margin_px": ("closure margin", "a lower closure margin", "a higher closure margin"),
+}
+_UNITS = {"px": "px", "px2": "px²", "deg": "°"}
+_RESULTS = {
+    "not held": "found, not held",
+    "contradicted": "held, but the misread images say the opposite",
+    "not found": "–",
+    "not testable": "too few values",
+}
+
+
+def write_proposal(proposed: "Proposed", folder: Path) -> Path:
+    """Write one pair's verdict, tables and figures."""
+    name = f"{proposed.name}-proposal"
+    drawn = {"images": _draw_images(proposed)}
+    if proposed.forward.findings:
+        drawn["measurements"] = _draw_measurements(proposed)
+    text = render(
+        "proposal.md.j2",
+        proposed=proposed,
+        sentence=proposal_sentence(proposed),
+        proposal=proposal_text(proposed),
+        next_command=next_command(proposed),
+        directions=(proposed.forward, proposed.reverse),
+        figures=drawn,
+        effect=effect_text,
+        number=_number,
+        title=_title,
+        result=_result,
+        rows=_rows,
+        share=_share,
+        false_support=false_support_text,
+        closure=_closure,
+        chosen=_chosen,
+        group=proposed.group,
+        runs=proposed.runs,
+        command=provenance.command_line(),
+        commit=provenance.commit(),
+        sources=_sources(proposed),
+    )
+    data = {"proposal": {**_with_provenance(proposed), "sentence": proposal_sentence(proposed)}}
+    return write_document(folder, name, text, figures=drawn, data=data)
+
+
+def write_proposals(proposals: "Sequence[Proposed]", folder: Path) -> Path:
+    """Write the table of several pairs."""
+    text = render(
+        "proposals.md.j2",
+        proposals=proposals,
+        supported=[p for p in proposals if p.word == "supported"],
+        with_spec=[p for p in proposals if p.choices],
+        leads=_leads,
+        proposal=proposal_text,
+        false_support=false_support_text,
+        falsely=sum(p.forward.false_support for p in proposals),
+        shuffles=sum(p.forward.permutations for p in proposals),
+        group=proposals[0].group,
+        runs=proposals[0].runs,
+        command=provenance.command_line(),
+        commit=provenance.commit(),
+        sources=_sources(proposals[0]),
+        closure=_closure_finding,
+    )
+    path = folder / "proposals.md"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise Unavailable(f"{path} cannot be written: {error.strerror}.", fix="check the folder ./reports") from error
+    return path
+
+
+def spec_text(proposed: "Proposed") -> str:
+    """The proposal as a spec, its reasons as comments.
+
+    Args:
+        proposed: With choices.
+    """
+    by_class = {d.true: d for d in (proposed.forward, proposed.reverse)}
+    steps = [(choice, by_class[choice.class_name], choice.movement.candidate) for choice in proposed.choices]
+    return render(
+        "proposal.toml.j2",
+        proposed=proposed,
+        steps=steps,
+        hypothesis=_hypothesis(proposed),
+        quoted=lambda text: json.dumps(text, ensure_ascii=False),
+        number=_number,
+        title=_title,
+        share=_share,
+        closure=_closure,
+    )
+
+
+def proposal_sentence(proposed: "Proposed") -> str:
+    """The verdict in a sentence with its numbers, the first line of the report."""
+    d = proposed.forward
+    if d.word == "cannot tell":
+        return (
+            f"Cannot tell: {len(d.images)} images of {d.true} are too few to find what they have in common with "
+            f"{d.predicted} and to check it on others."
+        )
+    if d.word == "not supported" and d.leading:
+        differing = _listed([_title(finding.measurement) for finding in d.leading])
+        return (
+            f"No morphological hypothesis is supported: the {d.true}s nearest to {d.predicted} differ from the others "
+            f"in {differing}, but those near other classes do so as much."
+        )
+    if d.word == "not supported":
+        found = sum(f.status in {"not held", "contradicted"} for f in d.findings)
+        also = f"; {found} stood out in one half of the images and did not hold in the other" if found else ""
+        return (
+            f"No morphological hypothesis is supported: none of {len(d.findings)} measurements tells the images of "
+            f"{d.true} nearest to {d.predicted} from the others{also}."
+        )
+    shown = [_lead_text(finding) for finding in d.leading[:3]]
+    more = f" ({len(d.leading) - 3} more in the table)" if len(d.leading) > 3 else ""
+    return f"Supported: the {d.true}s nearest to {d.predicted} have {_listed(shown)}{more}."
+
+
+def proposal_text(proposed: "Proposed") -> str:
+    """What is proposed, in a line."""
+    if proposed.choices:
+        return "; ".join(f"{choice.class_name}: {choice.movement.candidate.describe()}" for choice in proposed.choices)
+    if proposed.word == "supported":
+        return "no operation of the spec language moves the other images that way and little else"
+    return "nothing"
+
+
+def next_command(proposed: "Proposed") -> str:
+    """What to type next."""
+    from erroran.stages.propose import PROBED
+
+    name = f"{proposed.name}-proposed"
+    if proposed.choices:
+        able = all(choice.movement.candidate.operation in PROBED for choice in proposed.choices)
+        return f"erroran probe {name}" if able else f"erroran preview {name}"
+    if proposed.word == "supported":
+        return f"erroran new {proposed.name} --pair {proposed.pair}"
+    if proposed.word == "cannot tell" and proposed.split == "mine":
+        return "erroran mine-confusions --out-of-fold 5"
+    return "erroran propose --worst 5"
+
+
+def false_support_text(direction: "Direction") -> str:
+    """``2 of 200 (1.0 %, 0.3 to 3.6 %)``."""
+    from erroran.stats.intervals import wilson_interval
+
+    if not direction.permutations:
+        return "–"
+    low, high = wilson_interval(direction.false_support, direction.permutations)
+    rate = percent(direction.false_support / direction.permutations, 1)
+    return (
+        f"{direction.false_support} of {direction.permutations} ({rate}; 95 % interval {100 * low:.1f} to "
+        f"{percent(high, 1)})"
+    )
+
+
+def effect_text(separation: "Separation") -> str:
+    """``0.71 (0.68 to 0.73)``; a dash without values."""
+    if separation.superiority is None:
+        return "–"
+    if separation.low is None or separation.high is None:
+        return f"{separation.superiority:.2f}"
+    return f"{separation.superiority:.2f} ({separation.low:.2f} to {separation.high:.2f})"
+
+
+def _hypothesis(proposed: "Proposed") -> str:
+    d = proposed.forward
+    parts = [
+        f"{_IN_WORDS[f.measurement][1 + (f.gap > 0)]} ({_number(f.near_mean, f.measurement)}, elsewhere "
+        f"{_number(f.rest_mean, f.measurement)})"
+        for f in d.leading[:3]
+    ]
+    operation = proposed.choices[0].movement.candidate.describe()
+    return (
+        f"{d.true}s with {_listed(parts)} are read as {d.predicted}; other {d.true}s changed that way ({operation}) "
+        f"teach the model that these are {d.true}s still."
+    )
+
+
+def _lead_text(finding: "Finding") -> str:
+    check = finding.check
+    share, low, high = (check.superiority or 0.5, check.low or 0.0, check.high or 1.0)
+    if share < 0.5:
+        share, low, high = 1 - share, 1 - high, 1 - low
+    return (
+        f"{_IN_WORDS[finding.measurement][1 + (finding.gap > 0)]} ({_number(finding.near_mean, finding.measurement)} "
+        f"against {_number(finding.rest_mean, finding.measurement)}; {share:.0%} of comparisons, {100 * low:.0f} to "
+        f"{high:.0%}{'' if finding.specific else ', but as much so near other classes'})"
+    ).replace("%", " %")
+
+
+def _leads(direction: "Direction") -> str:
+    words = [
+        f"{_IN_WORDS[f.measurement][1 + (f.gap > 0)]} ({f.check.superiority:.2f}"
+        f"{f', misread {f.misread.superiority:.2f}' if f.misread.superiority is not None else ''})"
+        f"{'' if f.specific else '†'}"
+        for f in direction.leading
+    ]
+    return "; ".join(words) or "–"
+
+
+def _listed(parts: Sequence[str]) -> str:
+    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
+
+
+def _number(value: float | None, measurement: str) -> str:
+    unit = _UNITS.get(measurement.rpartition("_")[2], "")
+    return "–" if value is None else f"{value:.2f}{'' if unit == '°' else ' ' if unit else ''}{unit}".replace("-", "−")
+
+
+def _title(measurement: str) -> str:
+    return _IN_WORDS[measurement][0]
+
+
+def _result(finding: "Finding") -> str:
+    if finding.status == "supported":
+        also = "" if finding.specific else ", not for this pair alone"
+        return f"supported, as {_title(finding.same_as)}{also}" if finding.same_as else f"**supported**{also}"
+    return _RESULTS[finding.status]
+
+
+def _share(movement: "Movement", finding: "Finding") -> str:
+    """How much of a gap an operation crosses: ``+57 %`` is towards the near images."""
+    move = movement.moves[finding.measurement]
+    if move is None or not finding.gap:
+        return "–"
+    return f"{move / finding.gap:+.0%}".replace("%", " %").replace("-", "−")
+
+
+def _closure(movement: "Movement") -> tuple[str, str]:
+    """Predicted and measured change of the closure margin."""
+    predicted = {1: "rises", -1: "falls", 0: "–"}[movement.predicted_closure]
+    mean = movement.moves["closure_margin_px"]
+    if mean is None or movement.rising is None or movement.falling is None:
+        return predicted, "–"
+    measured = f"{mean:+.2f} px; rises in {movement.rising:.0%}, falls in {movement.falling:.0%}"
+    return predicted, measured.replace("%", " %").replace("-", "−")
+
+
+def _rows(direction: "Direction", choices: "Sequence[Choice]") -> "list[tuple[Movement, float]]":
+    """The best dose of every operation and side, the chosen doses, and those of the original idea; best first."""
+    from erroran.stages.propose import PROBED
+
+    chosen = [choice.movement.candidate for choice in choices if choice.class_name == direction.true]
+    seen, rows = set(), []
+    for movement, fit in direction.movements:
+        kind = movement.candidate.operation, movement.candidate.side
+        original = movement.candidate.operation in PROBED and movement.candidate.dose in _ORIGINAL_DOSES
+        if kind not in seen or movement.candidate in chosen or original:
+            rows.append((movement, fit))
+        seen.add(kind)
+    return rows
+
+
+def _chosen(proposed: "Proposed", direction: "Direction", movement: "Movement") -> bool:
+    return any(
+        choice.class_name == direction.true and choice.movement.candidate == movement.candidate
+        for choice in proposed.choices
+    )
+
+
+def _sources(proposed: "Proposed") -> str:
+    seeds = ", ".join(str(run.spec.seed) for run in proposed.runs)
+    if proposed.split == "mine":
+        return f"{counted(len(proposed.runs), 'stored baseline run')} (seeds {seeds}) on the images of `mine`"
+    folds = (proposed.runs[0].spec.fold or (0, 1))[1]
+    return (
+        f"{len(proposed.runs) * folds} stored baseline runs ({folds} folds, seeds {seeds}) on the whole training data, "
+        "each image by the runs that did not train on it"
+    )
+
+
+def _closure_finding(proposed: "Proposed") -> str:
+    """What became of the closure margin, whose role erroran started from."""
+    found = [f for f in proposed.forward.findings if f.measurement == "closure_margin_px"]
+    if not found:
+        return "–"
+    result = _result(found[0]).replace("**", "")
+    return f"{effect_text(found[0].check)}{'' if result == '–' else f', {result}'}"
+
+
+def _with_provenance(proposed: "Proposed") -> dict[str, object]:
+    return {
+        **proposed.to_json(),
+        "command": provenance.command_line(),
+        "versions": provenance.versions(),
+        "commit": provenance.commit(),
+        "machine": provenance.machine(),
+    }
+
+
+def _draw_measurements(proposed: "Proposed") -> "Figure":
+    d, other = proposed.forward, proposed.reverse
+    shown = (d.leading or d.findings)[:_PANELS]
+    panels = []
+    for finding in shown:
+        values = d.table[finding.measurement].to_numpy(dtype=float)
+        groups = (values[~d.near], values[d.near], values[d.misread])
+        others = other.table[finding.measurement].to_numpy(dtype=float)
+        unit = _UNITS.get(finding.measurement.rpartition("_")[2], "")
+        title = f"{_title(finding.measurement)}{f', {unit}' if unit else ''}"
+        panels.append((title, [x[~np.isnan(x)] for x in (*groups, others)]))
+    names = (
+        f"{d.true}s, the rest",
+        f"{d.true}s nearest to {d.predicted}",
+        f"{d.true}s misread as {d.predicted}",
+        f"all {other.true}s",
+    )
+    return figures.group_histograms(panels, names)
+
+
+def _draw_images(proposed: "Proposed") -> "Figure":
+    rows = []
+    for d in (proposed.forward, proposed.reverse):
+        rest = d.images[~d.near][:_SHOWN]
+        rows.append((f"{d.true}s, the rest", rest))
+        for choice in proposed.choices:
+            if choice.class_name == d.true and len(rest):
+                candidate = choice.movement.candidate
+                rows.append((f"these, {candidate.describe()}", candidate.apply(rest)))
+        rows.append((f"{d.true}s nearest to {d.predicted}", d.images[d.near & ~d.misread][:_SHOWN]))
+        if d.misread.any():
+            rows.append((f"{d.true}s misread as {d.predicted}", d.images[d.misread][:_SHOWN]))
+    return figures.before_after_sheet([(name, _filled(images)) for name, images in rows if len(images)])
+
+
+def _filled(images: np.ndarray) -> np.ndarray:
+    """Empty images at the end, so that all rows are equally long."""
+    ground = np.full((_SHOWN - len(images), *images.shape[1:]), np.median(images), dtype=np.uint8)
+    return np.concatenate([images, ground])

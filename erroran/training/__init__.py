@@ -1,0 +1,1 @@
+"""The only place that uses Keras: models, batches, fit, predict."""

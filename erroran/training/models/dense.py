@@ -1,0 +1,56 @@
+"""Fully connected networks on flattened images. Imports Keras."""
+
+from erroran.training.backend import keras
+
+layers = keras.layers
+
+
+def dense_baseline(input_shape: tuple[int, int, int], n_classes: int) -> keras.Model:
+    """One hidden layer of 128: 101,770 parameters on 28 x 28 x 1 and 10 classes.
+
+    Args:
+        input_shape: (H, W, channels) of raw uint8 images; scaling to [0, 1] is inside.
+        n_classes: Number of classes.
+    """
+    return _dense(input_shape, n_classes, [layers.Dense(128, activation="relu")])
+
+
+def dense_deeper(input_shape: tuple[int, int, int], n_classes: int) -> keras.Model:
+    """Two hidden layers, 256 and 128: 235,146 parameters. Arguments as for `dense_baseline`."""
+    hidden = [layers.Dense(256, activation="relu"), layers.Dense(128, activation="relu")]
+    return _dense(input_shape, n_classes, hidden)
+
+
+def dense_dropout(input_shape: tuple[int, int, int], n_classes: int) -> keras.Model:
+    """`dense_deeper` with dropout of 0.3 and 0.2: 235,146 parameters. Arguments as for `dense_baseline`."""
+    hidden = [
+        layers.Dense(256, activation="relu"),
+        layers.Dropout(0.3),
+        layers.Dense(128, activation="relu"),
+        layers.Dropout(0.2),
+    ]
+    return _dense(input_shape, n_classes, hidden)
+
+
+def dense_tuned(input_shape: tuple[int, int, int], n_classes: int) -> keras.Model:
+    """512, 256 and 128 with dropout of 0.3 and 0.2: 567,434 parameters. Arguments as for `dense_baseline`."""
+    hidden = [
+        layers.Dense(512, activation="relu"),
+        layers.Dropout(0.3),
+        layers.Dense(256, activation="relu"),
+        layers.Dropout(0.2),
+        layers.Dense(128, activation="relu"),
+    ]
+    return _dense(input_shape, n_classes, hidden)
+
+
+def _dense(input_shape: tuple[int, int, int], n_classes: int, hidden: list[keras.Layer]) -> keras.Model:
+    return keras.Sequential(
+        [
+            keras.Input(input_shape, dtype="uint8"),
+            layers.Rescaling(1 / 255),
+            layers.Flatten(),
+            *hidden,
+            layers.Dense(n_classes, activation="softmax", dtype="float32"),
+        ]
+    )

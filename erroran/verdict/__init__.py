@@ -1,0 +1,1 @@
+"""From errors of two arms to one comparison, one word and one plan."""

@@ -1,0 +1,321 @@
+"""Replays of a comparison on runs that are known to differ by nothing, or by something known.
+
+A pool of runs of one recipe answers a question that a user with one experiment cannot: how often does a way of
+judging claim a change where there is none? `replay_naive` is the usual way (worst cell of one confusion matrix, one
+retraining, same images), `replay_protocol` is erroran's.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from erroran.errors import BadInput
+from erroran.stats.confusion import Cell, FloatArray, IntArray, confusion_counts, pair_errors
+from erroran.stats.dispersion import adjust_p
+from erroran.verdict.decide import judge
+
+
+@dataclass(frozen=True)
+class NaiveReplay:
+    """Every run's worst cell, counted again in every other run on the same images.
+
+    Attributes:
+        cells: The worst cell of each run, length S.
+        counts: int64 (S, S): entry [i, j] is what run j makes of run i's worst cell. The diagonal is what made
+            run i choose it.
+        totals: int64 (S,), all errors of each run.
+    """
+
+    cells: tuple[Cell, ...]
+    counts: npt.NDArray[np.int64]
+    totals: npt.NDArray[np.int64]
+
+    @property
+    def before(self) -> npt.NDArray[np.int64]:
+        """int64 (S (S - 1),): errors in the cell when it was chosen, per ordered pair of runs (i, j)."""
+        return np.repeat(np.diag(self.counts), len(self.cells) - 1)
+
+    @property
+    def after(self) -> npt.NDArray[np.int64]:
+        """int64 (S (S - 1),): errors in the same cell after retraining, in the order of `before`."""
+        return self.counts[~np.eye(len(self.cells), dtype=bool)]
+
+    @property
+    def pairs(self) -> list[tuple[int, int]]:
+        """The ordered pairs (chosen in i, counted again in j), in the order of `before`."""
+        n_runs = len(self.cells)
+        return [(i, j) for i in range(n_runs) for j in range(n_runs) if i != j]
+
+    @property
+    def relative(self) -> FloatArray:
+        """float64 (S (S - 1),): after / before - 1."""
+        change: FloatArray = self.after / self.before - 1.0
+        return change
+
+    @property
+    def improved(self) -> float:
+        """Share of ordered pairs with fewer errors after."""
+        return float((self.after < self.before).mean())
+
+    @property
+    def worse(self) -> float:
+        """Share of ordered pairs with more errors after."""
+        return float((self.after > self.before).mean())
+
+    @property
+    def mean_change(self) -> float:
+        """All errors after over all errors before, minus 1: what is announced on average."""
+        return float(self.after.sum() / self.before.sum()) - 1.0
+
+    @property
+    def elsewhere(self) -> float:
+        """Mean change of the errors outside the chosen cell, in errors per run.
+
+        Over all ordered pairs the errors of all cells together change by exactly 0, so what leaves the chosen cell
+        comes back in the others.
+        """
+        outside_before = np.repeat(self.totals, len(self.cells) - 1) - self.before
+        outside_after = np.array([self.totals[j] for _, j in self.pairs]) - self.after
+        return float((outside_after - outside_before).mean())
+
+    def typical(self) -> tuple[int, int]:
+        """The ordered pair whose relative change is in the middle of all; of equals the first."""
+        middle = np.argsort(self.relative, kind="stable")[(len(self.relative) - 1) // 2]
+        first = int(np.flatnonzero(self.relative == self.relative[middle])[0])
+        return self.pairs[first]
+
+
+@dataclass(frozen=True)
+class Replay:
+    """One comparison under erroran's protocol, of which it is known what should come out.
+
+    Attributes:
+        runs: Indices of the runs that mined, of those before (in the first pool) and of those after (in the second).
+        cell: The cell that was judged.
+        word: The verdict's word.
+        direction: What the primary test alone says: -1 fewer errors after, +1 more, 0 neither.
+        method: Which test that was.
+        before: Errors per run in the cell, and `after`.
+        run_sd: Relative sd of whole runs, estimated from these runs.
+        p_plain: Two-sided p of the stratified test with no allowance for runs that swing.
+        p_adjusted: The same with its allowance but without the check that may refuse to answer.
+    """
+
+    runs: tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]
+    cell: Cell
+    word: str
+    direction: int
+    method: str
+    before: tuple[int, ...]
+    after: tuple[int, ...]
+    run_sd: float
+    p_plain: float
+    p_adjusted: float
+
+
+@dataclass(frozen=True)
+class Share:
+    """A share with its interval, all in [0, 1].
+
+    Attributes:
+        share: Mean over all comparisons.
+        low: Lower end; `high` the upper.
+        n: Comparisons.
+        n_effective: Independent comparisons that would know as much.
+    """
+
+    share: float
+    low: float
+    high: float
+    n: int
+    n_effective: float
+
+
+def worst_cell(labels: IntArray, pred: IntArray, n_classes: int) -> Cell:
+    """The directed cell with most errors, all runs together; of equals the first.
+
+    Args:
+        labels: Integer (N,), values in 0..n_classes-1.
+        pred: Integer (S, N) or (N,).
+        n_classes: Number of classes C.
+
+    Raises:
+        BadInput: No run makes an error; see also `confusion.check_runs`.
+    """
+    counts = confusion_counts(labels, pred, n_classes).sum(axis=0)
+    np.fill_diagonal(counts, 0)
+    if not counts.any():
+        raise BadInput("no run makes any error, so there is no worst cell", fix="use more images, or weaker models")
+    a, b = divmod(int(counts.argmax()), n_classes)
+    return a, b
+
+
+def replay_naive(labels: IntArray, pred: IntArray, n_classes: int) -> NaiveReplay:
+    """Take each run's worst cell and count it again in every other run.
+
+    Args:
+        labels: Integer (N,).
+        pred: Integer (S, N), runs of one recipe, S >= 2.
+        n_classes: Number of classes C.
+
+    Raises:
+        BadInput: Fewer than two runs, or a run without errors.
+    """
+    if len(pred) < 2:
+        raise BadInput(f"a replay needs at least 2 runs; got {len(pred)}", fix="train more seeds")
+    cells = tuple(worst_cell(labels, run, n_classes) for run in pred)
+    counts = np.stack([pair_errors(labels, pred, cell) for cell in cells])
+    return NaiveReplay(cells, counts, (pred != labels).sum(axis=1).astype(np.int64))
+
+
+def draw_runs(n_runs: int, sizes: Sequence[int], rng: np.random.Generator) -> list[npt.NDArray[np.int64]]:
+    """Draw disjoint sets of runs.
+
+    Args:
+        n_runs: Size of the pool.
+        sizes: Size of each set.
+        rng: Generator.
+
+    Raises:
+        BadInput: The pool is too small.
+    """
+    if sum(sizes) > n_runs:
+        raise BadInput(f"{sum(sizes)} runs cannot be drawn from {n_runs}", fix="train more seeds")
+    order = rng.permutation(n_runs)[: sum(sizes)]
+    return np.split(order, np.cumsum(sizes)[:-1])
+
+
+def replay_protocol(
+    mine: tuple[IntArray, IntArray],
+    confirm: tuple[IntArray, IntArray],
+    n_classes: int,
+    *,
+    n_seeds: int,
+    n_draws: int,
+    rng: np.random.Generator,
+    n_mining: int = 3,
+    on_draw: Callable[[int], None] = lambda _: None,
+) -> list[Replay]:
+    """Compare runs of one recipe with each other, many times, the way erroran judges a fix.
+
+    Each draw takes three disjoint sets of runs: one mines the worst cell on `mine`; the other two are the arms, judged
+    on `confirm`. Draws share runs, so they are not independent of each other.
+
+    Args:
+        mine: Labels (N,) and predictions (S, N) on the images for mining.
+        confirm: The same runs, in the same order, on the images for judging.
+        n_classes: Number of classes C.
+        n_seeds: Runs an arm.
+        n_draws: Comparisons.
+        rng: Generator of the draws.
+        n_mining: Runs that mine.
+        on_draw: Called with the number of comparisons done.
+
+    Raises:
+        BadInput: The pool is too small, or the mining runs make no error.
+    """
+    labels, pred = confirm
+    found = []
+    for done in range(1, n_draws + 1):
+        mining, before, after = draw_runs(len(pred), (n_mining, n_seeds, n_seeds), rng)
+        cell = worst_cell(mine[0], mine[1][mining], n_classes)
+        found.append(replay_once(labels, (pred, pred), (mining, before, after), cell, n_classes))
+        on_draw(done)
+    return found
+
+
+def replay_once(
+    labels: IntArray,
+    pools: tuple[IntArray, IntArray],
+    runs: Sequence[IntArray],
+    cell: Cell,
+    n_classes: int,
+) -> Replay:
+    """Judge one draw.
+
+    Args:
+        labels: Integer (N,), of the images for judging.
+        pools: Predictions (S, N) that the arm before is drawn from, and those of the arm after.
+        runs: Indices of the runs that mined, of the arm before, of the arm after.
+        cell: The cell to judge.
+        n_classes: Number of classes C.
+    """
+    verdict = judge(labels, pools[0][runs[1]], pools[1][runs[2]], pair=cell, n_classes=n_classes)
+    test = verdict.test
+    sides = np.array([test.stratified.p_less_mid, test.stratified.p_greater_mid])
+    adjusted = adjust_p(sides, test.dispersion_ratio, test.overdispersion.df)
+    mining, before, after = (tuple(int(run) for run in some) for some in runs)
+    return Replay(
+        runs=(mining, before, after),
+        cell=cell,
+        word=verdict.word,
+        direction=test.direction(verdict.alpha),
+        method=test.method,
+        before=verdict.forward.before_per_seed,
+        after=verdict.forward.after_per_seed,
+        run_sd=verdict.run_sd,
+        p_plain=float(min(1.0, 2 * sides.min())),
+        p_adjusted=float(min(1.0, 2 * adjusted.min())),
+    )
+
+
+def clustered_share(clusters: Sequence[Sequence[float]], *, n_distinct: int, confidence: float = 0.95) -> Share:
+    """A share with an interval that knows that comparisons within a cluster overlap.
+
+    Args:
+        clusters: Per cluster the outcomes in [0, 1] of its comparisons. Clusters must be independent of each other;
+            empty ones are left out. At least two are needed for an interval from their spread.
+        n_distinct: Comparisons that share no run, over all clusters: the effective number where every comparison
+            came out alike, so that the spread is blind.
+        confidence: Level, in (0, 1).
+
+    The clusters' spread gives the variance of the share, that the effective number of comparisons, and that a
+    Clopper-Pearson interval, the number being reduced for the clusters being few.
+
+    Source: Korn and Graubard (1998), Survey Methodology 24, 193-201.
+    """
+    from scipy.stats import t as student
+    from statsmodels.stats.proportion import proportion_confint
+
+    kept = [np.asarray(outcomes, dtype=float) for outcomes in clusters if len(outcomes)]
+    n = int(sum(len(outcomes) for outcomes in kept))
+    if n == 0:
+        raise BadInput("no comparison, so no share", fix="draw at least one comparison")
+    share = float(sum(outcomes.sum() for outcomes in kept)) / n
+    effective = float(min(n, n_distinct))
+    if len(kept) > 1 and 0 < share < 1:
+        off = np.array([outcomes.sum() - share * len(outcomes) for outcomes in kept]) / n
+        variance = float((off**2).sum()) * len(kept) / (len(kept) - 1)
+        tail = (1 + confidence) / 2
+        few = float(student.ppf(tail, n - 1) / student.ppf(tail, len(kept) - 1)) ** 2
+        effective = min(float(n), share * (1 - share) / variance * few) if variance > 0 else effective
+    low, high = proportion_confint(share * effective, effective, alpha=1 - confidence, method="beta")
+    # Clopper-Pearson of statsmodels gives nan where there is nothing below or above.
+    return Share(share, _or(low, 0.0), _or(high, 1.0), n, effective)
+
+
+def clustered_mean(clusters: Sequence[float], *, confidence: float = 0.95) -> tuple[float, float, float]:
+    """Mean of independent clusters' values and its t interval: (mean, low, high).
+
+    Args:
+        clusters: One value per cluster, at least two.
+        confidence: Level, in (0, 1).
+    """
+    from statsmodels.stats.weightstats import DescrStatsW
+
+    described = DescrStatsW(np.asarray(clusters, dtype=float))
+    low, high = described.tconfint_mean(alpha=1 - confidence)
+    return float(described.mean), float(low), float(high)
+
+
+def words(replays: Sequence[Replay]) -> Iterator[tuple[str, float]]:
+    """Each word of a verdict that came up, and its share."""
+    found, counts = np.unique([replay.word for replay in replays], return_counts=True)
+    for word, count in zip(found.tolist(), counts.tolist(), strict=True):
+        yield word, count / len(replays)
+
+
+def _or(value: float, otherwise: float) -> float:
+    return float(value) if np.isfinite(value) else otherwise

@@ -1,0 +1,510 @@
+"""The command line: exit codes, messages, strict JSON, and help that costs nothing."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from erroran.cli import console
+from erroran.cli import app
+from erroran.data import Dataset
+
+COMMANDS = [
+    *("dataset", "review", "across-models"),
+    *("baseline", "mine-confusions", "propose", "measure", "preview", "probe", "new", "plan"),
+    *("intervene", "report", "stress", "run", "runs", "study"),
+]
+RUN_KEYS = [
+    "id",
+    "arm",
+    "seed",
+    "dataset",
+    "model",
+    "recipe",
+    "epochs",
+    "accuracy_mine",
+    "accuracy_confirm",
+    "seconds",
+    "created",
+]
+SPEC = """
+pair = "0:1"
+hypothesis = "Thin 0s."
+seeds = 2
+[augment.0]
+operation = "dilate"
+radius_px = 1
+"""
+Erroran = Callable[..., "Outcome"]
+
+
+class Outcome:
+    """Exit code, data and talk of one command."""
+
+    def __init__(self, code: int, stdout: str, stderr: str) -> None:
+        self.code, self.stdout, self.stderr = code, stdout, stderr
+
+    @property
+    def json(self) -> object:
+        """Stdout as strict JSON; anything else on it fails."""
+
+        def refuse(constant: str) -> None:
+            raise AssertionError(constant)
+
+        return json.loads(self.stdout, parse_constant=refuse)
+
+
+def _invoke(*arguments: object) -> Outcome:
+    result = CliRunner().invoke(app, [str(a) for a in arguments])
+    return Outcome(result.exit_code, result.stdout, result.stderr)
+
+
+@pytest.fixture(scope="session")
+def data(tiny_dataset: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny dataset as a file."""
+    path = tmp_path_factory.mktemp("data") / "tiny.npz"
+    d = tiny_dataset
+    np.savez(path, x_train=d.x_train, y_train=d.y_train, x_test=d.x_test, y_test=d.y_test)
+    return path
+
+
+@pytest.fixture(scope="session")
+def project(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder in which a baseline and an intervention have really been run: six tiny runs."""
+    folder = tmp_path_factory.mktemp("project")
+    before = Path.cwd()
+    os.chdir(folder)
+    try:
+        (folder / "experiments").mkdir()
+        (folder / "experiments" / "0to1.toml").write_text(SPEC)
+        trained = _invoke("baseline", "--dataset", data, "--epochs", 1, "--seeds", 2)
+        assert trained.code == 0, trained.stderr
+        judged = _invoke("intervene", "0to1", "--controls", "logit-shift")
+        assert judged.code == 0, judged.stderr
+    finally:
+        os.chdir(before)
+    return folder
+
+
+@pytest.fixture
+def in_project(project: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(project)
+    return project
+
+
+@pytest.fixture
+def empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "empty"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    return folder
+
+
+# --- help
+
+
+def test_help_is_quick_and_shows_examples() -> None:
+    """Every command answers --help with examples, in a process that never loads TensorFlow and its like."""
+    code = f"""
+import sys
+from typer.testing import CliRunner
+from erroran.cli import console
+from erroran.cli import app
+for command in {[[], *[[c] for c in COMMANDS], ["runs", "show"], ["runs", "remove"]]}:
+    result = CliRunner().invoke(app, [*command, "--help"])
+    assert result.exit_code == 0, command
+    assert not command or ("Examples" in result.output and "$ erroran " + " ".join(command) in result.output), command
+loaded = [m for m in ("tensorflow", "keras", "matplotlib", "pandas", "scipy", "sklearn") if m in sys.modules]
+assert not loaded, loaded
+"""
+    environment = {**os.environ, "COLUMNS": "200"}
+    done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True, env=environment)
+    assert done.returncode == 0, done.stderr
+
+
+def test_commands_of_this_file_are_all_there_are() -> None:
+    """A new command has to join the tests above, or those beside its own stage."""
+    elsewhere = {"diff", "teach"}
+    named = {c.name for c in app.registered_commands} | {g.name for g in app.registered_groups}
+    assert set(COMMANDS) <= named <= set(COMMANDS) | elsewhere
+
+
+def test_version() -> None:
+    """The version and nothing else."""
+    from erroran import __version__
+
+    assert _invoke("--version").stdout.strip() == __version__
+
+
+# --- bad input
+
+
+def _assert_refused(outcome: Outcome, message: str, code: int = 2) -> None:
+    assert outcome.code == code, outcome.stderr
+    assert message in outcome.stderr
+    assert "Traceback" not in outcome.stderr
+    assert outcome.stdout == ""
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "mine-confusions",
+        "propose 4to9",
+        "plan 4to9",
+        "intervene 4to9",
+        "report 4to9",
+        "stress 4to9",
+        "mine-confusions --out-of-fold 2",
+    ],
+)
+def test_no_baseline_yet(empty: Path, command: str) -> None:
+    """The fix is the command to start with; nothing is written."""
+    outcome = _invoke(*command.split())
+    _assert_refused(outcome, "There is no baseline in the store .erroran yet.")
+    assert "erroran baseline --seeds 3" in outcome.stderr
+    assert list(empty.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ("--dataset nope", "no dataset called 'nope'"),
+        ("--dataset digits --model vgg", "There is no model `vgg`"),
+        ("--dataset digits --seeds 3 --seed-list 1,2", "--seeds and --seed-list were both given"),
+        ("--dataset digits --seed-list 1,a", "--seed-list `1,a` is not a list of whole numbers"),
+        ("--dataset digits --seed-list 1,1", "names a number twice"),
+        ("--dataset digits --seed-list=-1", "outside 0 to"),
+        ("--dataset digits --mine-fraction 0.9", "at most 0.5"),
+        ("--dataset digits --mine-fraction 0", "above 0"),
+        ("--dataset digits --epochs 0", "--epochs"),
+        ("--dataset digits --seeds 0", "--seeds"),
+        ("--dataset digits --recipe slow", "--recipe"),
+        ("--dataset digits --jobs 0", "--jobs"),
+        ("--bogus", "No such option"),
+    ],
+)
+def test_bad_options_of_baseline(empty: Path, options: str, message: str) -> None:
+    """Refused with exit code 2 before anything is written."""
+    _assert_refused(_invoke("baseline", *options.split()), message)
+    assert list(empty.iterdir()) == []
+
+
+IMAGES, LABELS = np.zeros((20, 8, 8), np.uint8), np.arange(20) % 2
+GOOD = {"x_train": IMAGES, "y_train": LABELS, "x_test": IMAGES, "y_test": LABELS}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"x_train": IMAGES.reshape(20, 64)}, "have shape (20, 64), not (N, H, W)"),
+        ({"y_train": LABELS - 1}, "labels run from -1 to 0"),
+        ({"y_test": LABELS + 5}, "which no training image has"),
+        ({"y_train": LABELS[:5]}, "20 training images but 5 training labels"),
+        ({"x_train": IMAGES / 255}, "are float64, not whole numbers"),
+    ],
+)
+def test_bad_arrays(empty: Path, changes: dict[str, np.ndarray], message: str) -> None:
+    """Wrong shapes, labels out of range: the file and the array are named, no store is begun."""
+    np.savez("bad.npz", **{**GOOD, **changes})
+    outcome = _invoke("baseline", "--dataset", "bad.npz")
+    _assert_refused(outcome, message)
+    assert "bad.npz" in outcome.stderr
+    assert not (empty / ".erroran").exists()
+
+
+def test_corrupt_files(empty: Path) -> None:
+    """Something that is no .npz at all, and half a one."""
+    Path("junk.npz").write_text("junk")
+    _assert_refused(_invoke("baseline", "--dataset", "junk.npz"), "junk.npz is not a .npz file")
+    np.savez("whole.npz", **GOOD)
+    Path("half.npz").write_bytes(Path("whole.npz").read_bytes()[:1000])
+    _assert_refused(_invoke("baseline", "--dataset", "half.npz"), "half.npz is damaged")
+
+
+def test_store_that_cannot_be_written(empty: Path) -> None:
+    """A file where the store should be, or above it: refused before any training."""
+    Path("file").write_text("")
+    _assert_refused(_invoke("baseline", "--dataset", "digits", "--store", "file"), "is a file, not a folder")
+    _assert_refused(_invoke("runs", "--store", "file"), "is a file, not a folder")
+    _assert_refused(_invoke("baseline", "--dataset", "digits", "--store", "file/in"), "cannot be written", code=1)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (("hypothesis", "hypothesys"), "unknown key `hypothesys` (did you mean `hypothesis`?)"),
+        (("radius_px", "radius"), "unknown key `augment.0.radius` (did you mean `radius_px`?)"),
+        (('"dilate"', '"dilat"'), "wrong value at `augment.0.operation`"),
+        (("augment.0", "augment.x"), "class `x`, which the dataset does not have"),
+        (('"0:1"', '"0:0"'), "wrong value at `pair`"),
+        (('"0:1"', "0:1"), "is not valid TOML"),
+    ],
+)
+@pytest.mark.parametrize("command", ["preview", "probe", "intervene", "plan"])
+def test_bad_specs(in_project: Path, tmp_path: Path, command: str, change: tuple[str, str], message: str) -> None:
+    """The spec and the key are named; nothing trains."""
+    runs = len(list((in_project / ".erroran" / "runs").iterdir()))
+    spec = tmp_path / "bad.toml"
+    spec.write_text(SPEC.replace(*change))
+    _assert_refused(_invoke(command, spec), message)
+    assert len(list((in_project / ".erroran" / "runs").iterdir())) == runs
+
+
+@pytest.mark.parametrize(
+    ("command", "message"),
+    [
+        ("preview nope", "There is no hypothesis `nope`"),
+        ("preview 4to8", "did you mean"),
+        ("intervene 1to2", "There is no hypothesis `1to2`"),
+        ("intervene gone.toml", "There is no spec file gone.toml"),
+        ("report 4to9", "`4to9` has not been run"),
+        ("stress 4to9", "`4to9` has not been run"),
+        ("mine-confusions --group zzz", "No single baseline group begins with `zzz`"),
+        ("mine-confusions --on confirm --out-of-fold 2", "--out-of-fold mines the training data"),
+        ("mine-confusions --on train", "--on"),
+        ("intervene 0to1 --controls bogus", "There is no control `bogus`"),
+        ("intervene 0to1 --seeds 2 --seed-list 7", "both given"),
+        ("intervene 0to1 --seed-list ,", "not a list of whole numbers"),
+        ("intervene 0to1 --seed-list 0,5", "Seed 0 is one of the mined runs"),
+        ("intervene 0to1 --reuse-baseline --seeds 9", "asked for: 9 of them"),
+        ("probe nope", "There is no hypothesis `nope`"),
+        ("propose", "No pair is named"),
+        ("propose nope", "does not name two classes"),
+        ("propose 0to7", "names class `7`, which the dataset does not have"),
+        ("propose gone.toml", "There is no spec file gone.toml"),
+        ("plan 0to1 --seeds x", "--seeds `x` is not a list"),
+        ("plan 0to1 --seeds 1", "an arm of one run"),
+        ("runs show zzz", "No run begins with `zzz`"),
+        ("runs remove zzz", "No run begins with `zzz`"),
+        ("review --threshold 0", "is not above 0 and at most 1"),
+        ("review --threshold 1.1", "is not above 0 and at most 1"),
+        ("review --target-accuracy 99.9", "does not lie between 0 and 1"),
+        ("review --threshold 0.8 --target-accuracy 0.9", "were both given"),
+        ("review --group zzz", "No single baseline group begins with `zzz`"),
+        ("review --predictions none.csv", "there is no file none.csv"),
+        ("review --predictions none.csv --on confirm", "names all that is read"),
+        ("across-models", "There is a single model to compare: cnn"),
+        ("across-models --groups zzz", "No single baseline group begins with `zzz`"),
+        ("across-models --groups ,", "is not a list of groups"),
+        ("dataset --dataset digits --rows 50", "--csv is not given"),
+        ("dataset --dataset digits --csv new.csv --rows 5", "5 rows cannot be drawn"),
+        ("dataset --dataset nope", "no dataset called 'nope'"),
+        ("new 0to0 --pair 0:0", "does not name two classes"),
+        ("measure --pair 0", "--pair 0 does not name two classes"),
+        ("measure --pair 0:9", "class `9`, which the dataset does not have"),
+        ("new ../x --pair 4:9", "cannot name a hypothesis"),
+        ("new sham --pair 4:9", "the name of another report or arm"),
+        ("new confusions --pair 4:9", "the name of another report or arm"),
+        ("new 0to1 --pair 0:1", "exists already"),
+        ("foo", "No such command"),
+    ],
+)
+def test_bad_commands(in_project: Path, command: str, message: str) -> None:
+    """Exit code 2, one message; the finished runs stay as they are."""
+    runs = sorted(path.name for path in (in_project / ".erroran" / "runs").iterdir())
+    _assert_refused(_invoke(*command.split()), message)
+    assert sorted(path.name for path in (in_project / ".erroran" / "runs").iterdir()) == runs
+
+
+@pytest.mark.parametrize("options", ["4to9 --controls bogus", "nope", "4to9 --mine-fraction 0.9"])
+def test_run_refuses_before_it_trains(empty: Path, options: str) -> None:
+    """A typo in the last step does not cost the first one's training."""
+    outcome = _invoke("run", *options.split(), "--dataset", "digits", "--epochs", 1)
+    assert outcome.code == 2
+    assert not (empty / ".erroran").exists()
+
+
+def test_traceback_only_for_debugging(empty: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """ERRORAN_DEBUG=1 lets the exception through."""
+    monkeypatch.setenv("ERRORAN_DEBUG", "1")
+    result = CliRunner().invoke(app, ["mine-confusions"])
+    assert type(result.exception).__name__ == "NotFound"
+
+
+def test_unforeseen_errors_are_one_sentence(empty: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A bug of ours exits with 1 and says how to see more."""
+
+    def fail(*_: object) -> None:
+        raise ZeroDivisionError("oops")
+
+    monkeypatch.setattr("erroran.store.Store.list_runs", fail)
+    outcome = _invoke("runs")
+    _assert_refused(outcome, "ZeroDivisionError: oops", code=1)
+    assert "ERRORAN_DEBUG=1" in outcome.stderr
+
+
+# --- JSON and the store
+
+
+@pytest.mark.parametrize(
+    ("command", "kind"),
+    [
+        ("runs", list),
+        ("mine-confusions --top 2", dict),
+        ("preview 0to1", list),
+        ("probe 0to1", dict),
+        ("measure --pair 0:1", dict),
+        ("propose 0:1 1to0", dict),
+        ("stress 0to1", dict),
+        ("review", dict),
+        ("review --ensemble", dict),
+        ("dataset --dataset digits", dict),
+        ("report 0to1", dict),
+        ("intervene 0to1 --controls logit-shift", dict),
+    ],
+)
+def test_json_is_strict_and_alone(in_project: Path, command: str, kind: type) -> None:
+    """Stdout is one JSON document; talk goes to stderr."""
+    outcome = _invoke(*command.split(), "--json")
+    assert outcome.code == 0, outcome.stderr
+    assert isinstance(outcome.json, kind)
+
+
+def test_propose_with_few_images(in_project: Path) -> None:
+    """It cannot tell, says how to get more images, writes a report and no spec; a spec's name stands for its pair."""
+    outcome = _invoke("propose", "0to1")
+    assert outcome.code == 0, outcome.stderr
+    assert "0:1  Cannot tell: 5 images of 0 are too few" in outcome.stdout
+    assert "erroran mine-confusions --out-of-fold 5" in outcome.stdout
+    assert (in_project / "reports" / "0to1-proposal.md").is_file()
+    assert [path.name for path in (in_project / "experiments").iterdir()] == ["0to1.toml"]
+
+
+def test_a_table_goes_all_the_way(empty: Path, data: Path) -> None:
+    """Written by `dataset`, counted by it, and trained on: the round trip a user makes."""
+    assert _invoke("dataset", "--dataset", data, "--rows", 120, "--csv", "train.csv").stdout == (
+        "wrote 120 rows to train.csv\n"
+    )
+    counted = _invoke("dataset", "--dataset", "train.csv", "--json").json
+    assert counted["images"]["confirm"] == {"0": 8, "1": 8, "2": 8}
+    assert sum(sum(part.values()) for part in counted["images"].values()) == 120
+    _assert_refused(_invoke("dataset", "--dataset", data, "--csv", "train.csv"), "train.csv exists already")
+    trained = _invoke("baseline", "--dataset", "train.csv", "--seeds", 1, "--epochs", 1, "--json")
+    assert trained.code == 0, trained.stderr
+    assert _invoke("runs", "--json").json[0]["dataset"] == "train"
+
+
+def test_keys_of_runs(in_project: Path) -> None:
+    """Exactly the fixed keys, one object a run, oldest first."""
+    listed = _invoke("runs", "--json").json
+    assert all(list(run) == RUN_KEYS for run in listed)
+    assert [(run["arm"], run["seed"]) for run in listed] == [
+        ("baseline", 0), ("baseline", 1), ("baseline", 1000), ("0to1", 1000), ("baseline", 1001), ("0to1", 1001),
+    ]  # fmt: skip
+    assert {(run["dataset"], run["epochs"]) for run in listed} == {("tiny", 1)}
+
+
+def test_show_by_the_beginning_of_an_id(in_project: Path) -> None:
+    """Everything recorded about a run."""
+    run = _invoke("runs", "--json").json[0]
+    shown = _invoke("runs", "show", run["id"][:6], "--json").json
+    assert (shown["id"], shown["seconds"]) == (run["id"], run["seconds"])
+    assert Path(shown["folder"]).is_dir()
+
+
+def test_again_trains_nothing_and_says_so(in_project: Path, data: Path) -> None:
+    """Baseline and intervention find their runs in the store."""
+    for command in (
+        ["baseline", "--dataset", data, "--epochs", 1, "--seeds", 2],
+        ["intervene", "0to1", "--controls", "none"],
+    ):
+        outcome = _invoke(*command)
+        assert outcome.code == 0
+        assert "nothing was trained" in outcome.stderr
+
+
+def test_store_option_and_variable(in_project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """--store and ERRORAN_STORE lead to the same store from anywhere; the option wins."""
+    store = in_project / ".erroran"
+    monkeypatch.chdir(tmp_path)
+    assert _invoke("runs", "--json").json == []
+    assert len(_invoke("runs", "--json", "--store", store).json) == 6
+    monkeypatch.setenv("ERRORAN_STORE", str(store))
+    assert len(_invoke("runs", "--json").json) == 6
+    assert _invoke("runs", "--json", "--store", tmp_path / "none").json == []
+
+
+def test_damaged_run_is_named_and_can_be_removed(
+    in_project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The fix in the message works, also on a record that cannot be read."""
+    import shutil
+
+    shutil.copytree(in_project / ".erroran", tmp_path / "copy")
+    monkeypatch.setenv("ERRORAN_STORE", str(tmp_path / "copy"))
+    run = _invoke("runs", "--json").json[0]["id"]
+    (tmp_path / "copy" / "runs" / run / "run.json").write_text("{")
+    _assert_refused(_invoke("mine-confusions"), f"{run}/run.json is damaged", code=1)
+    _assert_refused(_invoke("runs"), f"erroran runs remove {run}", code=1)
+    assert _invoke("runs", "remove", run).stdout.strip() == f"removed {run}"
+    assert len(_invoke("runs", "--json").json) == 5
+
+
+def test_remove_checks_all_ids_first(in_project: Path) -> None:
+    """One wrong id, and nothing is removed."""
+    run = _invoke("runs", "--json").json[0]["id"]
+    _assert_refused(_invoke("runs", "remove", run, "zzz"), "`zzz`")
+    assert _invoke("runs", "--json").json[0]["id"] == run
+
+
+def test_new_writes_a_spec_that_previews(empty: Path) -> None:
+    """The starter is a valid spec; digits need no baseline to be looked at."""
+    assert _invoke("new", "7to1", "--pair", "7:1").code == 0
+    assert _invoke("preview", "7to1", "--dataset", "digits").code == 0
+    assert (empty / "reports" / "7to1-preview.md").is_file()
+
+
+@pytest.mark.parametrize(
+    ("options", "message", "fix"),
+    [
+        ("--rotation 500", "less than or equal to 180", "--rotation"),
+        ("--schedule cosine --reduce-on-plateau 2", "needs schedule constant", "--schedule or --reduce-on-plateau"),
+        ("--learning-rate 0", "greater than 0", "--learning-rate"),
+        ("--model nowhere.py:build", "There is no file nowhere.py", "path/to/file.py:build_fn"),
+    ],
+)
+def test_a_recipe_that_makes_no_sense_is_refused_before_training(
+    empty: Path, options: str, message: str, fix: str
+) -> None:
+    """Exit code 2, the option to change, and nothing written."""
+    outcome = _invoke("baseline", "--dataset", "digits", *options.split())
+    assert outcome.code == 2
+    assert message in outcome.stderr
+    assert fix in outcome.stderr
+    assert not (empty / ".erroran" / "groups").exists()
+
+
+def test_in_model_augmentation_is_previewed_without_a_baseline(empty: Path) -> None:
+    """By recipe or by amounts; without either there is nothing to preview."""
+    assert _invoke("preview", "--dataset", "digits", "--zoom", "20", "--json").json == {
+        "rotation_deg": 0, "zoom_percent": 20, "translation_percent": 0,
+    }  # fmt: skip
+    text = (empty / "reports" / "in-model-preview.md").read_text()
+    assert "zoomed by up to 20 %" in text
+    assert _invoke("preview", "--dataset", "digits", "--recipe", "fast").code == 2
+    assert _invoke("preview", "--dataset", "digits").code == 2
+
+
+def test_an_unknown_study_names_a_known_one(empty: Path) -> None:
+    """As for hypotheses."""
+    outcome = _invoke("study", "dens-study", "--dataset", "digits")
+    assert outcome.code != 0
+    assert "erroran study dense-study" in outcome.stderr
+    assert not (empty / ".erroran").exists()
+
+
+def test_messages_have_no_pictures_in_them(capsys: pytest.CaptureFixture[str]) -> None:
+    """A pair such as A:B: is printed as it is; rich would make an emoji of `:B:`."""
+    console.talk.file, before = sys.stderr, console.talk.file
+    try:
+        console.complain("A:B: is no pair.", "as in A:B: 0, 1")
+    finally:
+        console.talk.file = before
+    assert capsys.readouterr().err.count("A:B:") == 2

@@ -1,0 +1,98 @@
+"""Control arms are made from the hypothesis, each differing in just what its name says."""
+
+import pytest
+
+from erroran.errors import BadInput
+from erroran.experiment.controls import CONTROLS, DEFAULT_CONTROLS, control_arms, parse_controls
+from erroran.experiment.hypothesis import ClassAugmentation, Hypothesis
+
+FOUR = {"operation": "dilate", "radius_px": [0.5, 1], "probability": 0.12}
+NINE = {"operation": "erode", "radius_px": 0.5, "probability": 0.3}
+
+
+def _hypothesis(augment: dict[str, object], pair: str = "4:9") -> Hypothesis:
+    return Hypothesis.model_validate({"pair": pair, "hypothesis": "h", "augment": augment})
+
+
+def _step(**fields: object) -> ClassAugmentation:
+    return ClassAugmentation.model_validate(fields)
+
+
+@pytest.fixture
+def both() -> Hypothesis:
+    return _hypothesis({"4": FOUR, "9": NINE})
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("default", DEFAULT_CONTROLS),
+        ("all", CONTROLS),
+        ("none", ()),
+        ("swapped,sham", ("swapped", "sham")),
+        (" sham , logit-shift,sham", ("sham", "logit-shift")),
+    ],
+)
+def test_parse(text: str, names: tuple[str, ...]) -> None:
+    """Words for sets, or names in the order given, each once."""
+    assert parse_controls(text) == names
+
+
+@pytest.mark.parametrize("text", ["shan", "", "sham,", "sham;swapped", "all,sham"])
+def test_unknown_control(text: str) -> None:
+    """The message lists those there are."""
+    with pytest.raises(BadInput, match="no control") as caught:
+        parse_controls(text)
+    assert "logit-shift" in caught.value.fix
+
+
+def test_default_is_cheap() -> None:
+    """Sham, and the shift that trains nothing (SCIENCE.md, Arms)."""
+    assert set(DEFAULT_CONTROLS) == {"sham", "logit-shift"}
+
+
+def test_sham_shifts_the_same_classes_at_the_same_rates(both: Hypothesis) -> None:
+    """1 px, whatever the hypothesis' doses are."""
+    assert control_arms(both, ["sham"])["sham"] == {
+        "4": _step(operation="shift", radius_px=1, probability=0.12),
+        "9": _step(operation="shift", radius_px=1, probability=0.3),
+    }
+
+
+def test_swapped_exchanges_operations_but_not_rates(both: Hypothesis) -> None:
+    """Each class gets the other's operation and doses at its own rate."""
+    assert control_arms(both, ["swapped"])["swapped"] == {
+        "4": _step(operation="erode", radius_px=0.5, probability=0.12),
+        "9": _step(operation="dilate", radius_px=[0.5, 1], probability=0.3),
+    }
+
+
+@pytest.mark.parametrize(("operation", "opposite"), [("dilate", "erode"), ("erode", "dilate")])
+def test_swapped_with_one_class_is_the_opposite(operation: str, opposite: str) -> None:
+    """With nothing to exchange, thickening becomes thinning."""
+    single = _hypothesis({"4": {**FOUR, "operation": operation}})
+    assert control_arms(single, ["swapped"])["swapped"] == {"4": _step(**{**FOUR, "operation": opposite})}
+
+
+def test_same_op_treats_both_classes_as_the_true_one(both: Hypothesis) -> None:
+    """Thickness cannot come to predict the label."""
+    assert control_arms(both, ["same-op"])["same-op"] == {"4": _step(**FOUR), "9": _step(**FOUR)}
+
+
+def test_same_op_falls_back_to_the_only_step() -> None:
+    """Where the true class is not treated, the step there is goes to both."""
+    assert control_arms(_hypothesis({"9": NINE}), ["same-op"])["same-op"] == {"4": _step(**NINE), "9": _step(**NINE)}
+
+
+def test_oversample_repeats_at_the_same_rates(both: Hypothesis) -> None:
+    """The same images seen more often, unchanged."""
+    assert control_arms(both, ["oversample"])["oversample"] == {
+        "4": _step(operation="repeat", probability=0.12),
+        "9": _step(operation="repeat", probability=0.3),
+    }
+
+
+def test_logit_shift_trains_nothing(both: Hypothesis) -> None:
+    """It has no arm; the others come in the order asked for."""
+    assert list(control_arms(both, CONTROLS)) == ["sham", "swapped", "same-op", "oversample"]
+    assert control_arms(both, ["logit-shift"]) == {}

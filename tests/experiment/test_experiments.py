@@ -1,0 +1,50 @@
+"""The shipped hypotheses: valid, on digits, and what their descriptions say they are."""
+
+from pathlib import Path
+
+import pytest
+
+from erroran.experiment.hypothesis import Hypothesis, read_hypothesis
+
+FOLDER = Path(__file__).resolve().parents[2] / "experiments"
+SHIPPED = {
+    path.stem: read_hypothesis(path) for path in sorted(FOLDER.glob("*.toml")) if not path.stem.endswith("-study")
+}
+
+
+def test_the_named_ones_are_there() -> None:
+    """The names that the README and other tools rely on."""
+    assert {"2to7", "3to5", "4to9", "4to9-dilate-only", "4to9-original"} <= set(SHIPPED)
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_a_spec_is_about_the_pair_in_its_name(name: str) -> None:
+    """`4to9...` has pair 4:9, acts on no other class, and acts on the true one."""
+    true, predicted = name.partition("-")[0].split("to")
+    assert SHIPPED[name].classes == (true, predicted)
+    assert true in SHIPPED[name].augment
+    assert set(SHIPPED[name].augment) <= {true, predicted}
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_specs_use_five_seeds_and_the_original_rate(name: str) -> None:
+    """Five runs an arm, 12 % of the images, the forward direction is what counts."""
+    spec = SHIPPED[name]
+    assert (spec.seeds, spec.primary, spec.epochs) == (5, "forward", None)
+    assert {step.probability for step in spec.augment.values()} == {0.12}
+
+
+def _steps(spec: Hypothesis) -> dict[str, tuple[object, ...]]:
+    return {name: (step.operation, step.radius_px, step.kernel_px) for name, step in spec.augment.items()}
+
+
+def test_the_original_recipe_is_kept_faithfully() -> None:
+    """Square kernels of side 1 or 2: fours dilated, nines eroded; the first try dilated fours only."""
+    four, nine = ("dilate", None, (1, 2)), ("erode", None, (1, 2))
+    assert _steps(SHIPPED["4to9-original"]) == {"4": four, "9": nine}
+    assert _steps(SHIPPED["4to9-dilate-only"]) == {"4": four}
+
+
+def test_the_improved_recipe_is_symmetric() -> None:
+    """Radii, so that no ink moves sideways."""
+    assert _steps(SHIPPED["4to9"]) == {"4": ("dilate", (0.5, 1), None), "9": ("erode", (0.5,), None)}

@@ -1,0 +1,225 @@
+"""The written reports: their text to the byte, their files and links, their JSON beside the runs' own numbers.
+
+After a wanted change of wording: ``ERRORAN_REGENERATE=1 pytest tests/reporting/test_reports.py``, then read the
+difference in ``golden/`` before committing it.
+"""
+
+import itertools
+import json
+import os
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from stages.test_report import BEFORE, MINED, NAME, made_up_dataset, put_experiment, put_group
+
+from erroran.errors import Unavailable
+from erroran.experiment.runspec import Group
+from erroran.report import index
+from erroran.report.across_models import write_across
+from erroran.report.baseline import write_baseline
+from erroran.report.confusions import write_confusions
+from erroran.report.intervention import comparison_json, write_intervention
+from erroran.report.review import write_review
+from erroran.stages.across_models import compare_groups
+from erroran.stages.mine_confusions import mine
+from erroran.stages.report import Assessment, assess
+from erroran.stages.review import review
+from erroran.store import Store
+from erroran.store.ledger import Ledger
+
+GOLDEN = Path(__file__).with_name("golden")
+
+
+@pytest.fixture(scope="module")
+def experiment(tmp_path_factory: pytest.TempPathFactory) -> tuple[Store, Group]:
+    return put_experiment(tmp_path_factory.mktemp("golden") / "store")
+
+
+@pytest.fixture(scope="module")
+def assessment(experiment: tuple[Store, Group]) -> Assessment:
+    return assess(*experiment, NAME)
+
+
+@pytest.fixture(scope="module")
+def reports(experiment: tuple[Store, Group], assessment: Assessment, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with every report of the made-up experiment."""
+    store, group = experiment
+    folder = tmp_path_factory.mktemp("written") / "reports"
+    write_baseline(store, group, folder)
+    write_confusions(mine(store, group), folder, top=10)
+    write_intervention(assessment, folder)
+    write_review(review(store, group), folder)
+    put_group(store, made_up_dataset(), MINED, BEFORE, model="dense-baseline")
+    write_across(compare_groups(store), folder)
+    index.write_index(Ledger(store.root).entries(), folder)
+    return folder
+
+
+def _compare(text: str, name: str) -> None:
+    golden = GOLDEN / name
+    if os.environ.get("ERRORAN_REGENERATE") == "1":
+        golden.write_text(text, encoding="utf-8")
+    assert text == golden.read_text(encoding="utf-8")
+
+
+def test_intervention_report_to_the_byte(reports: Path) -> None:
+    """Nothing in the report of fixed evidence depends on the day, the machine or the commit."""
+    _compare((reports / f"{NAME}.md").read_text(encoding="utf-8"), f"{NAME}.md")
+
+
+def test_baseline_report_to_the_byte(reports: Path) -> None:
+    """The same of the baseline's report."""
+    _compare((reports / "baseline.md").read_text(encoding="utf-8"), "baseline.md")
+
+
+def test_confusion_report_to_the_byte(reports: Path) -> None:
+    """The same of the confusions'; only the command line is that of the moment."""
+    text = (reports / "confusions.md").read_text(encoding="utf-8")
+    _compare(re.sub(r"Made by `[^`]*`", "Made by `a command`", text), "confusions.md")
+
+
+DOCUMENTS = [f"{NAME}.md", "baseline.md", "confusions.md", "review.md", "across-models.md", "README.md"]
+
+
+def _anchors(text: str) -> set[str]:
+    """What GitHub lets one link to: headings, and ids of one's own."""
+    headings = re.findall(r"^#+ (.*)$", text, flags=re.MULTILINE)
+    slugs = {re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-") for heading in headings}
+    return slugs | set(re.findall(r'<a id="([^"]+)">', text))
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_links_and_images_exist(reports: Path, document: str) -> None:
+    """Every relative link leads to a file, every fragment to an anchor in it."""
+    text = (reports / document).read_text(encoding="utf-8")
+    targets = [t for t in re.findall(r"\]\(([^)\s]+)\)", text) if not t.startswith("http")]
+    assert targets
+    for target in targets:
+        file, _, fragment = target.partition("#")
+        path = reports / (file or document)
+        assert path.is_file(), target
+        assert not fragment or fragment in _anchors(path.read_text(encoding="utf-8")), target
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_tables_are_whole(reports: Path, document: str) -> None:
+    """Every row of a table has as many cells as its head, and an empty line goes before it."""
+    lines = ["", *(reports / document).read_text(encoding="utf-8").splitlines()]
+    tables = 0
+    for before, line in itertools.pairwise(lines):
+        cells = len(re.findall(r"(?<!\\)\|", line))
+        if line.startswith("|") and not before.startswith("|"):
+            assert before == "", line
+            head, tables = cells, tables + 1
+        elif line.startswith("|"):
+            assert cells == head, line
+    assert tables
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_text_is_clean(reports: Path, document: str) -> None:
+    """No unfilled template, no Python value, no counting of one thing as many, no double space in a sentence."""
+    text = (reports / document).read_text(encoding="utf-8")
+    assert not re.search(r"\{\{|\{%|\bNone\b|\bnan\b|\binf\b|<erroran", text)
+    assert not re.search(r"(?<![\d.,])1 (runs|seeds|epochs|images|hypotheses)\b", text)
+    assert not re.search(r"\S {2,}\S", re.sub(r"```.*?```", "", text, flags=re.DOTALL))
+
+
+def _strict(text: str) -> dict[str, object]:
+    def refuse(constant: str) -> None:
+        raise AssertionError(constant)
+
+    content = json.loads(text, parse_constant=refuse)
+    assert isinstance(content, dict)
+    return content
+
+
+def test_json_files_are_strict(reports: Path) -> None:
+    """No NaN, no Infinity in any JSON file beside a report."""
+    files = sorted(reports.glob("*/*.json"))
+    assert {f"{f.parent.name}/{f.name}" for f in files} == {
+        f"{NAME}/comparison.json",
+        "across-models/across-models.json",
+        "review/review.json",
+        "baseline/summary.json",
+        "confusions/confusions.json",
+    }
+    for file in files:
+        assert _strict(file.read_text(encoding="utf-8"))
+
+
+def test_comparison_agrees_with_the_runs(reports: Path, experiment: tuple[Store, Group]) -> None:
+    """Counts and accuracies in comparison.json are those of the stored predictions."""
+    store, _ = experiment
+    comparison = _strict((reports / NAME / "comparison.json").read_text(encoding="utf-8"))
+    for row in comparison["seeds"]:
+        before, after = (store.get_predictions(run, "confirm") for run in row["runs"])
+        wrong = [p.probabilities.argmax(1) != p.labels for p in (before, after)]
+        assert row["accuracy_before"] == pytest.approx(1 - wrong[0].mean())
+        assert row["accuracy_after"] == pytest.approx(1 - wrong[1].mean())
+        assert row["mcnemar_all_images"]["before_only"] == (wrong[0] & ~wrong[1]).sum()
+        assert row["mcnemar_all_images"]["after_only"] == (wrong[1] & ~wrong[0]).sum()
+    assert np.sum(comparison["mean_change"]) == pytest.approx(0)
+    assert comparison["verdict"]["word"] in {"improved", "harmed", "equivalent", "cannot tell"}
+    assert comparison["arms"]["baseline"] == [row["runs"][0] for row in comparison["seeds"]]
+    assert {flip["id"] for flip in comparison["broken"]} <= set(before.ids.tolist())
+
+
+def test_comparison_json_is_what_is_printed(assessment: Assessment, reports: Path) -> None:
+    """`report --json` and the file hold the same."""
+    text = (reports / NAME / "comparison.json").read_text(encoding="utf-8")
+    assert json.loads(json.dumps(comparison_json(assessment))) == json.loads(text)
+
+
+def test_the_report_begins_with_the_verdict(assessment: Assessment, reports: Path) -> None:
+    """The first line is the verdict's sentence."""
+    assert (reports / f"{NAME}.md").read_text(encoding="utf-8").splitlines()[0] == f"# {assessment.verdict.sentence}"
+
+
+def test_index_lists_what_was_judged_and_what_was_not(
+    reports: Path, experiment: tuple[Store, Group], tmp_path: Path
+) -> None:
+    """One row per judged spec, linked while its report is there; registered ones are named."""
+    store, _group = experiment
+    (verdict,) = Ledger(store.root).entries()
+    pending = verdict.model_copy(update={"kind": "registered", "name": "2to1", "pair": "2:1", "word": ""})
+    changed = verdict.model_copy(update={"spec_hash": "11111111", "word": "harmed"})
+    text = index.write_index([verdict, pending, changed], tmp_path).read_text(encoding="utf-8")
+    assert text.startswith("# 2 hypotheses judged")
+    assert text.count(f"| {NAME} | 0:1 |") == 2  # no report in this folder: no link
+    assert "Registered, not judged: `2to1` (2:1)." in text
+    linked = index.write_index([verdict, changed], reports).read_text(encoding="utf-8")
+    assert linked.count(f"[{NAME}]({NAME}.md)") == 1  # the report is about the newer spec
+    index.write_index([verdict], reports)
+
+
+def test_one_run_reads_well(tmp_path: Path) -> None:
+    """With a single seed there is no spread to print, and no plural."""
+    store = Store(tmp_path / "store")
+    group = put_group(store, made_up_dataset(), MINED[:1], BEFORE[:1])
+    write_baseline(store, group, tmp_path)
+    write_confusions(mine(store, group), tmp_path, top=3)
+    for document in ("baseline.md", "confusions.md"):
+        test_text_is_clean(tmp_path, document)
+    assert "±" not in (tmp_path / "baseline.md").read_text(encoding="utf-8")
+
+
+def test_no_errors_at_all(tmp_path: Path) -> None:
+    """A model without errors gets a report that says so and what to do."""
+    store = Store(tmp_path / "store")
+    group = put_group(store, made_up_dataset(), [{}, {}], [{}, {}])
+    text = write_confusions(mine(store, group), tmp_path, top=3).read_text(encoding="utf-8")
+    assert text.startswith("# No confusions on `mine`: 2 runs without an error on 30 images")
+    assert "--mine-fraction 0.3" in text
+
+
+def test_unwritable_reports(assessment: Assessment, tmp_path: Path) -> None:
+    """A file where the folder should be: said, with the comfort that nothing is lost."""
+    (tmp_path / "reports").write_text("")
+    with pytest.raises(Unavailable) as caught:
+        write_intervention(assessment, tmp_path / "reports")
+    assert "nothing has to be trained again" in caught.value.fix
+    with pytest.raises(Unavailable):
+        index.write_index([], tmp_path / "reports" / "below")

@@ -1,0 +1,173 @@
+"""What training saw: drawn again as `fit` was given it, and counted on rings with known answers."""
+
+import numpy as np
+import pytest
+
+from erroran.data import Part
+from erroran.errors import ErroranError
+from erroran.experiment.hypothesis import ClassAugmentation
+from erroran.operations.apply import augment_batch
+from erroran.operations.keyed import sample_keys
+from erroran.shape.exposure import Exposure, measure_exposure, redraw
+from erroran.store import Intervention, Store
+
+NAMES = ("open", "ring")
+
+
+def _rings(n: int = 40) -> Part:
+    """Rings of 2 px strokes, 12 px wide, each somewhere else; the first half with a gap of 2 px at the top."""
+    labels = np.repeat([0, 1], n // 2)
+    images = np.zeros((n, 28, 28), dtype=np.uint8)
+    for i, label in enumerate(labels):
+        top, left = 4 + i % 5, 4 + i // 5 % 8
+        images[i, top : top + 12, left : left + 12] = 255
+        images[i, top + 2 : top + 10, left + 2 : left + 10] = 0
+        if label == 0:
+            images[i, top : top + 2, left + 5 : left + 7] = 0
+        images[i, 0, 0] = i  # so that no two are alike; far too faint to be ink
+    return Part(images, labels, np.array([f"{i:016x}" for i in range(n)]))
+
+
+def _step(**fields: object) -> ClassAugmentation:
+    return ClassAugmentation.model_validate({"probability": 0.5, **fields})
+
+
+def _measure(augment: dict[str, ClassAugmentation], **options: int) -> Exposure:
+    return measure_exposure(_rings(), NAMES, augment, runs=("a", "b"), seeds=(7, 8), epochs=(3, 3), **options)
+
+
+def test_dilation_closes_every_gap() -> None:
+    """A gap of 2 px is closed by dilating 1 px: each changed open ring gains a hole, and no piece."""
+    (dose,) = _measure({"open": _step(operation="dilate", radius_px=1)}).doses
+    assert dose.changed == dose.measured == dose.topology_changed == dose.holes_made > 0
+    assert (dose.holes_lost, dose.pieces_made, dose.pieces_lost, dose.erased) == (0, 0, 0, 0)
+    assert (dose.before["holes"], dose.after["holes"]) == (0, 1)
+    assert dose.before["closure_margin_px"] > 0 > dose.after["closure_margin_px"]
+
+
+def test_each_dose_by_itself() -> None:
+    """Half a pixel thickens a closed ring, and five fill it up."""
+    thicker, filled = _measure({"ring": _step(operation="dilate", radius_px=[0.5, 5])}).doses
+    assert (thicker.dose, thicker.topology_changed) == (0.5, 0)
+    assert thicker.before["thickness_px"] < thicker.after["thickness_px"] < filled.after["thickness_px"]
+    assert (filled.dose, filled.topology_changed, filled.holes_lost) == (5, filled.measured, filled.measured)
+
+
+def test_erosion_can_erase() -> None:
+    """A stroke of 2 px does not survive an erosion by 1 px; what is gone has no margin to compare."""
+    (dose,) = _measure({"ring": _step(operation="erode", radius_px=1)}).doses
+    assert dose.erased == dose.measured == dose.pieces_lost
+    assert (dose.with_margin, dose.before["closure_margin_px"], dose.after["area_px2"]) == (0, None, 0)
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        _step(operation="shift", radius_px=1),
+        _step(operation="dilate", kernel_px=1),
+        _step(operation="repeat"),
+    ],
+)
+def test_what_forms_no_ink_changes_no_topology(step: ClassAugmentation) -> None:
+    """A shift, a kernel of one pixel, and counting twice: all are seen, none is changed in form."""
+    exposure = _measure({"open": step, "ring": step})
+    assert [dose.topology_changed for dose in exposure.doses] == [0, 0]
+    assert all(dose.changed > 0 for dose in exposure.doses)
+    assert exposure.examples == ()
+    for dose in exposure.doses:
+        assert dose.before["thickness_px"] == pytest.approx(dose.after["thickness_px"])
+
+
+def test_counts_are_those_of_training() -> None:
+    """As many images as `augment_batch` changes, image by image, over all seeds and epochs 1 to the last."""
+    part, step = _rings(), _step(operation="dilate", radius_px=1)
+    keys, changed = sample_keys(part.ids), 0
+    for seed in (7, 8):
+        for epoch in (1, 2, 3):
+            seen = augment_batch(part.x, part.y, keys, {0: step}, seed=seed, epoch=epoch)
+            changed += int((seen != part.x).any(axis=(1, 2)).sum())
+    (dose,) = _measure({"open": step}).doses
+    assert dose.changed == changed
+
+
+def test_a_run_that_stopped_early_saw_less() -> None:
+    """Each run's own number of epochs counts."""
+    augment = {"open": _step(operation="dilate", radius_px=1)}
+
+    def changed(*epochs: int) -> int:
+        return measure_exposure(_rings(), NAMES, augment, runs=("a", "b"), seeds=(7, 8), epochs=epochs).doses[0].changed
+
+    assert changed(3, 1) == changed(3, 3) - changed(0, 3) + changed(0, 1) < changed(3, 3)
+
+
+def test_the_order_of_the_data_changes_nothing() -> None:
+    augment = {"open": _step(operation="dilate", radius_px=[0.5, 1]), "ring": _step(operation="fracture", fractures=1)}
+    part, shuffled = _rings(), np.random.default_rng(0).permutation(40)
+    other = Part(part.x[shuffled], part.y[shuffled], part.ids[shuffled])
+    first, second = (measure_exposure(p, NAMES, augment, runs=("a",), seeds=(7,), epochs=(3,)) for p in (part, other))
+    assert first.examples == second.examples
+    for one, two in zip(first.doses, second.doses, strict=True):
+        plain = [{k: v for k, v in dose.model_dump().items() if k not in ("before", "after")} for dose in (one, two)]
+        assert plain[0] == plain[1]
+        assert one.after == pytest.approx(two.after)
+
+
+def test_more_than_can_be_measured_is_sampled() -> None:
+    """All are counted, about as many as asked for are measured, and the same each time."""
+    augment = {"open": _step(operation="dilate", radius_px=1)}
+    (whole,), (sample,) = _measure(augment).doses, _measure(augment, most_measured=20).doses
+    assert sample.changed == whole.changed > 40
+    assert 5 < sample.measured < 40
+    assert sample.topology_changed == sample.measured
+    assert _measure(augment, most_measured=20).doses == (sample,)
+
+
+def test_examples_can_be_drawn_again() -> None:
+    """Before is the training image, after what that run saw in that epoch, with as many holes as was noted."""
+    from erroran.shape.measure import measure
+
+    augment = {"open": _step(operation="dilate", radius_px=1), "ring": _step(operation="fracture", fractures=2)}
+    part, exposure = _rings(), _measure(augment)
+    assert {example.class_name for example in exposure.examples} == {"open", "ring"}
+    before, after = redraw(part, NAMES, augment, exposure.examples)
+    rows = [part.ids.tolist().index(example.sample_id) for example in exposure.examples]
+    assert np.array_equal(before, part.x[rows])
+    for images, side in ((before, 0), (after, 1)):
+        table = measure(images, ink="bright")
+        assert table["holes"].tolist() == [example.holes[side] for example in exposure.examples]
+        assert table["components"].tolist() == [example.pieces[side] for example in exposure.examples]
+    assert all(e.holes[0] != e.holes[1] or e.pieces[0] != e.pieces[1] for e in exposure.examples)
+    assert len({example.sample_id for example in exposure.examples}) == len(exposure.examples)
+
+
+def test_a_rare_augmentation_may_change_nothing() -> None:
+    """No image drawn at all: zeros and no means."""
+    (dose,) = _measure({"open": _step(operation="dilate", radius_px=1, probability=1e-9)}).doses
+    assert (dose.changed, dose.measured, dose.before["area_px2"]) == (0, 0, None)
+
+
+@pytest.fixture
+def intervention() -> Intervention:
+    spec = {"pair": "open:ring", "hypothesis": "h", "augment": {"open": {"operation": "dilate", "radius_px": 1}}}
+    fields = {"name": "x", "hypothesis": spec, "group": "g", "epochs": 3, "seeds": (7, 8), "controls": ()}
+    arms = {"baseline": ("c", "d"), "x": ("a", "b")}
+    more = {"arms": arms, "fresh_baseline": True, "created": "2026-01-01", "command": "erroran intervene x"}
+    return Intervention.model_validate({**fields, **more})
+
+
+def test_kept_in_the_store(store: Store, intervention: Intervention) -> None:
+    """Read back as written; not for other runs, and not where there is none."""
+    assert store.get_exposure(intervention) is None
+    exposure = _measure({"open": _step(operation="dilate", radius_px=1)})
+    store.put_exposure(intervention, exposure)
+    assert store.get_exposure(intervention) == exposure
+    assert store.get_exposure(intervention.model_copy(update={"arms": {"baseline": (), "x": ("a", "e")}})) is None
+
+
+def test_damage_is_named(store: Store, intervention: Intervention) -> None:
+    store.put_exposure(intervention, _measure({"open": _step(operation="dilate", radius_px=1)}))
+    (path,) = (store.root / "exposures").rglob("*.json")
+    path.write_text("{")
+    with pytest.raises(ErroranError, match="is damaged") as caught:
+        store.get_exposure(intervention)
+    assert str(path) in caught.value.fix

@@ -1,0 +1,122 @@
+"""Evidence: predictions of several runs, lined up with the images they are about."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from erroran.data import Dataset, Splits, split_dataset
+from erroran.errors import ErroranError, NotFound
+from erroran.experiment.runspec import Group, RunRecord, RunSpec
+from erroran.store import Predictions, Store
+from erroran.store.evidence import gather, gather_most
+
+
+@pytest.fixture
+def splits(tiny_dataset: Dataset) -> Splits:
+    return split_dataset(tiny_dataset, mine_fraction=0.2)
+
+
+@pytest.fixture
+def put_run(
+    store: Store,
+    tiny_dataset: Dataset,
+    splits: Splits,
+    make_spec: Callable[..., RunSpec],
+    make_record: Callable[..., RunRecord],
+) -> Callable[..., str]:
+    """Store the run of a seed, with probabilities drawn by it; `order` permutes its images of `mine`."""
+    store.put_dataset(tiny_dataset)
+
+    def put(seed: int, order: np.ndarray | None = None) -> str:
+        record = make_record(make_spec(dataset=tiny_dataset.digest, mine_fraction=0.2, seed=seed))
+        rng, predictions = np.random.default_rng(seed), {}
+        for name, part in (("mine", splits.mine), ("confirm", splits.confirm)):
+            rows = np.arange(len(part.y)) if order is None or name == "confirm" else order
+            drawn = rng.dirichlet(np.ones(3), len(part.y)).astype(np.float32)
+            predictions[name] = Predictions(probabilities=drawn, labels=part.y[rows], ids=part.ids[rows])
+        store.put_run(record, predictions, {})
+        return record.id
+
+    return put
+
+
+@pytest.mark.parametrize("split", ["mine", "confirm"])
+def test_runs_and_images_are_lined_up(store: Store, splits: Splits, put_run: Callable[..., str], split: str) -> None:
+    """Runs in the order of the ids; images, labels and ids are those of the split."""
+    ids = [put_run(seed) for seed in (4, 2)]
+    evidence, part = gather(store, ids, split), getattr(splits, split)
+    assert (evidence.split, evidence.seeds, evidence.class_names) == (split, [4, 2], ("0", "1", "2"))
+    assert evidence.probabilities.shape == (2, len(part.y), 3)
+    for index, run_id in enumerate(ids):
+        stored = store.get_predictions(run_id, split).probabilities
+        assert np.array_equal(evidence.probabilities[index], stored)
+        assert np.array_equal(evidence.predicted[index], stored.argmax(axis=1))
+    assert np.array_equal(evidence.images, part.x)
+    assert np.array_equal(evidence.labels, part.y)
+    assert np.array_equal(evidence.ids, part.ids)
+
+
+def test_the_split_is_cut_as_the_runs_cut_it(store: Store, put_run: Callable[..., str]) -> None:
+    """A fifth was held out for mining here, not the default tenth."""
+    assert len(gather(store, [put_run(0)], "mine").labels) == 30
+
+
+def test_predictions_of_other_images_are_refused(store: Store, put_run: Callable[..., str]) -> None:
+    """The same images in another order would be read as errors; the fix removes the run."""
+    good = put_run(0)
+    strange = put_run(1, order=np.arange(30)[::-1])
+    with pytest.raises(ErroranError, match=f"Run {strange} has no predictions for the images of `mine`") as caught:
+        gather(store, [good, strange], "mine")
+    assert f"erroran runs remove {strange}" in caught.value.fix
+    assert len(gather(store, [good, strange], "confirm").runs) == 2
+
+
+def test_a_missing_run_is_refused(store: Store, put_run: Callable[..., str]) -> None:
+    """A run of the group may have been removed meanwhile."""
+    put_run(0)
+    with pytest.raises(NotFound, match="Run zz is needed"):
+        gather(store, ["zz"], "mine")
+
+
+@pytest.mark.parametrize(("seeds", "folds", "used"), [([], 0, [0, 1]), ([1], 3, [1]), ([0, 1], 2, [0, 1])])
+def test_out_of_fold_is_preferred(
+    store: Store,
+    tiny_dataset: Dataset,
+    put_run: Callable[..., str],
+    make_spec: Callable[..., RunSpec],
+    make_record: Callable[..., RunRecord],
+    seeds: list[int],
+    folds: int,
+    used: list[int],
+) -> None:
+    """Where all folds of a seed are there, each training image is in the evidence once; else `mine`."""
+    for seed in (0, 1):
+        put_run(seed)
+    template = make_spec(dataset=tiny_dataset.digest, mine_fraction=0.2)
+    group = Group(
+        template=template, seeds=(0, 1), dataset_name="tiny", note=None, updated="2026", command="erroran baseline"
+    )
+    put_fold = _fold_putter(store, tiny_dataset, group, make_record)
+    put_fold(0, 0, 4)  # a mining that broke off
+    for seed in seeds:
+        for k in range(folds):
+            put_fold(seed, k, folds)
+    evidence = gather_most(store, group)
+    assert (evidence.split, evidence.seeds) == ("train" if folds else "mine", used)
+    images = tiny_dataset.train_ids if folds else split_dataset(tiny_dataset, mine_fraction=0.2).mine.ids
+    assert sorted(evidence.ids) == sorted(images)
+    assert evidence.probabilities.shape == (len(used), len(images), 3)
+
+
+def _fold_putter(
+    store: Store, dataset: Dataset, group: Group, make_record: Callable[..., RunRecord]
+) -> Callable[[int, int, int], None]:
+    def put(seed: int, k: int, folds: int) -> None:
+        parts, predictions = split_dataset(dataset, fold=(k, folds)), {}
+        for name, part in (("mine", parts.mine), ("confirm", parts.confirm)):
+            uniform = np.full((len(part.y), 3), 1 / 3, dtype=np.float32)
+            predictions[name] = Predictions(probabilities=uniform, labels=part.y, ids=part.ids)
+        store.put_run(make_record(group.run_spec(seed, fold=(k, folds))), predictions, {})
+
+    return put

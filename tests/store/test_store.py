@@ -1,0 +1,435 @@
+"""The store: whole artifacts or none, checked when read, whatever happens while they are written."""
+
+import errno
+import json
+import multiprocessing
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from erroran.data import Dataset
+from erroran.errors import DatasetError, ErroranError, NotFound, Unavailable
+from erroran.experiment.hypothesis import ClassAugmentation, Hypothesis
+from erroran.experiment.runspec import Group, RunRecord, RunSpec
+from erroran.store import Intervention, Predictions, Store
+
+MakeSpec = Callable[..., RunSpec]
+MakeRecord = Callable[..., RunRecord]
+TwoSplits = dict[str, Predictions]
+
+FILES = {"model.keras": b"weights", "training-curve.png": b"\x89PNG"}
+
+
+def _contents(folder: Path) -> dict[str, bytes]:
+    return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+
+
+def _dead_pid() -> int:
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    return process.pid
+
+
+@pytest.fixture
+def record(make_record: MakeRecord) -> RunRecord:
+    return make_record()
+
+
+@pytest.fixture
+def filled(store: Store, record: RunRecord, predictions: TwoSplits) -> Store:
+    """A store with one run."""
+    store.put_run(record, predictions, FILES)
+    return store
+
+
+@pytest.fixture
+def run_folder(filled: Store, record: RunRecord) -> Path:
+    return filled.root / "runs" / record.id
+
+
+# --- runs
+
+
+def test_a_run_comes_back_whole(filled: Store, record: RunRecord, predictions: TwoSplits) -> None:
+    """Record, predictions with their types, and files."""
+    assert filled.get_run(record.id) == record
+    for split, part in predictions.items():
+        back = filled.get_predictions(record.id, split)
+        for name in ("probabilities", "labels", "ids"):
+            assert getattr(back, name).dtype == getattr(part, name).dtype
+            assert getattr(back, name).tolist() == getattr(part, name).tolist()
+    folder = filled.run_folder(record.id)
+    assert {path.name for path in folder.iterdir()} == {"run.json", "predictions.npz", *FILES}
+    assert {name: (folder / name).read_bytes() for name in FILES} == FILES
+
+
+def test_a_run_exists_only_after_it_is_finished(
+    store: Store, record: RunRecord, predictions: TwoSplits, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not before, and not while its files are written."""
+    seen = []
+    original = np.savez_compressed
+
+    def spy(*args: object, **arrays: object) -> None:
+        seen.append((store.has_run(record.id), store.list_runs()))
+        original(*args, **arrays)
+
+    monkeypatch.setattr(np, "savez_compressed", spy)
+    assert not store.has_run(record.id)
+    store.put_run(record, predictions, FILES)
+    assert seen == [(False, [])]
+    assert store.has_run(record.id)
+
+
+@pytest.mark.parametrize("crash", [RuntimeError("crash"), KeyboardInterrupt()])
+def test_a_crash_while_writing_leaves_nothing_visible(
+    store: Store, record: RunRecord, predictions: TwoSplits, crash: BaseException
+) -> None:
+    """Half of the files are on disk when it happens; afterwards the same run can be written."""
+
+    class Files(dict[str, bytes]):
+        def items(self):  # type: ignore[no-untyped-def]
+            yield "model.keras", b"weights"
+            raise crash
+
+    with pytest.raises(type(crash)):
+        store.put_run(record, predictions, Files())
+    assert not store.has_run(record.id)
+    assert store.list_runs() == []
+    assert not list((store.root / "runs").glob("*"))
+    store.put_run(record, predictions, FILES)
+    assert store.get_run(record.id) == record
+    assert not list((store.root / "tmp").iterdir())
+
+
+def test_leftovers_of_the_dead_are_removed_and_of_the_living_kept(
+    store: Store, record: RunRecord, predictions: TwoSplits
+) -> None:
+    """A killed process left half a run; another process (our parent) is still writing."""
+    dead, alive = (store.root / "tmp" / f"{pid}-run" for pid in (_dead_pid(), os.getppid()))
+    for folder in (dead, alive):
+        folder.mkdir(parents=True)
+        (folder / "model.keras").write_bytes(b"half")
+    (store.root / "tmp" / f"{_dead_pid()}-group.json").write_text("{")
+    store.put_run(record, predictions, FILES)
+    assert _contents(store.root / "tmp") == {f"{alive.name}/model.keras": b"half"}
+
+
+def test_a_stored_run_is_never_overwritten(
+    filled: Store, record: RunRecord, run_folder: Path, predictions: TwoSplits
+) -> None:
+    """Whoever finishes the same run later leaves the first one as it is, and no rubbish."""
+    before = _contents(run_folder)
+    filled.put_run(record.model_copy(update={"seconds": 99.0}), predictions, {"model.keras": b"other"})
+    assert _contents(run_folder) == before
+    assert not list((filled.root / "tmp").iterdir())
+
+
+def test_two_processes_write_the_same_run(store: Store, record: RunRecord, predictions: TwoSplits) -> None:
+    """Four at once: none fails, and one whole run is left."""
+    context = multiprocessing.get_context("fork")
+    start = context.Barrier(4)
+
+    def write(number: int) -> None:
+        start.wait()
+        try:
+            store.put_run(record, predictions, {"model.keras": bytes([number]) * 100_000})
+        except BaseException:  # noqa: BLE001 - the parent looks at the exit code
+            os._exit(1)
+        os._exit(0)
+
+    processes = [context.Process(target=write, args=(number,)) for number in range(4)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+    assert [process.exitcode for process in processes] == [0] * 4
+    assert store.get_run(record.id) == record
+    model = (store.run_folder(record.id) / "model.keras").read_bytes()
+    assert model in {bytes([number]) * 100_000 for number in range(4)}
+    assert not list((store.root / "tmp").iterdir())
+
+
+def test_losing_the_race_at_the_last_moment_is_no_error(
+    store: Store, record: RunRecord, predictions: TwoSplits, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another process moves the same run into place just before we do."""
+    winner = Store(store.root)
+    original = Path.replace
+
+    def replace(self: Path, target: Path) -> Path:
+        monkeypatch.setattr(Path, "replace", original)
+        winner_files = {"model.keras": b"the winner's"}
+        temporary = self.with_name("1-other")
+        temporary.mkdir()
+        for name, content in (winner_files | {"run.json": record.model_dump_json().encode()}).items():
+            (temporary / name).write_bytes(content)
+        original(temporary, target)
+        return original(self, target)
+
+    monkeypatch.setattr(Path, "replace", replace)
+    store.put_run(record, predictions, FILES)
+    assert (winner.run_folder(record.id) / "model.keras").read_bytes() == b"the winner's"
+    assert not list((store.root / "tmp").iterdir())
+
+
+def test_runs_are_listed_oldest_first(
+    store: Store, make_spec: MakeSpec, make_record: MakeRecord, predictions: TwoSplits
+) -> None:
+    """By the time they were made, not by id or by the order of files."""
+    days = [3, 1, 2]
+    for seed, day in enumerate(days):
+        store.put_run(make_record(make_spec(seed=seed), created=f"2026-01-0{day}"), predictions, {})
+    assert [run.created for run in store.list_runs()] == ["2026-01-01", "2026-01-02", "2026-01-03"]
+    assert [run.spec.seed for run in store.list_runs()] == [1, 2, 0]
+
+
+def test_the_beginning_of_an_id_will_do(filled: Store, record: RunRecord) -> None:
+    """As with git."""
+    assert filled.get_run(record.id[:3]) == record
+    assert filled.run_folder(record.id[:1]) == filled.root / "runs" / record.id
+
+
+def test_an_ambiguous_or_unknown_beginning_is_refused(
+    store: Store, make_spec: MakeSpec, make_record: MakeRecord, predictions: TwoSplits
+) -> None:
+    """Nothing is guessed, least of all what to remove; an empty beginning means no run."""
+    records = [make_record(make_spec(seed=seed)) for seed in range(20)]
+    for each in records:
+        store.put_run(each, predictions, {})
+    first_digits = [each.id[0] for each in records]
+    shared = next(digit for digit in first_digits if first_digits.count(digit) > 1)
+    count = first_digits.count(shared)
+    with pytest.raises(NotFound, match=rf"{count} runs begin with `{shared}`") as caught:
+        store.remove_run(shared)
+    assert "erroran runs" in caught.value.fix
+    for unknown in ("zz", ""):
+        with pytest.raises(NotFound, match=f"No run begins with `{unknown}`"):
+            store.get_run(unknown)
+    assert len(store.list_runs()) == 20
+
+
+def test_a_removed_run_is_gone(filled: Store, record: RunRecord, run_folder: Path) -> None:
+    """The whole id comes back, the folder and its grave are gone, and it can be written again."""
+    assert filled.remove_run(record.id[:4]) == record.id
+    assert not run_folder.exists()
+    assert not filled.has_run(record.id)
+    assert not list((filled.root / "tmp").iterdir())
+    with pytest.raises(NotFound):
+        filled.remove_run(record.id)
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"{", b"[]", b'{"spec": 1}', b"\xff\xfe\x00\x81", b"null"],
+    ids=["empty", "cut", "list", "fields", "binary", "null"],
+)  # fmt: skip
+def test_a_damaged_record_is_named(filled: Store, record: RunRecord, run_folder: Path, content: bytes) -> None:
+    """The message names the file, the fix removes the run - and that works."""
+    (run_folder / "run.json").write_bytes(content)
+    for read in (lambda: filled.get_run(record.id), filled.list_runs):
+        with pytest.raises(ErroranError, match=rf"{record.id}/run\.json is damaged: .") as caught:
+            read()
+        assert caught.value.exit_code == 1
+        assert f"erroran runs remove {record.id}" in caught.value.fix
+    assert filled.remove_run(record.id) == record.id
+    assert filled.list_runs() == []
+
+
+def test_an_unknown_field_in_a_record_is_damage(filled: Store, record: RunRecord, run_folder: Path) -> None:
+    """Records are validated when read, strictly."""
+    path = run_folder / "run.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "extra": 1}))
+    with pytest.raises(ErroranError, match="is damaged"):
+        filled.get_run(record.id)
+
+
+def _cut(content: bytes) -> bytes:
+    return content[: len(content) // 2]
+
+
+def _flip(content: bytes) -> bytes:
+    middle = content.index(b"mine_probabilities.npy") + 40
+    return content[:middle] + bytes(b ^ 0xFF for b in content[middle : middle + 60]) + content[middle + 60 :]
+
+
+@pytest.mark.parametrize(
+    "damage", [_cut, _flip, lambda _: b"", lambda _: b"rubbish"], ids=["cut", "flip", "empty", "no"]
+)
+def test_damaged_predictions_are_named(
+    filled: Store, record: RunRecord, run_folder: Path, damage: Callable[[bytes], bytes]
+) -> None:
+    """A cut, flipped, empty or foreign file."""
+    path = run_folder / "predictions.npz"
+    path.write_bytes(damage(path.read_bytes()))
+    with pytest.raises(ErroranError, match=r"predictions\.npz is damaged: .") as caught:
+        filled.get_predictions(record.id, "mine")
+    assert caught.value.exit_code == 1
+    assert f"erroran runs remove {record.id}" in caught.value.fix
+
+
+def test_predictions_must_belong_together(filled: Store, record: RunRecord, run_folder: Path) -> None:
+    """Arrays of different lengths, or a missing one, are damage too; a missing file likewise."""
+    path = run_folder / "predictions.npz"
+    arrays = dict(np.load(path))
+    np.savez(path, **{**arrays, "mine_labels": arrays["mine_labels"][:1]})
+    with pytest.raises(ErroranError, match="its arrays differ in length"):
+        filled.get_predictions(record.id, "mine")
+    np.savez(path, **{name: array for name, array in arrays.items() if name != "mine_ids"})
+    with pytest.raises(ErroranError, match=r"predictions\.npz is damaged: .*mine_ids"):
+        filled.get_predictions(record.id, "mine")
+    path.unlink()
+    with pytest.raises(ErroranError, match=r"predictions\.npz is damaged: .*No such file"):
+        filled.get_predictions(record.id, "mine")
+
+
+def test_a_run_that_lost_its_record_can_be_written_again(
+    filled: Store, record: RunRecord, run_folder: Path, predictions: TwoSplits
+) -> None:
+    """Without `run.json` it does not exist; what is left of it is no obstacle."""
+    (run_folder / "run.json").unlink()
+    assert not filled.has_run(record.id)
+    filled.put_run(record, predictions, {"model.keras": b"new"})
+    assert filled.get_run(record.id) == record
+    assert (run_folder / "model.keras").read_bytes() == b"new"
+
+
+# --- disks
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT])
+def test_a_full_disk_is_said_and_keeps_what_is_finished(
+    filled: Store, make_spec: MakeSpec, make_record: MakeRecord, predictions: TwoSplits,
+    monkeypatch: pytest.MonkeyPatch, code: int,
+) -> None:  # fmt: skip
+    """No space, or no quota: one sentence, and the earlier run is untouched."""
+
+    def full(*args: object, **arrays: object) -> None:
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(np, "savez_compressed", full)
+    second = make_record(make_spec(seed=1))
+    with pytest.raises(Unavailable, match=r"no space left for the store .*; what was finished is kept") as caught:
+        filled.put_run(second, predictions, FILES)
+    assert "--store DIR" in caught.value.fix
+    assert caught.value.exit_code == 1
+    assert [run.spec.seed for run in filled.list_runs()] == [0]
+
+
+def test_an_unwritable_store_is_said(tmp_path: Path, record: RunRecord, predictions: TwoSplits) -> None:
+    """A file where the store should be: reading finds nothing, writing says what is wrong."""
+    (tmp_path / "file").write_text("in the way")
+    store = Store(tmp_path / "file" / "store")
+    assert not store.has_run(record.id)
+    assert store.list_runs() == []
+    with pytest.raises(Unavailable, match=r"The store .*file/store cannot be written: Not a directory") as caught:
+        store.put_run(record, predictions, FILES)
+    assert caught.value.fix == "use --store DIR"
+
+
+# --- datasets
+
+
+def test_a_dataset_comes_back_and_is_written_once(store: Store, tiny_dataset: Dataset) -> None:
+    """Later stages need nothing but the store."""
+    store.put_dataset(tiny_dataset)
+    (path,) = (store.root / "datasets").iterdir()
+    stamp = path.stat().st_mtime_ns
+    store.put_dataset(tiny_dataset)
+    assert path.stat().st_mtime_ns == stamp
+    back = store.get_dataset(tiny_dataset.digest)
+    assert back.digest == tiny_dataset.digest
+    assert np.array_equal(back.x_train, tiny_dataset.x_train)
+    assert not list((store.root / "tmp").iterdir())
+
+
+def test_a_missing_or_damaged_dataset_is_said(store: Store, tiny_dataset: Dataset) -> None:
+    """Not found is bad input; a cut copy is a dataset error."""
+    with pytest.raises(NotFound, match=f"has no dataset {tiny_dataset.digest[:12]}"):
+        store.get_dataset(tiny_dataset.digest)
+    store.put_dataset(tiny_dataset)
+    (path,) = (store.root / "datasets").iterdir()
+    path.write_bytes(_cut(path.read_bytes()))
+    with pytest.raises(DatasetError):
+        store.get_dataset(tiny_dataset.digest)
+
+
+# --- groups and interventions
+
+
+def _group(spec: RunSpec, updated: str) -> Group:
+    return Group(template=spec, seeds=(0, 1), dataset_name="tiny", note=None, updated=updated, command="erroran")
+
+
+def test_the_latest_group_is_the_default(store: Store, make_spec: MakeSpec) -> None:
+    """By the time of the last `baseline`, also when an older group is asked for again."""
+    one, other = _group(make_spec(), "2026-01-01"), _group(make_spec(recipe={"epochs": 2}), "2026-01-02")
+    store.put_group(other)
+    store.put_group(one)
+    assert store.get_group() == other
+    again = one.model_copy(update={"updated": "2026-01-03", "seeds": (0, 1, 2)})
+    store.put_group(again)
+    assert store.get_group() == again
+    assert store.get_group(other.id[:5]) == other
+
+
+def test_a_missing_group_is_said(store: Store, make_spec: MakeSpec) -> None:
+    """No baseline yet; then, no such baseline, with those there are."""
+    with pytest.raises(NotFound, match="There is no baseline in the store") as caught:
+        store.get_group()
+    assert caught.value.fix == "erroran baseline --seeds 3"
+    group = _group(make_spec(), "2026-01-01")
+    store.put_group(group)
+    with pytest.raises(NotFound, match="No single baseline group begins with `zz`") as caught:
+        store.get_group("zz")
+    assert f"{group.id} (tiny, cnn)" in caught.value.fix
+
+
+def test_a_damaged_group_is_named(store: Store, make_spec: MakeSpec) -> None:
+    """The fix is to delete that file."""
+    group = _group(make_spec(), "2026-01-01")
+    store.put_group(group)
+    path = store.root / "groups" / f"{group.id}.json"
+    path.write_text("{")
+    with pytest.raises(ErroranError, match=rf"{group.id}\.json is damaged") as caught:
+        store.get_group()
+    assert caught.value.fix == f"delete {path}"
+
+
+def _intervention(probability: float, created: str) -> Intervention:
+    step = ClassAugmentation(operation="dilate", radius_px=1, probability=probability)
+    return Intervention(
+        name="4to9",
+        hypothesis=Hypothesis(pair="4:9", hypothesis="A belief.", augment={"4": step}),
+        group="6f6e782b3fb0",
+        epochs=10,
+        arms={"baseline": ("a", "b"), "4to9": ("c", "d")},
+        seeds=(0, 1),
+        controls=(),
+        fresh_baseline=False,
+        created=created,
+        command="erroran intervene 4to9",
+    )
+
+
+@pytest.mark.parametrize("days", [(1, 2, 3), (2, 3, 1), (3, 1, 2)])
+def test_the_latest_intervention_of_a_name_comes_back(store: Store, days: tuple[int, ...]) -> None:
+    """Changed specs are kept side by side; the latest counts; other names are not mixed in."""
+    versions = [_intervention(0.1 * (i + 1), f"2026-01-0{day}") for i, day in enumerate(days)]
+    other = versions[0].model_copy(update={"name": "4to9-original", "created": "2026-01-09"})
+    for each in (*versions, other):
+        store.put_intervention(each)
+    assert store.get_intervention("6f6e782b3fb0", "4to9") == versions[days.index(3)]
+    assert store.get_intervention("6f6e782b3fb0", "4to9-original") == other
+    assert len(list((store.root / "interventions" / "6f6e782b3fb0").iterdir())) == 4
+
+
+def test_a_missing_intervention_is_said(store: Store) -> None:
+    """The fix is the command that makes it."""
+    with pytest.raises(NotFound, match="`4to9` has not been run on the baseline group abc") as caught:
+        store.get_intervention("abc", "4to9")
+    assert caught.value.fix == "erroran intervene 4to9"

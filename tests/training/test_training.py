@@ -1,0 +1,341 @@
+"""Training: repeatable to the last bit, on schedule, and honest when it fails."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from erroran.data import Dataset, Splits, save_dataset, split_dataset
+from erroran.errors import TrainingError
+from erroran.experiment.hypothesis import ClassAugmentation
+from erroran.experiment.runspec import RECIPES, Recipe, RunSpec
+from erroran.operations.apply import augment_batch
+from erroran.operations.keyed import sample_keys
+from erroran.training.fit import Progress, TrainedRun, train
+
+SMALL = {"epochs": 2, "batch_size": 32, "learning_rate": 5e-3}
+
+
+@pytest.fixture(scope="module")
+def splits(tiny_dataset: Dataset) -> Splits:
+    return split_dataset(tiny_dataset)
+
+
+@pytest.fixture(scope="module")
+def spec(tiny_dataset: Dataset) -> RunSpec:
+    recipe = Recipe(name="standard", schedule="constant", **SMALL)
+    return RunSpec(dataset=tiny_dataset.digest, mine_fraction=0.1, model="cnn", recipe=recipe, seed=3)
+
+
+@pytest.fixture(scope="module")
+def first(spec: RunSpec, splits: Splits, tiny_dataset: Dataset) -> tuple[TrainedRun, list[Progress]]:
+    """One run, and what it reported."""
+    reports: list[Progress] = []
+    return train(spec, splits, tiny_dataset.class_names, reports.append), reports
+
+
+def _bytes(run: TrainedRun) -> tuple[bytes, bytes]:
+    return run.probabilities_mine.tobytes(), run.probabilities_confirm.tobytes()
+
+
+def test_shapes_types_and_sums(first: tuple[TrainedRun, list[Progress]]) -> None:
+    """float32 probabilities of every image of `mine` and `confirm`, one column per class."""
+    run, _ = first
+    for probabilities, n in ((run.probabilities_mine, 15), (run.probabilities_confirm, 45)):
+        assert (probabilities.shape, probabilities.dtype) == ((n, 3), np.dtype(np.float32))
+        assert probabilities.sum(axis=1) == pytest.approx(np.ones(n), abs=1e-6)
+    assert run.seconds > 0
+
+
+def test_the_network_learns(first: tuple[TrainedRun, list[Progress]], splits: Splits) -> None:
+    """Rows are told apart far better than by chance, and the loss falls."""
+    run, _ = first
+    assert (run.probabilities_confirm.argmax(axis=1) == splits.confirm.y).mean() > 0.6
+    assert run.history["loss"][1] < run.history["loss"][0]
+
+
+def test_history_has_one_value_an_epoch(first: tuple[TrainedRun, list[Progress]]) -> None:
+    """Loss and accuracy on train and on `mine`, as plain floats."""
+    history = first[0].history
+    assert {name: len(values) for name, values in history.items()} == {
+        "loss": 2, "accuracy": 2, "val_loss": 2, "val_accuracy": 2,
+    }  # fmt: skip
+    assert {type(value) for values in history.values() for value in values} == {float}
+
+
+def test_validation_is_on_mine(first: tuple[TrainedRun, list[Progress]], splits: Splits) -> None:
+    """The last `val_accuracy` is that of the stored probabilities on `mine`; `confirm` is not looked at."""
+    run, _ = first
+    accuracy = (run.probabilities_mine.argmax(axis=1) == splits.mine.y).mean()
+    assert run.history["val_accuracy"][-1] == pytest.approx(accuracy, abs=1e-6)
+
+
+def test_progress_counts_steps_to_the_end(first: tuple[TrainedRun, list[Progress]], spec: RunSpec) -> None:
+    """Strictly upwards, epoch by epoch, the last report being the last step, each with a loss."""
+    _, reports = first
+    steps = 2 * 5  # 135 images in batches of 32
+    assert [report.step for report in reports] == list(range(1, steps + 1))
+    assert [report.epoch for report in reports] == [1] * 5 + [2] * 5
+    assert {(r.run_id, r.seed, r.steps, r.epochs) for r in reports} == {(spec.id, 3, steps, 2)}
+    assert np.isfinite([report.loss for report in reports]).all()
+
+
+def test_the_same_spec_gives_the_same_bytes(
+    first: tuple[TrainedRun, list[Progress]], spec: RunSpec, splits: Splits, tiny_dataset: Dataset
+) -> None:
+    """Twice in one process, with another seed in between: nothing leaks from run to run."""
+    other = train(spec.model_copy(update={"seed": 4}), splits, tiny_dataset.class_names)
+    again = train(spec, splits, tiny_dataset.class_names)
+    assert _bytes(again) == _bytes(first[0])
+    assert again.history == first[0].history
+    assert _bytes(other) != _bytes(first[0])
+
+
+def test_the_stored_model_reproduces_the_stored_probabilities(
+    first: tuple[TrainedRun, list[Progress]], splits: Splits, tmp_path: Path
+) -> None:
+    """The file loads with plain Keras and predicts the same from raw uint8."""
+    from erroran.training.backend import keras
+
+    run, _ = first
+    (tmp_path / "model.keras").write_bytes(run.model)
+    model = keras.models.load_model(tmp_path / "model.keras")
+    predicted = model.predict(splits.confirm.x[..., np.newaxis], batch_size=500, verbose=0)
+    assert predicted.astype(np.float32).tobytes() == run.probabilities_confirm.tobytes()
+    assert model.count_params() == run.parameters
+
+
+@pytest.mark.parametrize(
+    "batch_size", [pytest.param(32, marks=pytest.mark.slow, id="early"), pytest.param(135, id="in the last step")]
+)
+def test_a_loss_that_is_no_number_is_an_error(
+    spec: RunSpec, splits: Splits, tiny_dataset: Dataset, batch_size: int
+) -> None:
+    """An absurd learning rate breaks the run off with a fix, even if only the last step shows it."""
+    wild = {"learning_rate": float("inf"), "epochs": 1, "batch_size": batch_size}
+    broken = spec.model_copy(update={"recipe": spec.recipe.model_copy(update=wild)})
+    with pytest.raises(TrainingError, match="seed 3 ended with a loss that is not a number") as caught:
+        train(broken, splits, tiny_dataset.class_names)
+    assert "--batch-size" in caught.value.fix
+
+
+def test_augmentation_reaches_the_label_of_its_class_name(
+    spec: RunSpec, splits: Splits, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Class "banana" has label 1: its images, and only they, are changed, keyed by the run's seed."""
+    from erroran.training import batches
+
+    step = ClassAugmentation(operation="dilate", radius_px=1, probability=1)
+    seen: list[tuple[np.ndarray, np.ndarray]] = []
+    seeds: set[int] = set()
+
+    def spy(images: np.ndarray, labels: np.ndarray, keys: np.ndarray, augment: object, **moment: int) -> np.ndarray:
+        changed = augment_batch(images, labels, keys, augment, **moment)  # type: ignore[arg-type]
+        seen.append((labels, (changed != images).any(axis=(1, 2))))
+        seeds.add(moment["seed"])
+        return changed
+
+    monkeypatch.setattr(batches, "augment_batch", spy)
+    one_epoch = spec.recipe.model_copy(update={"epochs": 1})
+    fruit = spec.model_copy(update={"augment": {"banana": step}, "recipe": one_epoch})
+    train(fruit, splits, ("apple", "banana", "cherry"))
+    labels, changed = (np.concatenate(parts) for parts in zip(*seen, strict=True))
+    assert np.array_equal(changed, labels == 1)
+    assert seeds == {spec.seed}
+
+
+@pytest.mark.slow
+def test_augmentation_changes_the_outcome(
+    first: tuple[TrainedRun, list[Progress]], spec: RunSpec, splits: Splits, tiny_dataset: Dataset
+) -> None:
+    """The augmented images are what the network is trained on."""
+    step = ClassAugmentation(operation="erode", radius_px=1, probability=1)
+    treated = train(spec.model_copy(update={"augment": {"1": step}}), splits, tiny_dataset.class_names)
+    assert _bytes(treated) != _bytes(first[0])
+
+
+@pytest.mark.slow
+def test_the_order_of_the_dataset_changes_no_prediction(
+    first: tuple[TrainedRun, list[Progress]], spec: RunSpec, splits: Splits, tiny_dataset: Dataset
+) -> None:
+    """A dataset's digest ignores order, so a run's outcome has to."""
+    from dataclasses import replace
+
+    order = np.random.default_rng(0).permutation(len(splits.train.y))
+    train_part = splits.train
+    shuffled = type(train_part)(train_part.x[order], train_part.y[order], train_part.ids[order])
+    again = train(spec, replace(splits, train=shuffled), tiny_dataset.class_names)
+    assert _bytes(again) == _bytes(first[0])
+    assert sample_keys(shuffled.ids).tolist() != sample_keys(train_part.ids).tolist()
+
+
+# --- schedules
+
+
+def _rates(recipe: Recipe, steps_per_epoch: int) -> Callable[[int], float]:
+    from erroran.training.fit import _learning_rate
+
+    schedule = _learning_rate(recipe, steps_per_epoch=steps_per_epoch)
+    return lambda step: float(schedule(step))
+
+
+def test_one_cycle_by_hand() -> None:
+    """4 epochs of 5 steps, peak 2e-3: up in 4 steps, peak at steps 3 and 4, down by 1/16 of it a step."""
+    rate = _rates(RECIPES["fast"], 5)
+    by_step = {0: 0.5e-3, 1: 1e-3, 2: 1.5e-3, 3: 2e-3, 4: 2e-3, 12: 1e-3, 19: 2e-3 / 16, 20: 0.0}
+    assert {step: rate(step) for step in by_step} == pytest.approx(by_step, rel=1e-5, abs=1e-9)
+
+
+def test_one_cycle_rises_then_falls() -> None:
+    """At MNIST's 4 x 422 steps: one peak, after 20 % of them, positive to the last step."""
+    rate = _rates(RECIPES["fast"], 422)
+    rates = np.array([rate(step) for step in range(0, 4 * 422, 8)])
+    peak = int(rates.argmax())
+    assert 8 * peak == pytest.approx(0.2 * 4 * 422, abs=8)
+    assert (np.diff(rates[: peak + 1]) > 0).all()
+    assert (np.diff(rates[peak:]) < 0).all()
+    assert rates.min() > 0
+    assert rates.max() == pytest.approx(2e-3, rel=0.02)
+
+
+def test_one_cycle_of_a_single_step() -> None:
+    """The shortest run there is trains at the peak."""
+    assert _rates(RECIPES["fast"].model_copy(update={"epochs": 1}), 1)(0) == pytest.approx(2e-3)
+
+
+def test_the_constant_schedule_is_a_number() -> None:
+    """Plain Adam at 1e-3."""
+    from erroran.training.fit import _learning_rate
+
+    assert _learning_rate(RECIPES["standard"], steps_per_epoch=422) == 1e-3
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("change", [{"schedule": "one-cycle"}, {"batch_size": 64}, {"learning_rate": 6e-3}])
+def test_the_recipe_reaches_the_training(
+    first: tuple[TrainedRun, list[Progress]],
+    splits: Splits,
+    spec: RunSpec,
+    tiny_dataset: Dataset,
+    change: dict[str, object],
+) -> None:
+    """Another schedule, batch size or rate is another outcome."""
+    changed = spec.model_copy(update={"recipe": spec.recipe.model_copy(update=change)})
+    assert _bytes(train(changed, splits, tiny_dataset.class_names)) != _bytes(first[0])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("precision", ["float32", "mixed_bfloat16"])
+def test_a_fresh_process_gives_the_same_bytes(
+    spec: RunSpec, splits: Splits, tiny_dataset: Dataset, tmp_path: Path, precision: str
+) -> None:
+    """Repeating a run tomorrow gives what it gave today."""
+    spec = spec.model_copy(update={"precision": precision})
+    save_dataset(tiny_dataset, tmp_path / "data.npz")
+    (tmp_path / "spec.json").write_text(spec.model_dump_json())
+    code = f"""
+from pathlib import Path
+import numpy as np
+from erroran.data import read_dataset, split_dataset
+from erroran.experiment.runspec import RunSpec
+from erroran.training.fit import train
+folder = Path({str(tmp_path)!r})
+dataset = read_dataset(folder / "data.npz")
+spec = RunSpec.model_validate_json((folder / "spec.json").read_text())
+run = train(spec, split_dataset(dataset), dataset.class_names)
+np.save(folder / "confirm.npy", run.probabilities_confirm)
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
+    here = train(spec, splits, tiny_dataset.class_names)
+    assert np.load(tmp_path / "confirm.npy").tobytes() == here.probabilities_confirm.tobytes()
+
+
+@pytest.mark.slow
+def test_precision_does_not_leak_into_the_next_run(
+    first: tuple[TrainedRun, list[Progress]], spec: RunSpec, splits: Splits, tiny_dataset: Dataset
+) -> None:
+    """A half-precision run leaves the float32 runs after it as they were."""
+    half = train(spec.model_copy(update={"precision": "mixed_bfloat16"}), splits, tiny_dataset.class_names)
+    again = train(spec, splits, tiny_dataset.class_names)
+    assert _bytes(half) != _bytes(first[0])
+    assert half.probabilities_confirm.dtype == np.float32
+    assert _bytes(again) == _bytes(first[0])
+
+
+def test_the_cosine_schedule_falls_from_the_peak_to_zero() -> None:
+    """Half a cosine: half the peak half way."""
+    rate = _rates(Recipe(name="x", epochs=4, learning_rate=2e-3, schedule="cosine"), 10)
+    assert [rate(step) for step in (0, 20, 40)] == pytest.approx([2e-3, 1e-3, 0], abs=1e-9)
+
+
+def test_callbacks_are_those_that_were_asked_for(tmp_path: Path) -> None:
+    """Keras' own, with the recipe's patience."""
+    from erroran.training.fit import _callbacks
+
+    best = tmp_path / "best.weights.h5"
+
+    assert _callbacks(RECIPES["standard"], best) == []
+    found = {type(callback).__name__: callback for callback in _callbacks(RECIPES["plateau"], best)}
+    assert set(found) == {"ReduceLROnPlateau", "ModelCheckpoint", "EarlyStopping"}
+    assert (found["EarlyStopping"].patience, found["EarlyStopping"].monitor) == (10, "val_loss")
+    assert (found["ReduceLROnPlateau"].patience, found["ReduceLROnPlateau"].factor) == (3, 0.5)
+    assert found["ModelCheckpoint"].monitor == "val_accuracy"
+
+
+def test_early_stopping_stops_and_the_best_weights_are_kept(
+    spec: RunSpec, splits: Splits, tiny_dataset: Dataset
+) -> None:
+    """A rate so high that it gets worse: it stops before the last epoch, and what is kept is the best epoch's."""
+    wild = Recipe(
+        name="wild", epochs=40, batch_size=32, learning_rate=0.03, schedule="constant", early_stopping=2,
+        best_weights=True,
+    )  # fmt: skip
+    run = train(spec.model_copy(update={"recipe": wild}), splits, tiny_dataset.class_names)
+    accuracies, losses = run.history["val_accuracy"], run.history["val_loss"]
+    assert len(losses) < 40
+    assert len(losses) - 1 - int(np.argmin(losses)) == 2
+    kept = (run.probabilities_mine.argmax(axis=1) == splits.mine.y).mean()
+    assert kept == pytest.approx(max(accuracies), abs=1e-6)
+
+
+def test_augmentation_in_the_model_is_trained_with_and_left_out_of_what_is_stored(
+    spec: RunSpec, splits: Splits, tiny_dataset: Dataset, tmp_path: Path
+) -> None:
+    """Other weights than without, the same twice; the stored model is the bare one and predicts the same."""
+    from erroran.experiment.runspec import InModelAugmentation
+    from erroran.training.fit import predict_with
+
+    turned = spec.recipe.model_copy(update={"in_model": InModelAugmentation(rotation_deg=20)})
+    runs = [
+        train(spec.model_copy(update={"recipe": recipe}), splits, tiny_dataset.class_names)
+        for recipe in (turned, turned, spec.recipe)
+    ]
+    assert _bytes(runs[0]) == _bytes(runs[1])
+    assert _bytes(runs[0]) != _bytes(runs[2])
+    file = tmp_path / "model.keras"
+    file.write_bytes(runs[0].model)
+    assert predict_with(file, splits.mine.x) == pytest.approx(runs[0].probabilities_mine, abs=1e-6)
+    assert runs[0].parameters == runs[2].parameters
+
+
+def test_a_model_of_the_users_own_is_trained_and_read_back(
+    spec: RunSpec, splits: Splits, tiny_dataset: Dataset, tmp_path: Path
+) -> None:
+    """With a layer that only its code knows; the code lies beside the stored model."""
+    from tests.test_models import OWN
+
+    from erroran.training.fit import MODEL_CODE, measure_latency, predict_with
+
+    own = spec.model_copy(update={"model": "mine.py:build_fn", "source": "ab" * 12})
+    run = train(own, splits, tiny_dataset.class_names, source=OWN)
+    assert run.parameters == 65 * 3
+    file = tmp_path / "model.keras"
+    file.write_bytes(run.model)
+    (tmp_path / MODEL_CODE).write_text(OWN)
+    assert predict_with(file, splits.mine.x) == pytest.approx(run.probabilities_mine, abs=1e-6)
+    latency = measure_latency(file, splits.confirm.x, repeats=3)
+    assert 0 < latency.call_ms < latency.predict_ms
+    assert latency.images_per_second > 0

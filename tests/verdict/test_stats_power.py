@@ -1,0 +1,201 @@
+"""Power: promised against found."""
+
+import numpy as np
+import pytest
+from scipy.optimize import brentq
+
+from erroran.errors import BadInput
+from erroran.verdict import plan as power_module
+from erroran.verdict.compare import significant_change
+from erroran.verdict.plan import (
+    ErrorRates,
+    PowerTable,
+    _rising,
+    fit_rates,
+    plan_power,
+    seeds_needed,
+    selection_shrink,
+)
+from erroran.verdict.replay import worst_cell
+
+
+def hard_images(rng, errors_per_run, n_images=1000):
+    hard = rng.random(n_images) < 3 * errors_per_run / n_images
+    return np.where(hard, rng.beta(0.5, 1, n_images), 0.0)
+
+
+def with_fewer_errors(rates, factor):
+    """All odds lowered alike, until this share of the errors is left."""
+
+    def left(log_odds):
+        return rates * np.exp(log_odds) / (rates * np.exp(log_odds) + 1 - rates)
+
+    return left(brentq(lambda x: left(x).sum() - factor * rates.sum(), -30, 0))
+
+
+def found_power(rng, errors_per_run, n_seeds, factor, repetitions=300, shift_sd=0.0):
+    found = 0
+    for _ in range(repetitions):
+        rates = hard_images(rng, errors_per_run)
+        before = rng.random((n_seeds, rates.size)) < rates
+        after = rng.random((n_seeds, rates.size)) < with_fewer_errors(rates, factor)
+        found += significant_change(before, after, shift_sd=shift_sd) < 0
+    return found / repetitions
+
+
+def test_promised_power_is_found():
+    rng = np.random.default_rng(0)
+    # A large mining set, so that the plan knows the rates.
+    mined = rng.random((5, 20_000)) < hard_images(rng, 134, n_images=20_000)
+    table = plan_power(mined, rng=rng, seeds=(3, 8), reductions=(0.5,), n_images=1000, shift_sd=0.0, n_simulations=300)
+    for row, n_seeds in zip(table.power, table.seeds, strict=True):
+        assert row[0] == pytest.approx(found_power(rng, 6.7, n_seeds, 0.5), abs=0.11)
+    assert table.errors_per_seed == pytest.approx(6.7, abs=1.5)
+
+
+def test_power_rises_with_seeds_and_size_and_falls_with_swings():
+    rng = np.random.default_rng(1)
+    mined = rng.random((5, 1000)) < hard_images(rng, 10)
+    options = {"seeds": (3, 10), "reductions": (0.25, 0.75), "n_simulations": 150}
+    calm = plan_power(mined, rng=rng, shift_sd=0.0, **options)
+    wild = plan_power(mined, rng=rng, shift_sd=1.5, **options)
+    (low, _), (_, high) = calm.power
+    assert low < calm.power[0][1] <= high
+    assert low < calm.power[1][0] <= high
+    assert wild.power[0][1] < calm.power[0][1]
+
+
+def test_same_seed_same_table():
+    mined = np.random.default_rng(2).random((3, 300)) < 0.02
+    tables = [plan_power(mined, rng=np.random.default_rng(5), seeds=(3,), n_simulations=40) for _ in range(2)]
+    assert tables[0] == tables[1]
+
+
+def test_detectable_reduction_is_interpolated():
+    table = PowerTable((3, 10), (0.5, 1.0), ((0.2, 0.6), (0.7, 0.9)), 5, 5, 0, 0, 0.05, 100)
+    assert table.detectable(0.8)[0] is None
+    assert table.detectable(0.8)[1] == pytest.approx(0.75)
+
+
+def test_seeds_needed_reaches_the_power():
+    rng = np.random.default_rng(3)
+    mined = rng.random((5, 1000)) < hard_images(rng, 12)
+    few = seeds_needed(mined, reduction=0.9, rng=rng, n_simulations=100, shift_sd=0.0)
+    many = seeds_needed(mined, reduction=0.3, rng=rng, n_simulations=100, shift_sd=0.0)
+    assert few is not None
+    assert many is None or many > few
+
+
+def test_fitted_rates_keep_the_mean_and_the_concentration():
+    rng = np.random.default_rng(4)
+    mined = rng.random((6, 30_000)) < rng.beta(0.2, 3, 30_000)
+    rates = fit_rates(mined)
+    assert (rates.alpha, rates.beta) == pytest.approx((0.2, 3), rel=0.2)
+    assert rates.draw(rng).mean() == pytest.approx(mined.mean(), rel=0.05)
+    assert fit_rates(mined, shrink=0.5).draw(rng).mean() == pytest.approx(mined.mean() / 2, rel=0.05)
+
+
+def test_selection_shrink_foresees_the_fall_of_the_worst_cell():
+    """The worst of 90 cells on fresh images and seeds, against what the mining data promised."""
+    rng = np.random.default_rng(5)
+    told, kept = [], []
+    for _ in range(25):
+        labels = np.repeat(np.arange(10), 400)
+        other = (labels + rng.integers(1, 10, labels.size)) % 10
+        rates = hard_images(rng, 120, n_images=labels.size)
+        mined = np.where(rng.random((3, labels.size)) < rates, other, labels)
+        # Cells are equal in truth, so the worst one's true count is their mean.
+        counts = np.bincount(labels * 10 + other, weights=rates, minlength=100)
+        codes = (labels * 10 + mined)[mined != labels]
+        worst = np.bincount(codes, minlength=100).max() / 3
+        told.append(selection_shrink(labels, mined, 10))
+        kept.append(counts.sum() / 90 / worst)
+    assert np.mean(told) < 0.85
+    assert np.mean(kept) <= np.mean(told) + 0.05
+
+
+def test_a_cell_far_above_all_others_keeps_its_errors():
+    rng = np.random.default_rng(8)
+    labels = np.repeat(np.arange(10), 400)
+    other = (labels + rng.integers(1, 10, labels.size)) % 10
+    rates = hard_images(rng, 60, n_images=labels.size)
+    planted = (labels == 3) & (rng.random(labels.size) < 0.2)
+    rates[planted], other[planted] = 0.6, 8
+    mined = np.where(rng.random((3, labels.size)) < rates, other, labels)
+    assert worst_cell(labels, mined, 10) == (3, 8)
+    alike = np.flatnonzero(~planted)
+    assert selection_shrink(labels, mined, 10) > 0.9 > selection_shrink(labels[alike], mined[:, alike], 10)
+    # Another cell than the worst shrinks by its own place among the others; the same images shrink less.
+    assert 0.05 <= selection_shrink(labels, mined, 10, cells=[(1, 2), (2, 1)]) <= 1
+    assert selection_shrink(labels[alike], mined[:, alike], 10, new_images=False) > selection_shrink(
+        labels[alike], mined[:, alike], 10
+    )
+
+
+@pytest.mark.parametrize("options", [{"seeds": (1,)}, {"reductions": (0.0,)}, {"reductions": (1.5,)}, {"shrink": 0.0}])
+def test_bad_plans_are_refused(options):
+    mined = np.ones((2, 3), bool)
+    with pytest.raises(BadInput):
+        plan_power(mined, rng=np.random.default_rng(0), **options)
+
+
+def test_nothing_mined_nothing_planned():
+    with pytest.raises(BadInput, match="no mined error"):
+        fit_rates(np.zeros((3, 5), bool))
+
+
+def test_the_cells_own_swing_counts():
+    """Two cells with the same errors and the same swing elsewhere: the one that swings itself promises less."""
+    rng = np.random.default_rng(6)
+    rates = np.r_[np.full(60, 0.5), np.zeros(940)]
+    calm = rng.random((6, 1000)) < rates
+    wild = rng.random((6, 1000)) < rates + np.linspace(-1.6, 1.6, 6)[:, None] * rates * (1 - rates)
+    assert fit_rates(wild, shift_sd=0.0).shift_sd > 0.4
+    assert fit_rates(calm, shift_sd=0.0).shift_sd < 0.2
+    found = [
+        plan_power(cell, rng=rng, seeds=(5,), reductions=(0.3,), shift_sd=0.0, n_simulations=150).power[0][0]
+        for cell in (calm, wild)
+    ]
+    assert found[1] < found[0]
+
+
+def test_shift_of_a_cell_by_hand():
+    """Four images at p = 1/2 over 2 runs, all flipping together: variance 8, e = 2, ratio 4, df 1."""
+    errors = np.array([[1, 1, 1, 1, 0], [0, 0, 0, 0, 0]], dtype=bool)
+    rates = fit_rates(errors, shift_sd=0.0)
+    blended = (4 * 1 + 1 * 4) / 5  # weight 4 on the prediction, 1 for an independent cell
+    assert rates.shift_sd == pytest.approx(((blended - 1) / 2) ** 0.5)
+    assert rates.run_sd == pytest.approx(((blended - 1) * 2) ** 0.5 / 2)
+    assert (rates.pooled_shift, fit_rates(errors, shift_sd=0.3).pooled_shift) == (0.0, 0.3)
+
+
+def test_shrinking_drops_images_and_keeps_their_rates() -> None:
+    """Images that are always wrong stay so: lower rates would make coins of them."""
+    mined = np.zeros((5, 400), bool)
+    mined[:, :100] = True
+    rates = fit_rates(mined, shrink=0.5).draw(np.random.default_rng(0))
+    assert (rates > 0.9).mean() == pytest.approx(0.125, abs=0.04)
+    assert ((rates > 0.1) & (rates < 0.9)).mean() < 0.01
+
+
+def test_values_that_fall_are_pooled() -> None:
+    """More seeds (rows) and larger effects (columns) cannot have less power."""
+    power = _rising(np.array([[0.1, 0.3], [0.3, 0.2], [0.2, 0.9]]))
+    assert power == pytest.approx(np.array([[0.1, 0.25], [0.25, 0.25], [0.25, 0.9]]))
+    assert _rising(np.array([[0.4]])).tolist() == [[0.4]]
+
+
+@pytest.mark.parametrize("chance", [0.45, 0.9])
+def test_noise_of_mining_is_corrected(monkeypatch: pytest.MonkeyPatch, chance: float) -> None:
+    """A promise that bends by a known amount: what repeated mining loses is added, and never more than 1."""
+    mined = np.zeros((3, 50), bool)
+    mined[:, :5] = True
+    rates = fit_rates(mined)
+
+    def promise(given: ErrorRates, *_: object) -> float:
+        return chance if given is rates else chance - 0.2
+
+    monkeypatch.setattr(power_module, "_plain_power", promise)
+    again = power_module._mine_again(rates, np.random.default_rng(0))
+    corrected = power_module._power(rates, again, 50, 3, 0.5, 0.05, 100, np.random.default_rng(0))
+    assert corrected == pytest.approx(min(1.0, chance + 0.2))

@@ -1,0 +1,179 @@
+"""Replays: numbers checked by hand, libraries for the intervals."""
+
+import json
+
+import numpy as np
+import pytest
+from statsmodels.stats.proportion import proportion_confint
+
+from erroran.benchmarks import calibration
+from erroran.errors import BadInput
+from erroran.verdict.replay import (
+    clustered_mean,
+    clustered_share,
+    draw_runs,
+    replay_naive,
+    replay_once,
+    replay_protocol,
+    words,
+    worst_cell,
+)
+
+# Eight images, two classes; three runs. Run 0 reads three 0s as 1 and no 1 as 0; run 1 one and two; run 2 one and one.
+LABELS = np.array([0, 0, 0, 0, 1, 1, 1, 1])
+RUNS = np.array(
+    [
+        [1, 1, 1, 0, 1, 1, 1, 1],
+        [1, 0, 0, 0, 0, 0, 1, 1],
+        [0, 1, 0, 0, 0, 1, 1, 1],
+    ]
+)
+
+
+def noisy_runs(rng, n_runs, n_images=400):
+    labels = rng.integers(0, 3, n_images)
+    rates = np.where(rng.random(n_images) < 0.3, rng.beta(0.5, 1, n_images), 0.0)
+    return labels, np.where(rng.random((n_runs, n_images)) < rates, (labels + 1) % 3, labels)
+
+
+def test_worst_cell_of_one_run_and_of_all():
+    assert worst_cell(LABELS, RUNS[0], 2) == (0, 1)
+    assert worst_cell(LABELS, RUNS[1], 2) == (1, 0)
+    assert worst_cell(LABELS, RUNS[2], 2) == (0, 1)  # one each: the first
+    assert worst_cell(LABELS, RUNS, 2) == (0, 1)  # 5 against 3
+
+
+def test_no_error_no_worst_cell():
+    with pytest.raises(BadInput, match="no worst cell"):
+        worst_cell(LABELS, LABELS[None], 2)
+
+
+def test_naive_replay_by_hand():
+    replay = replay_naive(LABELS, RUNS, 2)
+    assert replay.cells == ((0, 1), (1, 0), (0, 1))
+    assert replay.counts.tolist() == [[3, 1, 1], [0, 2, 1], [3, 1, 1]]
+    assert replay.totals.tolist() == [3, 3, 2]
+    assert replay.pairs == [(0, 1), (0, 2), (1, 0), (1, 2), (2, 0), (2, 1)]
+    assert replay.before.tolist() == [3, 3, 2, 2, 1, 1]
+    assert replay.after.tolist() == [1, 1, 0, 1, 3, 1]
+    assert replay.improved == pytest.approx(4 / 6)
+    assert replay.worse == pytest.approx(1 / 6)
+    assert replay.mean_change == pytest.approx(7 / 12 - 1)
+    # Changes -2/3, -2/3, -1, -1/2, 2, 0: sorted -1, -2/3, -2/3, ... the third is -2/3, first seen at (0, 1).
+    assert replay.typical() == (0, 1)
+
+
+def test_what_leaves_the_chosen_cell_comes_back_elsewhere():
+    """All cells together change by exactly nothing over all ordered pairs."""
+    labels, pred = noisy_runs(np.random.default_rng(0), 7)
+    replay = replay_naive(labels, pred, 3)
+    assert replay.elsewhere == pytest.approx(-(replay.after - replay.before).mean())
+    assert replay.mean_change < 0
+
+
+def test_drawn_sets_are_disjoint_and_the_pool_can_be_too_small():
+    sets = draw_runs(13, (3, 5, 5), np.random.default_rng(0))
+    assert [len(some) for some in sets] == [3, 5, 5]
+    assert sorted(np.concatenate(sets).tolist()) == list(range(13))
+    with pytest.raises(BadInput, match="13 runs cannot be drawn from 12"):
+        draw_runs(12, (3, 5, 5), np.random.default_rng(0))
+
+
+def test_protocol_replay_uses_fresh_runs_and_is_repeatable():
+    labels, pred = noisy_runs(np.random.default_rng(1), 12)
+    done = []
+    options = {"n_seeds": 3, "n_draws": 5}
+    one, two = (
+        replay_protocol((labels, pred), (labels, pred), 3, rng=np.random.default_rng(2), on_draw=done.append, **options)
+        for _ in range(2)
+    )
+    assert one == two
+    assert done == [1, 2, 3, 4, 5] * 2
+    for replay in one:
+        mining, before, after = replay.runs
+        assert len({*mining, *before, *after}) == 9
+        assert replay.cell == worst_cell(labels, pred[list(mining)], 3)
+        assert replay.before == tuple(((labels == replay.cell[0]) & (pred[list(before)] == replay.cell[1])).sum(axis=1))
+    assert sum(share for _, share in words(one)) == pytest.approx(1)
+
+
+def test_a_real_change_is_found_in_its_direction():
+    rng = np.random.default_rng(3)
+    labels, pred = noisy_runs(rng, 10)
+    better = np.where(rng.random(pred.shape) < 0.9, labels, pred)
+    runs = (np.array([9]), np.arange(5), np.arange(5))
+    assert replay_once(labels, (pred, better), runs, (0, 1), 3).direction == -1
+    assert replay_once(labels, (better, pred), runs, (0, 1), 3).direction == 1
+    found = replay_once(labels, (pred, better), runs, (0, 1), 3)
+    assert (found.word, found.p_adjusted >= found.p_plain) == ("improved", True)
+
+
+def test_share_of_one_outcome_a_cluster_is_nearly_clopper_pearson():
+    """Independent comparisons: the effective number is n, but for the t quantile of few clusters."""
+    outcomes = [1.0] * 10 + [0.0] * 190
+    found = clustered_share([[value] for value in outcomes], n_distinct=200)
+    assert (found.share, found.n) == (0.05, 200)
+    assert found.n_effective == pytest.approx(199, abs=2)
+    assert (found.low, found.high) == pytest.approx(proportion_confint(10, 200, method="beta"), abs=2e-3)
+
+
+def test_share_of_clusters_that_agree_within_knows_only_the_clusters():
+    """Fifty copies of each of twenty outcomes are worth twenty."""
+    clusters = [[value] * 50 for value in [1.0] * 5 + [0.0] * 15]
+    found = clustered_share(clusters, n_distinct=100)
+    assert found.n == 1000
+    assert found.n_effective < 20
+    low, high = proportion_confint(5, 20, method="beta")
+    assert found.low < low < high < found.high
+
+
+def test_no_claim_at_all_is_as_sure_as_the_disjoint_comparisons():
+    found = clustered_share([[0.0] * 50] * 12, n_distinct=48)
+    assert (found.share, found.low, found.n_effective) == (0.0, 0.0, 48)
+    assert found.high == pytest.approx(1 - 0.025 ** (1 / 48))
+    with pytest.raises(BadInput, match="no comparison"):
+        clustered_share([[]], n_distinct=1)
+
+
+def test_mean_of_clusters_by_hand():
+    # Mean 2, sd 1, n 3; t(2) at 97.5 % is 4.3027.
+    assert clustered_mean([1.0, 2.0, 3.0]) == pytest.approx((2.0, 2 - 4.3027 / 3**0.5, 2 + 4.3027 / 3**0.5), abs=1e-4)
+
+
+def test_relabelling_is_nested_and_touches_one_class():
+    labels = np.repeat(np.arange(4), 50)
+    some, more = (calibration.relabel(labels, (2, 3), share, np.random.default_rng(0)) for share in (0.1, 0.3))
+    assert [(changed != labels).sum() for changed in (some, more)] == [5, 15]
+    assert set(labels[more != labels]) == {2}
+    assert set(more[more != labels]) == {3}
+    assert np.all(more[some != labels] == 3)
+
+
+def test_simulated_arms_have_the_truth_they_claim():
+    rng = np.random.default_rng(0)
+    counts = []
+    for _ in range(300):
+        labels, before, after = calibration.simulate_arms(rng, n_seeds=2, errors=6, factor=0.5, shift_sd=0.0)
+        counts.append([((labels == 0) & (arm == 1)).sum(axis=1).mean() for arm in (before, after)])
+    assert np.mean(counts, axis=0) == pytest.approx([6, 3], rel=0.1)
+
+
+def test_shifted_rates_by_hand():
+    rates = np.array([0.0, 0.5, 1.0])
+    assert calibration.shift_rates(rates, np.log(3.0)) == pytest.approx([0, 0.75, 1])
+
+
+@pytest.mark.slow
+def test_the_calibration_runs_and_its_json_is_strict(tmp_path):
+    calibration.main(["--quick", "--dataset", "digits", "--reports", str(tmp_path)])
+    text = (tmp_path / "calibration.md").read_text()
+    assert text.startswith("# Where nothing was changed, erroran claims a change in")
+
+    def refuse(name):
+        raise AssertionError(name)
+
+    saved = json.loads((tmp_path / "calibration" / "calibration.json").read_text(), parse_constant=refuse)
+    assert len(saved["coverage"]) == 66
+    like_real_runs = [row for row in saved["coverage"] if row["shift_sd"] > 0 and row["errors_per_run"] >= 3]
+    assert sum(row["how"] != calibration.BOTH_WAYS for row in like_real_runs) == 27
+    assert saved["facts"]["mcnemar_exact"] == 6

@@ -8,8 +8,10 @@ import pytest
 from hypothesis import settings
 
 from erroran.data import Dataset, build_dataset
-from erroran.experiment.runspec import Recipe, RunRecord, RunSpec
+from erroran.experiment.recipe import Recipe
+from erroran.experiment.runspec import RunSpec
 from erroran.store import Predictions, Store
+from erroran.store.records import RunRecord
 
 # Tests share their machine with trainings: how long an example takes says nothing about the code.
 settings.register_profile("erroran", deadline=None)
@@ -49,7 +51,12 @@ def make_spec() -> Callable[..., RunSpec]:
 
     def make(*, recipe: dict[str, object] | None = None, **changes: object) -> RunSpec:
         plain = {"name": "standard", "epochs": 10, "learning_rate": 1e-3, "schedule": "constant"}
-        fields = {"dataset": "ab" * 32, "mine_fraction": 0.1, "model": "cnn", "seed": 0}
+        environment = {
+            "backend": "tensorflow",
+            "versions": {"keras": "3"},
+            "code": {"training": "t", "operations": "o"},
+        }
+        fields = {"dataset": "ab" * 32, "mine_fraction": 0.1, "model": "cnn", "seed": 0, "environment": environment}
         return RunSpec.model_validate({**fields, **changes, "recipe": Recipe(**{**plain, **(recipe or {})})})
 
     return make

@@ -13,8 +13,8 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 from rich.table import Table
 
 if TYPE_CHECKING:
-    from erroran.experiment.runspec import RunRecord
     from erroran.stats.consistency import PairSummary
+    from erroran.store.records import RunRecord
     from erroran.training.fit import Progress as RunProgress
 
 

@@ -60,8 +60,8 @@ from erroran.errors import BadInput, NotFound
 
 if TYPE_CHECKING:
     from erroran.experiment.hypothesis import Hypothesis
-    from erroran.experiment.runspec import Group
     from erroran.store import Store
+    from erroran.store.records import Group
 
 
 @command(

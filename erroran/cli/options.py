@@ -11,7 +11,7 @@ from erroran.errors import BadInput
 
 if TYPE_CHECKING:
     from erroran.data import Dataset
-    from erroran.experiment.runspec import Recipe
+    from erroran.experiment.recipe import Recipe
     from erroran.store import Store
 
 REPORTS = Path("reports")
@@ -185,12 +185,11 @@ def parse_recipe(name: RecipeName, **changes: object) -> "Recipe":
     """
     from pydantic import ValidationError
 
-    from erroran.experiment.runspec import RECIPES
-    from erroran.experiment.study import change_recipe
+    from erroran.experiment.recipe import RECIPES, RecipeChange
 
     given = {key: value for key, value in changes.items() if value is not None}
     try:
-        return change_recipe(RECIPES[name.value], given)
+        return RecipeChange.model_validate(given).apply_to(RECIPES[name.value])
     except ValidationError as error:
         problem = error.errors()[0]
         options = [str(part).removesuffix("_deg").removesuffix("_percent") for part in problem["loc"][-1:]]

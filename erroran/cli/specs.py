@@ -94,7 +94,7 @@ def find_pair_name(name: str) -> str:
     if ":" in name:
         return name
     try:
-        return find_spec(name)[1].pair
+        return str(find_spec(name)[1].pair)
     except NotFound:
         if name.endswith(".toml"):
             raise

@@ -1,18 +1,34 @@
-"""Control arms: what else could explain a change, made from the hypothesis itself."""
+"""Control arms: what else could explain a result, made from the hypothesis itself."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 
 from erroran.errors import BadInput
-from erroran.experiment.hypothesis import ClassAugmentation, Hypothesis
-
-Augmentations = dict[str, ClassAugmentation]
+from erroran.experiment.change import ALL_CLASSES, Augmentations, Change, Step
+from erroran.experiment.hypothesis import Hypothesis
+from erroran.operations.table import OPERATIONS
 
 TRAINED_CONTROLS = ("sham", "swapped", "same-op", "oversample")
 CONTROLS = (*TRAINED_CONTROLS, "logit-shift")
 DEFAULT_CONTROLS = ("sham", "logit-shift")
 
-_PAIRS = (("dilate", "erode"), ("open", "close"), ("thin", "thicken"))
-_OPPOSITE = dict(_PAIRS) | {second: first for first, second in _PAIRS}
+
+@dataclass(frozen=True)
+class Controls:
+    """The controls of a hypothesis.
+
+    Attributes:
+        arms: Name of each control that has to be trained, to its change.
+        not_applicable: Name of each control that makes no sense for this hypothesis, to the reason.
+    """
+
+    arms: dict[str, Change] = field(default_factory=dict)
+    not_applicable: dict[str, str] = field(default_factory=dict)
+
+
+class _NotApplicable(Exception):
+    """A control makes no sense for a change; its text says why."""
 
 
 def parse_controls(text: str) -> tuple[str, ...]:
@@ -34,54 +50,106 @@ def parse_controls(text: str) -> tuple[str, ...]:
     return chosen
 
 
-def control_arms(hypothesis: Hypothesis, controls: Sequence[str]) -> dict[str, Augmentations]:
-    """Build the augmentation of each control that has to be trained.
+def build_controls(hypothesis: Hypothesis, names: Sequence[str]) -> Controls:
+    """Build the change of each control that has to be trained.
 
-    - ``sham`` shifts the same classes' images by 1 px at the same rate: a harmless change.
-    - ``swapped`` exchanges the operations between the two classes of the pair. With one class treated, that class
-      gets the opposite operation.
-    - ``same-op`` gives both classes of the pair the true class's operation, so that stroke thickness cannot come
-      to predict the label.
+    A control replaces the operations on images; model, recipe, weights and data are those of the treatment.
+
+    - ``sham`` shifts images of the same classes by 1 px at the same rate: a harmless change.
+    - ``swapped`` exchanges the operations between the treated classes. With one class treated, that class gets the
+      opposite operation.
+    - ``same-op`` gives both classes of the pair the true class's operations, so that the result of an operation
+      (such as stroke thickness) cannot come to predict the label.
     - ``oversample`` counts the same images twice, unchanged.
 
     Args:
         hypothesis: What is tested.
-        controls: Names from `CONTROLS`; ``logit-shift`` trains nothing and is passed over.
-
-    Returns:
-        Control name to class name to augmentation.
+        names: Names from `CONTROLS`; ``logit-shift`` trains nothing, always applies and is passed over.
     """
-    builders = {"sham": _sham, "swapped": _swapped, "same-op": _same_op, "oversample": _oversample}
-    return {name: builders[name](hypothesis) for name in controls if name in builders}
+    found = Controls()
+    for name in names:
+        if name not in _BUILDERS:
+            continue
+        try:
+            augment = _BUILDERS[name](hypothesis)
+        except _NotApplicable as reason:
+            found.not_applicable[name] = str(reason)
+        else:
+            found.arms[name] = hypothesis.change.model_copy(update={"augment": augment})
+    return found
 
 
 def _sham(hypothesis: Hypothesis) -> Augmentations:
+    _need_operations(hypothesis)
     return {
-        name: ClassAugmentation(operation="shift", radius_px=(1,), probability=step.probability, ink=step.ink)
-        for name, step in hypothesis.augment.items()
+        name: (Step(operation="shift", radius_px=(1,), probability=_rate(steps), ink=steps[0].ink),)
+        for name, steps in hypothesis.augment.items()
     }
 
 
 def _swapped(hypothesis: Hypothesis) -> Augmentations:
-    steps = hypothesis.augment
-    if len(steps) == 1:
-        ((name, step),) = steps.items()
-        return {name: step.model_copy(update={"operation": _OPPOSITE.get(step.operation, step.operation)})}
-    names = list(steps)
-    # Each class takes the step of the next one; its own rate stays.
-    return {
-        name: steps[names[(i + 1) % len(names)]].model_copy(update={"probability": steps[name].probability})
-        for i, name in enumerate(names)
-    }
+    own = _need_classes(hypothesis)
+    names = list(own)
+    rest = {name: steps for name, steps in hypothesis.augment.items() if name == ALL_CLASSES}
+    if len(own) == 1:
+        return {names[0]: tuple(map(_opposite, own[names[0]])), **rest}
+    # Each class takes the operations of the next one; where each has a single one, its own rate stays.
+    swapped = {}
+    for i, name in enumerate(names):
+        taken = own[names[(i + 1) % len(names)]]
+        if len(taken) == len(own[name]) == 1:
+            taken = (taken[0].model_copy(update={"probability": own[name][0].probability}),)
+        swapped[name] = taken
+    if swapped == own:
+        raise _NotApplicable("the classes have the same operations")
+    return swapped | rest
 
 
 def _same_op(hypothesis: Hypothesis) -> Augmentations:
-    step = hypothesis.augment.get(hypothesis.classes[0]) or next(iter(hypothesis.augment.values()))
-    return dict.fromkeys(hypothesis.classes, step)
+    own = _need_classes(hypothesis)
+    steps = own.get(hypothesis.pair.true) or next(iter(own.values()))
+    same = {**hypothesis.augment, **dict.fromkeys(hypothesis.pair.classes, steps)}
+    if same == hypothesis.augment:
+        raise _NotApplicable("both classes have the same operations already")
+    return same
 
 
 def _oversample(hypothesis: Hypothesis) -> Augmentations:
     return {
-        name: ClassAugmentation(operation="repeat", probability=step.probability)
-        for name, step in hypothesis.augment.items()
+        name: (Step(operation="repeat", probability=_rate(steps)),) for name, steps in _need_classes(hypothesis).items()
     }
+
+
+_BUILDERS: dict[str, Callable[[Hypothesis], Augmentations]] = {
+    "sham": _sham,
+    "swapped": _swapped,
+    "same-op": _same_op,
+    "oversample": _oversample,
+}
+
+
+def _need_operations(hypothesis: Hypothesis) -> None:
+    if not hypothesis.augment:
+        raise _NotApplicable("the change applies no operation to images")
+
+
+def _need_classes(hypothesis: Hypothesis) -> Augmentations:
+    _need_operations(hypothesis)
+    own = {name: steps for name, steps in hypothesis.augment.items() if name != ALL_CLASSES}
+    if not own:
+        raise _NotApplicable("the operations are the same for all classes")
+    return own
+
+
+def _rate(steps: Sequence[Step]) -> float:
+    """Share of the images that at least one of the operations changes."""
+    return steps[0].probability if len(steps) == 1 else 1 - math.prod(1 - step.probability for step in steps)
+
+
+def _opposite(step: Step) -> Step:
+    opposite = OPERATIONS[step.operation].opposite
+    if opposite is not None:
+        return step.model_copy(update={"operation": opposite})
+    if step.side != "either":
+        return step.model_copy(update={"side": "left" if step.side == "right" else "right"})
+    raise _NotApplicable(f"{step.operation} has no opposite")

@@ -3,12 +3,12 @@
 import difflib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from erroran.errors import NotFound
-from erroran.experiment.runspec import RECIPES, InModelAugmentation, Precision, Recipe
+from erroran.experiment.recipe import RECIPES, Precision, Recipe, RecipeChange
 from erroran.experiment.specfile import find_spec_file, read_spec
 
 _STRICT = ConfigDict(extra="forbid", frozen=True)
@@ -16,7 +16,7 @@ _RecipeName = Literal["standard", "fast", "augmented", "patient", "plateau"]
 _Accuracy = Annotated[float, Field(gt=0, lt=1)]
 
 
-class StudyModel(BaseModel):
+class StudyModel(RecipeChange):
     """One model of a study, and how its training differs from its recipe.
 
     Attributes:
@@ -25,7 +25,7 @@ class StudyModel(BaseModel):
         reported: Accuracy that somebody reported for it, 0..1, shown beside what is measured.
         note: A remark for the report, such as a budget that was cut.
 
-    All other attributes replace those of the recipe; see `Recipe` and `InModelAugmentation`.
+    All other attributes replace those of the recipe; see `RecipeChange`.
     """
 
     model_config = _STRICT
@@ -34,16 +34,6 @@ class StudyModel(BaseModel):
     recipe: _RecipeName | None = None
     reported: _Accuracy | None = None
     note: str | None = None
-    epochs: int | None = None
-    batch_size: int | None = None
-    learning_rate: float | None = None
-    schedule: Literal["constant", "cosine", "one-cycle"] | None = None
-    early_stopping: int | None = None
-    reduce_on_plateau: int | None = None
-    best_weights: bool | None = None
-    rotation_deg: float | None = None
-    zoom_percent: float | None = None
-    translation_percent: float | None = None
 
     def training(self, default: str) -> Recipe:
         """The recipe that this model is trained with.
@@ -51,8 +41,7 @@ class StudyModel(BaseModel):
         Args:
             default: Name of the study's recipe.
         """
-        changes = self.model_dump(exclude={"model", "recipe", "reported", "note"}, exclude_none=True)
-        return change_recipe(RECIPES[self.recipe or default], changes)
+        return self.apply_to(RECIPES[self.recipe or default])
 
 
 class Claim(BaseModel):
@@ -107,23 +96,6 @@ class Study(BaseModel):
         for entry in self.models:
             entry.training(self.recipe)
         return self
-
-
-def change_recipe(recipe: Recipe, changes: dict[str, Any]) -> Recipe:
-    """Replace fields of a recipe or of its in-model augmentation, and check the result.
-
-    Args:
-        recipe: To start from.
-        changes: Field of `Recipe` or `InModelAugmentation` to value.
-
-    Raises:
-        pydantic.ValidationError: The result makes no sense.
-    """
-    content = recipe.model_dump(exclude_none=True)
-    inside = {key: value for key, value in changes.items() if key in InModelAugmentation.model_fields}
-    if inside:
-        content["in_model"] = {**content.get("in_model", {}), **inside}
-    return Recipe.model_validate({**content, **{key: changes[key] for key in changes.keys() - inside.keys()}})
 
 
 def read_study(path: Path) -> Study:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from erroran.experiment.hypothesis import ClassAugmentation
+from erroran.experiment.change import Step
 from erroran.operations import geometry, morphology, perturbations
 from erroran.operations.keyed import keyed_uniform
 
@@ -32,7 +32,7 @@ def augment_batch(
     images: np.ndarray,
     labels: np.ndarray,
     keys: np.ndarray,
-    augment: Mapping[int, ClassAugmentation],
+    augment: Mapping[int, Step],
     *,
     seed: int,
     epoch: int,
@@ -72,7 +72,7 @@ def augment_batch(
 def repeat_weights(
     labels: np.ndarray,
     keys: np.ndarray,
-    augment: Mapping[int, ClassAugmentation],
+    augment: Mapping[int, Step],
     *,
     seed: int,
     epoch: int,
@@ -90,7 +90,7 @@ def repeat_weights(
 def choose_doses(
     labels: np.ndarray,
     keys: np.ndarray,
-    augment: Mapping[int, ClassAugmentation],
+    augment: Mapping[int, Step],
     *,
     seed: int,
     epoch: int,
@@ -113,7 +113,7 @@ def choose_doses(
 
 def apply_dose(
     images: np.ndarray,
-    step: ClassAugmentation,
+    step: Step,
     dose: float,
     *,
     directions: np.ndarray | None = None,
@@ -151,13 +151,13 @@ def apply_dose(
     return _ANGLE[step.operation](images, degrees=dose * signs, ink=step.ink)
 
 
-def _apply_somewhere(images: np.ndarray, step: ClassAugmentation, dose: float, places: np.ndarray) -> np.ndarray:
+def _apply_somewhere(images: np.ndarray, step: Step, dose: float, places: np.ndarray) -> np.ndarray:
     if step.operation == "swell":
         return perturbations.swell(images, places=places, strength=dose, ink=step.ink)
     return perturbations.fracture(images, places=places, count=int(dose), ink=step.ink)
 
 
-def _apply_morphology(images: np.ndarray, step: ClassAugmentation, dose: float) -> np.ndarray:
+def _apply_morphology(images: np.ndarray, step: Step, dose: float) -> np.ndarray:
     if step.kernel_px:
         with_kernel = _WITH_KERNEL[step.operation if step.ink == "bright" else _OPPOSITE[step.operation]]
         return with_kernel(images, kernel_px=int(dose))

@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from erroran.experiment.runspec import Group
 from erroran.report import figures
 from erroran.report.render import render, write_document
 from erroran.stats.confusion import confusion_counts, metrics_from_counts
 from erroran.store import Store
 from erroran.store.evidence import gather
+from erroran.store.records import Group
 
 
 def write_baseline(store: Store, group: Group, folder: Path) -> dict[str, Any]:

@@ -201,7 +201,7 @@ def _mean_change(dose: "SeenDose", key: str) -> str:
 
 
 def _describe_example(example: "Example", hypothesis: "Hypothesis") -> str:
-    step = hypothesis.augment[example.class_name]
+    step = hypothesis.augment[example.class_name][0]
     dose = "" if example.dose is None else f" {example.dose:g} {step.unit}"
     changes = [("holes", example.holes), ("pieces", example.pieces)]
     counts = ", ".join(f"{noun} {was} → {now}" for noun, (was, now) in changes if was != now)

@@ -28,7 +28,7 @@ def write_plan(planned: "Plan", folder: Path) -> Path:
 
 def plan_sentence(planned: "Plan") -> str:
     """The recommendation in a sentence, the first line of the report."""
-    true, predicted = planned.hypothesis.classes
+    true, predicted = planned.hypothesis.pair.classes
     what = {
         "forward": f"{true} read as {predicted}",
         "reverse": f"{predicted} read as {true}",

@@ -8,7 +8,7 @@ import numpy as np
 
 from erroran.data import Dataset
 from erroran.experiment.hypothesis import Hypothesis
-from erroran.experiment.runspec import InModelAugmentation
+from erroran.experiment.recipe import InModelAugmentation
 from erroran.report import figures
 from erroran.report.render import render, write_document
 from erroran.store.environment import command_line

@@ -94,7 +94,7 @@ def summary_rows(stressed: "Stressed") -> list[tuple[str, ...]]:
 
 
 def _names(stressed: "Stressed") -> dict[str, str]:
-    a, b = stressed.intervention.hypothesis.classes
+    a, b = stressed.intervention.hypothesis.pair.classes
     return {
         "forward": f"{a} read as {b}",
         "reverse": f"{b} read as {a}",

@@ -11,7 +11,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from erroran.data import Part
-from erroran.experiment.hypothesis import ClassAugmentation
+from erroran.experiment.change import Step
 from erroran.operations.apply import augment_batch, choose_doses
 from erroran.operations.keyed import keyed_uniform, sample_keys
 from erroran.shape.measure import measure
@@ -133,7 +133,7 @@ class _Drawn:
 def measure_exposure(
     train: Part,
     class_names: Sequence[str],
-    augment: Mapping[str, ClassAugmentation],
+    augment: Mapping[str, Sequence[Step]],
     *,
     runs: Sequence[str],
     seeds: Sequence[int],
@@ -155,7 +155,7 @@ def measure_exposure(
     Pieces (8-connected) and holes are counted as in `erroran.shape.measure.measure`: on the four times finer grid, ink
     being what is brighter than the middle of the image's own range.
     """
-    by_label = {class_names.index(name): step for name, step in augment.items()}
+    by_label = {class_names.index(name): step for name, (step, *_) in augment.items()}
     keys = sample_keys(train.ids)
     moments = [(seed, epoch) for seed, last in zip(seeds, epochs, strict=True) for epoch in range(1, last + 1)]
     counts = {label: np.zeros(max(1, len(step.doses)), dtype=np.int64) for label, step in by_label.items()}
@@ -185,7 +185,7 @@ def measure_exposure(
 
 
 def redraw(
-    train: Part, class_names: Sequence[str], augment: Mapping[str, ClassAugmentation], examples: Sequence[Example]
+    train: Part, class_names: Sequence[str], augment: Mapping[str, Sequence[Step]], examples: Sequence[Example]
 ) -> tuple[np.ndarray, np.ndarray]:
     """The images of examples, before and after.
 
@@ -198,7 +198,7 @@ def redraw(
     Returns:
         uint8 (n, H, W) twice.
     """
-    by_label = {class_names.index(name): step for name, step in augment.items()}
+    by_label = {class_names.index(name): step for name, (step, *_) in augment.items()}
     place = {sample_id: row for row, sample_id in enumerate(train.ids.tolist())}
     rows = np.array([place[example.sample_id] for example in examples], dtype=np.int64)
     before, keys = train.x[rows], sample_keys(train.ids[rows])
@@ -214,7 +214,7 @@ def redraw(
 def _choices(
     labels: np.ndarray,
     keys: np.ndarray,
-    augment: Mapping[int, ClassAugmentation],
+    augment: Mapping[int, Step],
     moments: Sequence[tuple[int, int]],
 ) -> Iterator[tuple[tuple[int, int], np.ndarray]]:
     for seed, epoch in moments:
@@ -224,7 +224,7 @@ def _choices(
 def _draw(
     train: Part,
     keys: np.ndarray,
-    augment: Mapping[int, ClassAugmentation],
+    augment: Mapping[int, Step],
     moments: Sequence[tuple[int, int]],
     share: float,
 ) -> _Drawn:
@@ -240,7 +240,7 @@ def _draw(
 
 
 def _measure_pairs(
-    before: np.ndarray, after: np.ndarray, step: ClassAugmentation
+    before: np.ndarray, after: np.ndarray, step: Step
 ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
     """Measure images (n, H, W) before and after; equal images once, for most doses make the same of an image again."""
     place: dict[bytes, int] = {}
@@ -261,7 +261,7 @@ def _changes(was: Mapping[str, np.ndarray], now: Mapping[str, np.ndarray]) -> np
 
 def _sum_up(
     class_name: str,
-    step: ClassAugmentation,
+    step: Step,
     dose: float | None,
     changed: int,
     was: Mapping[str, np.ndarray],

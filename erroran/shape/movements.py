@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from erroran.experiment.hypothesis import ClassAugmentation
+from erroran.experiment.change import Step
 from erroran.operations.apply import apply_dose
 from erroran.operations.morphology import Ink
 from erroran.shape.measure import MEASUREMENTS, measure
@@ -52,11 +52,11 @@ class Candidate:
     ink: Ink
 
     @property
-    def step(self) -> ClassAugmentation:
+    def step(self) -> Step:
         """What a spec says of it; a spec knows no side."""
         dose = int(self.dose) if self.unit_key == "fractures" else self.dose
         content = {"operation": self.operation, self.unit_key: dose, "ink": self.ink}
-        return ClassAugmentation.model_validate(content)
+        return Step.model_validate(content)
 
     def apply(self, images: np.ndarray) -> np.ndarray:
         """Change every image; uint8 (N, H, W)."""

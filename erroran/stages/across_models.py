@@ -7,11 +7,11 @@ from dataclasses import asdict, dataclass
 import numpy as np
 
 from erroran.errors import BadInput
-from erroran.experiment.runspec import Group
 from erroran.stats.across import PairAcross, compare_models, shared_images
 from erroran.stats.consistency import SUSPECTED_MISLABEL, classify_images
 from erroran.store import Store
 from erroran.store.evidence import Evidence, gather
+from erroran.store.records import Group
 
 
 @dataclass(frozen=True)

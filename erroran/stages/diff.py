@@ -5,19 +5,20 @@ import math
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, get_args
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
 from erroran.errors import BadInput, NotFound
+from erroran.experiment.endpoint import Endpoint
 from erroran.predictions import Pattern, PredictionSet, read_arms
 from erroran.stats.confusion import accuracy, cell_errors
 from erroran.stats.consistency import rank_pairs
 from erroran.stats.significance import McNemarResult, mcnemar
 from erroran.verdict.collateral import NonInferiority
 from erroran.verdict.compare import Comparison
-from erroran.verdict.decide import CANNOT_TELL, EQUIVALENT, HARMED, IMPROVED, Endpoint, Verdict, judge
+from erroran.verdict.decide import CANNOT_TELL, EQUIVALENT, HARMED, IMPROVED, Verdict, judge
 
 WORDS: Final = (IMPROVED, HARMED, EQUIVALENT, CANNOT_TELL)
 MARGIN_PER_10000: Final = 10.0
@@ -316,11 +317,11 @@ def should_fail(result: DiffResult, words: Sequence[str]) -> bool:
 
 
 def _check_endpoint(endpoint: str) -> Endpoint:
-    for known in get_args(Endpoint):
+    for known in list(Endpoint):
         if endpoint == known:
             chosen: Endpoint = known
             return chosen
-    choices = get_args(Endpoint)
+    choices = list(Endpoint)
     close = difflib.get_close_matches(endpoint, choices, n=1)
     hint = f"did you mean {close[0]}?" if close else f"choose one of {', '.join(choices)}"
     raise BadInput(f"--endpoint {endpoint} is not known.", fix=hint)

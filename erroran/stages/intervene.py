@@ -4,13 +4,14 @@ from collections.abc import Callable, Sequence
 
 from erroran.errors import BadInput, NotFound
 from erroran.execution.local import Completed, Request, complete_runs
-from erroran.experiment.controls import DEFAULT_CONTROLS, control_arms
+from erroran.experiment.change import Change
+from erroran.experiment.controls import DEFAULT_CONTROLS, build_controls
 from erroran.experiment.hypothesis import Hypothesis, check_classes
-from erroran.experiment.runspec import Group, RunRecord
 from erroran.store import Intervention, Store
 from erroran.store import environment as provenance
 from erroran.store.evidence import gather_exposure
 from erroran.store.ledger import Entry, Ledger
+from erroran.store.records import Group, RunRecord
 from erroran.training.fit import Progress
 
 FIRST_FRESH_SEED = 1000
@@ -64,14 +65,15 @@ def intervene(
     chosen = _choose_seeds(group, seeds, n_seeds or hypothesis.seeds, fresh=fresh_baseline)
     epochs = epochs or hypothesis.epochs or group.template.recipe.epochs
     controls = _with_earlier(store, group, name, hypothesis, controls, (tuple(chosen), epochs, fresh_baseline))
-    arms = {"baseline": {}, name: hypothesis.augment}
-    for control, augment in control_arms(hypothesis, controls).items():
+    arms: dict[str, Change] = {"baseline": Change(), name: hypothesis.change}
+    built = build_controls(hypothesis, controls)
+    for control, change in built.arms.items():
         if control in arms or name == "baseline":
             raise BadInput(f"`{name}` is the name of another arm.", fix="rename the spec file")
-        arms[control] = augment
+        arms[control] = change
     requests = {
-        arm: [Request(arm, group.run_spec(seed, augment, epochs=epochs)) for seed in chosen]
-        for arm, augment in arms.items()
+        arm: [Request(arm, group.run_spec(seed, change, epochs=epochs)) for seed in chosen]
+        for arm, change in arms.items()
     }
     before_training(len(chosen))
     registration = Entry(
@@ -79,7 +81,7 @@ def intervene(
         dataset=group.template.dataset,
         group=group.id,
         name=name,
-        pair=hypothesis.pair,
+        pair=str(hypothesis.pair),
         spec_hash=hypothesis.hash,
     )
     Ledger(store.root).record(registration)
@@ -93,6 +95,7 @@ def intervene(
         arms={arm: tuple(request.spec.id for request in wanted) for arm, wanted in requests.items()},
         seeds=tuple(chosen),
         controls=tuple(controls),
+        not_applicable=built.not_applicable,
         fresh_baseline=fresh_baseline,
         created=provenance.now(),
         command=provenance.command_line(),

@@ -7,11 +7,11 @@ import numpy as np
 
 from erroran.data import split_dataset
 from erroran.execution.local import Completed, Request, complete_runs
-from erroran.experiment.runspec import Group, RunRecord
 from erroran.stats.consistency import ImageConsistency, PairSummary, classify_images, rank_pairs
 from erroran.store import Store
 from erroran.store.evidence import Evidence, gather, gather_out_of_fold
 from erroran.store.ledger import Entry, Ledger
+from erroran.store.records import Group, RunRecord
 from erroran.training.fit import Progress
 
 

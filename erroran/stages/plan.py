@@ -7,11 +7,11 @@ import numpy as np
 from erroran.errors import BadInput
 from erroran.experiment.controls import TRAINED_CONTROLS
 from erroran.experiment.hypothesis import Hypothesis, check_classes
-from erroran.experiment.runspec import Group
 from erroran.stats.confusion import cell_errors
 from erroran.stats.dispersion import run_variation
 from erroran.store import Store
 from erroran.store.evidence import Evidence, gather
+from erroran.store.records import Group
 from erroran.verdict.plan import PowerTable, plan_power, seeds_needed, selection_shrink
 
 WANTED_POWER = 0.8
@@ -54,7 +54,7 @@ class Plan:
         """The plan as JSON-ready data."""
         return {
             "hypothesis": self.name,
-            "pair": self.hypothesis.pair,
+            "pair": str(self.hypothesis.pair),
             "primary": self.hypothesis.primary,
             "group": self.group.id,
             "dataset": self.group.dataset_name,
@@ -154,7 +154,7 @@ def plan(
 
 
 def _primary_errors(evidence: Evidence, hypothesis: Hypothesis) -> tuple[np.ndarray, list[tuple[int, int]]]:
-    a, b = (evidence.class_names.index(name) for name in hypothesis.classes)
+    a, b = (evidence.class_names.index(name) for name in hypothesis.pair.classes)
     cells = {"forward": [(a, b)], "reverse": [(b, a)], "sum": [(a, b), (b, a)]}[hypothesis.primary]
     errors = [cell_errors(evidence.labels, evidence.predicted, cell) for cell in cells]
     return np.concatenate(errors, axis=1), cells

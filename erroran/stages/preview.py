@@ -5,8 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from erroran.data import Dataset, Part, split_dataset
-from erroran.experiment.hypothesis import ClassAugmentation, Hypothesis, check_classes
-from erroran.experiment.runspec import InModelAugmentation
+from erroran.experiment.change import Step
+from erroran.experiment.hypothesis import Hypothesis, check_classes
+from erroran.experiment.recipe import InModelAugmentation
 from erroran.operations.apply import apply_dose
 from erroran.operations.morphology import stroke_thickness
 
@@ -69,7 +70,7 @@ def preview(dataset: Dataset, hypothesis: Hypothesis, *, mine_fraction: float = 
     check_classes(hypothesis, dataset.class_names)
     train = split_dataset(dataset, mine_fraction=mine_fraction).train
     rows, effects = [], []
-    for name, step in hypothesis.augment.items():
+    for name, (step, *_) in hypothesis.augment.items():
         images = _images_of(train, dataset.class_names.index(name))
         rows.append((f"{name}, as it is", images[:_SHOWN]))
         for dose in step.doses:
@@ -123,7 +124,7 @@ def _images_of(train: Part, label: int) -> np.ndarray:
     return images
 
 
-def _measure(name: str, step: ClassAugmentation, dose: float, images: np.ndarray, changed: np.ndarray) -> DoseEffect:
+def _measure(name: str, step: Step, dose: float, images: np.ndarray, changed: np.ndarray) -> DoseEffect:
     before, after = (stroke_thickness(x if step.ink == "bright" else 255 - x) for x in (images, changed))
     differs = images != changed
     return DoseEffect(

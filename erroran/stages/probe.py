@@ -23,14 +23,15 @@ from typing import Literal
 import numpy as np
 
 from erroran.errors import BadInput
-from erroran.experiment.hypothesis import ClassAugmentation, Hypothesis, check_classes
-from erroran.experiment.runspec import Group, RunRecord
+from erroran.experiment.change import Step
+from erroran.experiment.hypothesis import Hypothesis, check_classes
 from erroran.operations import geometry, morphology
 from erroran.shape.measure import closure_margin
 from erroran.stats.correlation import Correlation, correlate_ranks
 from erroran.stats.intervals import wilson_interval
 from erroran.store import Store
 from erroran.store.evidence import Evidence, gather
+from erroran.store.records import Group, RunRecord
 from erroran.training.fit import predict_with
 
 STEP_PX = 0.25
@@ -178,7 +179,7 @@ class Probed:
         return {
             "hypothesis": self.name,
             "hash": self.hypothesis.hash,
-            "pair": self.hypothesis.pair,
+            "pair": str(self.hypothesis.pair),
             "primary": self.hypothesis.primary,
             "verdict": self.word,
             "group": self.group.id,
@@ -268,7 +269,7 @@ def probe(
     """
     evidence = gather(store, [group.run_spec(seed).id for seed in group.seeds], "mine")
     check_classes(hypothesis, evidence.class_names)
-    a, b = (evidence.class_names.index(class_name) for class_name in hypothesis.classes)
+    a, b = (evidence.class_names.index(class_name) for class_name in hypothesis.pair.classes)
     step, causes = _find_causes(name, hypothesis)
     reach = max(REACH_PX, *causes[0].doses, *causes[1].doses)
     doses = np.arange(-round(reach / STEP_PX), round(reach / STEP_PX) + 1) * STEP_PX
@@ -291,8 +292,8 @@ def probe(
     )
 
 
-def _find_causes(name: str, hypothesis: Hypothesis) -> tuple[ClassAugmentation, tuple[_Cause, _Cause]]:
-    steps = [hypothesis.augment.get(class_name) for class_name in hypothesis.classes]
+def _find_causes(name: str, hypothesis: Hypothesis) -> tuple[Step, tuple[_Cause, _Cause]]:
+    steps = [(hypothesis.augment.get(class_name) or (None,))[0] for class_name in hypothesis.pair.classes]
     causes = [None if step is None else _read_cause(name, step) for step in steps]
     first, second = causes
     if first is None and second is None:
@@ -302,7 +303,7 @@ def _find_causes(name: str, hypothesis: Hypothesis) -> tuple[ClassAugmentation, 
     return next(step for step in steps if step), (first, second)
 
 
-def _read_cause(name: str, step: ClassAugmentation) -> _Cause:
+def _read_cause(name: str, step: Step) -> _Cause:
     fix = f"probe a spec with dilate or erode and radius_px, or judge it directly: erroran intervene {name}"
     if step.operation not in {"dilate", "erode"}:
         raise BadInput(f"`{name}` uses {step.operation}; a probe sweeps from erosion to dilation.", fix=fix)
@@ -334,7 +335,7 @@ def _sweep(
     rows: np.ndarray,
     drawn: np.ndarray,
     doses: np.ndarray,
-    step: ClassAugmentation,
+    step: Step,
 ) -> _Swept:
     images = evidence.images[rows]
     by_dose = np.stack([_apply(images, dose, step) for dose in doses])
@@ -360,7 +361,7 @@ def _sweep(
     )
 
 
-def _apply(images: np.ndarray, dose: float, step: ClassAugmentation) -> np.ndarray:
+def _apply(images: np.ndarray, dose: float, step: Step) -> np.ndarray:
     operation = morphology.dilate if dose > 0 else morphology.erode
     return operation(images, radius_px=abs(float(dose)), shape=step.shape, ink=step.ink)
 

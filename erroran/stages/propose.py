@@ -24,7 +24,6 @@ import numpy as np
 
 from erroran.data.ids import strip_copy_numbers
 from erroran.errors import BadInput, NotFound
-from erroran.experiment.runspec import Group, RunRecord
 from erroran.operations.morphology import Ink, ink_is_bright
 from erroran.shape.measure import MEASUREMENTS, measure
 from erroran.shape.movements import CLOSURE, TO_EITHER_SIDE, Candidate, Movement, list_candidates, measure_movements
@@ -41,6 +40,7 @@ from erroran.stats.separation import (
 )
 from erroran.store import Store
 from erroran.store.evidence import Evidence, gather_most
+from erroran.store.records import Group, RunRecord
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from erroran.data import split_dataset
-from erroran.experiment.runspec import Group
 from erroran.shape.exposure import Exposure, redraw
 from erroran.stats.confusion import cell_errors, confusion_counts, metrics_from_counts, pair_errors
 from erroran.stats.dispersion import run_variation
@@ -14,6 +13,7 @@ from erroran.stats.significance import McNemarResult, mcnemar
 from erroran.store import Intervention, Store
 from erroran.store.evidence import Evidence, gather, gather_exposure
 from erroran.store.ledger import Entry, Ledger
+from erroran.store.records import Group
 from erroran.verdict.compare import Comparison, compare_arms
 from erroran.verdict.decide import Verdict, judge
 
@@ -149,7 +149,7 @@ def assess(store: Store, group: Group, name: str) -> Assessment:
     arms = {arm: gather(store, runs, "confirm") for arm, runs in intervention.arms.items()}
     before, after = arms["baseline"], arms[name]
     names = before.class_names
-    pair = (names.index(hypothesis.classes[0]), names.index(hypothesis.classes[1]))
+    pair = (names.index(hypothesis.pair.classes[0]), names.index(hypothesis.pair.classes[1]))
     verdict = judge(
         before.labels,
         before.predicted,
@@ -167,7 +167,7 @@ def assess(store: Store, group: Group, name: str) -> Assessment:
         dataset=group.template.dataset,
         group=group.id,
         name=name,
-        pair=hypothesis.pair,
+        pair=str(hypothesis.pair),
         spec_hash=hypothesis.hash,
         seeds=intervention.seeds,
         word=verdict.word,

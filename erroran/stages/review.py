@@ -13,7 +13,6 @@ from dataclasses import asdict, dataclass, fields
 import numpy as np
 
 from erroran.errors import BadInput
-from erroran.experiment.runspec import Group, RunRecord
 from erroran.predictions import read_predictions
 from erroran.stats.confusion import BoolArray, FloatArray, IntArray
 from erroran.stats.reliability import Calibration, assess_calibration
@@ -21,6 +20,7 @@ from erroran.stats.selective import RiskCoverage, Selection, held_out, risk_cove
 from erroran.store import Store
 from erroran.store.evidence import Evidence, gather
 from erroran.store.ledger import Entry, Ledger
+from erroran.store.records import Group, RunRecord
 
 THRESHOLD = 0.8
 LADDER = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 0.999)

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from erroran.experiment.runspec import Group
 from erroran.operations import perturbations
 from erroran.operations.apply import PLACES
 from erroran.operations.keyed import keyed_uniform, sample_keys
@@ -22,6 +21,7 @@ from erroran.stats.multiplicity import benjamini_hochberg
 from erroran.store import Intervention, Store
 from erroran.store.evidence import Evidence, gather
 from erroran.store.ledger import Entry, Ledger
+from erroran.store.records import Group
 from erroran.training.fit import predict_with
 from erroran.verdict.compare import Comparison, compare_arms
 from erroran.verdict.decide import CANNOT_TELL, HARMED, IMPROVED, Verdict, judge
@@ -115,7 +115,7 @@ class Stressed:
     def errors(self, version: Version, arm: str) -> dict[str, list[int]]:
         """Errors of each run of an arm: ``forward``, ``reverse`` and ``overall``."""
         evidence, read = self.evidence[arm], version.predicted[arm]
-        a, b = (evidence.class_names.index(name) for name in self.intervention.hypothesis.classes)
+        a, b = (evidence.class_names.index(name) for name in self.intervention.hypothesis.pair.classes)
         wrong = {
             "forward": (evidence.labels == a) & (read == b),
             "reverse": (evidence.labels == b) & (read == a),
@@ -128,7 +128,7 @@ class Stressed:
         return {
             "hypothesis": self.intervention.name,
             "spec_hash": self.intervention.hypothesis.hash,
-            "pair": self.intervention.hypothesis.pair,
+            "pair": str(self.intervention.hypothesis.pair),
             "primary": self.intervention.hypothesis.primary,
             "group": self.group.id,
             "dataset": {"name": self.group.dataset_name, "digest": self.group.template.dataset},
@@ -191,7 +191,7 @@ def stress(
     arms = [arm for arm in intervention.arms if controls or arm in ("baseline", name)]
     evidence = {arm: gather(store, intervention.arms[arm], "confirm") for arm in arms}
     start = time.perf_counter()
-    versions = _make_versions(store, evidence, intervention.hypothesis.classes, on_step)
+    versions = _make_versions(store, evidence, intervention.hypothesis.pair.classes, on_step)
     seconds = time.perf_counter() - start
     contrasts = _compare(versions, evidence, intervention)
     ledger = Ledger(store.root)
@@ -201,7 +201,7 @@ def stress(
         dataset=group.template.dataset,
         group=group.id,
         name=name,
-        pair=intervention.hypothesis.pair,
+        pair=str(intervention.hypothesis.pair),
         spec_hash=intervention.hypothesis.hash,
         seeds=intervention.seeds,
     )
@@ -308,7 +308,7 @@ def _compare(versions: Sequence[Version], evidence: dict[str, Evidence], interve
 def _contrast(version: Version, arm: str, evidence: Evidence, intervention: Intervention) -> Contrast:
     hypothesis, names, labels = intervention.hypothesis, evidence.class_names, evidence.labels
     before, after = version.predicted[arm], version.predicted[intervention.name]
-    pair = (names.index(hypothesis.classes[0]), names.index(hypothesis.classes[1]))
+    pair = (names.index(hypothesis.pair.classes[0]), names.index(hypothesis.pair.classes[1]))
     verdict = judge(
         labels,
         before,

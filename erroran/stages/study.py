@@ -8,7 +8,6 @@ import numpy as np
 
 from erroran.data import Dataset
 from erroran.execution.local import Completed
-from erroran.experiment.runspec import Group, RunRecord
 from erroran.experiment.study import Claim, Study, StudyModel
 from erroran.stages.baseline import train_baseline
 from erroran.stats.confusion import ClassMetrics, confusion_counts, metrics_from_counts
@@ -17,6 +16,7 @@ from erroran.stats.multiplicity import holm
 from erroran.store import Store
 from erroran.store.evidence import Evidence, gather
 from erroran.store.ledger import Entry, Ledger
+from erroran.store.records import Group, RunRecord
 from erroran.training.fit import Latency, Progress, measure_latency
 from erroran.training.models import find_model
 from erroran.verdict.compare import Comparison, compare_arms

@@ -7,9 +7,11 @@ import numpy as np
 
 from erroran.data import load_dataset
 from erroran.execution.local import Completed, Request, complete_runs
-from erroran.experiment.runspec import Recipe, RunRecord, RunSpec
-from erroran.store import Store
+from erroran.experiment.recipe import Recipe
+from erroran.experiment.runspec import RunSpec
+from erroran.store import Store, environment
 from erroran.store.evidence import Evidence, gather
+from erroran.store.records import RunRecord
 from erroran.training.fit import Progress
 from erroran.verdict.decide import HARMED, IMPROVED
 from erroran.verdict.replay import NaiveReplay, Replay, replay_naive, replay_protocol
@@ -125,7 +127,13 @@ def teach(
     """
     dataset = load_dataset("digits")
     store.put_dataset(dataset)
-    template = {"dataset": dataset.digest, "mine_fraction": MINE_FRACTION, "model": model, "recipe": RECIPE}
+    template = {
+        "dataset": dataset.digest,
+        "mine_fraction": MINE_FRACTION,
+        "model": model,
+        "recipe": RECIPE,
+        "environment": environment.current_environment(model),
+    }
     specs = [RunSpec.model_validate({**template, "seed": seed}) for seed in range(n_runs)]
     requests = [Request("placebo", spec) for spec in specs]
     completed = complete_runs(store, requests, jobs=jobs, on_progress=on_progress, on_finished=on_finished)

@@ -35,9 +35,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from erroran.data import Dataset, read_dataset, save_dataset
 from erroran.errors import BadInput, ErroranError, NotFound, Unavailable
-from erroran.experiment.hypothesis import Hypothesis
-from erroran.experiment.runspec import Group, RunRecord
 from erroran.shape.exposure import Exposure
+from erroran.store.records import Group, Intervention, RunRecord
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -56,37 +55,6 @@ class Predictions(BaseModel):
     probabilities: np.ndarray
     labels: np.ndarray
     ids: np.ndarray
-
-
-class Intervention(BaseModel):
-    """What `intervene` did.
-
-    Attributes:
-        name: The hypothesis' name.
-        hypothesis: Its spec as it was.
-        group: Id of the baseline group it stands on.
-        epochs: Epochs of every run in it.
-        arms: Arm name to the ids of its runs, in the order of `seeds`; the first is ``baseline``, the second
-            the treatment.
-        seeds: The runs' seeds, the same in every arm.
-        controls: Names of the controls that were asked for, also those that train nothing.
-        fresh_baseline: Whether the baseline's seeds are others than those that were mined.
-        created: UTC, ISO 8601.
-        command: The command line.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    name: str
-    hypothesis: Hypothesis
-    group: str
-    epochs: int
-    arms: dict[str, tuple[str, ...]]
-    seeds: tuple[int, ...]
-    controls: tuple[str, ...]
-    fresh_baseline: bool
-    created: str
-    command: str
 
 
 class Store:

@@ -7,9 +7,9 @@ import numpy as np
 
 from erroran.data import split_dataset
 from erroran.errors import ErroranError, NotFound
-from erroran.experiment.runspec import Group, RunRecord
 from erroran.shape.exposure import Exposure, measure_exposure
 from erroran.store import Intervention, Store
+from erroran.store.records import Group, RunRecord
 
 MOST_FOLDS = 20
 """As many as ``mine-confusions --out-of-fold`` takes."""

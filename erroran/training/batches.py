@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from erroran.experiment.hypothesis import ClassAugmentation
+from erroran.experiment.change import Step
 from erroran.operations.apply import augment_batch, repeat_weights
 from erroran.operations.keyed import keyed_uniform, sample_keys
 from erroran.training.backend import keras
@@ -34,7 +34,7 @@ class AugmentedBatches(keras.utils.PyDataset):  # type: ignore[misc]  # Keras sh
         images: np.ndarray,
         labels: np.ndarray,
         ids: np.ndarray,
-        augment: Mapping[int, ClassAugmentation],
+        augment: Mapping[int, Step],
         *,
         batch_size: int,
         seed: int,

@@ -12,7 +12,8 @@ import numpy as np
 
 from erroran.data import Splits
 from erroran.errors import ErroranError, TrainingError
-from erroran.experiment.runspec import Recipe, RunSpec
+from erroran.experiment.recipe import Recipe
+from erroran.experiment.runspec import RunSpec
 
 MODEL_CODE = "model.py"
 """File beside ``model.keras`` with the code of a model of the user's own."""
@@ -115,7 +116,7 @@ def train(
         splits.train.x,
         splits.train.y,
         splits.train.ids,
-        {class_names.index(name): step for name, step in spec.augment.items()},
+        {class_names.index(name): step for name, (step, *_) in spec.augment.items()},
         batch_size=spec.recipe.batch_size,
         seed=spec.seed,
     )

@@ -3,11 +3,12 @@
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import numpy as np
 
 from erroran.errors import BadInput
+from erroran.experiment.endpoint import Endpoint
 from erroran.stats.confusion import (
     BoolArray,
     Cell,
@@ -27,7 +28,6 @@ IMPROVED: Final = "improved"
 HARMED: Final = "harmed"
 EQUIVALENT: Final = "equivalent"
 CANNOT_TELL: Final = "cannot tell"
-Endpoint = Literal["forward", "reverse", "sum"]
 _OPPOSITE = {IMPROVED: HARMED, HARMED: IMPROVED}
 _MANY_SEEDS = 200
 
@@ -116,7 +116,7 @@ def judge(
     *,
     pair: Cell,
     n_classes: int,
-    endpoint: Endpoint = "forward",
+    endpoint: Endpoint = Endpoint.FORWARD,
     margin_per_10000: float = 10.0,
     equivalence_per_10000: float | None = None,
     alpha: float = 0.05,

@@ -11,8 +11,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from erroran.cli import console
-from erroran.cli import app
+from erroran.cli import app, console
 from erroran.data import Dataset
 
 COMMANDS = [

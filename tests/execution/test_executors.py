@@ -9,12 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from erroran.execution import local as executors
 from erroran.data import Dataset, Splits, split_dataset
 from erroran.errors import TrainingError
+from erroran.execution import local as executors
 from erroran.execution.local import Completed, Request, complete_runs
-from erroran.experiment.runspec import Recipe, RunRecord, RunSpec
+from erroran.experiment.recipe import Recipe
+from erroran.experiment.runspec import RunSpec
 from erroran.store import Store
+from erroran.store.records import RunRecord
 from erroran.training.fit import Progress, TrainedRun
 
 Requests = list[Request]
@@ -229,7 +231,7 @@ import sys
 from pathlib import Path
 from erroran.data import build_dataset
 from erroran.data.sources.digits import load_digits
-from erroran.experiment.runspec import Recipe
+from erroran.experiment.recipe import Recipe
 from erroran.stages.baseline import train_baseline
 from erroran.store import Store
 

@@ -3,8 +3,9 @@
 import pytest
 
 from erroran.errors import BadInput
+from erroran.experiment.change import Step
 from erroran.experiment.controls import CONTROLS, DEFAULT_CONTROLS, control_arms, parse_controls
-from erroran.experiment.hypothesis import ClassAugmentation, Hypothesis
+from erroran.experiment.hypothesis import Hypothesis
 
 FOUR = {"operation": "dilate", "radius_px": [0.5, 1], "probability": 0.12}
 NINE = {"operation": "erode", "radius_px": 0.5, "probability": 0.3}
@@ -14,8 +15,8 @@ def _hypothesis(augment: dict[str, object], pair: str = "4:9") -> Hypothesis:
     return Hypothesis.model_validate({"pair": pair, "hypothesis": "h", "augment": augment})
 
 
-def _step(**fields: object) -> ClassAugmentation:
-    return ClassAugmentation.model_validate(fields)
+def _step(**fields: object) -> Step:
+    return Step.model_validate(fields)
 
 
 @pytest.fixture

@@ -5,14 +5,8 @@ from pathlib import Path
 import pytest
 
 from erroran.errors import NotFound, SpecError
-from erroran.experiment.hypothesis import (
-    ClassAugmentation,
-    Hypothesis,
-    find_hypothesis,
-    read_hypothesis,
-    shipped_folder,
-    starter_toml,
-)
+from erroran.experiment.change import Step
+from erroran.experiment.hypothesis import Hypothesis, find_hypothesis, read_hypothesis, shipped_folder, starter_toml
 
 HEAD = 'pair = "4:9"\nhypothesis = "A belief."\n'
 STEP = '[augment.4]\noperation = "dilate"\nradius_px = 1\n'
@@ -26,7 +20,7 @@ def _write(folder: Path, text: str, name: str = "x.toml") -> Path:
 
 def test_a_minimal_spec_has_the_documented_defaults(tmp_path: Path) -> None:
     """Pair, belief and one step are enough."""
-    step = ClassAugmentation(operation="dilate", radius_px=(1,), shape="square", probability=0.12)
+    step = Step(operation="dilate", radius_px=(1,), shape="square", probability=0.12)
     expected = Hypothesis(
         pair="4:9", hypothesis="A belief.", augment={"4": step}, primary="forward", seeds=5, epochs=None,
         margin_per_10000=10, equivalence_per_10000=1,
@@ -229,7 +223,7 @@ def test_the_starter_is_a_valid_spec_for_its_pair(tmp_path: Path) -> None:
 )
 def test_a_step_describes_itself(step: dict[str, object], expected: str) -> None:
     """The words that previews and reports print."""
-    assert ClassAugmentation.model_validate(step).describe() == expected
+    assert Step.model_validate(step).describe() == expected
 
 
 def test_the_hash_follows_the_content(tmp_path: Path) -> None:

@@ -5,13 +5,15 @@ from collections.abc import Callable
 import pytest
 from pydantic import ValidationError
 
-from erroran.experiment.hypothesis import ClassAugmentation
-from erroran.experiment.runspec import RECIPES, Group, Recipe, RunRecord, RunSpec
+from erroran.experiment.change import Step
+from erroran.experiment.recipe import RECIPES, Recipe
+from erroran.experiment.runspec import RunSpec
+from erroran.store.records import Group, RunRecord
 
 MakeSpec = Callable[..., RunSpec]
 MakeRecord = Callable[..., RunRecord]
 
-DILATE = ClassAugmentation(operation="dilate", radius_px=(0.5, 1))
+DILATE = Step(operation="dilate", radius_px=(0.5, 1))
 
 
 def test_golden_key_of_a_baseline(make_spec: MakeSpec) -> None:
@@ -32,7 +34,7 @@ def test_golden_key_with_no_default_left(make_spec: MakeSpec) -> None:
         seed=7,
         precision="mixed_bfloat16",
         recipe=RECIPES["fast"].model_dump(),
-        augment={"9": ClassAugmentation(operation="erode", kernel_px=2, probability=0.3)},
+        augment={"9": Step(operation="erode", kernel_px=2, probability=0.3)},
     )
     assert (spec.id, spec.group_id) == ("e51dc57a2b06", "68aaef2606a6")
 

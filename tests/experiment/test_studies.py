@@ -6,7 +6,7 @@ import pytest
 
 from erroran.errors import NotFound, SpecError
 from erroran.experiment.hypothesis import read_hypothesis, shipped_folder
-from erroran.experiment.runspec import RECIPES
+from erroran.experiment.recipe import RECIPES
 from erroran.experiment.study import StudyModel, find_study, read_study
 
 TWO = """

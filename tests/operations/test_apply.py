@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from erroran.data import sample_ids
-from erroran.experiment.hypothesis import ClassAugmentation
+from erroran.experiment.change import Step
 from erroran.operations import morphology
 from erroran.operations.apply import apply_dose, augment_batch, choose_doses, repeat_weights
 from erroran.operations.keyed import sample_keys
@@ -19,9 +19,9 @@ LABELS = np.arange(N) % 4
 KEYS = sample_keys(sample_ids(IMAGES))
 
 AUGMENT = {
-    0: ClassAugmentation(operation="dilate", radius_px=(0.5, 1), probability=0.6),
-    1: ClassAugmentation(operation="erode", kernel_px=(1, 2), probability=0.5),
-    2: ClassAugmentation(operation="shift", radius_px=(1, 2), probability=0.7),
+    0: Step(operation="dilate", radius_px=(0.5, 1), probability=0.6),
+    1: Step(operation="erode", kernel_px=(1, 2), probability=0.5),
+    2: Step(operation="shift", radius_px=(1, 2), probability=0.7),
 }
 MANY_KEYS = sample_keys(np.array([f"{n * 0x9E3779B97F4A7C15 % 2**64:016x}" for n in range(40_000)]))
 
@@ -87,7 +87,7 @@ def test_nothing_to_do_returns_the_batch() -> None:
 @pytest.mark.parametrize("probability", [0.01, 0.12, 0.5, 0.97])
 def test_the_share_of_changed_images_is_the_probability(probability: float) -> None:
     """Within the central 99.9 % of the binomial distribution, for each of two classes and three epochs."""
-    step = ClassAugmentation(operation="dilate", radius_px=1, probability=probability)
+    step = Step(operation="dilate", radius_px=1, probability=probability)
     labels = np.arange(len(MANY_KEYS)) % 2
     low, high = stats.binom.interval(0.999, 20_000, probability)
     for epoch in range(3):
@@ -98,14 +98,14 @@ def test_the_share_of_changed_images_is_the_probability(probability: float) -> N
 
 def test_probability_one_changes_everybody() -> None:
     """The upper end of the range is taken literally."""
-    step = ClassAugmentation(operation="dilate", radius_px=1, probability=1)
+    step = Step(operation="dilate", radius_px=1, probability=1)
     assert (choose_doses(np.zeros(40_000), MANY_KEYS, {0: step}, seed=0, epoch=0) == 0).all()
 
 
 @pytest.mark.parametrize("doses", [(0.5, 1), (0.25, 0.5, 1), (1, 2, 3, 4, 5)])
 def test_doses_are_drawn_equally_often(doses: tuple[float, ...]) -> None:
     """A chi-square test over 20,000 changed images finds no favourite."""
-    step = ClassAugmentation(operation="dilate", radius_px=doses, probability=0.5)
+    step = Step(operation="dilate", radius_px=doses, probability=0.5)
     chosen = choose_doses(np.zeros(40_000), MANY_KEYS, {0: step}, seed=1, epoch=0)
     counts = np.bincount(chosen[chosen >= 0])
     assert len(counts) == len(doses)
@@ -114,8 +114,8 @@ def test_doses_are_drawn_equally_often(doses: tuple[float, ...]) -> None:
 
 def test_who_is_changed_does_not_depend_on_the_dose_or_operation() -> None:
     """Two arms with the same probability change the same images, so that they differ in one thing only."""
-    one = ClassAugmentation(operation="dilate", radius_px=(0.5, 1), probability=0.3)
-    other = ClassAugmentation(operation="shift", radius_px=1, probability=0.3)
+    one = Step(operation="dilate", radius_px=(0.5, 1), probability=0.3)
+    other = Step(operation="shift", radius_px=1, probability=0.3)
     labels = np.zeros(40_000)
     chosen = [choose_doses(labels, MANY_KEYS, {0: step}, seed=1, epoch=0) >= 0 for step in (one, other)]
     assert np.array_equal(*chosen)
@@ -138,7 +138,7 @@ def test_chosen_doses_are_applied() -> None:
 @pytest.mark.parametrize("shape", ["square", "disk", "cross"])
 def test_the_shape_of_the_kernel_is_passed_on(shape: str) -> None:
     """A spec's `shape` decides the kernel."""
-    step = ClassAugmentation(operation="erode", radius_px=2, shape=shape)
+    step = Step(operation="erode", radius_px=2, shape=shape)
     assert np.array_equal(apply_dose(IMAGES, step, 2), morphology.erode(IMAGES, radius_px=2, shape=shape))
 
 
@@ -146,7 +146,7 @@ def test_the_shape_of_the_kernel_is_passed_on(shape: str) -> None:
 @pytest.mark.parametrize(("quarter", "down", "right"), [(0.0, 0, 1), (0.25, 1, 0), (0.5, 0, -1), (0.999, -1, 0)])
 def test_shift_moves_by_exactly_the_dose(pixels: int, quarter: float, down: int, right: int) -> None:
     """Right, down, left, up by quarters of the draw: every pixel by the dose, emptiness behind it."""
-    step = ClassAugmentation(operation="shift", radius_px=pixels)
+    step = Step(operation="shift", radius_px=pixels)
     inner = np.zeros((N, 15, 14), dtype=np.uint8)
     inner[:, 3:12, 3:11] = IMAGES
     expected = np.zeros_like(inner)
@@ -157,14 +157,14 @@ def test_shift_moves_by_exactly_the_dose(pixels: int, quarter: float, down: int,
 
 def test_shift_drops_what_leaves_the_image() -> None:
     """Nothing wraps around."""
-    step = ClassAugmentation(operation="shift", radius_px=1)
+    step = Step(operation="shift", radius_px=1)
     image = np.arange(1, 7, dtype=np.uint8).reshape(1, 2, 3)
     assert apply_dose(image, step, 1, directions=np.array([0.0])).tolist() == [[[0, 1, 2], [0, 4, 5]]]
 
 
 def test_shifts_go_in_all_directions_equally_often() -> None:
     """Over many keyed draws each direction gets its quarter."""
-    step = ClassAugmentation(operation="shift", radius_px=1, probability=1)
+    step = Step(operation="shift", radius_px=1, probability=1)
     dots = np.zeros((8000, 3, 3), dtype=np.uint8)
     dots[:, 1, 1] = 255
     moved = augment_batch(dots, np.zeros(8000), MANY_KEYS[:8000], {0: step}, seed=0, epoch=0)
@@ -175,7 +175,7 @@ def test_shifts_go_in_all_directions_equally_often() -> None:
 
 def test_repeat_changes_weights_and_no_pixel() -> None:
     """`repeat` counts the chosen images twice; other classes, and other operations, count once."""
-    repeat = ClassAugmentation(operation="repeat", probability=0.5)
+    repeat = Step(operation="repeat", probability=0.5)
     augment = {3: repeat, 0: AUGMENT[0]}
     chosen = choose_doses(LABELS, KEYS, augment, seed=0, epoch=0)
     weights = repeat_weights(LABELS, KEYS, augment, seed=0, epoch=0)
@@ -189,6 +189,6 @@ def test_repeat_changes_weights_and_no_pixel() -> None:
 def test_exact_duplicates_are_changed_independently() -> None:
     """Of 400 copies of one image, about half change: ids with `~k` are samples of their own."""
     copies = np.repeat(IMAGES[:1], 400, axis=0)
-    augment = {0: ClassAugmentation(operation="dilate", radius_px=1, probability=0.5)}
+    augment = {0: Step(operation="dilate", radius_px=1, probability=0.5)}
     result = augment_batch(copies, np.zeros(400), sample_keys(sample_ids(copies)), augment, seed=0, epoch=0)
     assert 150 < (result != copies).any(axis=(1, 2)).sum() < 250

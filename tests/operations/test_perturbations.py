@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from erroran.data import load_dataset, sample_ids
-from erroran.experiment.hypothesis import ClassAugmentation, Hypothesis
+from erroran.experiment.change import Step
+from erroran.experiment.hypothesis import Hypothesis
 from erroran.operations import grid as fine_grid
 from erroran.operations.apply import PLACES, apply_dose, augment_batch
 from erroran.operations.keyed import sample_keys
@@ -79,16 +80,16 @@ def test_places_decide_where() -> None:
 
 
 STEPS = {
-    "thin": ClassAugmentation(operation="thin", amount=0.7),
-    "thicken": ClassAugmentation(operation="thicken", amount=(0.5, 1)),
-    "swell": ClassAugmentation(operation="swell", strength=3, probability=0.9),
-    "fracture": ClassAugmentation(operation="fracture", fractures=(1, 3), probability=0.9),
-    "rotate": ClassAugmentation(operation="rotate", angle_deg=15),
-    "slant": ClassAugmentation(operation="slant", angle_deg=20),
-    "scale": ClassAugmentation(operation="scale", factor=(0.8, 1.2)),
-    "open": ClassAugmentation(operation="open", radius_px=0.5),
-    "close": ClassAugmentation(operation="close", stroke_fraction=0.5, shape="disk"),
-    "dilate": ClassAugmentation(operation="dilate", stroke_fraction=0.5),
+    "thin": Step(operation="thin", amount=0.7),
+    "thicken": Step(operation="thicken", amount=(0.5, 1)),
+    "swell": Step(operation="swell", strength=3, probability=0.9),
+    "fracture": Step(operation="fracture", fractures=(1, 3), probability=0.9),
+    "rotate": Step(operation="rotate", angle_deg=15),
+    "slant": Step(operation="slant", angle_deg=20),
+    "scale": Step(operation="scale", factor=(0.8, 1.2)),
+    "open": Step(operation="open", radius_px=0.5),
+    "close": Step(operation="close", stroke_fraction=0.5, shape="disk"),
+    "dilate": Step(operation="dilate", stroke_fraction=0.5),
 }
 
 
@@ -110,7 +111,7 @@ def test_order_and_batch_change_no_byte(name: str, order: list[int], size: int) 
 
 def test_places_differ_between_epochs_and_seeds() -> None:
     labels = np.zeros(len(DIGITS), dtype=int)
-    step = {0: ClassAugmentation(operation="fracture", fractures=1, probability=1)}
+    step = {0: Step(operation="fracture", fractures=1, probability=1)}
     moments = [(0, 1), (0, 2), (1, 1)]
     results = [augment_batch(DIGITS, labels, KEYS, step, seed=s, epoch=e) for s, e in moments]
     for other in results[1:]:
@@ -179,7 +180,7 @@ def test_thinning_keeps_the_topology() -> None:
 )
 def test_wrong_doses_are_refused(step: dict[str, object], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        ClassAugmentation.model_validate(step)
+        Step.model_validate(step)
 
 
 def test_steps_describe_themselves() -> None:
@@ -191,7 +192,7 @@ def test_steps_describe_themselves() -> None:
 
 def test_new_keys_leave_old_hypotheses_their_hash() -> None:
     """Golden: the ledger and stored interventions are filed under it."""
-    step = ClassAugmentation(operation="dilate", radius_px=(0.5, 1))
+    step = Step(operation="dilate", radius_px=(0.5, 1))
     old = Hypothesis(pair="4:9", hypothesis="A belief.", augment={"4": step})
     assert old.hash == "a02f91d9"
     new = old.model_copy(update={"augment": {"4": step.model_copy(update={"ink": "dark"})}})

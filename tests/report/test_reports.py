@@ -15,7 +15,6 @@ import pytest
 from stages.test_report import BEFORE, MINED, NAME, made_up_dataset, put_experiment, put_group
 
 from erroran.errors import Unavailable
-from erroran.experiment.runspec import Group
 from erroran.report import index
 from erroran.report.across_models import write_across
 from erroran.report.baseline import write_baseline
@@ -28,6 +27,7 @@ from erroran.stages.report import Assessment, assess
 from erroran.stages.review import review
 from erroran.store import Store
 from erroran.store.ledger import Ledger
+from erroran.store.records import Group
 
 GOLDEN = Path(__file__).with_name("golden")
 

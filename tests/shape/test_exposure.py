@@ -5,7 +5,7 @@ import pytest
 
 from erroran.data import Part
 from erroran.errors import ErroranError
-from erroran.experiment.hypothesis import ClassAugmentation
+from erroran.experiment.change import Step
 from erroran.operations.apply import augment_batch
 from erroran.operations.keyed import sample_keys
 from erroran.shape.exposure import Exposure, measure_exposure, redraw
@@ -28,11 +28,11 @@ def _rings(n: int = 40) -> Part:
     return Part(images, labels, np.array([f"{i:016x}" for i in range(n)]))
 
 
-def _step(**fields: object) -> ClassAugmentation:
-    return ClassAugmentation.model_validate({"probability": 0.5, **fields})
+def _step(**fields: object) -> Step:
+    return Step.model_validate({"probability": 0.5, **fields})
 
 
-def _measure(augment: dict[str, ClassAugmentation], **options: int) -> Exposure:
+def _measure(augment: dict[str, Step], **options: int) -> Exposure:
     return measure_exposure(_rings(), NAMES, augment, runs=("a", "b"), seeds=(7, 8), epochs=(3, 3), **options)
 
 
@@ -68,7 +68,7 @@ def test_erosion_can_erase() -> None:
         _step(operation="repeat"),
     ],
 )
-def test_what_forms_no_ink_changes_no_topology(step: ClassAugmentation) -> None:
+def test_what_forms_no_ink_changes_no_topology(step: Step) -> None:
     """A shift, a kernel of one pixel, and counting twice: all are seen, none is changed in form."""
     exposure = _measure({"open": step, "ring": step})
     assert [dose.topology_changed for dose in exposure.doses] == [0, 0]

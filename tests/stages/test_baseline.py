@@ -6,9 +6,10 @@ import pytest
 
 from erroran.data import Dataset
 from erroran.errors import BadInput, NotFound
-from erroran.experiment.runspec import Group, Recipe, RunRecord
+from erroran.experiment.recipe import Recipe
 from erroran.stages.baseline import train_baseline
 from erroran.store import Store
+from erroran.store.records import Group, RunRecord
 
 if TYPE_CHECKING:
     from erroran.training.fit import Progress

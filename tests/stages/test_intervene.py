@@ -8,12 +8,13 @@ from erroran.data import Dataset
 from erroran.errors import BadInput, NotFound, TrainingError
 from erroran.execution.local import Completed
 from erroran.experiment.hypothesis import Hypothesis
-from erroran.experiment.runspec import Group, Recipe
+from erroran.experiment.recipe import Recipe
 from erroran.stages import intervene as stage
 from erroran.stages.baseline import train_baseline
 from erroran.stages.intervene import FIRST_FRESH_SEED, intervene
 from erroran.store import Intervention, Store
 from erroran.store.ledger import Ledger
+from erroran.store.records import Group
 
 HYPOTHESIS = Hypothesis.model_validate(
     {

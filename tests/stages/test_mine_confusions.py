@@ -8,12 +8,13 @@ from stages.test_report import BEFORE, made_up_dataset, put_group
 
 from erroran.data import Dataset, split_dataset
 from erroran.errors import BadInput, NotFound
-from erroran.experiment.runspec import Group, Recipe
+from erroran.experiment.recipe import Recipe
 from erroran.stages.baseline import train_baseline
 from erroran.stages.mine_confusions import Mined, mine, mine_out_of_fold
 from erroran.store import Store
 from erroran.store.evidence import gather
 from erroran.store.ledger import Ledger
+from erroran.store.records import Group
 
 MINED = [{(0, 1): [0, 1], (2, 0): [3]}, {(0, 1): [0, 1, 5]}, {(0, 1): [1], (1, 0): [2], (2, 0): [3]}]
 

@@ -7,10 +7,10 @@ import pytest
 from stages.test_report import BEFORE, HYPOTHESIS, MINED, made_up_dataset, put_group
 
 from erroran.errors import BadInput, NotFound
-from erroran.experiment.runspec import Group
 from erroran.report.plan import plan_sentence
 from erroran.stages.plan import Plan, plan
 from erroran.store import Store
+from erroran.store.records import Group
 
 
 @pytest.fixture

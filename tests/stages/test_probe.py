@@ -11,12 +11,13 @@ from erroran.data import Dataset, build_dataset
 from erroran.data.dataset import name_classes
 from erroran.errors import BadInput, ErroranError, NotFound
 from erroran.experiment.hypothesis import Hypothesis
-from erroran.experiment.runspec import Group, Recipe
+from erroran.experiment.recipe import Recipe
 from erroran.report.probe import probe_sentence, write_probe
 from erroran.stages.baseline import train_baseline
 from erroran.stages.probe import Probed, Rate, _beats, _judge, _rate, probe
 from erroran.stats.correlation import correlate_ranks
 from erroran.store import Store
+from erroran.store.records import Group
 
 OPEN, CLOSED, BAR = range(3)
 RECIPE = Recipe(name="standard", epochs=6, batch_size=32, learning_rate=2e-3, schedule="constant")

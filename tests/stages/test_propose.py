@@ -13,7 +13,8 @@ from erroran.data import build_dataset, load_dataset
 from erroran.data.ids import sample_ids
 from erroran.errors import BadInput, NotFound
 from erroran.experiment.hypothesis import Hypothesis, read_hypothesis
-from erroran.experiment.runspec import RECIPES, Group, RunRecord, RunSpec
+from erroran.experiment.recipe import RECIPES
+from erroran.experiment.runspec import RunSpec
 from erroran.report import proposal as proposal_report
 from erroran.report.proposal import proposal_sentence, spec_text, write_proposal, write_proposals
 from erroran.shape.measure import MEASUREMENTS
@@ -21,6 +22,7 @@ from erroran.stages import propose as stage
 from erroran.stages.preview import preview
 from erroran.stages.propose import PROBED, Proposed, _half, find_pair, propose, worst_pairs
 from erroran.store.evidence import Evidence
+from erroran.store.records import Group, RunRecord
 
 OPEN, CLOSED, BAR = range(3)
 NAMES = ("open", "closed", "bar")

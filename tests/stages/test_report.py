@@ -10,10 +10,12 @@ import pytest
 from erroran.data import Dataset, Part, build_dataset, split_dataset
 from erroran.errors import ErroranError, NotFound
 from erroran.experiment.hypothesis import Hypothesis
-from erroran.experiment.runspec import Group, Recipe, RunRecord, RunSpec
+from erroran.experiment.recipe import Recipe
+from erroran.experiment.runspec import RunSpec
 from erroran.stages.report import Assessment, assess
 from erroran.store import Intervention, Predictions, Store
 from erroran.store.ledger import Entry, Ledger
+from erroran.store.records import Group, RunRecord
 
 Errors = Mapping[tuple[int, int], Sequence[int]]
 """(true, predicted) to the images of the true class that are misread: 0 is the split's first of that class."""

@@ -12,11 +12,11 @@ from typer.testing import CliRunner
 from erroran.cli import app
 from erroran.data import split_dataset
 from erroran.errors import BadInput
-from erroran.experiment.runspec import Group
 from erroran.report.review import review_sentence, write_review
 from erroran.stages.review import review, review_files
 from erroran.store import Store
 from erroran.store.ledger import Ledger
+from erroran.store.records import Group
 
 # A right image has confidence 0.9, a wrong one 0.5: see `predict`. MINED: errors on images 0, 1 of class 0 in every
 # run, and in the third run on image 2 of class 0 and 4 of class 1 as well; 30 images in all.

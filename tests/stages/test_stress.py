@@ -11,7 +11,6 @@ from stages.test_report import NAME, SEEDS, put_experiment
 from erroran.data import load_dataset
 from erroran.errors import NotFound
 from erroran.experiment.hypothesis import Hypothesis
-from erroran.experiment.runspec import Group
 from erroran.report.index import write_index
 from erroran.report.stress import stress_sentence, summary_rows, write_stress
 from erroran.stages import stress as stage
@@ -19,6 +18,7 @@ from erroran.stages.report import assess
 from erroran.stages.stress import AS_IT_IS, REDRAWN, Stressed, perturb, stress
 from erroran.store import Store
 from erroran.store.ledger import Ledger
+from erroran.store.records import Group
 
 VERSIONS = [AS_IT_IS, REDRAWN, "thinned", "thickened", "swollen", "fractured"]
 JUDGED = VERSIONS[2:]
@@ -191,7 +191,7 @@ def test_trained_models_read_the_versions(experiment_of_tiny_models: tuple[Store
 
 @pytest.fixture(scope="module")
 def experiment_of_tiny_models(tiny_dataset, tmp_path_factory: pytest.TempPathFactory) -> tuple[Store, Group]:
-    from erroran.experiment.runspec import Recipe
+    from erroran.experiment.recipe import Recipe
     from erroran.stages.baseline import train_baseline
     from erroran.stages.intervene import intervene
 

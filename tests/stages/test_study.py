@@ -10,7 +10,7 @@ from sklearn.metrics import f1_score
 from erroran.data import Dataset, build_dataset, split_dataset
 from erroran.errors import NotFound
 from erroran.execution.local import Completed, Request
-from erroran.experiment.runspec import Group, Recipe, RunRecord
+from erroran.experiment.recipe import Recipe
 from erroran.experiment.study import Study
 from erroran.report.study import claim_line, study_headline, write_study
 from erroran.stages import study as stage
@@ -18,6 +18,7 @@ from erroran.stages.baseline import train_baseline
 from erroran.stages.study import StudyResult, assess_study, train_study
 from erroran.store import Predictions, Store
 from erroran.store.ledger import Ledger
+from erroran.store.records import Group, RunRecord
 from erroran.training.fit import Latency
 
 N, SEEDS = 400, 3

@@ -11,11 +11,11 @@ import pytest
 from erroran.data import split_dataset
 from erroran.errors import BadInput, NotFound
 from erroran.execution.local import Completed, Request
-from erroran.experiment.runspec import RunRecord
 from erroran.report.teach import headline_histogram, regression_chart, teach_sentence, write_teach
 from erroran.stages.teach import MINE_FRACTION, Taught, teach
 from erroran.store import Predictions, Store
 from erroran.store.ledger import Ledger
+from erroran.store.records import RunRecord
 
 PNG = b"\x89PNG\r\n\x1a\n"
 

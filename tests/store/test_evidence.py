@@ -7,9 +7,10 @@ import pytest
 
 from erroran.data import Dataset, Splits, split_dataset
 from erroran.errors import ErroranError, NotFound
-from erroran.experiment.runspec import Group, RunRecord, RunSpec
+from erroran.experiment.runspec import RunSpec
 from erroran.store import Predictions, Store
 from erroran.store.evidence import gather, gather_most
+from erroran.store.records import Group, RunRecord
 
 
 @pytest.fixture

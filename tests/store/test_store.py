@@ -14,9 +14,11 @@ import pytest
 
 from erroran.data import Dataset
 from erroran.errors import DatasetError, ErroranError, NotFound, Unavailable
-from erroran.experiment.hypothesis import ClassAugmentation, Hypothesis
-from erroran.experiment.runspec import Group, RunRecord, RunSpec
+from erroran.experiment.change import Step
+from erroran.experiment.hypothesis import Hypothesis
+from erroran.experiment.runspec import RunSpec
 from erroran.store import Intervention, Predictions, Store
+from erroran.store.records import Group, RunRecord
 
 MakeSpec = Callable[..., RunSpec]
 MakeRecord = Callable[..., RunRecord]
@@ -401,7 +403,7 @@ def test_a_damaged_group_is_named(store: Store, make_spec: MakeSpec) -> None:
 
 
 def _intervention(probability: float, created: str) -> Intervention:
-    step = ClassAugmentation(operation="dilate", radius_px=1, probability=probability)
+    step = Step(operation="dilate", radius_px=1, probability=probability)
     return Intervention(
         name="4to9",
         hypothesis=Hypothesis(pair="4:9", hypothesis="A belief.", augment={"4": step}),

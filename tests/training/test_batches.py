@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from erroran.data import sample_ids
-from erroran.experiment.hypothesis import ClassAugmentation
+from erroran.experiment.change import Step
 from erroran.operations.apply import augment_batch, repeat_weights
 from erroran.operations.keyed import sample_keys
 from erroran.training.backend import keras
@@ -19,8 +19,8 @@ IDS = sample_ids(IMAGES)
 KEYS = sample_keys(IDS)
 ROW = {tuple(pixels): row for row, pixels in enumerate(IMAGES.reshape(N, -1).tolist())}
 AUGMENT = {
-    0: ClassAugmentation(operation="dilate", radius_px=(0.5, 1), probability=0.5),
-    1: ClassAugmentation(operation="erode", radius_px=1, probability=0.5),
+    0: Step(operation="dilate", radius_px=(0.5, 1), probability=0.5),
+    1: Step(operation="erode", radius_px=1, probability=0.5),
 }
 Batch = tuple[np.ndarray, np.ndarray]
 
@@ -41,11 +41,11 @@ class _Recorder(keras.Model):
         return super().train_step(data)
 
 
-def _batches(augment: dict[int, ClassAugmentation], batch_size: int) -> AugmentedBatches:
+def _batches(augment: dict[int, Step], batch_size: int) -> AugmentedBatches:
     return AugmentedBatches(IMAGES, LABELS, IDS, augment, batch_size=batch_size, seed=SEED)
 
 
-def _fit(augment: dict[int, ClassAugmentation], batch_size: int) -> list[list[Batch]]:
+def _fit(augment: dict[int, Step], batch_size: int) -> list[list[Batch]]:
     """What a fit of three epochs was trained on: epochs of batches of (images, labels)."""
     model = _Recorder()
     model.compile(optimizer="sgd", loss="sparse_categorical_crossentropy", run_eagerly=True)
@@ -131,7 +131,7 @@ def test_another_seed_is_another_order() -> None:
 
 def test_repeat_hands_weights_to_keras() -> None:
     """With `repeat` a batch has a third part, the weights of its samples; without, it has two."""
-    augment = {2: ClassAugmentation(operation="repeat", probability=0.5)}
+    augment = {2: Step(operation="repeat", probability=0.5)}
     images, labels, weights = _batches(augment, N)[0]
     rows = _rows([(images[..., 0], labels)])
     assert weights.tolist() == repeat_weights(LABELS, KEYS, augment, seed=SEED, epoch=0)[rows].tolist()

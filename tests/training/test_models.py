@@ -149,7 +149,7 @@ def test_a_model_that_breaks_the_contract_is_refused(function: str, message: str
 
 def test_augmentation_in_the_model_acts_in_training_only() -> None:
     """Different twice in training, the bare model's own answer otherwise; the same seed gives the same images."""
-    from erroran.experiment.runspec import RECIPES, InModelAugmentation
+    from erroran.experiment.recipe import RECIPES, InModelAugmentation
     from erroran.training.models.augmentation import augment_images, augmenting
 
     tenths = RECIPES["augmented"].in_model
@@ -171,7 +171,7 @@ def test_augmentation_in_the_model_acts_in_training_only() -> None:
 
 def test_translation_moves_by_no_more_than_asked() -> None:
     """A dot in the middle of 21 x 21 stays within 10 %, rounded up, of where it was; it does move."""
-    from erroran.experiment.runspec import InModelAugmentation
+    from erroran.experiment.recipe import InModelAugmentation
     from erroran.training.models.augmentation import augment_images
 
     images = np.zeros((200, 21, 21), dtype=np.uint8)

@@ -10,8 +10,9 @@ import pytest
 
 from erroran.data import Dataset, Splits, save_dataset, split_dataset
 from erroran.errors import TrainingError
-from erroran.experiment.hypothesis import ClassAugmentation
-from erroran.experiment.runspec import RECIPES, Recipe, RunSpec
+from erroran.experiment.change import Step
+from erroran.experiment.recipe import RECIPES, Recipe
+from erroran.experiment.runspec import RunSpec
 from erroran.operations.apply import augment_batch
 from erroran.operations.keyed import sample_keys
 from erroran.training.fit import Progress, TrainedRun, train
@@ -128,7 +129,7 @@ def test_augmentation_reaches_the_label_of_its_class_name(
     """Class "banana" has label 1: its images, and only they, are changed, keyed by the run's seed."""
     from erroran.training import batches
 
-    step = ClassAugmentation(operation="dilate", radius_px=1, probability=1)
+    step = Step(operation="dilate", radius_px=1, probability=1)
     seen: list[tuple[np.ndarray, np.ndarray]] = []
     seeds: set[int] = set()
 
@@ -152,7 +153,7 @@ def test_augmentation_changes_the_outcome(
     first: tuple[TrainedRun, list[Progress]], spec: RunSpec, splits: Splits, tiny_dataset: Dataset
 ) -> None:
     """The augmented images are what the network is trained on."""
-    step = ClassAugmentation(operation="erode", radius_px=1, probability=1)
+    step = Step(operation="erode", radius_px=1, probability=1)
     treated = train(spec.model_copy(update={"augment": {"1": step}}), splits, tiny_dataset.class_names)
     assert _bytes(treated) != _bytes(first[0])
 
@@ -305,7 +306,7 @@ def test_augmentation_in_the_model_is_trained_with_and_left_out_of_what_is_store
     spec: RunSpec, splits: Splits, tiny_dataset: Dataset, tmp_path: Path
 ) -> None:
     """Other weights than without, the same twice; the stored model is the bare one and predicts the same."""
-    from erroran.experiment.runspec import InModelAugmentation
+    from erroran.experiment.recipe import InModelAugmentation
     from erroran.training.fit import predict_with
 
     turned = spec.recipe.model_copy(update={"in_model": InModelAugmentation(rotation_deg=20)})

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from erroran.experiment.runspec import InModelAugmentation
+from erroran.experiment.recipe import InModelAugmentation
 from erroran.training.backend import keras
 
 layers = keras.layers

@@ -1,0 +1,222 @@
+"""A change of a run that an intervention tries: operations on images, another model or recipe, weights, other data."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+
+from erroran.experiment.recipe import RecipeChange
+from erroran.operations.table import DOSE_UNITS, OPERATIONS
+
+_STRICT = ConfigDict(extra="forbid", frozen=True)
+_Dose = Annotated[float, Field(gt=0, le=14)]
+_Side = Annotated[int, Field(ge=1, le=28)]
+_Fraction = Annotated[float, Field(gt=0, le=5)]
+_Strength = Annotated[float, Field(gt=1, le=10)]
+_Count = Annotated[int, Field(ge=1, le=10)]
+_Angle = Annotated[float, Field(gt=0, le=80)]
+_Factor = Annotated[float, Field(ge=0.25, le=4)]
+_Weight = Annotated[float, Field(gt=0, le=1000, allow_inf_nan=False)]
+
+ALL_CLASSES = "all"
+"""In ``augment``: every class, after the operations of its own."""
+
+_SIZES = ("radius_px", "kernel_px")
+# Keys that came after the first release are left out of a hypothesis' hash while unused, so that old hashes stay.
+_LATER = {"stroke_fraction", "amount", "strength", "fractures", "angle_deg", "factor", "ink", "side"}
+
+
+class Step(BaseModel):
+    """One operation on the training images of a class.
+
+    Every operation but ``repeat`` takes one kind of dose, of which there may be several: each is drawn equally often.
+
+    Attributes:
+        operation: A name in `erroran.operations.table.OPERATIONS`.
+        radius_px: Radius of a symmetric kernel in pixels (multiples of 0.25), or distance of a shift (whole pixels).
+        kernel_px: Instead of a radius of ``dilate`` or ``erode``: side of a square OpenCV kernel in pixels. Side 1
+            changes nothing, even sides also shift the ink.
+        shape: Shape of the kernel that goes with `radius_px` and `stroke_fraction`.
+        probability: Probability that an image of the class is changed in an epoch, in (0, 1].
+        stroke_fraction: Instead of a radius: a fraction of half the image's own stroke thickness.
+        amount: Dose of ``thin`` (the paper: 0.7) and ``thicken`` (1), as a fraction of half the stroke thickness.
+        strength: Dose of ``swell``, above 1 (the paper: 3).
+        fractures: Dose of ``fracture``: cuts in an image (the paper: 3).
+        angle_deg: Dose of ``rotate`` and ``slant``.
+        factor: Dose of ``scale``: above 1 is larger.
+        ink: ``dark`` where the ink is darker than the ground.
+        side: For ``rotate`` and ``slant``: ``left`` or ``right`` (where the top of the image goes), or ``either``,
+            drawn for each image.
+    """
+
+    model_config = _STRICT
+
+    operation: Literal[
+        "dilate", "erode", "shift", "repeat", "open", "close", "thin", "thicken", "swell", "fracture", "rotate",
+        "slant", "scale",
+    ]  # fmt: skip
+    radius_px: tuple[_Dose, ...] | None = None
+    kernel_px: tuple[_Side, ...] | None = None
+    shape: Literal["square", "disk", "cross"] = "square"
+    probability: float = Field(default=0.12, gt=0, le=1)
+    stroke_fraction: tuple[_Fraction, ...] | None = None
+    amount: tuple[_Fraction, ...] | None = None
+    strength: tuple[_Strength, ...] | None = None
+    fractures: tuple[_Count, ...] | None = None
+    angle_deg: tuple[_Angle, ...] | None = None
+    factor: tuple[_Factor, ...] | None = None
+    ink: Literal["bright", "dark"] = "bright"
+    side: Literal["either", "left", "right"] = "either"
+
+    @field_validator(*DOSE_UNITS, mode="before")
+    @classmethod
+    def _one_or_several(cls, value: object) -> object:
+        one = isinstance(value, (int, float)) and not isinstance(value, bool)
+        return [value] if one else value
+
+    @model_validator(mode="after")
+    def _one_kind_of_dose(self) -> Self:
+        given = [key for key in DOSE_UNITS if getattr(self, key) is not None]
+        operation = OPERATIONS[self.operation]
+        allowed = operation.doses
+        if any(dose * 4 % 1 for dose in self.radius_px or ()):
+            raise ValueError("radius_px must be a multiple of 0.25")
+        if self.operation == "shift" and (self.kernel_px or any(d % 1 for d in self.radius_px or ())):
+            raise ValueError("shift takes radius_px in whole pixels")
+        wrong = [key for key in given if key not in allowed]
+        if wrong and not allowed:
+            raise ValueError(f"{self.operation} takes no {wrong[0] if wrong[0] not in _SIZES else ' or '.join(_SIZES)}")
+        if wrong:
+            raise ValueError(f"{self.operation} takes {' or '.join(allowed)}, not {wrong[0]}")
+        if allowed and len(given) != 1:
+            rest = f" (or {', '.join(allowed[2:])})" if len(allowed) > 2 else ""
+            names = " and ".join(allowed[:2])
+            raise ValueError(f"needs exactly one of {names}{rest}" if len(allowed) > 1 else f"needs {names}")
+        if allowed and not self.doses:
+            raise ValueError("needs at least one dose")
+        if self.side != "either" and operation.draws != "side":
+            raise ValueError(f"{self.operation} has no side")
+        return self
+
+    @property
+    def doses(self) -> tuple[float, ...]:
+        """The doses, in `unit`; empty for ``repeat``."""
+        return next((tuple(getattr(self, key)) for key in DOSE_UNITS if getattr(self, key)), ())
+
+    @property
+    def unit(self) -> str:
+        """What the doses are counted in, as printed behind a number; empty for ``repeat``."""
+        return next((unit for key, unit in DOSE_UNITS.items() if getattr(self, key)), "")
+
+    def describe(self) -> str:
+        """Name the operation and its doses, as in ``dilate, radius 0.5 or 1 px (square), 12 %``."""
+        share = f"{100 * self.probability:g} % of the images"
+        if self.operation == "repeat":
+            return f"counted twice, {share}"
+        doses = " or ".join(f"{dose:g}" for dose in self.doses)
+        kind = f"{doses} {self.unit}"
+        if self.stroke_fraction:
+            kind = f"radius {doses} {self.unit} ({self.shape})"
+        elif self.radius_px:
+            kind = f"by {doses} px" if self.operation == "shift" else f"radius {doses} px ({self.shape})"
+        elif self.kernel_px:
+            kind = f"kernel side {doses} px"
+        side = "" if self.side == "either" else f" to the {self.side}"
+        dark = ", dark ink" if self.ink == "dark" else ""
+        return f"{self.operation}, {kind}{side}{dark}, {share}"
+
+    def canonical(self) -> dict[str, Any]:
+        """The content that hypotheses are hashed by: keys of later releases only where they are used."""
+        used = self.model_dump(exclude_defaults=True).keys()
+        return {key: value for key, value in self.model_dump(mode="json").items() if key not in _LATER - used}
+
+
+def _as_steps(value: object) -> object:
+    """One table, or a list of tables in the order in which they are applied."""
+    return (value,) if isinstance(value, Mapping | Step) else value
+
+
+Steps = Annotated[tuple[Step, ...], BeforeValidator(_as_steps), Field(min_length=1)]
+Augmentations = dict[str, Steps]
+
+
+class DataChange(BaseModel):
+    """Another training set: `mine` and `confirm` stay as they are.
+
+    In a spec's ``[data]`` the first three are CSV files (paths from the spec's folder), read into what stands here.
+
+    Attributes:
+        leave_out: Sample ids of training images that are left out; the file has a column ``sample_id``.
+        relabel: Sample id to the name of the class that it is trained as; columns ``sample_id`` and ``label``.
+        repeat: Sample id to how many times it is in the training set, at least 2; columns ``sample_id`` and, unless it
+            is 2 for all, ``times``.
+        add: Dataset whose training images are added: what ``--dataset`` takes; in a run spec its digest. Images that
+            are in `mine` or `confirm` are not added.
+    """
+
+    model_config = _STRICT
+
+    leave_out: tuple[str, ...] = ()
+    relabel: dict[str, str] = Field(default_factory=dict)
+    repeat: dict[str, Annotated[int, Field(ge=2, le=1000)]] = Field(default_factory=dict)
+    add: str | None = None
+
+    def __bool__(self) -> bool:
+        return bool(self.leave_out or self.relabel or self.repeat or self.add)
+
+
+class Change(BaseModel):
+    """Everything in which a treatment may differ from its baseline.
+
+    Attributes:
+        augment: Class name (or ``all``) to the operations on its training images, in order; each is drawn for itself.
+        model: Another architecture, as ``--model`` takes it.
+        recipe: Parts of the recipe that are replaced, in this arm only.
+        class_weights: Class name to the weight of its images in the loss; 1 for the others.
+        data: Another training set.
+    """
+
+    model_config = _STRICT
+
+    augment: Augmentations = Field(default_factory=dict)
+    model: str | None = None
+    recipe: RecipeChange = RecipeChange()
+    class_weights: dict[str, _Weight] = Field(default_factory=dict)
+    data: DataChange = DataChange()
+
+    @property
+    def change(self) -> "Change":
+        """The change alone, also of a hypothesis."""
+        return Change(**{name: getattr(self, name) for name in Change.model_fields})
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Every class that the change names, ``all`` excepted."""
+        named = (*self.augment, *self.class_weights, *self.data.relabel.values())
+        return tuple(dict.fromkeys(name for name in named if name != ALL_CLASSES))
+
+    def describe(self) -> list[str]:
+        """The change in words, one line for each part."""
+        lines = []
+        for name, steps in self.augment.items():
+            whom = "all classes" if name == ALL_CLASSES else f"class {name}"
+            lines.append(f"{whom}: {', then '.join(step.describe() for step in steps)}")
+        if self.model:
+            lines.append(f"model {self.model}")
+        lines += [f"{key} = {value}" for key, value in self.recipe.recipe_changes().items()]
+        if self.class_weights:
+            weights = ", ".join(f"{name}: {weight:g}" for name, weight in self.class_weights.items())
+            lines.append(f"weights in the loss: {weights}")
+        if self.data.leave_out:
+            lines.append(f"left out: {_images(len(self.data.leave_out))}")
+        if self.data.relabel:
+            lines.append(f"relabelled: {_images(len(self.data.relabel))}")
+        if self.data.repeat:
+            lines.append(f"repeated: {_images(len(self.data.repeat))}")
+        if self.data.add:
+            lines.append(f"added: the training images of {self.data.add}")
+        return lines
+
+
+def _images(count: int) -> str:
+    return f"{count:,} training image" + ("s" if count != 1 else "")

@@ -1,0 +1,33 @@
+"""What a fix promises to reduce: an endpoint names the directed cells of the confusion matrix that count."""
+
+from enum import StrEnum
+
+Cell = tuple[int, int]
+
+
+class Endpoint(StrEnum):
+    """Which errors of a pair (a, b) count: a predicted as b, b predicted as a, or both."""
+
+    FORWARD = "forward"
+    REVERSE = "reverse"
+    SUM = "sum"
+
+    def cells(self, pair: Cell) -> tuple[Cell, ...]:
+        """The directed cells that count.
+
+        Args:
+            pair: (a, b), class indices.
+
+        Returns:
+            One cell (true class, predicted class), or two for ``sum``.
+        """
+        forward, reverse = pair, (pair[1], pair[0])
+        return {Endpoint.FORWARD: (forward,), Endpoint.REVERSE: (reverse,), Endpoint.SUM: (forward, reverse)}[self]
+
+    def describe(self, true: str, predicted: str) -> str:
+        """The endpoint in words, as in ``4 read as 9``."""
+        return {
+            Endpoint.FORWARD: f"{true} read as {predicted}",
+            Endpoint.REVERSE: f"{predicted} read as {true}",
+            Endpoint.SUM: f"{true} and {predicted} confused either way",
+        }[self]

@@ -1,0 +1,159 @@
+"""What the store keeps as JSON: finished runs, baseline groups, interventions."""
+
+from pydantic import BaseModel, ConfigDict
+
+from erroran.experiment.change import Change
+from erroran.experiment.hypothesis import Hypothesis
+from erroran.experiment.runspec import Environment, RunSpec
+
+_STRICT = ConfigDict(extra="forbid", frozen=True)
+
+
+class RunRecord(BaseModel):
+    """A finished run, as the store keeps it beside its arrays.
+
+    Attributes:
+        spec: What went in.
+        arm: ``baseline``, or the name of the hypothesis or control that first asked for the run.
+        dataset_name: For people.
+        note: What the dataset had to say, such as that it is a fallback.
+        accuracy_mine: Fraction of the `mine` split predicted correctly, 0..1.
+        accuracy_confirm: The same on `confirm`.
+        seconds: Wall-clock time of training and prediction.
+        created: UTC, ISO 8601.
+        command: The command line that asked for it.
+        versions: Package name to version.
+        commit: Git commit of the erroran checkout that ran, ``None`` for an installed package.
+        machine: Platform, number of threads.
+        parameters: Number of the model's parameters.
+        history: Per epoch: ``loss``, ``accuracy``, ``val_loss``, ``val_accuracy`` (on `mine`).
+    """
+
+    model_config = _STRICT
+
+    spec: RunSpec
+    arm: str
+    dataset_name: str
+    accuracy_mine: float
+    accuracy_confirm: float
+    seconds: float
+    created: str
+    command: str
+    versions: dict[str, str]
+    commit: str | None
+    machine: dict[str, str]
+    parameters: int
+    history: dict[str, list[float]]
+    note: str | None = None
+
+    @property
+    def id(self) -> str:
+        """The run's key."""
+        return self.spec.id
+
+    def summary(self) -> dict[str, object]:
+        """The flat object that ``erroran runs --json`` prints."""
+        return {
+            "id": self.id,
+            "arm": self.arm,
+            "seed": self.spec.seed,
+            "dataset": self.dataset_name,
+            "model": self.spec.model,
+            "recipe": self.spec.recipe.name,
+            "epochs": self.spec.recipe.epochs,
+            "accuracy_mine": self.accuracy_mine,
+            "accuracy_confirm": self.accuracy_confirm,
+            "seconds": self.seconds,
+            "created": self.created,
+        }
+
+
+class Group(BaseModel):
+    """What the last `baseline` command of a (dataset, model, recipe) asked for.
+
+    Attributes:
+        template: The spec of its runs; the seed in it has no meaning.
+        seeds: The seeds that were asked for, in order. Mining uses exactly these.
+        dataset_name: For people.
+        note: What the dataset had to say, such as a fallback.
+        updated: UTC, ISO 8601; the latest group is the default of all later stages.
+        command: The command line.
+        study: The study that trained it, if it was one; such a group is never taken for the latest baseline.
+    """
+
+    model_config = _STRICT
+
+    template: RunSpec
+    seeds: tuple[int, ...]
+    dataset_name: str
+    note: str | None
+    updated: str
+    command: str
+    study: str | None = None
+
+    @property
+    def id(self) -> str:
+        """The group's key."""
+        return self.template.group_id
+
+    def run_spec(
+        self,
+        seed: int,
+        change: Change | None = None,
+        *,
+        epochs: int | None = None,
+        fold: tuple[int, int] | None = None,
+        environment: Environment | None = None,
+        source: str | None = None,
+        added: str | None = None,
+    ) -> RunSpec:
+        """The spec of one run of this group.
+
+        Args:
+            seed: Its seed.
+            change: The treatment; None for a baseline run.
+            epochs: Instead of the recipe's, in every arm.
+            fold: See `RunSpec`.
+            environment: Instead of that in which the group was trained.
+            source: See `RunSpec.changed`.
+            added: See `RunSpec.changed`.
+        """
+        recipe = self.template.recipe
+        if epochs is not None:
+            recipe = recipe.model_copy(update={"epochs": epochs})
+        update = {"seed": seed, "recipe": recipe, "fold": fold, "environment": environment or self.template.environment}
+        spec = self.template.model_copy(update=update)
+        return spec if change is None else spec.changed(change, source=source, added=added)
+
+
+class Intervention(BaseModel):
+    """What `intervene` did.
+
+    Attributes:
+        name: The hypothesis' name.
+        hypothesis: Its spec as it was.
+        group: Id of the baseline group it stands on.
+        epochs: Epochs of every run in it.
+        arms: Arm name to the ids of its runs, in the order of `seeds`; the first is ``baseline``, the second
+            the treatment.
+        seeds: The runs' seeds, the same in every arm.
+        controls: Names of the controls that were asked for, also those that train nothing.
+        not_applicable: Control to the reason why it makes no sense for this change; these have no arm.
+        fresh_baseline: Whether the baseline's seeds are others than those that were mined.
+        created: UTC, ISO 8601.
+        command: The command line.
+    """
+
+    model_config = _STRICT
+
+    name: str
+    hypothesis: Hypothesis
+    group: str
+    epochs: int
+    arms: dict[str, tuple[str, ...]]
+    seeds: tuple[int, ...]
+    controls: tuple[str, ...]
+    not_applicable: dict[str, str] = {}
+    fresh_baseline: bool
+    created: str
+    command: str

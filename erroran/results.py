@@ -24,7 +24,7 @@ class Result(BaseModel):
         return plain
 
 
-def to_plain(value: Any) -> Any:
+def to_plain(value: Any) -> Any:  # noqa: PLR0911 - one return for each type
     """Turn models, dataclasses, arrays, tuples and NumPy scalars into what `json.dumps` takes."""
     if isinstance(value, Result):
         return value.to_json()

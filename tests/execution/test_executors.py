@@ -16,6 +16,7 @@ from erroran.execution.local import Completed, Request, complete_runs
 from erroran.experiment.recipe import Recipe
 from erroran.experiment.runspec import RunSpec
 from erroran.store import Store
+from erroran.store.environment import current_environment
 from erroran.store.records import RunRecord
 from erroran.training.fit import Progress, TrainedRun
 
@@ -25,7 +26,10 @@ Requests = list[Request]
 @pytest.fixture
 def spec(tiny_dataset: Dataset) -> RunSpec:
     recipe = Recipe(name="standard", epochs=1, batch_size=32, learning_rate=1e-3, schedule="constant")
-    return RunSpec(dataset=tiny_dataset.digest, mine_fraction=0.1, model="cnn", recipe=recipe, seed=0)
+    environment = current_environment("cnn")
+    return RunSpec(
+        dataset=tiny_dataset.digest, mine_fraction=0.1, model="cnn", recipe=recipe, environment=environment, seed=0
+    )
 
 
 @pytest.fixture

@@ -1,10 +1,12 @@
 """Control arms are made from the hypothesis, each differing in just what its name says."""
 
+from collections.abc import Sequence
+
 import pytest
 
 from erroran.errors import BadInput
-from erroran.experiment.change import Step
-from erroran.experiment.controls import CONTROLS, DEFAULT_CONTROLS, control_arms, parse_controls
+from erroran.experiment.change import Augmentations, Step
+from erroran.experiment.controls import CONTROLS, DEFAULT_CONTROLS, build_controls, parse_controls
 from erroran.experiment.hypothesis import Hypothesis
 
 FOUR = {"operation": "dilate", "radius_px": [0.5, 1], "probability": 0.12}
@@ -15,8 +17,12 @@ def _hypothesis(augment: dict[str, object], pair: str = "4:9") -> Hypothesis:
     return Hypothesis.model_validate({"pair": pair, "hypothesis": "h", "augment": augment})
 
 
-def _step(**fields: object) -> Step:
-    return Step.model_validate(fields)
+def control_arms(hypothesis: Hypothesis, names: Sequence[str]) -> dict[str, Augmentations]:
+    return {name: change.augment for name, change in build_controls(hypothesis, names).arms.items()}
+
+
+def _step(**fields: object) -> tuple[Step, ...]:
+    return (Step.model_validate(fields),)
 
 
 @pytest.fixture

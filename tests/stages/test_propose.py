@@ -21,6 +21,7 @@ from erroran.shape.measure import MEASUREMENTS
 from erroran.stages import propose as stage
 from erroran.stages.preview import preview
 from erroran.stages.propose import PROBED, Proposed, _half, find_pair, propose, worst_pairs
+from erroran.store.environment import current_environment
 from erroran.store.evidence import Evidence
 from erroran.store.records import Group, RunRecord
 
@@ -29,7 +30,10 @@ NAMES = ("open", "closed", "bar")
 
 
 def _spec(seed: int) -> RunSpec:
-    return RunSpec(dataset="ab" * 16, mine_fraction=0.1, model="cnn", recipe=RECIPES["fast"], seed=seed)
+    environment = current_environment("cnn")
+    return RunSpec(
+        dataset="ab" * 16, mine_fraction=0.1, model="cnn", recipe=RECIPES["fast"], environment=environment, seed=seed
+    )
 
 
 def _record(seed: int) -> RunRecord:

@@ -14,6 +14,7 @@ from erroran.experiment.recipe import Recipe
 from erroran.experiment.runspec import RunSpec
 from erroran.stages.report import Assessment, assess
 from erroran.store import Intervention, Predictions, Store
+from erroran.store.environment import current_environment
 from erroran.store.ledger import Entry, Ledger
 from erroran.store.records import Group, RunRecord
 
@@ -103,7 +104,7 @@ def put_group(
     """Store a baseline group with seeds 0, 1, ...; keywords replace fields of the runs' spec."""
     recipe = Recipe(name="standard", epochs=2, learning_rate=1e-3, schedule="constant")
     fields = {"dataset": dataset.digest, "mine_fraction": MINE_FRACTION, "model": "cnn", "recipe": recipe, "seed": 0}
-    template = RunSpec.model_validate(fields | changes)
+    template = RunSpec.model_validate({"environment": current_environment("cnn"), **fields, **changes})
     group = Group(
         template=template,
         seeds=tuple(range(len(mined))),

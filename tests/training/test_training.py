@@ -15,6 +15,7 @@ from erroran.experiment.recipe import RECIPES, Recipe
 from erroran.experiment.runspec import RunSpec
 from erroran.operations.apply import augment_batch
 from erroran.operations.keyed import sample_keys
+from erroran.store.environment import current_environment
 from erroran.training.fit import Progress, TrainedRun, train
 
 SMALL = {"epochs": 2, "batch_size": 32, "learning_rate": 5e-3}
@@ -28,7 +29,10 @@ def splits(tiny_dataset: Dataset) -> Splits:
 @pytest.fixture(scope="module")
 def spec(tiny_dataset: Dataset) -> RunSpec:
     recipe = Recipe(name="standard", schedule="constant", **SMALL)
-    return RunSpec(dataset=tiny_dataset.digest, mine_fraction=0.1, model="cnn", recipe=recipe, seed=3)
+    environment = current_environment("cnn")
+    return RunSpec(
+        dataset=tiny_dataset.digest, mine_fraction=0.1, model="cnn", recipe=recipe, environment=environment, seed=3
+    )
 
 
 @pytest.fixture(scope="module")

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from erroran.shape.movements import Movement
     from erroran.stages.propose import Choice, Direction, Finding, Proposed
-    from erroran.stats.separation import Separation
+    from erroran.stats.roc import RocArea
 
 _SHOWN = 12
 _PANELS = 4
@@ -195,13 +195,13 @@ def false_support_text(direction: "Direction") -> str:
     )
 
 
-def effect_text(separation: "Separation") -> str:
+def effect_text(separation: "RocArea") -> str:
     """``0.71 (0.68 to 0.73)``; a dash without values."""
-    if separation.superiority is None:
+    if separation.auc is None:
         return "–"
     if separation.low is None or separation.high is None:
-        return f"{separation.superiority:.2f}"
-    return f"{separation.superiority:.2f} ({separation.low:.2f} to {separation.high:.2f})"
+        return f"{separation.auc:.2f}"
+    return f"{separation.auc:.2f} ({separation.low:.2f} to {separation.high:.2f})"
 
 
 def _hypothesis(proposed: "Proposed") -> str:
@@ -220,7 +220,7 @@ def _hypothesis(proposed: "Proposed") -> str:
 
 def _lead_text(finding: "Finding") -> str:
     check = finding.check
-    share, low, high = (check.superiority or 0.5, check.low or 0.0, check.high or 1.0)
+    share, low, high = (check.auc or 0.5, check.low or 0.0, check.high or 1.0)
     if share < 0.5:
         share, low, high = 1 - share, 1 - high, 1 - low
     return (
@@ -232,8 +232,8 @@ def _lead_text(finding: "Finding") -> str:
 
 def _leads(direction: "Direction") -> str:
     words = [
-        f"{_IN_WORDS[f.measurement][1 + (f.gap > 0)]} ({f.check.superiority:.2f}"
-        f"{f', misread {f.misread.superiority:.2f}' if f.misread.superiority is not None else ''})"
+        f"{_IN_WORDS[f.measurement][1 + (f.gap > 0)]} ({f.check.auc:.2f}"
+        f"{f', misread {f.misread.auc:.2f}' if f.misread.auc is not None else ''})"
         f"{'' if f.specific else '†'}"
         for f in direction.leading
     ]

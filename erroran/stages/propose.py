@@ -28,16 +28,9 @@ from erroran.operations.morphology import Ink, ink_is_bright
 from erroran.shape.measure import MEASUREMENTS, measure
 from erroran.shape.movements import CLOSURE, TO_EITHER_SIDE, Candidate, Movement, list_candidates, measure_movements
 from erroran.stats.consistency import rank_pairs
-from erroran.stats.correlation import Correlation, correlate_ranks
-from erroran.stats.separation import (
-    FEWEST_IN_GROUP,
-    Separation,
-    Support,
-    count_false_support,
-    find_and_check,
-    partial_rank_correlation,
-    separate,
-)
+from erroran.stats.correlation import Correlation, correlate_ranks, partial_rank_correlation
+from erroran.stats.roc import RocArea, roc_area
+from erroran.stats.separation import FEWEST_IN_GROUP, Support, count_false_support, find_and_check
 from erroran.store import Store
 from erroran.store.evidence import Evidence, gather_most
 from erroran.store.records import Group, RunRecord
@@ -90,12 +83,12 @@ class Finding:
 
     measurement: str
     missing: float
-    find: Separation
-    check: Separation
+    find: RocArea
+    check: RocArea
     q_value: float | None
     p_check: float | None
-    elsewhere: Separation
-    misread: Separation
+    elsewhere: RocArea
+    misread: RocArea
     log_odds: Correlation
     given_thickness: float | None
     near_mean: float | None
@@ -112,7 +105,7 @@ class Finding:
     @property
     def specific(self) -> bool:
         """Whether it marks images near this class more than images near any third one."""
-        here, there = ((s.superiority or 0.5) - 0.5 for s in (self.check, self.elsewhere))
+        here, there = ((s.auc or 0.5) - 0.5 for s in (self.check, self.elsewhere))
         return abs(here) > (there if here > 0 else -there)
 
     @property
@@ -393,12 +386,12 @@ def _describe(direction: Direction, column: int, finding: np.ndarray, third: np.
     return Finding(
         measurement=name,
         missing=1 - float(there.mean()),
-        find=separate(values[finding], near[finding]),
-        check=separate(values[~finding], near[~finding]),
+        find=roc_area(values[finding], near[finding]),
+        check=roc_area(values[~finding], near[~finding]),
         q_value=float(support.q_find[column]) if testable else None,
         p_check=float(support.p_check[column]) if testable else None,
-        elsewhere=separate(values, third),
-        misread=separate(values, direction.misread),
+        elsewhere=roc_area(values, third),
+        misread=roc_area(values, direction.misread),
         log_odds=correlate_ranks(values, direction.log_odds),
         given_thickness=None if by_thickness else partial_rank_correlation(values, direction.log_odds, thickness),
         near_mean=float(of_near.mean()) if len(of_near) else None,
@@ -422,7 +415,7 @@ def _mark_repeats(findings: list[Finding], table: "pd.DataFrame") -> list[Findin
     """Sort by support, then effect in the finding half, and name for each supported one the leader it repeats."""
     ranks = _rank_correlations(table)
     order: list[Status] = ["supported", "contradicted", "not held", "not found", "not testable"]
-    by_effect = sorted(findings, key=lambda f: (order.index(f.status), -abs((f.find.superiority or 0.5) - 0.5)))
+    by_effect = sorted(findings, key=lambda f: (order.index(f.status), -abs((f.find.auc or 0.5) - 0.5)))
     leaders: list[str] = []
     marked = []
     for finding in by_effect:

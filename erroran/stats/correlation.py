@@ -1,8 +1,10 @@
-"""Do two quantities rise together? Rank correlation with an interval."""
+"""Rank correlations of two quantities: plain with an interval, and partial."""
 
 from dataclasses import dataclass
 
 import numpy as np
+
+from erroran.stats.confusion import FloatArray
 
 _FEWEST = 5
 
@@ -23,7 +25,7 @@ class Correlation:
     high: float | None
 
 
-def correlate_ranks(x: np.ndarray, y: np.ndarray, confidence: float = 0.95) -> Correlation:
+def correlate_ranks(x: FloatArray, y: FloatArray, confidence: float = 0.95) -> Correlation:
     """Correlate the ranks of two quantities.
 
     Args:
@@ -44,3 +46,27 @@ def correlate_ranks(x: np.ndarray, y: np.ndarray, confidence: float = 0.95) -> C
     reach = float(norm.ppf((1 + confidence) / 2)) * ((1 + rho**2 / 2) / (n - 3)) ** 0.5
     middle = np.arctanh(np.clip(rho, -1 + 1e-12, 1 - 1e-12))
     return Correlation(n, rho, float(np.tanh(middle - reach)), float(np.tanh(middle + reach)))
+
+
+def partial_rank_correlation(x: FloatArray, y: FloatArray, given: FloatArray) -> float | None:
+    """Spearman's correlation of two quantities with a third one held fixed.
+
+    Args:
+        x: float (n,); images with NaN in any of the three are left out.
+        y: float (n,).
+        given: float (n,).
+
+    Returns:
+        In [-1, 1]; None with fewer than 10 images, or without variation, or if `given` decides one of the two.
+    """
+    from scipy.stats import rankdata
+
+    there = np.isfinite(x) & np.isfinite(y) & np.isfinite(given)
+    columns = np.stack([x[there], y[there], given[there]])
+    if there.sum() < 10 or (np.ptp(columns, axis=1) == 0).any():
+        return None
+    matrix = np.corrcoef(rankdata(columns, axis=1))
+    rest = (1 - matrix[0, 2] ** 2) * (1 - matrix[1, 2] ** 2)
+    if rest < 1e-9:
+        return None
+    return float((matrix[0, 1] - matrix[0, 2] * matrix[1, 2]) / rest**0.5)

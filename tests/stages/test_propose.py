@@ -107,7 +107,7 @@ def test_the_cause_is_found(proposed: Proposed) -> None:
     assert proposed.word == "supported"
     margin = next(f for f in proposed.forward.findings if f.measurement == "closure_margin_px")
     assert margin.status == "supported"
-    assert margin.check.superiority < 0.2
+    assert margin.check.auc < 0.2
     assert margin.near_mean == pytest.approx(1, abs=0.3)
     assert margin.rest_mean > 1.8
     assert margin.specific
@@ -201,7 +201,7 @@ def test_two_classes_have_no_third(group: Group, monkeypatch: pytest.MonkeyPatch
     )
     found = propose(two, group, (OPEN, CLOSED), "x", permutations=10)
     assert found.word == "supported"
-    assert {f.elsewhere.superiority for f in found.forward.findings} == {None}
+    assert {f.elsewhere.auc for f in found.forward.findings} == {None}
 
 
 def test_real_shapes_with_chance_nearness_support_nothing(group: Group) -> None:

@@ -70,6 +70,7 @@ def test_an_empty_group_says_nothing() -> None:
     assert (found.marked, found.others, found.auc, found.low, found.high) == (0, 3, None, None, None)
 
 
-def test_nan_is_refused() -> None:
-    with pytest.raises(ValueError, match="NaN"):
-        roc_area(np.array([0, np.nan]), np.array([True, False]))
+def test_images_without_a_score_are_left_out() -> None:
+    """Of 6 pairs 3 are won and 2 tied; NaN counts nowhere."""
+    found = roc_area(np.array([1, 2, 2, 2, 0, np.nan, np.nan]), np.array([1, 1, 1, 0, 0, 1, 0], dtype=bool))
+    assert (found.marked, found.others, found.auc) == (3, 2, pytest.approx(4 / 6))

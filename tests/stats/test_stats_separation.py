@@ -2,59 +2,14 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from scipy.stats import mannwhitneyu
 
 from erroran.stats import separation
+from erroran.stats.correlation import partial_rank_correlation
 from erroran.stats.multiplicity import benjamini_hochberg
-from erroran.stats.separation import (
-    count_false_support,
-    find_and_check,
-    partial_rank_correlation,
-    separate,
-)
+from erroran.stats.separation import count_false_support, find_and_check
 
 NAN = float("nan")
-
-
-def _brute(members: list[float], others: list[float]) -> float:
-    return float(np.mean([(m > o) + 0.5 * (m == o) for m in members for o in others]))
-
-
-def test_superiority_by_hand() -> None:
-    """Of 6 pairs 3 are won and 2 tied; NaN counts nowhere."""
-    found = separate(np.array([1, 2, 2, 2, 0, NAN, NAN]), np.array([1, 1, 1, 0, 0, 1, 0], dtype=bool))
-    assert (found.n_group, found.n_others) == (3, 2)
-    assert found.superiority == pytest.approx(4 / 6)
-    assert found.low < 4 / 6 < found.high
-
-
-@given(
-    st.lists(st.integers(0, 4), min_size=1, max_size=12),
-    st.lists(st.integers(0, 4), min_size=1, max_size=12),
-)
-def test_superiority_is_the_share_of_pairs(members: list[int], others: list[int]) -> None:
-    """Any values, any ties, from one value a side; the interval, where there is one, holds the estimate."""
-    group = np.repeat([True, False], [len(members), len(others)])
-    found = separate(np.array([*members, *others], dtype=float), group)
-    assert found.superiority == pytest.approx(_brute(members, others))
-    if min(len(members), len(others)) > 1:
-        assert 0 <= found.low <= found.superiority + 1e-12
-        assert found.superiority - 1e-12 <= found.high <= 1
-
-
-def test_a_perfect_separation_keeps_an_interval() -> None:
-    """Five images that all lie beyond the others are no proof that all will."""
-    found = separate(np.arange(30.0), np.arange(30) >= 25)
-    assert (found.superiority, found.high) == (1, 1)
-    assert 0.4 < found.low < 0.7
-
-
-def test_one_empty_side() -> None:
-    """Nothing to compare."""
-    found = separate(np.arange(3.0), np.zeros(3, dtype=bool))
-    assert (found.superiority, found.low, found.high) == (None, None, None)
 
 
 def _images(n: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -94,7 +94,7 @@ class Step(BaseModel):
             raise ValueError(f"needs exactly one of {names}{rest}" if len(allowed) > 1 else f"needs {names}")
         if allowed and not self.doses:
             raise ValueError("needs at least one dose")
-        if self.side != "either" and operation.draws != "side":
+        if self.side != "either" and not operation.sided:
             raise ValueError(f"{self.operation} has no side")
         return self
 

@@ -1,78 +1,118 @@
-"""Apply a spec's augmentation to a batch: who is changed, by which dose, is keyed per sample."""
+"""Apply the operations of a change to a batch: which images, by which dose, is keyed per sample."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
-from erroran.experiment.change import Step
-from erroran.operations import geometry, morphology, perturbations
+from erroran.experiment.change import ALL_CLASSES, Augmentations, Step
 from erroran.operations.keyed import keyed_uniform
+from erroran.operations.table import OPERATIONS
 
-PLACES = 10
-"""Random places drawn for an image: as many as ``fracture`` may need."""
+_GOLDEN_RATIO = 0.6180339887498949
 
-_Operation = Callable[..., np.ndarray]
-_MORPHOLOGY: dict[str, _Operation] = {
-    "dilate": morphology.dilate,
-    "erode": morphology.erode,
-    "open": morphology.open_strokes,
-    "close": morphology.close_gaps,
-}
-_WITH_KERNEL: dict[str, _Operation] = {
-    "dilate": morphology.dilate_with_kernel,
-    "erode": morphology.erode_with_kernel,
-}
-_OPPOSITE = {"dilate": "erode", "erode": "dilate"}
-_AMOUNT: dict[str, _Operation] = {"thin": perturbations.thin_strokes, "thicken": perturbations.thicken_strokes}
-_ANGLE: dict[str, _Operation] = {"rotate": geometry.rotate, "slant": geometry.slant}
-_NEEDS_PLACES = ("swell", "fracture")
+
+@dataclass(frozen=True)
+class LabelledStep:
+    """One step of a change, with the label that it acts on.
+
+    Attributes:
+        class_name: The class, or ``all``.
+        label: Label of the class; None for all labels.
+        place: Place among the steps of its class, from 1.
+        step: The operation.
+    """
+
+    class_name: str
+    label: int | None
+    place: int
+    step: Step
+
+    def purpose(self, of: str) -> str:
+        """Name of a random number of this step, so that each step is drawn for itself.
+
+        That of the first step of a class is `of` alone, as before classes could have several steps.
+        """
+        if self.label is None:
+            return f"{of} of step {self.place} of all classes"
+        return of if self.place == 1 else f"{of} of step {self.place}"
+
+    def act_on(self, labels: np.ndarray) -> np.ndarray:
+        """Which samples have its class; bool (N,)."""
+        return np.full(len(labels), True) if self.label is None else np.asarray(labels == self.label)
+
+
+def resolve_steps(augment: Augmentations, class_names: Sequence[str]) -> tuple[LabelledStep, ...]:
+    """Resolve the names of classes to labels, and put the steps in the order in which they are applied.
+
+    Args:
+        augment: Class name (or ``all``) to its steps, in order.
+        class_names: Name of each label.
+
+    Returns:
+        The steps of each class in their order, then those of ``all``.
+
+    Raises:
+        ValueError: `class_names` lacks a class.
+    """
+    labels: dict[str, int | None] = {name: list(class_names).index(name) for name in augment if name != ALL_CLASSES}
+    labels |= {name: None for name in augment if name == ALL_CLASSES}
+    return tuple(
+        LabelledStep(name, label, place, step)
+        for name, label in labels.items()
+        for place, step in enumerate(augment[name], start=1)
+    )
 
 
 def augment_batch(
     images: np.ndarray,
     labels: np.ndarray,
     keys: np.ndarray,
-    augment: Mapping[int, Step],
+    augment: Sequence[LabelledStep],
     *,
     seed: int,
     epoch: int,
 ) -> np.ndarray:
     """Change the images of a batch as one epoch of training sees them.
 
-    The result for a sample depends on (seed, epoch, sample) alone, never on the rest of the batch.
+    Each step is given what the steps before it made of an image. The result for a sample depends on (seed, epoch,
+    sample) alone, never on the rest of the batch.
 
     Args:
-        images: uint8 (N, H, W); not modified.
+        images: uint8 (N, H, W, C); not modified.
         labels: int (N,).
         keys: uint64 (N,), from `erroran.operations.keyed.sample_keys`.
-        augment: Label to what happens to its images.
+        augment: From `resolve_steps`.
         seed: The run's seed.
         epoch: Counted from 1 in training.
 
     Returns:
-        uint8 (N, H, W); `images` itself when nothing is changed.
+        uint8 (N, H, W, C); `images` itself when nothing is changed.
+
+    Raises:
+        BadInput: An operation takes grey images only, and these have several channels.
     """
-    chosen = choose_doses(labels, keys, augment, seed=seed, epoch=epoch)
-    if not (chosen >= 0).any():
-        return images
-    changed = images.copy()
-    for label, step in augment.items():
-        for index, dose in enumerate(step.doses):
-            rows = np.flatnonzero((labels == label) & (chosen == index))
-            if len(rows):
-                directions = keyed_uniform(seed, epoch, keys[rows], purpose="direction")
-                places = None
-                if step.operation in _NEEDS_PLACES:
-                    draws = [keyed_uniform(seed, epoch, keys[rows], purpose=f"place {i}") for i in range(PLACES)]
-                    places = np.stack(draws, axis=1)
-                changed[rows] = apply_dose(images[rows], step, dose, directions=directions, places=places)
+    changed = images
+    for labelled in augment:
+        chosen = choose_doses(labels, keys, labelled, seed=seed, epoch=epoch)
+        for index, dose in enumerate(labelled.step.doses):
+            rows = np.flatnonzero(chosen == index)
+            if not len(rows):
+                continue
+            draws = [
+                keyed_uniform(seed, epoch, keys[rows], purpose=labelled.purpose(of))
+                for of in OPERATIONS[labelled.step.operation].draws
+            ]
+            if changed is images:
+                changed = images.copy()
+            changed[rows] = apply_dose(changed[rows], labelled.step, dose, np.array(draws).T)
     return changed
 
 
 def repeat_weights(
     labels: np.ndarray,
     keys: np.ndarray,
-    augment: Mapping[int, Step],
+    augment: Sequence[LabelledStep],
     *,
     seed: int,
     epoch: int,
@@ -80,89 +120,54 @@ def repeat_weights(
     """Weigh the samples that ``repeat`` counts twice. Arguments as in `augment_batch`.
 
     Returns:
-        float32 (N,): 2 where a sample is repeated, else 1.
+        float32 (N,): 2 where one step repeats a sample, 4 where two steps do, else 1.
     """
-    repeating = [label for label, step in augment.items() if step.operation == "repeat"]
-    chosen = choose_doses(labels, keys, augment, seed=seed, epoch=epoch)
-    return np.where((chosen >= 0) & np.isin(labels, repeating), 2, 1).astype(np.float32)
+    weights = np.ones(len(labels), dtype=np.float32)
+    for labelled in augment:
+        if labelled.step.operation == "repeat":
+            weights[choose_doses(labels, keys, labelled, seed=seed, epoch=epoch) >= 0] *= 2
+    return weights
 
 
-def choose_doses(
-    labels: np.ndarray,
-    keys: np.ndarray,
-    augment: Mapping[int, Step],
-    *,
-    seed: int,
-    epoch: int,
-) -> np.ndarray:
-    """Say which samples are changed, and by which of their class's doses.
+def choose_doses(labels: np.ndarray, keys: np.ndarray, labelled: LabelledStep, *, seed: int, epoch: int) -> np.ndarray:
+    """Say which samples a step changes, and by which of its doses.
 
-    Arguments as in `augment_batch`.
+    Arguments as in `augment_batch`, but for a single step.
 
     Returns:
-        int64 (N,): the index of the dose (0 for ``repeat``), or -1 where the image stays as it is.
+        int64 (N,): the index of the dose (0 for ``repeat``), or -1 where the step leaves the image as it is.
     """
-    chance = keyed_uniform(seed, epoch, keys, purpose="apply")
-    which = keyed_uniform(seed, epoch, keys, purpose="dose")
-    chosen = np.full(len(labels), -1)
-    for label, step in augment.items():
-        rows = (labels == label) & (chance < step.probability)
-        chosen[rows] = (which[rows] * max(1, len(step.doses))).astype(int)
+    step, chosen = labelled.step, np.full(len(labels), -1)
+    rows = np.flatnonzero(labelled.act_on(labels))
+    rows = rows[keyed_uniform(seed, epoch, keys[rows], purpose=labelled.purpose("apply")) < step.probability]
+    which = keyed_uniform(seed, epoch, keys[rows], purpose=labelled.purpose("dose"))
+    chosen[rows] = (which * max(1, len(step.doses))).astype(int)
     return chosen
 
 
-def apply_dose(
-    images: np.ndarray,
-    step: Step,
-    dose: float,
-    *,
-    directions: np.ndarray | None = None,
-    places: np.ndarray | None = None,
-) -> np.ndarray:
+def apply_dose(images: np.ndarray, step: Step, dose: float, draws: np.ndarray | None = None) -> np.ndarray:
     """Apply one dose of one operation to every image.
 
     Args:
-        images: uint8 (N, H, W).
-        step: The operation.
+        images: uint8 (N, H, W, C).
+        step: The operation; not ``repeat``.
         dose: One of ``step.doses``, in ``step.unit``.
-        directions: float (N,) in [0, 1), for ``shift`` (right, down, left, up by quarters) and for ``rotate`` and
-            ``slant`` (left, right by halves); default: all 0.
-        places: float (N, `PLACES`) in [0, 1), for ``swell`` and ``fracture``; default: spread evenly.
+        draws: float (N, K) in [0, 1), a column for each of the operation's ``draws``: the direction of ``shift``
+            (right, down, left, up by quarters), of ``slant`` (right, left by halves) and ``rotate`` (left, right by
+            halves) where the step names no side; points of the stroke for ``swell`` and ``fracture``. Default: spread
+            evenly.
 
     Returns:
-        uint8 (N, H, W).
+        uint8 (N, H, W, C).
+
+    Raises:
+        BadInput: The operation takes grey images only, and these have several channels.
     """
-    if directions is None:
-        directions = np.zeros(len(images))
-    if places is None:
+    operation = OPERATIONS[step.operation]
+    if operation.carry_out is None:
+        raise ValueError(f"{step.operation} changes no image")
+    if draws is None:
         # Multiples of the golden ratio, modulo 1, stay clear of each other.
-        places = np.arange(len(images) * PLACES).reshape(-1, PLACES) * 0.6180339887498949 % 1
-    if step.operation in _MORPHOLOGY:
-        return _apply_morphology(images, step, dose)
-    if step.operation in _AMOUNT:
-        return _AMOUNT[step.operation](images, amount=dose, ink=step.ink)
-    if step.operation in _NEEDS_PLACES:
-        return _apply_somewhere(images, step, dose, places)
-    if step.operation == "shift":
-        return geometry.shift(images, pixels=int(dose), direction=(directions * 4).astype(int), ink=step.ink)
-    if step.operation == "scale":
-        return geometry.scale(images, factor=dose, ink=step.ink)
-    signs = np.where(directions < 0.5, 1, -1)
-    return _ANGLE[step.operation](images, degrees=dose * signs, ink=step.ink)
-
-
-def _apply_somewhere(images: np.ndarray, step: Step, dose: float, places: np.ndarray) -> np.ndarray:
-    if step.operation == "swell":
-        return perturbations.swell(images, places=places, strength=dose, ink=step.ink)
-    return perturbations.fracture(images, places=places, count=int(dose), ink=step.ink)
-
-
-def _apply_morphology(images: np.ndarray, step: Step, dose: float) -> np.ndarray:
-    if step.kernel_px:
-        with_kernel = _WITH_KERNEL[step.operation if step.ink == "bright" else _OPPOSITE[step.operation]]
-        return with_kernel(images, kernel_px=int(dose))
-    operation = _MORPHOLOGY[step.operation]
-    if step.stroke_fraction:
-        radii = morphology.stroke_radii(images, stroke_fraction=dose, ink=step.ink)
-        return morphology.apply_per_radius(images, operation, radii, shape=step.shape, ink=step.ink)
-    return operation(images, radius_px=dose, shape=step.shape, ink=step.ink)
+        shape = len(images), len(operation.draws)
+        draws = np.arange(np.prod(shape)).reshape(shape) * _GOLDEN_RATIO % 1
+    return operation.carry_out(images, step, dose, draws)

@@ -4,7 +4,6 @@ Pure functions: uint8 (N, H, W) or (N, H, W, C) in, uint8 of the same shape out.
 has the ground's colour: 0, or 255 for dark ink.
 """
 
-import cv2
 import numpy as np
 
 from erroran.operations.morphology import Ink
@@ -74,6 +73,8 @@ def slant(images: np.ndarray, *, degrees: np.ndarray, ink: Ink = "bright") -> np
 
 def _warp(images: np.ndarray, matrices: np.ndarray, ink: Ink) -> np.ndarray:
     """Map each image's points, (x, y) from its centre, by its matrix (N, 2, 2)."""
+    import cv2
+
     warped = np.empty_like(images)
     height, width = images.shape[1:3]
     centre = np.array([width - 1, height - 1]) / 2

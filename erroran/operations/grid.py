@@ -10,7 +10,6 @@ Representation Learning", JMLR 20(178), 2019, section 3 (upsampling, binarisatio
 import functools
 from typing import Literal
 
-import cv2
 import numpy as np
 
 SCALE = 4
@@ -82,6 +81,8 @@ def distance_inside(
         float32 (N, h, w) in pixels of the mask: 0 outside, at least 1 inside; the image's diagonal where there is no
         outside.
     """
+    import cv2
+
     method = {
         "euclidean": (cv2.DIST_L2, cv2.DIST_MASK_PRECISE),
         "about euclidean": (cv2.DIST_L2, cv2.DIST_MASK_5),

@@ -11,8 +11,10 @@ import functools
 from collections.abc import Callable
 from typing import Literal
 
-import cv2
 import numpy as np
+
+from erroran.errors import BadInput
+from erroran.operations import grid
 
 SUBPIXELS = 4
 """Doses are multiples of 1/4 px: fractional radii work on an image whose pixels are repeated 4 x 4 times."""
@@ -78,7 +80,7 @@ def close_gaps(images: np.ndarray, *, radius_px: float, shape: str = "square", i
     return erode(thicker, radius_px=radius_px, shape=shape, ink=ink)
 
 
-def dilate_with_kernel(images: np.ndarray, *, kernel_px: int) -> np.ndarray:
+def dilate_with_kernel(images: np.ndarray, *, kernel_px: int, ink: Ink = "bright") -> np.ndarray:
     """``cv2.dilate`` with a square kernel of side `kernel_px`.
 
     Side 1 changes nothing. Even sides are not symmetric in OpenCV: the ink also moves half a pixel right
@@ -87,16 +89,17 @@ def dilate_with_kernel(images: np.ndarray, *, kernel_px: int) -> np.ndarray:
     Args:
         images: uint8 (N, H, W) or (N, H, W, C).
         kernel_px: Side of the kernel in pixels, >= 1.
+        ink: As in `dilate`; for dark ink this is ``cv2.erode``.
 
     Returns:
         uint8, as `images`.
     """
-    return _apply(images, True, (_square(kernel_px),))
+    return _apply(images, ink == "bright", (_square(kernel_px),))
 
 
-def erode_with_kernel(images: np.ndarray, *, kernel_px: int) -> np.ndarray:
+def erode_with_kernel(images: np.ndarray, *, kernel_px: int, ink: Ink = "bright") -> np.ndarray:
     """``cv2.erode`` with a square kernel of side `kernel_px`; see `dilate_with_kernel`."""
-    return _apply(images, False, (_square(kernel_px),))
+    return _apply(images, ink != "bright", (_square(kernel_px),))
 
 
 def stroke_radii(images: np.ndarray, *, stroke_fraction: float, ink: Ink = "bright") -> np.ndarray:
@@ -136,6 +139,27 @@ def apply_per_radius(
     return changed
 
 
+def as_grey(images: np.ndarray, what: str) -> np.ndarray:
+    """Drop the channel axis of grey images.
+
+    Args:
+        images: (N, H, W, 1), or (N, H, W) already.
+        what: What needs grey images, for the message.
+
+    Returns:
+        (N, H, W), a view.
+
+    Raises:
+        BadInput: The images have several channels.
+    """
+    if images.ndim == 4 and images.shape[3] != 1:
+        raise BadInput(
+            f"These images have {images.shape[3]} channels; {what} works on grey images only.",
+            fix="use grey images, or an operation for any channels, such as dilate by radius_px, rotate or shift",
+        )
+    return images[..., 0] if images.ndim == 4 else images
+
+
 def ink_is_bright(images: np.ndarray) -> bool:
     """Say whether a batch shows bright ink on a dark ground: its frame is darker than the middle of its range.
 
@@ -160,17 +184,17 @@ def stroke_thickness(images: np.ndarray, *, threshold: int = 128) -> np.ndarray:
     subpixel to the edge of the ink.
 
     Args:
-        images: uint8 (N, H, W), bright ink on dark.
+        images: uint8 (N, H, W, 1) or (N, H, W), bright ink on dark.
         threshold: Values >= threshold are ink, 1..255.
 
     Returns:
         float64 (N,) in pixels; 0 where there is no ink.
     """
     thickness = np.zeros(len(images))
-    for i, image in enumerate(images):
-        ink = np.pad((image >= threshold).astype(np.uint8), 1).repeat(SUBPIXELS, 0).repeat(SUBPIXELS, 1)
+    for i, image in enumerate(as_grey(images, "stroke thickness")):
+        ink = np.pad(image >= threshold, 1).repeat(SUBPIXELS, 0).repeat(SUBPIXELS, 1)
         if ink.any():
-            to_edge = cv2.distanceTransform(ink, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)[ink > 0] - 0.5
+            to_edge = grid.distance_inside(ink[None])[0][ink] - 0.5
             thickness[i] = 4 * to_edge.mean() / SUBPIXELS
     return thickness
 

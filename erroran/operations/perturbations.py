@@ -11,12 +11,11 @@ what is done here.
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 
 from erroran.operations import grid as fine_grid
 from erroran.operations.grid import SCALE
-from erroran.operations.morphology import Ink
+from erroran.operations.morphology import Ink, as_grey
 
 THIN_AMOUNT = 0.7
 """The paper's dose of `thin_strokes`."""
@@ -26,6 +25,9 @@ SWELL_STRENGTH = 3.0
 """The paper's dose of `swell`."""
 FRACTURES = 3
 """The paper's dose of `fracture`."""
+
+MOST_FRACTURES = 10
+"""Cuts in an image, at most."""
 
 _SWELL_RADIUS = 7.0  # the paper's: px, times the square root of the thickness, halved
 _FRACTURE_PX = 1.5  # the paper's
@@ -38,7 +40,7 @@ def thin_strokes(images: np.ndarray, *, amount: float = THIN_AMOUNT, ink: Ink = 
     """Erode by a disk whose radius is `amount` times half the image's stroke thickness.
 
     Args:
-        images: uint8 (N, H, W) or (N, H, W, C); each channel counts as an image.
+        images: uint8 (N, H, W, 1) or (N, H, W).
         amount: > 0; from about 1 on, strokes break up and vanish.
         ink: ``dark`` where the ink is darker than the ground.
 
@@ -85,7 +87,7 @@ def swell(
     t px thick.
 
     Args:
-        images: uint8 (N, H, W) or (N, H, W, C).
+        images: uint8 (N, H, W, 1) or (N, H, W).
         places: float (N,) or (N, 1 or more) in [0, 1): the first picks the point, from all points of the skeleton.
         strength: > 1; 1 would change nothing.
         ink: As in `thin_strokes`.
@@ -93,6 +95,7 @@ def swell(
     Returns:
         uint8, as `images`.
     """
+    import cv2
 
     def bulge(strokes: _Strokes) -> np.ndarray:
         swollen = strokes.ink.copy()
@@ -115,7 +118,7 @@ def fracture(images: np.ndarray, *, places: np.ndarray, count: int = FRACTURES, 
     2 px, and reaches half a pixel beyond the stroke.
 
     Args:
-        images: uint8 (N, H, W) or (N, H, W, C).
+        images: uint8 (N, H, W, 1) or (N, H, W).
         places: float (N, `count` or more) in [0, 1): each picks a point. Two cuts may fall together.
         count: Cuts in an image, >= 1.
         ink: As in `thin_strokes`.
@@ -123,6 +126,7 @@ def fracture(images: np.ndarray, *, places: np.ndarray, count: int = FRACTURES, 
     Returns:
         uint8, as `images`.
     """
+    import cv2
 
     def cut(strokes: _Strokes) -> np.ndarray:
         broken = strokes.ink.copy()
@@ -166,18 +170,16 @@ class _Strokes:
 def _perturb(images: np.ndarray, change: Callable[[_Strokes], np.ndarray], polarity: Ink) -> np.ndarray:
     """Carry out a change of ink (n, h, w) on the fine grid, a chunk at a time; empty images stay as they are."""
     if images.dtype != np.uint8 or images.ndim not in (3, 4):
-        raise ValueError(f"expected uint8 (N, H, W) or (N, H, W, C), got {images.dtype} {images.shape}")
-    if images.ndim == 4:
-        planes = [_perturb(images[..., channel], change, polarity) for channel in range(images.shape[3])]
-        return np.stack(planes, axis=3)
-    bright = images if polarity == "bright" else 255 - images
+        raise ValueError(f"expected uint8 (N, H, W) or (N, H, W, 1), got {images.dtype} {images.shape}")
+    grey = as_grey(images, "an operation on strokes")
+    bright = grey if polarity == "bright" else 255 - grey
     changed = bright.copy()
     for start in range(0, len(images), _CHUNK):
         ink = fine_grid.find_ink(fine_grid.upsample(bright[start : start + _CHUNK]))
         inked = np.flatnonzero(ink.any(axis=(1, 2)))
         if len(inked):
             changed[start + inked] = fine_grid.downsample(change(_find_strokes(start + inked, ink[inked])))
-    return changed if polarity == "bright" else 255 - changed
+    return (changed if polarity == "bright" else 255 - changed).reshape(images.shape)
 
 
 def _find_strokes(rows: np.ndarray, ink: np.ndarray) -> _Strokes:

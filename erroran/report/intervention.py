@@ -5,8 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from matplotlib.figure import Figure
 
+from erroran.experiment.change import ALL_CLASSES
 from erroran.report import figures
 from erroran.report.render import render, signed, write_document
 
@@ -46,7 +48,7 @@ def write_intervention(assessment: "Assessment", folder: Path) -> Path:
     for stem, flips in (("fixed", assessment.fixed), ("broken", assessment.broken)):
         if flips:
             drawn[stem] = _gallery(assessment, flips[:_GALLERY])
-    if assessment.exposure.examples:
+    if assessment.exposure and assessment.exposure.examples and assessment.shown:
         captions = [_describe_example(example, intervention.hypothesis) for example in assessment.exposure.examples]
         drawn["topology"] = figures.pairs_gallery(*assessment.shown, captions)
     text = render(
@@ -129,7 +131,7 @@ def comparison_json(assessment: "Assessment") -> dict[str, Any]:
         ],
         "not_shown_to_beat": [control.name for control in assessment.unbeaten],
         "mean_change": assessment.mean_change.round(6).tolist(),
-        "augmentation": assessment.exposure.model_dump(mode="json"),
+        "augmentation": assessment.exposure and assessment.exposure.model_dump(mode="json"),
         "fixed": [_flip_json(assessment, flip) for flip in assessment.fixed],
         "broken": [_flip_json(assessment, flip) for flip in assessment.broken],
         "arms": intervention.arms,
@@ -169,16 +171,22 @@ class _SeenClass:
 
 def _seen_by_class(assessment: "Assessment") -> list[_SeenClass]:
     exposure, names = assessment.exposure, assessment.before.class_names
+    if exposure is None:
+        return []
     moments = sum(exposure.epochs)
     partners = dict(zip(assessment.verdict.pair_names, reversed(assessment.verdict.pair_names), strict=True))
     found = []
     for name, images in exposure.class_images.items():
         doses = [dose for dose in exposure.doses if dose.class_name == name]
         measured = sum(dose.measured for dose in doses)
-        label, partner = names.index(name), partners.get(name)
-        arms = [arm.predicted[:, arm.labels == label] for arm in (assessment.before, assessment.after)]
-        wrong = [float((read != label).sum(axis=1).mean()) for read in arms]
-        read_as = [float((read == names.index(partner)).sum(axis=1).mean()) for read in arms] if partner else None
+        partner, labels = partners.get(name), [i for i, other in enumerate(names) if name in {other, ALL_CLASSES}]
+        arms = [
+            (arm.predicted[:, of], arm.labels[of])
+            for arm in (assessment.before, assessment.after)
+            for of in [np.isin(arm.labels, labels)]
+        ]
+        wrong = [float((read != true).sum(axis=1).mean()) for read, true in arms]
+        read_as = [float((read == names.index(partner)).sum(axis=1).mean()) for read, _ in arms] if partner else None
         found.append(
             _SeenClass(
                 name=name,
@@ -201,7 +209,7 @@ def _mean_change(dose: "SeenDose", key: str) -> str:
 
 
 def _describe_example(example: "Example", hypothesis: "Hypothesis") -> str:
-    step = hypothesis.augment[example.class_name][0]
+    step = hypothesis.augment[example.class_name][example.step - 1]
     dose = "" if example.dose is None else f" {example.dose:g} {step.unit}"
     changes = [("holes", example.holes), ("pieces", example.pieces)]
     counts = ", ".join(f"{noun} {was} → {now}" for noun, (was, now) in changes if was != now)

@@ -1,18 +1,18 @@
-"""What training saw: the augmentation of a treatment, drawn again from its keys and measured.
+"""What training saw: the operations of a treatment, drawn again from their keys and measured.
 
 Which image is changed in which epoch, and how, is a function of (seed, epoch, image). So nothing has to be logged
-while a network trains, and what the runs of an old intervention saw can still be found out, image by image.
+during training, and what the runs of an old intervention saw can still be computed, image by image.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from erroran.data import Part
-from erroran.experiment.change import Step
-from erroran.operations.apply import augment_batch, choose_doses
+from erroran.experiment.change import Augmentations, Step
+from erroran.operations.apply import LabelledStep, augment_batch, choose_doses, resolve_steps
 from erroran.operations.keyed import keyed_uniform, sample_keys
 from erroran.shape.measure import measure
 
@@ -28,8 +28,9 @@ class SeenDose(BaseModel):
     """What one dose did to the images of one class, over all runs and epochs; an image counts each time it is changed.
 
     Attributes:
-        class_name: The class.
-        operation: Its operation.
+        class_name: The class, or ``all``.
+        step: Place of the operation among those of the class, from 1.
+        operation: The operation.
         dose: The dose in `unit`; None where the operation takes none.
         unit: As printed behind the dose.
         changed: Images that training saw under this dose.
@@ -39,13 +40,15 @@ class SeenDose(BaseModel):
         pieces_made: More pieces of ink than before; `pieces_lost` fewer.
         erased: No ink left.
         with_margin: Images with a closure margin both before and after.
-        before: Means of `KEY_MEASUREMENTS` before; None without images. The closure margin's is over `with_margin`.
+        before: Means of `KEY_MEASUREMENTS` of the images as the operation was given them, after those before it; None
+            without images. The closure margin's is over `with_margin`.
         after: The same afterwards.
     """
 
     model_config = _STRICT
 
     class_name: str
+    step: int = 1
     operation: str
     dose: float | None
     unit: str
@@ -67,8 +70,9 @@ class Example(BaseModel):
 
     Attributes:
         sample_id: The training image.
-        class_name: Its class.
-        dose: As in `SeenDose`.
+        class_name: As in `SeenDose`.
+        step: As there.
+        dose: As there.
         seed: The run that saw it.
         epoch: The epoch, from 1.
         pieces: Pieces of ink before and after.
@@ -79,6 +83,7 @@ class Example(BaseModel):
 
     sample_id: str
     class_name: str
+    step: int = 1
     dose: float | None
     seed: int
     epoch: int
@@ -93,9 +98,9 @@ class Exposure(BaseModel):
         runs: Ids of the runs.
         seeds: Their seeds.
         epochs: Epochs of each run; early stopping makes them differ.
-        class_images: Class name to its number of training images, for the classes that were augmented.
-        doses: One per class and dose.
-        examples: Images whose topology changed, a few of each class and dose.
+        class_images: Class name (or ``all``) to its number of training images, for the classes with operations.
+        doses: One for each class, step and dose.
+        examples: Images whose topology changed, a few of each class, step and dose.
     """
 
     model_config = _STRICT
@@ -110,84 +115,86 @@ class Exposure(BaseModel):
 
 @dataclass(frozen=True)
 class _Drawn:
-    """Changed images, one entry each time one is seen.
+    """Images that one step changed, one entry each time one is seen.
 
     Attributes:
         rows: int (n,), places in the training part.
         which: int (n,), index of the dose.
         seeds: int (n,).
         epochs: int (n,).
-        images: uint8 (n, H, W), changed.
+        before: uint8 (n, H, W, C), as the step was given them.
+        after: uint8 (n, H, W, C).
     """
 
     rows: np.ndarray
     which: np.ndarray
     seeds: np.ndarray
     epochs: np.ndarray
-    images: np.ndarray
-
-    def take(self, chosen: np.ndarray) -> "_Drawn":
-        return _Drawn(**{name: values[chosen] for name, values in vars(self).items()})
+    before: np.ndarray
+    after: np.ndarray
 
 
 def measure_exposure(
     train: Part,
     class_names: Sequence[str],
-    augment: Mapping[str, Sequence[Step]],
+    augment: Augmentations,
     *,
     runs: Sequence[str],
     seeds: Sequence[int],
     epochs: Sequence[int],
     most_measured: int = MOST_MEASURED,
-) -> Exposure:
+) -> Exposure | None:
     """Draw again what the runs saw, and measure it. Trains nothing.
 
     Args:
-        train: The part that they trained on; uint8 (N, H, W).
+        train: The part that they trained on; uint8 (N, H, W, C).
         class_names: Name of each label.
-        augment: Class name to what happened to its images.
+        augment: Class name (or ``all``) to the operations on its images.
         runs: Ids of the runs, one per seed.
         seeds: The runs' seeds.
         epochs: Epochs of each run, which count from 1.
         most_measured: Changed images measured at most; of more, each is measured with the same chance, which is drawn
             by (seed, epoch, image) too.
 
+    Returns:
+        None without operations, and for images with several channels, whose strokes cannot be measured.
+
     Pieces (8-connected) and holes are counted as in `erroran.shape.measure.measure`: on the four times finer grid, ink
     being what is brighter than the middle of the image's own range.
     """
-    by_label = {class_names.index(name): step for name, (step, *_) in augment.items()}
+    if not augment or train.x.shape[3:] not in ((), (1,)):
+        return None
+    steps = resolve_steps(augment, class_names)
     keys = sample_keys(train.ids)
     moments = [(seed, epoch) for seed, last in zip(seeds, epochs, strict=True) for epoch in range(1, last + 1)]
-    counts = {label: np.zeros(max(1, len(step.doses)), dtype=np.int64) for label, step in by_label.items()}
-    for _, chosen in _choices(train.y, keys, by_label, moments):
-        for label in by_label:
-            counts[label] += np.bincount(chosen[(train.y == label) & (chosen >= 0)], minlength=len(counts[label]))
-    share = min(1.0, most_measured / max(1, sum(int(count.sum()) for count in counts.values())))
-    drawn = _draw(train, keys, by_label, moments, share)
+    counts = [np.zeros(max(1, len(step.step.doses)), dtype=np.int64) for step in steps]
+    for seed, epoch in moments:
+        for step, count in zip(steps, counts, strict=True):
+            chosen = choose_doses(train.y, keys, step, seed=seed, epoch=epoch)
+            np.add(count, np.bincount(chosen[chosen >= 0], minlength=len(count)), out=count)
+    share = min(1.0, most_measured / max(1, sum(int(count.sum()) for count in counts)))
     seen, examples = [], []
-    for label, step in by_label.items():
-        of_class = drawn.take(train.y[drawn.rows] == label)
-        before, after = _measure_pairs(train.x[of_class.rows], of_class.images, step)
-        for index, dose in enumerate(step.doses or (None,)):
-            rows = np.flatnonzero(of_class.which == index)
+    for step, count, drawn in zip(steps, counts, _draw(train, keys, steps, moments, share), strict=True):
+        before, after = _measure_pairs(drawn, step.step)
+        for index, dose in enumerate(step.step.doses or (None,)):
+            rows = np.flatnonzero(drawn.which == index)
             was, now = ({key: values[rows] for key, values in side.items()} for side in (before, after))
-            changed = int(counts[label][index])
-            seen.append(_sum_up(class_names[label], step, dose, changed, was, now))
-            examples += _examples(of_class.take(rows), train, class_names[label], dose, was, now)
+            seen.append(_sum_up(step, dose, int(count[index]), was, now))
+            examples += _examples(drawn, rows, train, step, dose, was, now)
     return Exposure(
         runs=tuple(runs),
         seeds=tuple(seeds),
         epochs=tuple(epochs),
-        class_images={class_names[label]: int((train.y == label).sum()) for label in by_label},
+        class_images={step.class_name: int(step.act_on(train.y).sum()) for step in steps},
         doses=tuple(seen),
         examples=tuple(examples),
     )
 
 
 def redraw(
-    train: Part, class_names: Sequence[str], augment: Mapping[str, Sequence[Step]], examples: Sequence[Example]
+    train: Part, class_names: Sequence[str], augment: Augmentations, examples: Sequence[Example]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The images of examples, before and after.
+    """The images of examples, as the example's step was given them, and as it left them.
 
     Args:
         train: As in `measure_exposure`.
@@ -196,61 +203,61 @@ def redraw(
         examples: Of an exposure to exactly these.
 
     Returns:
-        uint8 (n, H, W) twice.
+        uint8 (n, H, W, C) twice.
     """
-    by_label = {class_names.index(name): step for name, (step, *_) in augment.items()}
+    steps = resolve_steps(augment, class_names)
     place = {sample_id: row for row, sample_id in enumerate(train.ids.tolist())}
     rows = np.array([place[example.sample_id] for example in examples], dtype=np.int64)
     before, keys = train.x[rows], sample_keys(train.ids[rows])
     after = before.copy()
     for i, example in enumerate(examples):
-        one = slice(i, i + 1)
-        after[one] = augment_batch(
-            before[one], train.y[rows[one]], keys[one], by_label, seed=example.seed, epoch=example.epoch
+        one, last = (
+            slice(i, i + 1),
+            [(step.class_name, step.place) for step in steps].index((example.class_name, example.step)),
         )
+        for images, applied in ((before, steps[:last]), (after, steps[: last + 1])):
+            images[one] = augment_batch(
+                train.x[rows[one]], train.y[rows[one]], keys[one], applied, seed=example.seed, epoch=example.epoch
+            )
     return before, after
-
-
-def _choices(
-    labels: np.ndarray,
-    keys: np.ndarray,
-    augment: Mapping[int, Step],
-    moments: Sequence[tuple[int, int]],
-) -> Iterator[tuple[tuple[int, int], np.ndarray]]:
-    for seed, epoch in moments:
-        yield (seed, epoch), choose_doses(labels, keys, augment, seed=seed, epoch=epoch)
 
 
 def _draw(
     train: Part,
     keys: np.ndarray,
-    augment: Mapping[int, Step],
+    steps: Sequence[LabelledStep],
     moments: Sequence[tuple[int, int]],
     share: float,
-) -> _Drawn:
-    found = []
-    for (seed, epoch), chosen in _choices(train.y, keys, augment, moments):
-        wanted = chosen >= 0
-        if share < 1:
-            wanted &= keyed_uniform(seed, epoch, keys, purpose="measure") < share
-        rows = np.flatnonzero(wanted)
-        images = augment_batch(train.x[rows], train.y[rows], keys[rows], augment, seed=seed, epoch=epoch)
-        found.append(_Drawn(rows, chosen[rows], np.full(len(rows), seed), np.full(len(rows), epoch), images))
-    return _Drawn(**{name: np.concatenate([getattr(part, name) for part in found]) for name in vars(found[0])})
+) -> list[_Drawn]:
+    """What each step changed, for a share of the images."""
+    nothing = np.empty(0, dtype=np.int64)
+    found = [[_Drawn(nothing, nothing, nothing, nothing, train.x[:0], train.x[:0])] for _ in steps]
+    for seed, epoch in moments:
+        sampled = keyed_uniform(seed, epoch, keys, purpose="measure") < share if share < 1 else np.full(len(keys), True)
+        images = train.x
+        for step, parts in zip(steps, found, strict=True):
+            chosen = choose_doses(train.y, keys, step, seed=seed, epoch=epoch)
+            rows = np.flatnonzero(sampled & (chosen >= 0))
+            before = images[rows]
+            after = augment_batch(before, train.y[rows], keys[rows], (step,), seed=seed, epoch=epoch)
+            parts.append(_Drawn(rows, chosen[rows], np.full(len(rows), seed), np.full(len(rows), epoch), before, after))
+            if len(steps) > 1:  # steps of other classes, or later ones, are given what this one made
+                images = images.copy() if images is train.x else images
+                images[rows] = after
+    return [
+        _Drawn(*(np.concatenate([getattr(part, name) for part in parts]) for name in vars(parts[0]))) for parts in found
+    ]
 
 
-def _measure_pairs(
-    before: np.ndarray, after: np.ndarray, step: Step
-) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-    """Measure images (n, H, W) before and after; equal images once, for most doses make the same of an image again."""
+def _measure_pairs(drawn: _Drawn, step: Step) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """Measure images before and after; equal images once, for most doses make the same of an image again."""
     place: dict[bytes, int] = {}
-    both = [image for side in (before, after) for image in side]
+    both = np.concatenate([drawn.before, drawn.after])
     where = np.array([place.setdefault(image.tobytes(), len(place)) for image in both], dtype=np.int64)
     _, first = np.unique(where, return_index=True)
-    distinct = np.stack([both[i] for i in first]) if both else before
-    table = measure(distinct, ink=step.ink)
+    table = measure(both[first], ink=step.ink)
     columns = {key: table[key].to_numpy()[where] for key in ("components", *KEY_MEASUREMENTS)}
-    n = len(before)
+    n = len(drawn.before)
     return {key: values[:n] for key, values in columns.items()}, {key: v[n:] for key, v in columns.items()}
 
 
@@ -260,8 +267,7 @@ def _changes(was: Mapping[str, np.ndarray], now: Mapping[str, np.ndarray]) -> np
 
 
 def _sum_up(
-    class_name: str,
-    step: Step,
+    step: LabelledStep,
     dose: float | None,
     changed: int,
     was: Mapping[str, np.ndarray],
@@ -277,10 +283,11 @@ def _sum_up(
         return found
 
     return SeenDose(
-        class_name=class_name,
-        operation=step.operation,
+        class_name=step.class_name,
+        step=step.place,
+        operation=step.step.operation,
         dose=dose,
-        unit=step.unit,
+        unit=step.step.unit,
         changed=changed,
         measured=len(with_margin),
         topology_changed=int(_changes(was, now).sum()),
@@ -297,25 +304,27 @@ def _sum_up(
 
 def _examples(
     drawn: _Drawn,
+    rows: np.ndarray,
     train: Part,
-    class_name: str,
+    step: LabelledStep,
     dose: float | None,
     was: Mapping[str, np.ndarray],
     now: Mapping[str, np.ndarray],
 ) -> list[Example]:
     """The first few images, by id, whose topology changed: a random choice that no order of the data can change."""
     found: dict[str, Example] = {}
-    ids = train.ids[drawn.rows]
+    ids, seeds, epochs = train.ids[drawn.rows[rows]], drawn.seeds[rows], drawn.epochs[rows]
     changed = np.flatnonzero(_changes(was, now))
-    for i in changed[np.lexsort((drawn.epochs[changed], drawn.seeds[changed], ids[changed]))]:
+    for i in changed[np.lexsort((epochs[changed], seeds[changed], ids[changed]))]:
         if len(found) == _EXAMPLES_PER_DOSE:
             break
         example = Example(
             sample_id=str(ids[i]),
-            class_name=class_name,
+            class_name=step.class_name,
+            step=step.place,
             dose=dose,
-            seed=int(drawn.seeds[i]),
-            epoch=int(drawn.epochs[i]),
+            seed=int(seeds[i]),
+            epoch=int(epochs[i]),
             pieces=(int(was["components"][i]), int(now["components"][i])),
             holes=(int(was["holes"][i]), int(now["holes"][i])),
         )

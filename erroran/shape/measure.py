@@ -7,12 +7,11 @@ original image; positions are counted from the image's top left corner.
 
 from typing import TYPE_CHECKING, Literal
 
-import cv2
 import numpy as np
 
 from erroran.operations import grid as fine_grid
 from erroran.operations.grid import SCALE
-from erroran.operations.morphology import ink_is_bright
+from erroran.operations.morphology import as_grey, ink_is_bright
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -72,7 +71,7 @@ def measure(
       the widest range of doses.
 
     Args:
-        images: uint8 (N, H, W).
+        images: uint8 (N, H, W, 1) or (N, H, W).
         ink: Brighter or darker than the ground; ``detect`` decides for the whole batch with `ink_is_bright`.
         distance: Of the closure margin: ``euclidean`` for disks, ``chessboard`` for square kernels.
 
@@ -86,8 +85,9 @@ def measure(
     """
     import pandas as pd
 
-    if images.dtype != np.uint8 or images.ndim != 3:
-        raise ValueError(f"expected uint8 (N, H, W), got {images.dtype} {images.shape}")
+    if images.dtype != np.uint8 or images.ndim not in (3, 4):
+        raise ValueError(f"expected uint8 (N, H, W, 1) or (N, H, W), got {images.dtype} {images.shape}")
+    images = as_grey(images, "measuring strokes")
     bright = ink == "bright" or (ink == "detect" and ink_is_bright(images))
     parts = [
         _measure_chunk(images[start : start + _CHUNK], bright, distance)
@@ -101,13 +101,13 @@ def closure_margin(images: np.ndarray, *, distance: Distance = "euclidean") -> n
     """The closure margin alone; see `measure`.
 
     Args:
-        images: uint8 (N, H, W), bright ink.
+        images: uint8 (N, H, W, 1) or (N, H, W), bright ink.
         distance: As in `measure`.
 
     Returns:
         float64 (N,) in pixels; NaN where no dose makes a loop.
     """
-    margins = [np.empty(0)]
+    margins, images = [np.empty(0)], as_grey(images, "measuring strokes")
     for start in range(0, len(images), _CHUNK):
         boxed, _, _ = _cut_out(fine_grid.find_ink(fine_grid.upsample(images[start : start + _CHUNK])))
         inside = fine_grid.distance_inside(boxed, metric=_METRIC[distance])
@@ -118,6 +118,8 @@ def closure_margin(images: np.ndarray, *, distance: Distance = "euclidean") -> n
 def _measure_chunk(images: np.ndarray, bright: bool, distance: Distance) -> dict[str, np.ndarray]:
     if not len(images):
         return dict.fromkeys(MEASUREMENTS, np.empty(0))
+    import cv2
+
     fine = fine_grid.upsample(images if bright else 255 - images)
     ink = fine_grid.find_ink(fine)
     boxed, top, left = _cut_out(ink)

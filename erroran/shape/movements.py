@@ -55,14 +55,13 @@ class Candidate:
     def step(self) -> Step:
         """What a spec says of it; a spec knows no side."""
         dose = int(self.dose) if self.unit_key == "fractures" else self.dose
-        content = {"operation": self.operation, self.unit_key: dose, "ink": self.ink}
+        side = {1: "right", -1: "left", 0: "either"}[self.side]
+        content = {"operation": self.operation, self.unit_key: dose, "ink": self.ink, "side": side}
         return Step.model_validate(content)
 
     def apply(self, images: np.ndarray) -> np.ndarray:
         """Change every image; uint8 (N, H, W)."""
-        first_half = {"slant": 1, "rotate": -1}.get(self.operation, 0)  # the side that directions below 0.5 stand for
-        directions = np.full(len(images), 0.0 if self.side == first_half else 0.5)
-        return apply_dose(images, self.step, self.dose, directions=directions)
+        return apply_dose(images, self.step, self.dose)
 
     def describe(self) -> str:
         """As in ``dilate 0.5 px`` or ``slant 10 ° to the left``."""

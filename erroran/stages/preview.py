@@ -74,8 +74,7 @@ def preview(dataset: Dataset, hypothesis: Hypothesis, *, mine_fraction: float = 
         images = _images_of(train, dataset.class_names.index(name))
         rows.append((f"{name}, as it is", images[:_SHOWN]))
         for dose in step.doses:
-            directions = np.linspace(0, 1, len(images), endpoint=False)
-            changed = apply_dose(images, step, dose, directions=directions)
+            changed = apply_dose(images, step, dose)
             rows.append((f"{step.operation} {dose:g} {step.unit}", changed[:_SHOWN]))
             effects.append(_measure(name, step, dose, images, changed))
     return Preview(rows, effects)

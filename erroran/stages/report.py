@@ -105,7 +105,8 @@ class Assessment:
         fixed: Images that the treatment gets right more often, clearest first.
         broken: Images that it gets wrong more often, clearest first.
         stamps: What limits the claim, from the ledger and the design.
-        exposure: What the augmentation did to the images that the treatment's runs saw.
+        exposure: What the operations did to the images that the treatment's runs saw; None where there are none, or
+            where the images are not grey.
         shown: uint8 (n, H, W) twice: the exposure's examples before and after.
     """
 
@@ -121,8 +122,8 @@ class Assessment:
     fixed: list[Flip]
     broken: list[Flip]
     stamps: list[str]
-    exposure: Exposure
-    shown: tuple[np.ndarray, np.ndarray]
+    exposure: Exposure | None
+    shown: tuple[np.ndarray, np.ndarray] | None
 
     @property
     def unbeaten(self) -> list[Control]:
@@ -202,8 +203,10 @@ def assess(store: Store, group: Group, name: str) -> Assessment:
 
 
 def _redraw(
-    store: Store, group: Group, intervention: Intervention, exposure: Exposure
-) -> tuple[np.ndarray, np.ndarray]:
+    store: Store, group: Group, intervention: Intervention, exposure: Exposure | None
+) -> tuple[np.ndarray, np.ndarray] | None:
+    if exposure is None:
+        return None
     dataset = store.get_dataset(group.template.dataset)
     train = split_dataset(dataset, mine_fraction=group.template.mine_fraction).train
     return redraw(train, dataset.class_names, intervention.hypothesis.augment, exposure.examples)

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from erroran.operations import perturbations
-from erroran.operations.apply import PLACES
 from erroran.operations.keyed import keyed_uniform, sample_keys
 from erroran.operations.morphology import Ink, ink_is_bright
 from erroran.stats.dispersion import run_variation
@@ -232,7 +231,9 @@ def perturb(
         ``redrawn`` first: what every version has in common, and nothing else.
     """
     keys = sample_keys(ids)
-    draws = [keyed_uniform(_PLACES_KEY, 0, keys, purpose=f"stress place {i}") for i in range(PLACES)]
+    draws = [
+        keyed_uniform(_PLACES_KEY, 0, keys, purpose=f"stress place {i}") for i in range(perturbations.MOST_FRACTURES)
+    ]
     places = np.stack(draws, axis=1)
     p = perturbations
     return [

@@ -135,8 +135,11 @@ def gather_most(store: Store, group: Group) -> Evidence:
     return gather(store, [group.run_spec(seed).id for seed in group.seeds], "mine")
 
 
-def gather_exposure(store: Store, intervention: Intervention) -> Exposure:
+def gather_exposure(store: Store, intervention: Intervention) -> Exposure | None:
     """Read what the runs of a treatment saw; what is not in the store is drawn again, measured and kept.
+
+    Returns:
+        None for a treatment without operations, and for images with several channels.
 
     Raises:
         NotFound: A run was removed.
@@ -156,5 +159,6 @@ def gather_exposure(store: Store, intervention: Intervention) -> Exposure:
         seeds=intervention.seeds,
         epochs=[len(run.history["loss"]) for run in runs],
     )
-    store.put_exposure(intervention, exposure)
+    if exposure is not None:
+        store.put_exposure(intervention, exposure)
     return exposure

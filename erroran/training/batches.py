@@ -1,11 +1,10 @@
 """The custom Keras generator. Imports Keras: import it late."""
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 
 import numpy as np
 
-from erroran.experiment.change import Step
-from erroran.operations.apply import augment_batch, repeat_weights
+from erroran.operations.apply import LabelledStep, augment_batch, repeat_weights
 from erroran.operations.keyed import keyed_uniform, sample_keys
 from erroran.training.backend import keras
 
@@ -24,7 +23,7 @@ class AugmentedBatches(keras.utils.PyDataset):  # type: ignore[misc]  # Keras sh
         images: uint8 (N, H, W).
         labels: int (N,).
         ids: str (N,), content-based sample ids.
-        augment: Label to what happens to its images; empty for a baseline.
+        augment: Operations, from `erroran.operations.apply.resolve_steps`; empty for a baseline.
         batch_size: Samples per batch; the last batch may be smaller.
         seed: The run's seed.
     """
@@ -34,7 +33,7 @@ class AugmentedBatches(keras.utils.PyDataset):  # type: ignore[misc]  # Keras sh
         images: np.ndarray,
         labels: np.ndarray,
         ids: np.ndarray,
-        augment: Mapping[int, Step],
+        augment: Sequence[LabelledStep],
         *,
         batch_size: int,
         seed: int,
@@ -53,7 +52,7 @@ class AugmentedBatches(keras.utils.PyDataset):  # type: ignore[misc]  # Keras sh
         moment = {"seed": self._seed, "epoch": self.epoch}
         images = augment_batch(self._images[rows], labels, keys, self._augment, **moment)
         batch = images[..., np.newaxis], labels
-        if any(step.operation == "repeat" for step in self._augment.values()):
+        if any(labelled.step.operation == "repeat" for labelled in self._augment):
             return *batch, repeat_weights(labels, keys, self._augment, **moment)
         return batch
 

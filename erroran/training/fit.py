@@ -14,6 +14,7 @@ from erroran.data import Splits
 from erroran.errors import ErroranError, TrainingError
 from erroran.experiment.recipe import Recipe
 from erroran.experiment.runspec import RunSpec
+from erroran.operations.apply import resolve_steps
 
 MODEL_CODE = "model.py"
 """File beside ``model.keras`` with the code of a model of the user's own."""
@@ -116,7 +117,7 @@ def train(
         splits.train.x,
         splits.train.y,
         splits.train.ids,
-        {class_names.index(name): step for name, (step, *_) in spec.augment.items()},
+        resolve_steps(spec.augment, class_names),
         batch_size=spec.recipe.batch_size,
         seed=spec.seed,
     )

@@ -1,16 +1,31 @@
 """Augmentation of a batch: who is changed, how often, by how much - and nobody else."""
 
+import hashlib
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
+from sklearn.datasets import load_digits
 
 from erroran.data import sample_ids
+from erroran.errors import BadInput
 from erroran.experiment.change import Step
+from erroran.experiment.hypothesis import read_hypothesis, shipped_folder
 from erroran.operations import morphology
-from erroran.operations.apply import apply_dose, augment_batch, choose_doses, repeat_weights
+from erroran.operations.apply import (
+    LabelledStep,
+    apply_dose,
+    augment_batch,
+    choose_doses,
+    repeat_weights,
+    resolve_steps,
+)
 from erroran.operations.keyed import sample_keys
+from erroran.operations.table import OPERATIONS
 
 RNG = np.random.default_rng(3)
 N = 240
@@ -18,11 +33,25 @@ IMAGES = RNG.integers(0, 256, (N, 9, 8), dtype=np.uint8)
 LABELS = np.arange(N) % 4
 KEYS = sample_keys(sample_ids(IMAGES))
 
-AUGMENT = {
-    0: Step(operation="dilate", radius_px=(0.5, 1), probability=0.6),
-    1: Step(operation="erode", kernel_px=(1, 2), probability=0.5),
-    2: Step(operation="shift", radius_px=(1, 2), probability=0.7),
-}
+NAMES = ("0", "1", "2", "3")
+
+
+def _steps(**augment: Step | tuple[Step, ...]) -> tuple[LabelledStep, ...]:
+    """``_0=step``: what class 0 gets; ``all=step``: what all get."""
+    named = {name.strip("_"): steps if isinstance(steps, tuple) else (steps,) for name, steps in augment.items()}
+    return resolve_steps(named, NAMES)
+
+
+def _choose(step: Step, labels: np.ndarray, **moment: int) -> np.ndarray:
+    """Dose of each sample of class 0; -1 where nothing happens."""
+    return choose_doses(labels, MANY_KEYS[: len(labels)], _steps(_0=step)[0], **{"seed": 0, "epoch": 0} | moment)
+
+
+AUGMENT = _steps(
+    _0=Step(operation="dilate", radius_px=(0.5, 1), probability=0.6),
+    _1=Step(operation="erode", kernel_px=(1, 2), probability=0.5),
+    _2=Step(operation="shift", radius_px=(1, 2), probability=0.7),
+)
 MANY_KEYS = sample_keys(np.array([f"{n * 0x9E3779B97F4A7C15 % 2**64:016x}" for n in range(40_000)]))
 
 
@@ -57,8 +86,7 @@ def test_untouched_classes_are_byte_identical(epoch: int) -> None:
 
 def test_only_the_chosen_samples_change() -> None:
     """Everything outside `choose_doses` is byte-identical, also inside the targeted classes."""
-    chosen = choose_doses(LABELS, KEYS, AUGMENT, seed=0, epoch=0)
-    kept = chosen < 0
+    kept = np.stack([choose_doses(LABELS, KEYS, step, seed=0, epoch=0) for step in AUGMENT]).max(axis=0) < 0
     assert 0 < kept[LABELS < 3].sum() < 180
     assert _augmented(np.arange(N))[kept].tobytes() == IMAGES[kept].tobytes()
 
@@ -81,7 +109,7 @@ def test_epochs_and_seeds_differ_and_repeat() -> None:
 
 def test_nothing_to_do_returns_the_batch() -> None:
     """A baseline copies nothing."""
-    assert augment_batch(IMAGES, LABELS, KEYS, {}, seed=0, epoch=0) is IMAGES
+    assert augment_batch(IMAGES, LABELS, KEYS, (), seed=0, epoch=0) is IMAGES
 
 
 @pytest.mark.parametrize("probability", [0.01, 0.12, 0.5, 0.97])
@@ -91,22 +119,23 @@ def test_the_share_of_changed_images_is_the_probability(probability: float) -> N
     labels = np.arange(len(MANY_KEYS)) % 2
     low, high = stats.binom.interval(0.999, 20_000, probability)
     for epoch in range(3):
-        chosen = choose_doses(labels, MANY_KEYS, {0: step, 1: step}, seed=4, epoch=epoch)
-        for label in (0, 1):
-            assert low <= (chosen[labels == label] >= 0).sum() <= high
+        for label, labelled in enumerate(_steps(_0=step, _1=step)):
+            chosen = choose_doses(labels, MANY_KEYS, labelled, seed=4, epoch=epoch)
+            assert low <= (chosen >= 0).sum() <= high
+            assert set(labels[chosen >= 0]) == {label}
 
 
 def test_probability_one_changes_everybody() -> None:
     """The upper end of the range is taken literally."""
     step = Step(operation="dilate", radius_px=1, probability=1)
-    assert (choose_doses(np.zeros(40_000), MANY_KEYS, {0: step}, seed=0, epoch=0) == 0).all()
+    assert (_choose(step, np.zeros(40_000)) == 0).all()
 
 
 @pytest.mark.parametrize("doses", [(0.5, 1), (0.25, 0.5, 1), (1, 2, 3, 4, 5)])
 def test_doses_are_drawn_equally_often(doses: tuple[float, ...]) -> None:
     """A chi-square test over 20,000 changed images finds no favourite."""
     step = Step(operation="dilate", radius_px=doses, probability=0.5)
-    chosen = choose_doses(np.zeros(40_000), MANY_KEYS, {0: step}, seed=1, epoch=0)
+    chosen = _choose(step, np.zeros(40_000), seed=1)
     counts = np.bincount(chosen[chosen >= 0])
     assert len(counts) == len(doses)
     assert stats.chisquare(counts).pvalue > 0.001
@@ -116,21 +145,20 @@ def test_who_is_changed_does_not_depend_on_the_dose_or_operation() -> None:
     """Two arms with the same probability change the same images, so that they differ in one thing only."""
     one = Step(operation="dilate", radius_px=(0.5, 1), probability=0.3)
     other = Step(operation="shift", radius_px=1, probability=0.3)
-    labels = np.zeros(40_000)
-    chosen = [choose_doses(labels, MANY_KEYS, {0: step}, seed=1, epoch=0) >= 0 for step in (one, other)]
+    chosen = [_choose(step, np.zeros(40_000), seed=1) >= 0 for step in (one, other)]
     assert np.array_equal(*chosen)
 
 
 def test_chosen_doses_are_applied() -> None:
     """Every changed image is the operation with its own dose; radii and kernels each use theirs."""
-    chosen = choose_doses(LABELS, KEYS, AUGMENT, seed=0, epoch=0)
+    dilated, eroded, _ = (choose_doses(LABELS, KEYS, step, seed=0, epoch=0) for step in AUGMENT)
     result = _augmented(np.arange(N))
     for dose_index, dose in enumerate((0.5, 1)):
-        rows = (LABELS == 0) & (chosen == dose_index)
+        rows = dilated == dose_index
         assert rows.any()
         assert np.array_equal(result[rows], morphology.dilate(IMAGES[rows], radius_px=dose))
     for dose_index, side in enumerate((1, 2)):
-        rows = (LABELS == 1) & (chosen == dose_index)
+        rows = eroded == dose_index
         assert rows.any()
         assert np.array_equal(result[rows], morphology.erode_with_kernel(IMAGES[rows], kernel_px=side))
 
@@ -152,14 +180,14 @@ def test_shift_moves_by_exactly_the_dose(pixels: int, quarter: float, down: int,
     expected = np.zeros_like(inner)
     top, left = 3 + pixels * down, 3 + pixels * right
     expected[:, top : top + 9, left : left + 8] = IMAGES
-    assert np.array_equal(apply_dose(inner, step, pixels, directions=np.full(N, quarter)), expected)
+    assert np.array_equal(apply_dose(inner, step, pixels, np.full((N, 1), quarter)), expected)
 
 
 def test_shift_drops_what_leaves_the_image() -> None:
     """Nothing wraps around."""
     step = Step(operation="shift", radius_px=1)
     image = np.arange(1, 7, dtype=np.uint8).reshape(1, 2, 3)
-    assert apply_dose(image, step, 1, directions=np.array([0.0])).tolist() == [[[0, 1, 2], [0, 4, 5]]]
+    assert apply_dose(image, step, 1, np.array([[0.0]])).tolist() == [[[0, 1, 2], [0, 4, 5]]]
 
 
 def test_shifts_go_in_all_directions_equally_often() -> None:
@@ -167,7 +195,7 @@ def test_shifts_go_in_all_directions_equally_often() -> None:
     step = Step(operation="shift", radius_px=1, probability=1)
     dots = np.zeros((8000, 3, 3), dtype=np.uint8)
     dots[:, 1, 1] = 255
-    moved = augment_batch(dots, np.zeros(8000), MANY_KEYS[:8000], {0: step}, seed=0, epoch=0)
+    moved = augment_batch(dots, np.zeros(8000), MANY_KEYS[:8000], _steps(_0=step), seed=0, epoch=0)
     counts = (moved > 0).sum(axis=0)
     assert counts[::2, ::2].sum() + counts[1, 1] == 0
     assert stats.chisquare([counts[0, 1], counts[1, 0], counts[1, 2], counts[2, 1]]).pvalue > 0.001
@@ -176,19 +204,167 @@ def test_shifts_go_in_all_directions_equally_often() -> None:
 def test_repeat_changes_weights_and_no_pixel() -> None:
     """`repeat` counts the chosen images twice; other classes, and other operations, count once."""
     repeat = Step(operation="repeat", probability=0.5)
-    augment = {3: repeat, 0: AUGMENT[0]}
-    chosen = choose_doses(LABELS, KEYS, augment, seed=0, epoch=0)
+    augment = _steps(_3=repeat, _0=AUGMENT[0].step)
+    chosen = choose_doses(LABELS, KEYS, augment[0], seed=0, epoch=0)
     weights = repeat_weights(LABELS, KEYS, augment, seed=0, epoch=0)
-    assert weights.tolist() == [2.0 if c >= 0 and y == 3 else 1.0 for c, y in zip(chosen, LABELS, strict=True)]
+    assert weights.tolist() == [2.0 if dose >= 0 else 1.0 for dose in chosen]
     assert weights.dtype == np.float32
     assert 15 < (weights == 2).sum() < 45
-    result = augment_batch(IMAGES, LABELS, KEYS, {3: repeat}, seed=0, epoch=0)
+    result = augment_batch(IMAGES, LABELS, KEYS, _steps(_3=repeat), seed=0, epoch=0)
     assert np.array_equal(result, IMAGES)
 
 
 def test_exact_duplicates_are_changed_independently() -> None:
     """Of 400 copies of one image, about half change: ids with `~k` are samples of their own."""
     copies = np.repeat(IMAGES[:1], 400, axis=0)
-    augment = {0: Step(operation="dilate", radius_px=1, probability=0.5)}
+    augment = _steps(_0=Step(operation="dilate", radius_px=1, probability=0.5))
     result = augment_batch(copies, np.zeros(400), sample_keys(sample_ids(copies)), augment, seed=0, epoch=0)
     assert 150 < (result != copies).any(axis=(1, 2)).sum() < 250
+
+
+GOLDEN = {
+    "4to9": "49cf44b760028600",
+    "4to9-original": "55e0fb420598d6f8",
+    "rotate": "7dc1d3e5cb48aa9a",
+    "swell": "7b23c69b1b388915",
+    "slant": "5ffdf68951e47861",
+    "fracture": "b136a558a7a571a2",
+    "stroke": "ddcc599cfe1e715f",
+    "thin dark": "c25fd6c259a0f90c",
+    "kernel dark": "5fb311c18899febf",
+    "shift": "96eb056e600e85ac",
+    "scale": "3d4194d98e6d8ee4",
+    "close": "4b490f19baf5f2ed",
+}
+SPECS: dict[str, dict[str, tuple[Step, ...]]] = {
+    "rotate": {"4": (Step(operation="rotate", angle_deg=(10, 20), probability=0.5),)},
+    "swell": {"4": (Step(operation="swell", strength=(2, 3), probability=0.5, ink="dark"),)},
+    "slant": {"9": (Step(operation="slant", angle_deg=(10,), probability=0.5),)},
+    "fracture": {"9": (Step(operation="fracture", fractures=(1, 3), probability=0.5),)},
+    "stroke": {"4": (Step(operation="dilate", stroke_fraction=(0.5, 1), probability=0.5, shape="disk"),)},
+    "thin dark": {"4": (Step(operation="thin", amount=0.7, probability=0.5, ink="dark"),)},
+    "kernel dark": {"4": (Step(operation="erode", kernel_px=(2, 3), probability=0.5, ink="dark"),)},
+    "shift": {"4": (Step(operation="shift", radius_px=(1, 2), probability=0.5),)},
+    "scale": {"4": (Step(operation="scale", factor=(0.8, 1.25), probability=0.5),)},
+    "close": {"4": (Step(operation="close", radius_px=(0.75, 1), probability=0.5),)},
+}
+
+
+@pytest.mark.parametrize("name", GOLDEN)
+def test_golden_bytes(name: str) -> None:
+    """What old specs made of images in the first release (commit 1b69415), for three moments: they still make it."""
+    augment = SPECS[name] if name in SPECS else read_hypothesis(shipped_folder() / f"{name}.toml").augment
+    digits = load_digits()
+    images = (np.kron(digits.images[:400], np.ones((1, 3, 3))) * 15.9375).astype(np.uint8)[..., np.newaxis]
+    labels, keys = digits.target[:400], MANY_KEYS[:400]
+    steps, digest = resolve_steps(augment, [str(digit) for digit in range(10)]), hashlib.sha256()
+    for seed, epoch in ((0, 1), (0, 2), (7, 1)):
+        digest.update(augment_batch(images, labels, keys, steps, seed=seed, epoch=epoch).tobytes())
+    assert digest.hexdigest()[:16] == GOLDEN[name]
+
+
+ERODE = Step(operation="erode", radius_px=0.5, probability=0.5)
+SHIFT = Step(operation="shift", radius_px=(1, 2), probability=0.4)
+TURN = Step(operation="rotate", angle_deg=20, probability=0.3)
+
+
+def test_steps_of_a_class_are_applied_in_order_and_then_those_of_all() -> None:
+    """Done by hand: each step on what the one before it made, chosen and drawn for itself."""
+    augment = _steps(all=(TURN, ERODE), _1=(SHIFT, ERODE))
+    assert [(step.class_name, step.place) for step in augment] == [("1", 1), ("1", 2), ("all", 1), ("all", 2)]
+    expected = IMAGES.copy()
+    for step in augment:
+        expected = augment_batch(expected, LABELS, KEYS, (step,), seed=3, epoch=4)
+    assert np.array_equal(augment_batch(IMAGES, LABELS, KEYS, augment, seed=3, epoch=4), expected)
+    reversed_steps = augment_batch(IMAGES, LABELS, KEYS, augment[::-1], seed=3, epoch=4)
+    assert not np.array_equal(reversed_steps, expected)
+
+
+def test_each_step_is_drawn_for_itself() -> None:
+    """The same operation twice, or on a class and on all: who is changed by one says nothing about the other."""
+    step = Step(operation="dilate", radius_px=(0.5, 1), probability=0.5)
+    augment = _steps(_0=(step, step), all=(step, step))
+    chosen = [choose_doses(np.zeros(40_000), MANY_KEYS, labelled, seed=1, epoch=1) for labelled in augment]
+    for i, one in enumerate(chosen):
+        for other in chosen[:i]:
+            both = np.histogram2d(one, other, bins=3)[0]
+            assert stats.chi2_contingency(both).pvalue > 1e-4
+
+
+@given(labels=st.lists(st.integers(0, 3), min_size=N, max_size=N), seed=st.integers(0, 2**32 - 1))
+@settings(max_examples=25)
+def test_all_changes_every_class_alike(labels: list[int], seed: int) -> None:
+    """A step of `all` does not look at the labels."""
+    every = [
+        augment_batch(IMAGES, np.array(some), KEYS, _steps(all=(SHIFT, ERODE)), seed=seed, epoch=1)
+        for some in (labels, [0] * N)
+    ]
+    assert np.array_equal(*every)
+
+
+def test_adding_steps_leaves_the_first_as_it_is() -> None:
+    """The first step of a class is drawn as if it were alone; one that is added last does not move it."""
+    added = Step(operation="dilate", kernel_px=1)  # changes nothing
+    alone = augment_batch(IMAGES, LABELS, KEYS, _steps(_0=SHIFT), seed=0, epoch=1)
+    more = augment_batch(IMAGES, LABELS, KEYS, _steps(_0=(SHIFT, added), all=added), seed=0, epoch=1)
+    assert np.array_equal(alone, more)
+
+
+def test_repetitions_multiply() -> None:
+    """Counted twice by two steps is four times; the steps are independent, so about a quarter are."""
+    repeat = Step(operation="repeat", probability=0.5)
+    augment = _steps(_0=(repeat, ERODE), all=repeat)
+    labels = np.arange(40_000) % 2
+    weights = repeat_weights(labels, MANY_KEYS, augment, seed=0, epoch=1)
+    shares = [np.bincount(weights[labels == label].astype(int), minlength=5) / 20_000 for label in (0, 1)]
+    assert shares[0] == pytest.approx([0, 0.25, 0.5, 0, 0.25], abs=0.02)
+    assert shares[1] == pytest.approx([0, 0.5, 0.5, 0, 0], abs=0.02)
+
+
+@pytest.mark.parametrize("operation", ["slant", "rotate"])
+def test_a_named_side_is_the_only_one(operation: str) -> None:
+    """A bar's top goes right, or left, in every image; without a side about half go each way."""
+    bars = np.zeros((200, 29, 29, 1), dtype=np.uint8)
+    bars[:, 4:25, 13:16] = 255
+
+    def tops(side: str) -> np.ndarray:
+        step = Step.model_validate({"operation": operation, "angle_deg": 20, "side": side, "probability": 1})
+        turned = augment_batch(bars, np.zeros(200), MANY_KEYS[:200], _steps(_0=step), seed=0, epoch=1)
+        return np.sign((turned[:, :9, :, 0] * (np.arange(29) - 14.0)).sum(axis=(1, 2)))
+
+    assert (tops("right") == 1).all()
+    assert (tops("left") == -1).all()
+    assert 70 < (tops("either") == 1).sum() < 130
+
+
+@pytest.mark.parametrize("name", [name for name, operation in OPERATIONS.items() if operation.carry_out])
+@pytest.mark.parametrize("shape", [(1, 1), (2, 3), (9, 8)])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_the_table_says_which_images_an_operation_takes(name: str, shape: tuple[int, int], channels: int) -> None:
+    """Any size; colour for all but those that measure strokes, which refuse it in a sentence. Channels do not mix."""
+    operation = OPERATIONS[name]
+    key, doses = next(iter(operation.trials.items()), ("radius_px", (1.0,)))
+    step = Step.model_validate({"operation": name, key: [int(d) if d % 1 == 0 else d for d in doses]})
+    images = RNG.integers(0, 256, (5, *shape, channels), dtype=np.uint8)
+    if operation.channels == "grey" and channels > 1:
+        with pytest.raises(BadInput, match="have 3 channels"):
+            apply_dose(images, step, step.doses[0])
+        return
+    changed = apply_dose(images, step, step.doses[0])
+    assert (changed.shape, changed.dtype) == (images.shape, np.uint8)
+    for channel in range(channels):
+        alone = apply_dose(images[..., channel : channel + 1], step, step.doses[0])
+        assert np.array_equal(changed[..., channel : channel + 1], alone)
+
+
+def test_a_fraction_of_the_stroke_needs_grey_images() -> None:
+    step = Step(operation="dilate", stroke_fraction=0.5)
+    with pytest.raises(BadInput, match="stroke thickness works on grey images only"):
+        apply_dose(np.zeros((2, 9, 9, 3), dtype=np.uint8), step, 0.5)
+
+
+def test_the_table_imports_neither_opencv_nor_scipy() -> None:
+    """The command line and the store read it."""
+    code = "import sys, erroran.experiment.hypothesis; print({'cv2', 'scipy', 'pandas'} & set(sys.modules))"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "set()"

@@ -1,14 +1,17 @@
 """What training saw: drawn again as `fit` was given it, and counted on rings with known answers."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
 from erroran.data import Part
 from erroran.errors import ErroranError
-from erroran.experiment.change import Step
-from erroran.operations.apply import augment_batch
+from erroran.experiment.change import Augmentations, Step
+from erroran.operations.apply import augment_batch, resolve_steps
 from erroran.operations.keyed import sample_keys
 from erroran.shape.exposure import Exposure, measure_exposure, redraw
+from erroran.shape.measure import measure
 from erroran.store import Intervention, Store
 
 NAMES = ("open", "ring")
@@ -17,7 +20,7 @@ NAMES = ("open", "ring")
 def _rings(n: int = 40) -> Part:
     """Rings of 2 px strokes, 12 px wide, each somewhere else; the first half with a gap of 2 px at the top."""
     labels = np.repeat([0, 1], n // 2)
-    images = np.zeros((n, 28, 28), dtype=np.uint8)
+    images = np.zeros((n, 28, 28, 1), dtype=np.uint8)
     for i, label in enumerate(labels):
         top, left = 4 + i % 5, 4 + i // 5 % 8
         images[i, top : top + 12, left : left + 12] = 255
@@ -28,12 +31,15 @@ def _rings(n: int = 40) -> Part:
     return Part(images, labels, np.array([f"{i:016x}" for i in range(n)]))
 
 
-def _step(**fields: object) -> Step:
-    return Step.model_validate({"probability": 0.5, **fields})
+def _step(**fields: object) -> tuple[Step, ...]:
+    return (Step.model_validate({"probability": 0.5, **fields}),)
 
 
-def _measure(augment: dict[str, Step], **options: int) -> Exposure:
-    return measure_exposure(_rings(), NAMES, augment, runs=("a", "b"), seeds=(7, 8), epochs=(3, 3), **options)
+def _measure(augment: Augmentations, part: Part | None = None, **options: Any) -> Exposure:
+    moments = {"runs": ("a", "b"), "seeds": (7, 8), "epochs": (3, 3)}
+    exposure = measure_exposure(part or _rings(), NAMES, augment, **(moments | options))
+    assert exposure is not None
+    return exposure
 
 
 def test_dilation_closes_every_gap() -> None:
@@ -68,7 +74,7 @@ def test_erosion_can_erase() -> None:
         _step(operation="repeat"),
     ],
 )
-def test_what_forms_no_ink_changes_no_topology(step: Step) -> None:
+def test_what_forms_no_ink_changes_no_topology(step: tuple[Step, ...]) -> None:
     """A shift, a kernel of one pixel, and counting twice: all are seen, none is changed in form."""
     exposure = _measure({"open": step, "ring": step})
     assert [dose.topology_changed for dose in exposure.doses] == [0, 0]
@@ -84,8 +90,8 @@ def test_counts_are_those_of_training() -> None:
     keys, changed = sample_keys(part.ids), 0
     for seed in (7, 8):
         for epoch in (1, 2, 3):
-            seen = augment_batch(part.x, part.y, keys, {0: step}, seed=seed, epoch=epoch)
-            changed += int((seen != part.x).any(axis=(1, 2)).sum())
+            seen = augment_batch(part.x, part.y, keys, resolve_steps({"open": step}, NAMES), seed=seed, epoch=epoch)
+            changed += int((seen != part.x).any(axis=(1, 2, 3)).sum())
     (dose,) = _measure({"open": step}).doses
     assert dose.changed == changed
 
@@ -95,7 +101,7 @@ def test_a_run_that_stopped_early_saw_less() -> None:
     augment = {"open": _step(operation="dilate", radius_px=1)}
 
     def changed(*epochs: int) -> int:
-        return measure_exposure(_rings(), NAMES, augment, runs=("a", "b"), seeds=(7, 8), epochs=epochs).doses[0].changed
+        return _measure(augment, epochs=epochs).doses[0].changed
 
     assert changed(3, 1) == changed(3, 3) - changed(0, 3) + changed(0, 1) < changed(3, 3)
 
@@ -104,7 +110,7 @@ def test_the_order_of_the_data_changes_nothing() -> None:
     augment = {"open": _step(operation="dilate", radius_px=[0.5, 1]), "ring": _step(operation="fracture", fractures=1)}
     part, shuffled = _rings(), np.random.default_rng(0).permutation(40)
     other = Part(part.x[shuffled], part.y[shuffled], part.ids[shuffled])
-    first, second = (measure_exposure(p, NAMES, augment, runs=("a",), seeds=(7,), epochs=(3,)) for p in (part, other))
+    first, second = (_measure(augment, p, runs=("a",), seeds=(7,), epochs=(3,)) for p in (part, other))
     assert first.examples == second.examples
     for one, two in zip(first.doses, second.doses, strict=True):
         plain = [{k: v for k, v in dose.model_dump().items() if k not in ("before", "after")} for dose in (one, two)]
@@ -124,8 +130,6 @@ def test_more_than_can_be_measured_is_sampled() -> None:
 
 def test_examples_can_be_drawn_again() -> None:
     """Before is the training image, after what that run saw in that epoch, with as many holes as was noted."""
-    from erroran.shape.measure import measure
-
     augment = {"open": _step(operation="dilate", radius_px=1), "ring": _step(operation="fracture", fractures=2)}
     part, exposure = _rings(), _measure(augment)
     assert {example.class_name for example in exposure.examples} == {"open", "ring"}
@@ -144,6 +148,35 @@ def test_a_rare_augmentation_may_change_nothing() -> None:
     """No image drawn at all: zeros and no means."""
     (dose,) = _measure({"open": _step(operation="dilate", radius_px=1, probability=1e-9)}).doses
     assert (dose.changed, dose.measured, dose.before["area_px2"]) == (0, 0, None)
+
+
+def test_steps_are_measured_one_by_one() -> None:
+    """A gap that the first step closes is a hole to the second, which opens it again; `all` counts both classes."""
+    close, undo = _step(operation="dilate", radius_px=1, probability=1), _step(operation="erode", radius_px=1.5)
+    shift = _step(operation="shift", radius_px=1)
+    exposure = _measure({"all": shift, "open": close + undo})
+    dilated, eroded, moved = exposure.doses
+    assert [(dose.class_name, dose.step) for dose in exposure.doses] == [("open", 1), ("open", 2), ("all", 1)]
+    assert exposure.class_images == {"open": 20, "all": 40}
+    assert dilated.changed == 20 * 6
+    assert (dilated.before["holes"], dilated.after["holes"], eroded.before["holes"]) == (0, 1, 1)
+    assert eroded.before["thickness_px"] == pytest.approx(dilated.after["thickness_px"], abs=0.05)
+    assert eroded.after["thickness_px"] < eroded.before["thickness_px"] - 1
+    assert moved.changed == pytest.approx(20 * 6, abs=40)
+    assert moved.topology_changed == 0
+    part = _rings()
+    both = [example for example in exposure.examples if example.step == 2]
+    before, after = redraw(part, NAMES, {"all": shift, "open": close + undo}, both)
+    for images, side in ((before, 0), (after, 1)):
+        assert measure(images, ink="bright").holes.tolist() == [example.holes[side] for example in both]
+
+
+def test_nothing_is_measured_without_operations_or_in_colour() -> None:
+    """Not even a log without rows: the report says so instead."""
+    part, moments = _rings(), {"runs": ("a",), "seeds": (7,), "epochs": (3,)}
+    colour = Part(part.x.repeat(3, axis=3), part.y, part.ids)
+    assert measure_exposure(part, NAMES, {}, **moments) is None
+    assert measure_exposure(colour, NAMES, {"open": _step(operation="dilate", radius_px=1)}, **moments) is None
 
 
 @pytest.fixture

@@ -78,7 +78,7 @@ def test_every_candidate_is_a_spec(ink: str) -> None:
         assert candidate.step.ink == ink
     images = _rings(4) if ink == "bright" else 255 - _rings(4)
     slanted = next(c for c in candidates if c.operation == "slant" and c.side == -1)
-    expected = apply_dose(images, slanted.step, slanted.dose, directions=np.full(24, 0.9))
+    expected = apply_dose(images, slanted.step, slanted.dose, np.full((24, 1), 0.9))
     assert np.array_equal(slanted.apply(images), expected)
     moved = measure_movements(images, [c for c in candidates if (c.operation, c.dose) == ("dilate", 0.5)])[0]
     assert moved.moves["closure_margin_px"] == pytest.approx(-0.5, abs=0.2)

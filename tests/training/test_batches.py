@@ -7,7 +7,7 @@ import pytest
 
 from erroran.data import sample_ids
 from erroran.experiment.change import Step
-from erroran.operations.apply import augment_batch, repeat_weights
+from erroran.operations.apply import LabelledStep, augment_batch, repeat_weights, resolve_steps
 from erroran.operations.keyed import sample_keys
 from erroran.training.backend import keras
 from erroran.training.batches import AugmentedBatches
@@ -18,10 +18,14 @@ LABELS = np.arange(N) % 3
 IDS = sample_ids(IMAGES)
 KEYS = sample_keys(IDS)
 ROW = {tuple(pixels): row for row, pixels in enumerate(IMAGES.reshape(N, -1).tolist())}
-AUGMENT = {
-    0: Step(operation="dilate", radius_px=(0.5, 1), probability=0.5),
-    1: Step(operation="erode", radius_px=1, probability=0.5),
-}
+NAMES = ("0", "1", "2")
+AUGMENT = resolve_steps(
+    {
+        "0": (Step(operation="dilate", radius_px=(0.5, 1), probability=0.5),),
+        "1": (Step(operation="erode", radius_px=1, probability=0.5),),
+    },
+    NAMES,
+)
 Batch = tuple[np.ndarray, np.ndarray]
 
 
@@ -41,11 +45,11 @@ class _Recorder(keras.Model):
         return super().train_step(data)
 
 
-def _batches(augment: dict[int, Step], batch_size: int) -> AugmentedBatches:
+def _batches(augment: tuple[LabelledStep, ...], batch_size: int) -> AugmentedBatches:
     return AugmentedBatches(IMAGES, LABELS, IDS, augment, batch_size=batch_size, seed=SEED)
 
 
-def _fit(augment: dict[int, Step], batch_size: int) -> list[list[Batch]]:
+def _fit(augment: tuple[LabelledStep, ...], batch_size: int) -> list[list[Batch]]:
     """What a fit of three epochs was trained on: epochs of batches of (images, labels)."""
     model = _Recorder()
     model.compile(optimizer="sgd", loss="sparse_categorical_crossentropy", run_eagerly=True)
@@ -66,7 +70,7 @@ def _augmented(epoch: int) -> np.ndarray:
 
 def test_each_epoch_trains_on_each_sample_once_in_its_own_order() -> None:
     """A baseline's three epochs are three different permutations, with the labels that belong."""
-    epochs = _fit({}, 16)
+    epochs = _fit((), 16)
     orders = [_rows(epoch) for epoch in epochs]
     assert [sorted(order) for order in orders] == [list(range(N))] * EPOCHS
     assert len({tuple(order) for order in orders}) == EPOCHS
@@ -77,7 +81,7 @@ def test_each_epoch_trains_on_each_sample_once_in_its_own_order() -> None:
 @pytest.mark.parametrize("batch_size", [7, 16, 50, 64])
 def test_fit_trains_on_the_augmented_bytes_of_its_epoch(batch_size: int) -> None:
     """Whatever Keras fetches and calls to warm up, the e-th epoch trains on `augment_batch` of epoch e = 1, 2, 3."""
-    orders = [_rows(epoch) for epoch in _fit({}, batch_size)]
+    orders = [_rows(epoch) for epoch in _fit((), batch_size)]
     for number, (epoch, order) in enumerate(zip(_fit(AUGMENT, batch_size), orders, strict=True), start=1):
         images = np.concatenate([images for images, _ in epoch])
         assert images.tobytes() == _augmented(number)[order].tobytes()
@@ -86,7 +90,7 @@ def test_fit_trains_on_the_augmented_bytes_of_its_epoch(batch_size: int) -> None
 
 def test_the_order_does_not_depend_on_the_batch_size() -> None:
     """Batches only cut the epoch's order."""
-    assert [_rows(epoch) for epoch in _fit({}, 7)] == [_rows(epoch) for epoch in _fit({}, 50)]
+    assert [_rows(epoch) for epoch in _fit((), 7)] == [_rows(epoch) for epoch in _fit((), 50)]
 
 
 def test_batch_sizes_share_the_augmented_bytes_of_every_sample() -> None:
@@ -125,13 +129,13 @@ def test_shapes_types_and_number_of_batches() -> None:
 
 def test_another_seed_is_another_order() -> None:
     """The seed keys the order."""
-    other = AugmentedBatches(IMAGES, LABELS, IDS, {}, batch_size=50, seed=SEED + 1)
-    assert other[0][1].tolist() != _batches({}, 50)[0][1].tolist()
+    other = AugmentedBatches(IMAGES, LABELS, IDS, (), batch_size=50, seed=SEED + 1)
+    assert other[0][1].tolist() != _batches((), 50)[0][1].tolist()
 
 
 def test_repeat_hands_weights_to_keras() -> None:
     """With `repeat` a batch has a third part, the weights of its samples; without, it has two."""
-    augment = {2: Step(operation="repeat", probability=0.5)}
+    augment = resolve_steps({"2": (Step(operation="repeat", probability=0.5),)}, NAMES)
     images, labels, weights = _batches(augment, N)[0]
     rows = _rows([(images[..., 0], labels)])
     assert weights.tolist() == repeat_weights(LABELS, KEYS, augment, seed=SEED, epoch=0)[rows].tolist()

@@ -145,7 +145,7 @@ def test_augmentation_reaches_the_label_of_its_class_name(
 
     monkeypatch.setattr(batches, "augment_batch", spy)
     one_epoch = spec.recipe.model_copy(update={"epochs": 1})
-    fruit = spec.model_copy(update={"augment": {"banana": step}, "recipe": one_epoch})
+    fruit = spec.model_copy(update={"augment": {"banana": (step,)}, "recipe": one_epoch})
     train(fruit, splits, ("apple", "banana", "cherry"))
     labels, changed = (np.concatenate(parts) for parts in zip(*seen, strict=True))
     assert np.array_equal(changed, labels == 1)

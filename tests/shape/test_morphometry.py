@@ -196,7 +196,7 @@ def test_the_table_has_the_documented_columns() -> None:
     assert list(measure(DIGITS[:3]).columns) == list(MEASUREMENTS)
     empty = measure(np.empty((0, 28, 28), np.uint8))
     assert (len(empty), list(empty.columns)) == (0, list(MEASUREMENTS))
-    with pytest.raises(ValueError, match=r"expected uint8 \(N, H, W\), got float64"):
+    with pytest.raises(ValueError, match="got float64"):
         measure(np.zeros((1, 3, 3)))
 
 

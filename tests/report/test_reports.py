@@ -1,6 +1,6 @@
 """The written reports: their text to the byte, their files and links, their JSON beside the runs' own numbers.
 
-After a wanted change of wording: ``ERRORAN_REGENERATE=1 pytest tests/reporting/test_reports.py``, then read the
+After a wanted change of wording: ``ERRORAN_REGENERATE=1 pytest tests/report/test_reports.py``, then read the
 difference in ``golden/`` before committing it.
 """
 

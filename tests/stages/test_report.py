@@ -9,12 +9,12 @@ import pytest
 
 from erroran.data import Dataset, Part, build_dataset, split_dataset
 from erroran.errors import ErroranError, NotFound
+from erroran.experiment.change import Change
 from erroran.experiment.hypothesis import Hypothesis
 from erroran.experiment.recipe import Recipe
 from erroran.experiment.runspec import RunSpec
 from erroran.stages.report import Assessment, assess
 from erroran.store import Intervention, Predictions, Store
-from erroran.store.environment import current_environment
 from erroran.store.ledger import Entry, Ledger
 from erroran.store.records import Group, RunRecord
 
@@ -39,6 +39,8 @@ SHAM: list[Errors] = [{(0, 1): [0, 1, 2], (2, 1): [5]}] * 3
 MINED: list[Errors] = [{(0, 1): [0, 1]}, {(0, 1): [0, 1]}, {(0, 1): [0, 1, 2], (1, 0): [4]}]
 NONE: list[Errors] = [{}] * 3
 
+# A fixed one: run ids stay the same whatever is installed.
+ENVIRONMENT = {"backend": "tensorflow", "versions": {"keras": "3.0"}, "code": {"training": "t", "operations": "o"}}
 HYPOTHESIS = Hypothesis.model_validate(
     {
         "pair": "0:1",
@@ -104,7 +106,7 @@ def put_group(
     """Store a baseline group with seeds 0, 1, ...; keywords replace fields of the runs' spec."""
     recipe = Recipe(name="standard", epochs=2, learning_rate=1e-3, schedule="constant")
     fields = {"dataset": dataset.digest, "mine_fraction": MINE_FRACTION, "model": "cnn", "recipe": recipe, "seed": 0}
-    template = RunSpec.model_validate({"environment": current_environment("cnn"), **fields, **changes})
+    template = RunSpec.model_validate({"environment": ENVIRONMENT, **fields, **changes})
     group = Group(
         template=template,
         seeds=tuple(range(len(mined))),
@@ -127,9 +129,9 @@ def put_intervention(store: Store, dataset: Dataset, group: Group, **changes: ob
     plan = {"baseline": ({}, BEFORE), NAME: (HYPOTHESIS.augment, AFTER), "sham": (sham_steps, SHAM)}
     arms = {}
     for arm, (augment, confirm) in plan.items():
-        mined = NONE if arm == NAME else MINED
+        mined, change = NONE if arm == NAME else MINED, Change(augment=augment)
         arms[arm] = tuple(
-            put_run(store, dataset, group.run_spec(seed, augment), arm, mine=mined[i], confirm=confirm[i])
+            put_run(store, dataset, group.run_spec(seed, change), arm, mine=mined[i], confirm=confirm[i])
             for i, seed in enumerate(SEEDS)
         )
     fields = {

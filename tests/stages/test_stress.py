@@ -141,7 +141,7 @@ def test_an_intervention_that_was_never_run(experiment: tuple[Store, Group]) -> 
 
 def test_the_report(stressed: Stressed, tmp_path: Path) -> None:
     """The verdict first, every run's value, pictures that exist, strict JSON."""
-    from reporting.test_reports import _strict, test_tables_are_whole, test_text_is_clean
+    from report.test_reports import _strict, test_tables_are_whole, test_text_is_clean
 
     path = write_stress(stressed, tmp_path)
     text = path.read_text()

@@ -10,7 +10,6 @@ from rich.table import Table
 
 from erroran.cli.app import app, command
 from erroran.cli.console import (
-    counted,
     dataset_table,
     out,
     pairs_table,
@@ -38,6 +37,7 @@ from erroran.cli.options import (
 )
 from erroran.cli.specs import find_spec, split_pair, write_starter
 from erroran.errors import BadInput
+from erroran.report.text import counted
 
 if TYPE_CHECKING:
     from erroran.stages.mine_confusions import Mined

@@ -9,7 +9,6 @@ from rich.table import Table
 
 from erroran.cli.app import app, command
 from erroran.cli.console import (
-    counted,
     out,
     print_json,
     say_note,
@@ -36,6 +35,7 @@ from erroran.cli.options import (
 )
 from erroran.cli.specs import find_pair_name, find_spec, name_pair, split_pair, write_proposed
 from erroran.errors import BadInput
+from erroran.report.text import counted
 
 if TYPE_CHECKING:
     from erroran.data import Dataset

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from erroran.cli.console import counted
 from erroran.errors import Unavailable
 from erroran.report import figures
 from erroran.report.render import percent, render, write_document
+from erroran.report.text import counted
 from erroran.store import environment as provenance
 
 if TYPE_CHECKING:

@@ -9,9 +9,9 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from matplotlib.figure import Figure
 
-from erroran.cli.console import counted
 from erroran.errors import Unavailable
 from erroran.report.figures import to_png
+from erroran.report.text import counted
 
 
 def render(template: str, **context: Any) -> str:

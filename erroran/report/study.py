@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from erroran.cli.console import counted
 from erroran.report import figures
 from erroran.report.render import percent, render, signed, write_document
+from erroran.report.text import counted
 from erroran.stages.study import CheckedClaim, ModelResult, StudyResult
 from erroran.store import environment as provenance
 

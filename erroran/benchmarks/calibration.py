@@ -29,7 +29,8 @@ from rich.progress import Progress
 
 from erroran.data import Dataset, load_dataset, split_dataset
 from erroran.report.figures import AFTER, BEFORE
-from erroran.report.render import percent, signed, write_document
+from erroran.report.render import write_document
+from erroran.report.text import percent, signed
 from erroran.stats.confusion import Cell, FloatArray, IntArray, cell_errors, pair_errors
 from erroran.stats.dispersion import PRIOR_SHIFT_VARIANCE, PRIOR_SHIFT_VARIANCE_SD, run_variation
 from erroran.stats.intervals import score_interval, wilson_interval

@@ -9,8 +9,8 @@ import numpy as np
 
 from erroran.errors import Unavailable
 from erroran.report import figures
-from erroran.report.render import percent, render, write_document
-from erroran.report.text import counted
+from erroran.report.render import render, write_document
+from erroran.report.text import counted, percent
 from erroran.store import environment as provenance
 
 if TYPE_CHECKING:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from erroran.report import figures
-from erroran.report.render import p_value, render, write_document
+from erroran.report.render import render, write_document
+from erroran.report.text import p_value
 from erroran.store import environment as provenance
 
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 
 from erroran.report import figures
-from erroran.report.render import percent, render, signed, write_document
-from erroran.report.text import counted
+from erroran.report.render import render, write_document
+from erroran.report.text import counted, percent, signed
 from erroran.stages.study import CheckedClaim, ModelResult, StudyResult
 from erroran.store import environment as provenance
 

@@ -7,7 +7,8 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from erroran.report.figures import AFTER, BEFORE
-from erroran.report.render import percent, render, signed, write_document
+from erroran.report.render import render, write_document
+from erroran.report.text import percent, signed
 from erroran.store import environment as provenance
 
 if TYPE_CHECKING:

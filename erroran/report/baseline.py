@@ -8,7 +8,7 @@ import numpy as np
 
 from erroran.report import figures
 from erroran.report.render import render, write_document
-from erroran.stats.confusion import confusion_counts, metrics_from_counts
+from erroran.stats.confusion import class_scores, confusion_counts
 from erroran.store import Store
 from erroran.store.evidence import gather
 from erroran.store.records import Group
@@ -22,7 +22,7 @@ def write_baseline(store: Store, group: Group, folder: Path) -> dict[str, Any]:
     """
     evidence = gather(store, [group.run_spec(seed).id for seed in group.seeds], "confirm")
     counts = confusion_counts(evidence.labels, evidence.predicted, len(evidence.class_names))
-    metrics = [metrics_from_counts(run) for run in counts]
+    scores = class_scores(evidence.labels, evidence.predicted, len(evidence.class_names))
     summary = {
         "group": group.id,
         "dataset": group.dataset_name,
@@ -38,8 +38,8 @@ def write_baseline(store: Store, group: Group, folder: Path) -> dict[str, Any]:
         "classes": [
             {
                 "class": name,
-                "support": int(metrics[0].support[i]),
-                **{m: _spread([float(getattr(run, m)[i]) for run in metrics]) for m in ("precision", "recall", "f1")},
+                "support": int(scores.support[i]),
+                **{m: _spread(getattr(scores, m)[:, i].tolist()) for m in ("precision", "recall", "f1")},
             }
             for i, name in enumerate(evidence.class_names)
         ],

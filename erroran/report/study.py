@@ -95,12 +95,9 @@ def _describe_epochs(model: ModelResult) -> str:
 
 
 def _class_rows(model: ModelResult) -> list[dict[str, Any]]:
-    means = {
-        field: np.mean([getattr(run, field) for run in model.metrics], axis=0)
-        for field in ("precision", "recall", "f1")
-    }
+    means = {field: getattr(model.metrics, field).mean(axis=0) for field in ("precision", "recall", "f1")}
     return [
-        {"name": name, "support": int(model.metrics[0].support[i]), **{f: float(v[i]) for f, v in means.items()}}
+        {"name": name, "support": int(model.metrics.support[i]), **{f: float(v[i]) for f, v in means.items()}}
         for i, name in enumerate(model.evidence.class_names)
     ]
 

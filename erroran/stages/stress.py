@@ -15,14 +15,13 @@ import numpy as np
 from erroran.operations import perturbations
 from erroran.operations.keyed import keyed_uniform, sample_keys
 from erroran.operations.morphology import Ink, ink_is_bright
-from erroran.stats.dispersion import run_variation
 from erroran.stats.multiplicity import benjamini_hochberg
 from erroran.store import Intervention, Store
 from erroran.store.evidence import Evidence, gather
 from erroran.store.ledger import Entry, Ledger
 from erroran.store.records import Group
 from erroran.training.fit import predict_with
-from erroran.verdict.compare import Comparison, compare_arms
+from erroran.verdict.compare import Comparison
 from erroran.verdict.decide import CANNOT_TELL, HARMED, IMPROVED, Verdict, judge
 
 FDR = 0.05
@@ -321,13 +320,11 @@ def _contrast(version: Version, arm: str, evidence: Evidence, intervention: Inte
         equivalence_per_10000=hypothesis.equivalence_per_10000,
         class_names=names,
     )
-    variation = run_variation(labels, before, after, n_classes=len(names), skip=(pair, pair[::-1]))
-    everything = variation.shift_of(~np.eye(len(names), dtype=bool))
     compared = {
         "forward": verdict.forward,
         "reverse": verdict.reverse,
         **({"sum": verdict.both} if verdict.endpoint == "sum" else {}),
-        "overall": compare_arms("all errors", before != labels, after != labels, len(labels), shift_sd=everything),
+        "overall": verdict.overall,
     }
     return Contrast(version.name, arm, verdict, compared, q_values={})
 

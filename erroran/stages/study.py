@@ -1,7 +1,7 @@
 """Train several models alike, and compare them: which differ by more than chance, and which claims hold?"""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 
 import numpy as np
@@ -10,8 +10,7 @@ from erroran.data import Dataset
 from erroran.execution.local import Completed
 from erroran.experiment.study import Claim, Study, StudyModel
 from erroran.stages.baseline import train_baseline
-from erroran.stats.confusion import ClassMetrics, confusion_counts, metrics_from_counts
-from erroran.stats.dispersion import run_variation
+from erroran.stats.confusion import ClassScores, accuracy, class_scores, confusion_counts
 from erroran.stats.multiplicity import holm
 from erroran.store import Store
 from erroran.store.evidence import Evidence, gather
@@ -19,7 +18,7 @@ from erroran.store.ledger import Entry, Ledger
 from erroran.store.records import Group, RunRecord
 from erroran.training.fit import Latency, Progress, measure_latency
 from erroran.training.models import find_model
-from erroran.verdict.compare import Comparison, compare_arms
+from erroran.verdict.compare import ArmComparison, Comparison
 
 HOLDS, CONTRADICTED, CANNOT_TELL = "holds", "contradicted", "cannot tell"
 _ALPHA = 0.05
@@ -47,7 +46,7 @@ class ModelResult:
     evidence: Evidence
     accuracy: tuple[float, ...]
     interval: tuple[float, float] | None
-    metrics: tuple[ClassMetrics, ...]
+    metrics: ClassScores
     counts: np.ndarray
     latency: Latency
     bytes_on_disk: int
@@ -75,7 +74,7 @@ class ModelResult:
     @property
     def weighted_f1(self) -> float:
         """Mean over runs of the F1 of all classes, weighted by their images."""
-        return float(np.mean([run.weighted_f1 for run in self.metrics]))
+        return float(self.metrics.weighted_f1.mean())
 
     @property
     def seconds(self) -> float:
@@ -221,14 +220,14 @@ def _result(store: Store, entry: StudyModel, group: Group) -> ModelResult:
     evidence = gather(store, run_ids, "confirm")
     counts = confusion_counts(evidence.labels, evidence.predicted, len(evidence.class_names))
     model_file = store.run_folder(run_ids[0]) / "model.keras"
-    metrics = tuple(metrics_from_counts(run) for run in counts)
-    accuracy = tuple(run.accuracy for run in metrics)
+    metrics = class_scores(evidence.labels, evidence.predicted, len(evidence.class_names))
+    shares = tuple(accuracy(evidence.labels, evidence.predicted).tolist())
     return ModelResult(
         entry=entry,
         group=group,
         evidence=evidence,
-        accuracy=accuracy,
-        interval=_t_interval(accuracy),
+        accuracy=shares,
+        interval=_t_interval(shares),
         metrics=metrics,
         counts=counts,
         latency=measure_latency(model_file, evidence.images[:2000]),
@@ -253,15 +252,8 @@ def compare_models(first: Evidence, second: Evidence, name: str) -> Comparison:
         second: Runs of the other, on the same images.
         name: What the comparison is called.
     """
-    variation = run_variation(first.labels, first.predicted, second.predicted, n_classes=len(first.class_names))
-    every_cell = ~np.eye(len(first.class_names), dtype=bool)
-    return compare_arms(
-        name,
-        first.predicted != first.labels,
-        second.predicted != second.labels,
-        first.labels.size,
-        shift_sd=variation.shift_of(every_cell),
-    )
+    arms = ArmComparison(first.labels, first.predicted, second.predicted, first.class_names)
+    return replace(arms.all_errors(), name=name)
 
 
 def _pairs(models: Sequence[ModelResult]) -> tuple[ModelPair, ...]:

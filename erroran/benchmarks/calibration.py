@@ -243,8 +243,8 @@ def train_pool(
 
 
 def _features(images: np.ndarray) -> FloatArray:
-    """uint8 (N, 28, 28) to float (N, 196) in [0, 1]: means of 2 x 2 pixels, which makes training cheap."""
-    n, height, width = images.shape
+    """uint8 (N, 28, 28, 1) to float (N, 196) in [0, 1]: means of 2 x 2 pixels, which makes training cheap."""
+    n, height, width = images.shape[:3]
     small = images.reshape(n, height // 2, 2, width // 2, 2).mean(axis=(2, 4)) / 255
     features: FloatArray = small.reshape(n, -1)
     return features

@@ -46,7 +46,7 @@ class Across:
         suspected: bool (K,): whether all runs together are sure that the label is wrong.
         labels: int64 (N,).
         ids: str (N,).
-        images: uint8 (N, H, W).
+        images: uint8 (N, H, W, C).
         class_names: C names.
         skipped: Groups that were left aside, and why; only where the groups were not named.
     """

@@ -53,7 +53,7 @@ class Preview:
     """A sheet and a table.
 
     Attributes:
-        rows: Per class the originals, then one row per dose: name, uint8 (n, H, W).
+        rows: Per class the originals, then one row per dose: name, uint8 (n, H, W, C).
         effects: One per class and dose.
     """
 
@@ -92,7 +92,7 @@ def preview_in_model(
         seed: Seeds the layers.
 
     Returns:
-        Rows of the same images: name, uint8 (n, H, W).
+        Rows of the same images: name, uint8 (n, H, W, C).
     """
     from erroran.training.models.augmentation import augment_images
 
@@ -138,5 +138,5 @@ def _measure(name: str, step: Step, dose: float, images: np.ndarray, changed: np
         thickness_before_px=float(before.mean()),
         thickness_after_px=float(after.mean()),
         erased=int((after == 0).sum()),
-        unchanged=int((~differs.any(axis=(1, 2))).sum()),
+        unchanged=int((~differs.any(axis=(1, 2, 3))).sum()),
     )

@@ -107,7 +107,7 @@ class Assessment:
         stamps: What limits the claim, from the ledger and the design.
         exposure: What the operations did to the images that the treatment's runs saw; None where there are none, or
             where the images are not grey.
-        shown: uint8 (n, H, W) twice: the exposure's examples before and after.
+        shown: uint8 (n, H, W, C) twice: the exposure's examples before and after.
     """
 
     group: Group

@@ -38,7 +38,7 @@ class Version:
         name: ``as it is``, ``redrawn``, ``thinned``, ``thickened``, ``swollen`` or ``fractured``.
         does: What was done to the images, in words.
         predicted: Arm to int64 (S, N): what its runs read.
-        shown: uint8 (n, H, W), a few images of the pair's classes, the same in every version.
+        shown: uint8 (n, H, W, C), a few images of the pair's classes, the same in every version.
     """
 
     name: str
@@ -222,7 +222,7 @@ def perturb(
     """The changed versions of images: name, what is done, and a function that does it.
 
     Args:
-        images: uint8 (N, H, W).
+        images: uint8 (N, H, W, C).
         ids: str (N,); where an image swells or breaks is a function of its id alone.
         ink: As in `erroran.operations.perturbations`.
 

@@ -20,7 +20,7 @@ class AugmentedBatches(keras.utils.PyDataset):  # type: ignore[misc]  # Keras sh
     never trained on.
 
     Args:
-        images: uint8 (N, H, W).
+        images: uint8 (N, H, W, C).
         labels: int (N,).
         ids: str (N,), content-based sample ids.
         augment: Operations, from `erroran.operations.apply.resolve_steps`; empty for a baseline.
@@ -51,7 +51,7 @@ class AugmentedBatches(keras.utils.PyDataset):  # type: ignore[misc]  # Keras sh
         labels, keys = self._labels[rows], self._keys[rows]
         moment = {"seed": self._seed, "epoch": self.epoch}
         images = augment_batch(self._images[rows], labels, keys, self._augment, **moment)
-        batch = images[..., np.newaxis], labels
+        batch = images, labels
         if any(labelled.step.operation == "repeat" for labelled in self._augment):
             return *batch, repeat_weights(labels, keys, self._augment, **moment)
         return batch

@@ -91,7 +91,7 @@ def train(
 
     Args:
         spec: What to train.
-        splits: The images; uint8 (n, H, W) each.
+        splits: The images; uint8 (n, H, W, C) each.
         class_names: Name of each label, to resolve ``spec.augment``.
         on_progress: Called every few steps.
         source: Code of a model of the user's own.
@@ -109,8 +109,8 @@ def train(
     keras.backend.clear_session()
     keras.utils.set_random_seed(spec.seed)
     keras.config.set_dtype_policy(spec.precision)
-    height, width = splits.train.x.shape[1:]
-    build = partial(build_model, spec.model, height=height, width=width, n_classes=len(class_names), source=source)
+    input_shape = splits.train.x.shape[1:]
+    build = partial(build_model, spec.model, input_shape=input_shape, n_classes=len(class_names), source=source)
     bare = build()
     model = bare if spec.recipe.in_model is None else augmenting(bare, spec.recipe.in_model)
     batches = AugmentedBatches(
@@ -131,7 +131,7 @@ def train(
         history = model.fit(
             batches,
             epochs=spec.recipe.epochs,
-            validation_data=(splits.mine.x[..., np.newaxis], splits.mine.y),
+            validation_data=(splits.mine.x, splits.mine.y),
             validation_batch_size=500,
             shuffle=False,  # the order of the samples is the generator's
             verbose=0,
@@ -161,7 +161,7 @@ def predict_with(model_file: Path, images: np.ndarray) -> np.ndarray:
 
     Args:
         model_file: A run's ``model.keras``.
-        images: uint8 (N, H, W), of the size it was trained on.
+        images: uint8 (N, H, W, C), of the size it was trained on.
 
     Returns:
         float32 (N, n_classes).
@@ -177,14 +177,14 @@ def measure_latency(model_file: Path, images: np.ndarray, *, repeats: int = 30) 
 
     Args:
         model_file: A run's ``model.keras``.
-        images: uint8 (N, H, W), to be predicted in batches of 500, and the first of them alone.
+        images: uint8 (N, H, W, C), to be predicted in batches of 500, and the first of them alone.
         repeats: Times that the single image is predicted, each way; their median counts.
 
     Raises:
         ErroranError: The file is missing or damaged.
     """
     model = _load(model_file)
-    one = images[:1, ..., np.newaxis]
+    one = images[:1]
 
     def median_ms(call: Callable[[], object]) -> float:
         seconds = []
@@ -291,7 +291,7 @@ def _progress_callback(spec: RunSpec, steps_per_epoch: int, report: Callable[[Pr
 
 
 def _predict(model: Any, images: np.ndarray) -> np.ndarray:
-    probabilities: np.ndarray = model.predict(images[..., np.newaxis], batch_size=500, verbose=0)
+    probabilities: np.ndarray = model.predict(images, batch_size=500, verbose=0)
     return probabilities.astype(np.float32)
 
 

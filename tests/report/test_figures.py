@@ -14,7 +14,7 @@ from erroran.report import figures
 RNG = np.random.default_rng(2)
 DIGITS = [str(digit) for digit in range(10)]
 COUNTS = RNG.integers(0, 9, (10, 10)) + np.diag([900] * 10)
-IMAGES = RNG.integers(0, 256, (23, 28, 28), dtype=np.uint8)
+IMAGES = RNG.integers(0, 256, (23, 28, 28, 1), dtype=np.uint8)
 
 
 def _history(shift: float = 0.0) -> dict[str, list[float]]:

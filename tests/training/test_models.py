@@ -39,7 +39,7 @@ def broken(input_shape, n_classes):
 @pytest.mark.parametrize("name", PARAMETER_COUNTS)
 def test_every_model_has_its_size(name: str) -> None:
     """On MNIST's shape, counted from the weights themselves."""
-    model = build_model(name, height=28, width=28, n_classes=10)
+    model = build_model(name, input_shape=(28, 28, 1), n_classes=10)
     assert sum(int(np.prod(weight.shape)) for weight in model.weights) == PARAMETER_COUNTS[name]
     assert find_model(name) == (name, None)
 
@@ -58,7 +58,7 @@ def test_probabilities_stay_float32_in_half_precision() -> None:
 
     keras.config.set_dtype_policy("mixed_bfloat16")
     try:
-        model = build_model("cnn", height=28, width=28, n_classes=10)
+        model = build_model("cnn", input_shape=(28, 28, 1), n_classes=10)
     finally:
         keras.config.set_dtype_policy("float32")
     assert model.layers[-1].compute_dtype == "float32"
@@ -68,7 +68,7 @@ def test_probabilities_stay_float32_in_half_precision() -> None:
 @pytest.mark.parametrize("name", PARAMETER_COUNTS)
 def test_raw_images_in_probabilities_out(name: str) -> None:
     """uint8 with a channel axis gives float32 rows that sum to 1; scaling is inside. Height is not width."""
-    model = build_model(name, height=14, width=12, n_classes=3)
+    model = build_model(name, input_shape=(14, 12, 1), n_classes=3)
     images = np.random.default_rng(0).integers(0, 256, (5, 14, 12, 1), dtype=np.uint8)
     probabilities = np.asarray(model(images))
     assert model.input_shape == (None, 14, 12, 1)
@@ -82,19 +82,19 @@ def test_raw_images_in_probabilities_out(name: str) -> None:
 def test_images_that_are_too_small_are_refused(name: str) -> None:
     """Unpadded convolutions leave nothing of 8 x 8."""
     with pytest.raises(BadInput, match=f"`{name}` cannot be built for images of 8 x 8"):
-        build_model(name, height=8, width=8, n_classes=10)
+        build_model(name, input_shape=(8, 8, 1), n_classes=10)
 
 
 def test_scaling_happens_inside_once() -> None:
     """The first layer brings 255 to 1."""
-    model = build_model("cnn", height=8, width=8, n_classes=2)
+    model = build_model("cnn", input_shape=(8, 8, 1), n_classes=2)
     scaled = model.layers[0](np.full((1, 8, 8, 1), 255, dtype=np.uint8))
     assert float(np.max(scaled)) == pytest.approx(1)
 
 
 def test_an_unknown_model_is_refused_with_the_known_ones() -> None:
     """By the cheap check and by the builder."""
-    for refuse in (find_model, lambda name: build_model(name, height=28, width=28, n_classes=10)):
+    for refuse in (find_model, lambda name: build_model(name, input_shape=(28, 28, 1), n_classes=10)):
         with pytest.raises(NotFound, match="There is no model `vgg`") as caught:
             refuse("vgg")
         assert caught.value.fix.startswith(f"--model with one of: {', '.join(PARAMETER_COUNTS)}; or ")
@@ -106,7 +106,7 @@ def test_a_model_of_the_users_own(tmp_path: Path) -> None:
     path.write_text(OWN)
     name, source = find_model(f"{path}:build_fn")
     assert (name, source) == ("mine.py:build_fn", OWN)
-    model = build_model(name, height=8, width=6, n_classes=3, source=source)
+    model = build_model(name, input_shape=(8, 6, 1), n_classes=3, source=source)
     assert model.input_shape == (None, 8, 6, 1)
     assert model.count_params() == 49 * 3
 
@@ -143,7 +143,7 @@ def test_a_file_that_does_not_fit_is_refused(
 def test_a_model_that_breaks_the_contract_is_refused(function: str, message: str) -> None:
     """Before it is trained, with the file to edit."""
     with pytest.raises(BadInput, match=message) as caught:
-        build_model(f"mine.py:{function}", height=8, width=8, n_classes=3, source=OWN)
+        build_model(f"mine.py:{function}", input_shape=(8, 8, 1), n_classes=3, source=OWN)
     assert "mine.py" in caught.value.fix
 
 
@@ -154,7 +154,7 @@ def test_augmentation_in_the_model_acts_in_training_only() -> None:
 
     tenths = RECIPES["augmented"].in_model
     assert tenths is not None
-    bare = build_model("cnn", height=16, width=16, n_classes=3)
+    bare = build_model("cnn", input_shape=(16, 16, 1), n_classes=3)
     model = augmenting(bare, tenths, seed=1)
     images = np.random.default_rng(0).integers(0, 256, (4, 16, 16, 1), dtype=np.uint8)
     assert np.array_equal(model(images, training=False), bare(images, training=False))

@@ -23,41 +23,39 @@ PARAMETER_COUNTS = {
 """Parameters on 28 x 28 grey images and 10 classes, by model name; checked at every such build."""
 
 
-def build_model(name: str, *, height: int, width: int, n_classes: int, source: str | None = None) -> Any:
+def build_model(name: str, *, input_shape: tuple[int, int, int], n_classes: int, source: str | None = None) -> Any:
     """Build an uncompiled Keras model that takes raw uint8 images.
 
     Args:
         name: A key of `PARAMETER_COUNTS`, or ``file.py:function`` with `source`.
-        height: Image height in pixels.
-        width: Image width in pixels.
+        input_shape: (H, W, C) of the images.
         n_classes: Number of classes, >= 2.
         source: Code that defines the function of a model of the user's own.
 
     Returns:
-        A ``keras.Model`` from uint8 (N, H, W, 1) to float32 class probabilities (N, n_classes).
+        A ``keras.Model`` from uint8 (N, H, W, C) to float32 class probabilities (N, n_classes).
 
     Raises:
         NotFound: There is no such model.
         BadInput: The model cannot be built for images of this size, or breaks the contract.
     """
-    shape = (height, width, 1)
     if source is not None:
         from erroran.training.models import own
 
-        return own.build(name, source, shape, n_classes)
+        return own.build(name, source, input_shape, n_classes)
     if name not in PARAMETER_COUNTS:
         raise _unknown(name)
     from erroran.training.models import convolutional, dense
 
     module = dense if name.startswith("dense") else convolutional
     try:
-        model = getattr(module, name.replace("-", "_"))(shape, n_classes)
+        model = getattr(module, name.replace("-", "_"))(input_shape, n_classes)
     except ValueError as error:  # Keras: an unpadded convolution or a pooling has nothing left
         raise BadInput(
-            f"The model `{name}` cannot be built for images of {height} x {width}: they are too small.",
+            f"The model `{name}` cannot be built for images of shape {input_shape}: they are too small.",
             fix="--model cnn",
         ) from error
-    if (height, width, n_classes) == (28, 28, 10):
+    if (input_shape, n_classes) == ((28, 28, 1), 10):
         assert model.count_params() == PARAMETER_COUNTS[name], (name, model.count_params())
     return model
 

@@ -42,15 +42,15 @@ def augment_images(images: np.ndarray, augmentation: InModelAugmentation, *, see
     """Show what the layers do in training.
 
     Args:
-        images: uint8 (N, H, W).
+        images: uint8 (N, H, W, C).
         augmentation: What the layers do.
         seed: Seeds them.
 
     Returns:
-        uint8 (N, H, W).
+        uint8 (N, H, W, C).
     """
-    x = images[..., np.newaxis]
+    x = images
     for layer in augmentation_layers(augmentation, seed=seed):
         x = layer(x, training=True)
-    changed: np.ndarray = np.asarray(keras.ops.cast(x, "uint8"))[..., 0]
+    changed: np.ndarray = np.asarray(keras.ops.cast(x, "uint8"))
     return changed

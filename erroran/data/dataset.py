@@ -226,9 +226,7 @@ def _digest(*parts: tuple[np.ndarray, np.ndarray, np.ndarray]) -> str:
     content = hashlib.sha256()
     for images, labels, ids in parts:
         order = np.argsort(ids)
-        shape = (
-            images.shape[:3] if images.shape[3] == 1 else images.shape
-        )  # as before colour
+        shape = images.shape[:3] if images.shape[3] == 1 else images.shape  # as before colour
         content.update(np.array(shape, dtype="<i8").tobytes())
         content.update(images[order].tobytes())
         content.update(labels[order].astype("<i8").tobytes())

@@ -10,7 +10,9 @@ from hypothesis.extra import numpy as st_np
 from erroran.data import sample_ids
 from erroran.data.ids import strip_copy_numbers
 
-few_images = st_np.arrays(np.uint8, st.tuples(st.integers(1, 8), st.just(2), st.just(2), st.just(1)), elements=st.integers(0, 1))
+few_images = st_np.arrays(
+    np.uint8, st.tuples(st.integers(1, 8), st.just(2), st.just(2), st.just(1)), elements=st.integers(0, 1)
+)
 
 
 def test_an_id_is_sixteen_hex_digits() -> None:

@@ -13,7 +13,7 @@ from erroran.training.backend import keras
 from erroran.training.batches import AugmentedBatches
 
 N, EPOCHS, SEED = 50, 3, 5
-IMAGES = np.random.default_rng(1).integers(0, 256, (N, 6, 6), dtype=np.uint8)
+IMAGES = np.random.default_rng(1).integers(0, 256, (N, 6, 6, 1), dtype=np.uint8)
 LABELS = np.arange(N) % 3
 IDS = sample_ids(IMAGES)
 KEYS = sample_keys(IDS)
@@ -41,7 +41,7 @@ class _Recorder(keras.Model):
         return self.dense(keras.ops.reshape(keras.ops.cast(images, "float32") / 255, (-1, 36)))
 
     def train_step(self, data: tuple[object, ...]) -> dict[str, object]:
-        self.eaten.append((keras.ops.convert_to_numpy(data[0])[..., 0], keras.ops.convert_to_numpy(data[1])))
+        self.eaten.append((keras.ops.convert_to_numpy(data[0]), keras.ops.convert_to_numpy(data[1])))
         return super().train_step(data)
 
 

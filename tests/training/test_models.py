@@ -161,9 +161,8 @@ def test_augmentation_in_the_model_acts_in_training_only() -> None:
     assert not np.array_equal(model(images, training=True), model(images, training=True))
     assert model.count_params() == bare.count_params()
 
-    flat = images[..., 0]
-    assert np.array_equal(augment_images(flat, InModelAugmentation(), seed=0), flat)
-    once, again, other = (augment_images(flat, tenths, seed=seed) for seed in (0, 0, 1))
+    assert np.array_equal(augment_images(images, InModelAugmentation(), seed=0), images)
+    once, again, other = (augment_images(images, tenths, seed=seed) for seed in (0, 0, 1))
     assert once.dtype == np.uint8
     assert np.array_equal(once, again)
     assert not np.array_equal(once, other)
@@ -174,9 +173,9 @@ def test_translation_moves_by_no_more_than_asked() -> None:
     from erroran.experiment.recipe import InModelAugmentation
     from erroran.training.models.augmentation import augment_images
 
-    images = np.zeros((200, 21, 21), dtype=np.uint8)
+    images = np.zeros((200, 21, 21, 1), dtype=np.uint8)
     images[:, 10, 10] = 255
     moved = augment_images(images, InModelAugmentation(translation_percent=10), seed=3)
-    _, rows, columns = np.nonzero(moved)
+    _, rows, columns, _ = np.nonzero(moved)
     assert max(np.abs(rows - 10).max(), np.abs(columns - 10).max()) == 3
     assert len({image.tobytes() for image in moved}) > 100

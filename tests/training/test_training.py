@@ -108,7 +108,7 @@ def test_the_stored_model_reproduces_the_stored_probabilities(
     run, _ = first
     (tmp_path / "model.keras").write_bytes(run.model)
     model = keras.models.load_model(tmp_path / "model.keras")
-    predicted = model.predict(splits.confirm.x[..., np.newaxis], batch_size=500, verbose=0)
+    predicted = model.predict(splits.confirm.x, batch_size=500, verbose=0)
     assert predicted.astype(np.float32).tobytes() == run.probabilities_confirm.tobytes()
     assert model.count_params() == run.parameters
 

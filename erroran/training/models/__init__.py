@@ -51,8 +51,9 @@ def build_model(name: str, *, input_shape: tuple[int, int, int], n_classes: int,
     try:
         model = getattr(module, name.replace("-", "_"))(input_shape, n_classes)
     except ValueError as error:  # Keras: an unpadded convolution or a pooling has nothing left
+        height, width, _ = input_shape
         raise BadInput(
-            f"The model `{name}` cannot be built for images of shape {input_shape}: they are too small.",
+            f"The model `{name}` cannot be built for images of {height} x {width}: they are too small.",
             fix="--model cnn",
         ) from error
     if (input_shape, n_classes) == ((28, 28, 1), 10):

@@ -28,7 +28,7 @@ def _rings(n: int = 40) -> Part:
         if label == 0:
             images[i, top : top + 2, left + 5 : left + 7] = 0
         images[i, 0, 0] = i  # so that no two are alike; far too faint to be ink
-    return Part(images[..., None], labels, np.array([f"{i:016x}" for i in range(n)]))
+    return Part(images, labels, np.array([f"{i:016x}" for i in range(n)]))
 
 
 def _step(**fields: object) -> tuple[Step, ...]:

@@ -27,6 +27,7 @@ from matplotlib.figure import Figure
 from rich.console import Console
 from rich.progress import Progress
 
+from erroran import provenance
 from erroran.data import Dataset, load_dataset, split_dataset
 from erroran.report.figures import AFTER, BEFORE
 from erroran.report.render import write_document
@@ -36,7 +37,6 @@ from erroran.stats.dispersion import PRIOR_LOGIT_VARIANCE, PRIOR_LOGIT_VARIANCE_
 from erroran.stats.intervals import score_interval, wilson_interval
 from erroran.stats.multiplicity import benjamini_hochberg
 from erroran.stats.significance import mcnemar
-from erroran.store import environment as provenance
 from erroran.verdict.compare import NO_TEST
 from erroran.verdict.decide import CANNOT_TELL, HARMED, IMPROVED
 from erroran.verdict.plan import fit_rates, plan_power, selection_shrink

@@ -11,12 +11,12 @@ from multiprocessing import Manager
 from pathlib import Path
 from typing import Any
 
+from erroran import provenance
 from erroran.data import Dataset, Splits, split_dataset
 from erroran.experiment.runspec import RunSpec
 from erroran.report import figures
 from erroran.stats.confusion import confusion_counts
 from erroran.store import Predictions, Store
-from erroran.store import environment as provenance
 from erroran.store.records import RunRecord
 from erroran.training.fit import MODEL_CODE, Progress, train
 

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from matplotlib.figure import Figure
 
+from erroran import provenance
 from erroran.report import figures
 from erroran.report.render import render, write_document
 from erroran.stats.confusion import confusion_counts
-from erroran.store import environment as provenance
 
 if TYPE_CHECKING:
     from erroran.stages.mine_confusions import Mined

@@ -5,11 +5,11 @@ from typing import Any
 
 import numpy as np
 
+from erroran import provenance
 from erroran.report import figures
 from erroran.report.render import render, write_document
 from erroran.report.text import counted, percent, signed
 from erroran.stages.study import CheckedClaim, ModelResult, StudyResult
-from erroran.store import environment as provenance
 
 _SAMPLES = 20
 _PREDICTIONS = 10

@@ -2,12 +2,13 @@
 
 from collections.abc import Callable, Sequence
 
+from erroran import provenance
 from erroran.data import Dataset, split_dataset
 from erroran.execution.local import Completed, Request, complete_runs
 from erroran.experiment.recipe import Precision, Recipe
 from erroran.experiment.runspec import RunSpec
 from erroran.store import Store
-from erroran.store import environment as provenance
+from erroran.store.environment import current_environment
 from erroran.store.records import Group, RunRecord
 from erroran.training.fit import Progress
 from erroran.training.models import find_model
@@ -53,7 +54,7 @@ def train_baseline(
             mine_fraction=mine_fraction,
             model=model_name,
             recipe=recipe,
-            environment=provenance.current_environment(model_name),
+            environment=current_environment(model_name),
             precision=precision,
             seed=0,
             source=None if source is None else store.put_source(source),

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from erroran.store import environment as provenance
+from erroran import provenance
 
 
 @pytest.fixture

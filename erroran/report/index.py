@@ -1,12 +1,13 @@
 """``reports/README.md``: every hypothesis that was judged, also the refuted ones, and how to read a verdict."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from erroran.report.render import render, write_page
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from erroran.store.ledger import Entry
 
 

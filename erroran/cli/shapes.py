@@ -9,6 +9,7 @@ from rich.table import Table
 
 from erroran.cli.app import app, command
 from erroran.cli.console import (
+    counted,
     out,
     print_json,
     say_note,
@@ -35,7 +36,6 @@ from erroran.cli.options import (
 )
 from erroran.cli.specs import find_pair_name, find_spec, name_pair, split_pair, write_proposed
 from erroran.errors import BadInput
-from erroran.report.text import counted
 
 if TYPE_CHECKING:
     from erroran.data import Dataset

@@ -11,14 +11,12 @@ from multiprocessing import Manager
 from pathlib import Path
 from typing import Any
 
-from erroran import provenance
 from erroran.data import Dataset, Splits, split_dataset
 from erroran.experiment.runspec import RunSpec
-from erroran.report import figures
-from erroran.stats.confusion import confusion_counts
 from erroran.store import Predictions, Store
+from erroran.store import environment as provenance
 from erroran.store.records import RunRecord
-from erroran.training.fit import MODEL_CODE, Progress, train
+from erroran.training.fit import Progress, train
 
 
 @dataclass(frozen=True)
@@ -179,18 +177,7 @@ def _train_and_store(request: Request, root: Path, command: str, on_progress: Ca
         parameters=trained.parameters,
         history=trained.history,
     )
-    confirm = predictions["confirm"]
-    counts = confusion_counts(confirm.labels, confirm.probabilities.argmax(1)[None], len(class_names))[0]
-    files = {
-        "model.keras": trained.model,
-        "training-curve.png": figures.to_png(figures.training_curves({f"seed {spec.seed}": record.history})),
-        "confusion-matrix.png": figures.to_png(
-            figures.confusion_heatmap(counts, class_names, title="confirm, errors of this run")
-        ),
-    }
-    if source is not None:
-        files[MODEL_CODE] = source.encode()
-    store.put_run(record, predictions, files)
+    store.put_run(record, predictions, {"model.keras": trained.model})
     return record
 
 

@@ -10,8 +10,7 @@ from matplotlib.figure import Figure
 
 from erroran.experiment.change import ALL_CLASSES
 from erroran.report import figures
-from erroran.report.render import render, write_document
-from erroran.report.text import signed
+from erroran.report.render import render, signed, write_document
 
 if TYPE_CHECKING:
     from erroran.experiment.hypothesis import Hypothesis

@@ -2,13 +2,13 @@
 
 from collections.abc import Callable, Sequence
 
-from erroran import provenance
 from erroran.errors import BadInput, NotFound
 from erroran.execution.local import Completed, Request, complete_runs
 from erroran.experiment.change import Change
 from erroran.experiment.controls import DEFAULT_CONTROLS, build_controls
 from erroran.experiment.hypothesis import Hypothesis, check_classes
 from erroran.store import Intervention, Store
+from erroran.store import environment as provenance
 from erroran.store.evidence import gather_exposure
 from erroran.store.ledger import Entry, Ledger
 from erroran.store.records import Group, RunRecord

@@ -115,7 +115,7 @@ def plan(
     n_images = int(np.isin(confirm, [cell[0] for cell in cells]).sum())
     rng = np.random.default_rng(0)  # a plan made twice is the same plan
     n_classes = len(names)
-    shift_sd = run_variation(evidence.labels, evidence.predicted, n_classes=n_classes).logit_sd
+    shift_sd = run_variation(evidence.labels, evidence.predicted, n_classes=n_classes).shift_sd
     shrink = selection_shrink(evidence.labels, evidence.predicted, n_classes, cells=cells, shift_sd=shift_sd)
     power = plan_power(
         errors,

@@ -5,16 +5,16 @@ from dataclasses import dataclass
 import numpy as np
 
 from erroran.data import split_dataset
-from erroran.experiment.endpoint import Endpoint
 from erroran.shape.exposure import Exposure, redraw
-from erroran.stats.confusion import class_scores, confusion_counts, pair_errors
+from erroran.stats.confusion import cell_errors, confusion_counts, metrics_from_counts, pair_errors
+from erroran.stats.dispersion import run_variation
 from erroran.stats.shift import LogitShift, apply_logit_shift, match_logit_shift
 from erroran.stats.significance import McNemarResult, mcnemar
 from erroran.store import Intervention, Store
 from erroran.store.evidence import Evidence, gather, gather_exposure
 from erroran.store.ledger import Entry, Ledger
 from erroran.store.records import Group
-from erroran.verdict.compare import ArmComparison, Comparison
+from erroran.verdict.compare import Comparison, compare_arms
 from erroran.verdict.decide import Verdict, judge
 
 
@@ -107,7 +107,7 @@ class Assessment:
         stamps: What limits the claim, from the ledger and the design.
         exposure: What the operations did to the images that the treatment's runs saw; None where there are none, or
             where the images are not grey.
-        shown: uint8 (n, H, W, C) twice: the exposure's examples before and after.
+        shown: uint8 (n, H, W) twice: the exposure's examples before and after.
     """
 
     group: Group
@@ -258,17 +258,30 @@ def _named(entries: list[Entry]) -> str:
     return ", ".join(sorted({f"`{entry.name}`" for entry in entries}))
 
 
-def _against(name: str, predicted: np.ndarray, after: Evidence, pair: tuple[int, int], endpoint: Endpoint) -> Control:
-    arms = ArmComparison(after.labels, predicted, after.predicted, after.class_names, skip=Endpoint.SUM.cells(pair))
-    compared = {key: arms.endpoint(key, pair) for key in Endpoint}
+def _against(name: str, predicted: np.ndarray, after: Evidence, pair: tuple[int, int], endpoint: str) -> Control:
+    labels, n_images, n_classes = after.labels, len(after.labels), len(after.class_names)
+    variation = run_variation(labels, predicted, after.predicted, n_classes=n_classes, skip=(pair, pair[::-1]))
+    directions = {"forward": [pair], "reverse": [pair[::-1]], "sum": [pair, pair[::-1]]}
+
+    def compare(key: str) -> Comparison:
+        was, now = (
+            np.concatenate([cell_errors(labels, runs, cell) for cell in directions[key]], axis=1)
+            for runs in (predicted, after.predicted)
+        )
+        counted = np.zeros((n_classes, n_classes), dtype=bool)
+        counted[tuple(zip(*directions[key], strict=True))] = True
+        return compare_arms(key, was, now, n_images, shift_sd=variation.shift_of(counted))
+
+    compared = {key: compare(key) for key in directions}
+    everything = variation.shift_of(~np.eye(n_classes, dtype=bool))
     return Control(
         name=name,
-        forward=compared[Endpoint.FORWARD],
-        reverse=compared[Endpoint.REVERSE],
-        both=compared[Endpoint.SUM],
+        forward=compared["forward"],
+        reverse=compared["reverse"],
+        both=compared["sum"],
         primary=compared[endpoint],
-        overall=arms.all_errors(),
-        accuracy=float((predicted == after.labels).mean()),
+        overall=compare_arms("overall", predicted != labels, after.predicted != labels, n_images, shift_sd=everything),
+        accuracy=float((predicted == labels).mean()),
     )
 
 
@@ -305,8 +318,9 @@ def _discordant(was: np.ndarray, now: np.ndarray) -> McNemarResult:
 def _class_rows(before: Evidence, after: Evidence) -> list[ClassRow]:
     scores = []
     for evidence in (before, after):
-        found = class_scores(evidence.labels, evidence.predicted, len(evidence.class_names))
-        scores.append({m: getattr(found, m).mean(axis=0) for m in ("precision", "recall", "f1")})
+        counts = confusion_counts(evidence.labels, evidence.predicted, len(evidence.class_names))
+        runs = [metrics_from_counts(run) for run in counts]
+        scores.append({m: np.mean([getattr(r, m) for r in runs], axis=0) for m in ("precision", "recall", "f1")})
     support = np.bincount(before.labels, minlength=len(before.class_names))
     return [
         ClassRow(

@@ -104,7 +104,7 @@ class Reviewed:
         source: What the images are: ``mine``, ``confirm``, or the files' names.
         class_names: C names.
         n_images: N.
-        images: uint8 (N, H, W, C); None for files.
+        images: uint8 (N, H, W); None for files.
         voices: The runs.
         ensemble: All runs together; None if there is one.
         by_ensemble: Whether the ensemble is what is judged, instead of the runs.

@@ -1,7 +1,7 @@
 """Train several models alike, and compare them: which differ by more than chance, and which claims hold?"""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
@@ -10,15 +10,17 @@ from erroran.data import Dataset
 from erroran.execution.local import Completed
 from erroran.experiment.study import Claim, Study, StudyModel
 from erroran.stages.baseline import train_baseline
-from erroran.stats.confusion import ClassScores, accuracy, class_scores, confusion_counts
+from erroran.stats.confusion import ClassMetrics, confusion_counts, metrics_from_counts
+from erroran.stats.dispersion import run_variation
 from erroran.stats.multiplicity import holm
 from erroran.store import Store
 from erroran.store.evidence import Evidence, gather
 from erroran.store.ledger import Entry, Ledger
 from erroran.store.records import Group, RunRecord
-from erroran.training.fit import Latency, Progress, measure_latency
+from erroran.training.fit import Progress
 from erroran.training.models import find_model
-from erroran.verdict.compare import ArmComparison, Comparison
+from erroran.training.predict import Latency, measure_latency
+from erroran.verdict.compare import Comparison, compare_arms
 
 HOLDS, CONTRADICTED, CANNOT_TELL = "holds", "contradicted", "cannot tell"
 _ALPHA = 0.05
@@ -46,7 +48,7 @@ class ModelResult:
     evidence: Evidence
     accuracy: tuple[float, ...]
     interval: tuple[float, float] | None
-    metrics: ClassScores
+    metrics: tuple[ClassMetrics, ...]
     counts: np.ndarray
     latency: Latency
     bytes_on_disk: int
@@ -74,7 +76,7 @@ class ModelResult:
     @property
     def weighted_f1(self) -> float:
         """Mean over runs of the F1 of all classes, weighted by their images."""
-        return float(self.metrics.weighted_f1.mean())
+        return float(np.mean([run.weighted_f1 for run in self.metrics]))
 
     @property
     def seconds(self) -> float:
@@ -220,17 +222,21 @@ def _result(store: Store, entry: StudyModel, group: Group) -> ModelResult:
     evidence = gather(store, run_ids, "confirm")
     counts = confusion_counts(evidence.labels, evidence.predicted, len(evidence.class_names))
     model_file = store.run_folder(run_ids[0]) / "model.keras"
-    metrics = class_scores(evidence.labels, evidence.predicted, len(evidence.class_names))
-    shares = tuple(accuracy(evidence.labels, evidence.predicted).tolist())
+    metrics = tuple(metrics_from_counts(run) for run in counts)
+    accuracy = tuple(run.accuracy for run in metrics)
     return ModelResult(
         entry=entry,
         group=group,
         evidence=evidence,
-        accuracy=shares,
-        interval=_t_interval(shares),
+        accuracy=accuracy,
+        interval=_t_interval(accuracy),
         metrics=metrics,
         counts=counts,
-        latency=measure_latency(model_file, evidence.images[:2000]),
+        latency=measure_latency(
+            model_file,
+            evidence.images[:2000],
+            source=store.get_source(group.template.source) if group.template.source else None,
+        ),
         bytes_on_disk=model_file.stat().st_size,
     )
 
@@ -252,8 +258,15 @@ def compare_models(first: Evidence, second: Evidence, name: str) -> Comparison:
         second: Runs of the other, on the same images.
         name: What the comparison is called.
     """
-    arms = ArmComparison(first.labels, first.predicted, second.predicted, first.class_names)
-    return replace(arms.all_errors(), name=name)
+    variation = run_variation(first.labels, first.predicted, second.predicted, n_classes=len(first.class_names))
+    every_cell = ~np.eye(len(first.class_names), dtype=bool)
+    return compare_arms(
+        name,
+        first.predicted != first.labels,
+        second.predicted != second.labels,
+        first.labels.size,
+        shift_sd=variation.shift_of(every_cell),
+    )
 
 
 def _pairs(models: Sequence[ModelResult]) -> tuple[ModelPair, ...]:

@@ -23,7 +23,7 @@ class Evidence:
         runs: The S records.
         split: ``mine``, ``confirm``, or ``train``: the whole training data, each image predicted by the models
             that did not train on it (`runs` are then those of the first fold).
-        images: uint8 (N, H, W, C).
+        images: uint8 (N, H, W).
         labels: int64 (N,).
         ids: str (N,).
         probabilities: float32 (S, N, C).

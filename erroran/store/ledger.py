@@ -11,8 +11,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from erroran import provenance
 from erroran.errors import ErroranError
+from erroran.store import environment as provenance
 
 
 class Entry(BaseModel):

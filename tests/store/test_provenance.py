@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from erroran import provenance
+from erroran.store import environment as provenance
 
 
 @pytest.fixture

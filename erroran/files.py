@@ -6,12 +6,41 @@ import socket
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
+
+
+@cache
+def host() -> str:
+    """This machine, for as long as it is up: its name and, on Linux, the id of its last boot; without ``-``."""
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii")[:8]
+    except OSError:
+        boot = ""
+    return f"{socket.gethostname()}.{boot}".replace("-", "_")
 
 
 def temporary_name(stem: str) -> str:
     """A name that no other process on any machine uses: ``<host>-<process>-<random>-<stem>``."""
-    return f"{socket.gethostname().replace('-', '_')}-{os.getpid()}-{uuid.uuid4().hex[:12]}-{stem}"
+    return f"{host()}-{os.getpid()}-{uuid.uuid4().hex[:12]}-{stem}"
+
+
+def owner_is_dead(name: str) -> bool:
+    """Whether the process that took a temporary name is known to have ended; never True for one of another host.
+
+    Raises:
+        ValueError: `name` is not from `temporary_name`.
+    """
+    owner, process, *_ = name.split("-")
+    if owner != host():
+        return False
+    try:
+        os.kill(int(process), 0)
+    except ProcessLookupError:
+        return True
+    except OSError:
+        return False
+    return False
 
 
 @contextmanager
@@ -21,7 +50,7 @@ def writing(path: Path) -> Iterator[Path]:
     Raises:
         OSError: The folder cannot be written.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     temporary = path.with_name(f".{temporary_name(path.name)}")
     try:
         yield temporary
@@ -43,9 +72,22 @@ def write_text(path: Path, content: str) -> None:
     write_bytes(path, content.encode("utf-8"))
 
 
+def make_folder(path: Path) -> None:
+    """Make a folder and its parents where they are missing, synced to disk."""
+    missing = [folder for folder in (path, *path.parents) if not folder.exists()]
+    path.mkdir(parents=True, exist_ok=True)
+    for folder in missing:
+        sync(folder.parent)
+
+
 def sync(path: Path) -> None:
-    """Wait until a file or folder is on the disk; folders cannot be synced on every system."""
-    with contextlib.suppress(OSError):
+    """Wait until a file, or a folder's list of names, is on the disk.
+
+    Raises:
+        OSError: A file could not be written out; some disks report only here that they are full. Folders cannot be
+            synced on every system, so their errors are ignored.
+    """
+    with contextlib.suppress(OSError) if path.is_dir() else contextlib.nullcontext():
         descriptor = os.open(path, os.O_RDONLY)
         try:
             os.fsync(descriptor)

@@ -233,7 +233,7 @@ def load_images(path: Path | None, *, size: int, part: str) -> np.ndarray:
     else:
         from erroran.data import load_dataset
 
-        images = load_dataset("digits").x_train
+        images = load_dataset("digits").x_train[..., 0]
     return np.ascontiguousarray(np.resize(images, (size, *images.shape[1:])))
 
 

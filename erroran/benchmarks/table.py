@@ -30,8 +30,8 @@ def make_table(dataset: Dataset, path: Path) -> None:
         images, labels = draw_rows(dataset)
         times = -(-ROWS // len(images))
         copy = np.repeat(np.arange(times), len(images))[:ROWS]
-        images, labels = np.tile(images, (times, 1, 1))[:ROWS], np.tile(labels, times)[:ROWS]
-        images[:, 0, 0] = copy
+        images, labels = np.tile(images, (times, 1, 1, 1))[:ROWS], np.tile(labels, times)[:ROWS]
+        images[:, 0, 0, 0] = copy
     write_table(path, images, labels, dataset.class_names)
 
 

@@ -12,6 +12,8 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
+from erroran.report.text import counted
+
 if TYPE_CHECKING:
     from erroran.stats.consistency import PairSummary
     from erroran.store.records import RunRecord
@@ -83,11 +85,6 @@ def steps_display() -> Iterator[Callable[[str, int, int], None]]:
 def seconds_since(start: float) -> str:
     """How long something took, for a closing line."""
     return f"{time.perf_counter() - start:.0f} s"
-
-
-def counted(number: int, noun: str) -> str:
-    """Number and noun: ``1 run``, ``3 runs``."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def print_json(content: Any) -> None:

@@ -9,7 +9,6 @@ from rich.table import Table
 
 from erroran.cli.app import app, command
 from erroran.cli.console import (
-    counted,
     out,
     print_json,
     say_note,
@@ -36,6 +35,7 @@ from erroran.cli.options import (
 )
 from erroran.cli.specs import find_pair_name, find_spec, name_pair, split_pair, write_proposed
 from erroran.errors import BadInput
+from erroran.report.text import counted
 
 if TYPE_CHECKING:
     from erroran.data import Dataset
@@ -169,10 +169,13 @@ def measure(
     """Measure the shape of the ink of every image: strokes, holes, ends, closure. Trains nothing."""
     from erroran.report.measure import closure_sentence, write_measurements
     from erroran.stages.measure import measure_closure, measure_dataset, stored_readings
+    from erroran.store.ledger import Entry
 
     pairs = [split_pair(text) for text in pair or []]
     images, fraction = _images(dataset, data_dir, group, store)
     splits = ("train", "mine", "confirm") if on is MeasuredName.ALL else (on.value,)
+    if "confirm" in splits:
+        open_store(store).ledger.record(Entry(kind="measured", dataset=images.digest))
     with talk.status("measuring"):
         measured = measure_dataset(
             images, splits=splits, mine_fraction=fraction, ink=ink.value, distance=distance.value

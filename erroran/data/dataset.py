@@ -12,6 +12,8 @@ from erroran.errors import DatasetError
 
 MAX_CLASSES = 1000
 """More labels than this are taken for something that is not a class, such as a row number."""
+CHANNELS = (1, 3)
+"""Channels an image may have: grey, or red, green and blue."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,9 +23,9 @@ class Dataset:
     Attributes:
         name: "mnist", "digits", or the stem of a path.
         source: Where it came from, for people: a path or "scikit-learn".
-        x_train: ``uint8`` of shape (N, H, W), 0 (background) to 255 (ink).
+        x_train: ``uint8`` of shape (N, H, W, C), 0 to 255; C is 1 for grey images, 3 for colour.
         y_train: ``int64`` of shape (N,), 0 to C-1, every class present.
-        x_test: ``uint8`` of shape (M, H, W).
+        x_test: ``uint8`` of shape (M, H, W, C).
         y_test: ``int64`` of shape (M,), 0 to C-1.
         class_names: C names, in the order of the labels.
         train_ids: Strings of shape (N,), all different, made from the pixels.
@@ -60,7 +62,7 @@ def build_dataset(
     Args:
         name: Short name of the dataset.
         source: Where the arrays come from; named in every error.
-        x_train: Integers 0 to 255 of shape (N, H, W) or (N, H, W, 1).
+        x_train: Integers 0 to 255 of shape (N, H, W), (N, H, W, 1) or (N, H, W, 3).
         y_train: Integers 0 to C-1 of shape (N,) or (N, 1), every class present, 2 <= C <= 1000.
         x_test: As ``x_train``, with images of the same size.
         y_test: As ``y_train``; classes may be missing, but none may be new.
@@ -109,12 +111,12 @@ def name_classes(dataset: Dataset, names: Sequence[str]) -> Dataset:
 
 
 def _check_images(images: np.ndarray, what: str) -> np.ndarray:
-    """Return the images as ``uint8`` of shape (N, H, W), or say what is wrong with them."""
+    """Return the images as ``uint8`` of shape (N, H, W, C), or say what is wrong with them."""
     if images.dtype.kind not in "iu":
         _reject_pixels(images, what)
-    if images.ndim == 4 and images.shape[3] == 1:
-        images = images[..., 0]
-    if images.ndim != 3:
+    if images.ndim == 3:
+        images = images[..., np.newaxis]
+    if images.ndim != 4 or images.shape[3] not in CHANNELS:
         _reject_shape(images, what)
     if images.size == 0:
         raise DatasetError(f"{what} are empty (shape {images.shape}).", fix="give at least one image of each class")
@@ -137,13 +139,13 @@ def _reject_pixels(images: np.ndarray, what: str) -> NoReturn:
 
 
 def _reject_shape(images: np.ndarray, what: str) -> NoReturn:
-    if images.ndim == 4 and images.shape[3] in (3, 4):
+    if images.ndim == 4:
         raise DatasetError(
-            f"{what} are in colour (shape {images.shape}), which erroran cannot use yet.",
-            fix="convert them to grey: x.mean(axis=3).round().astype('uint8')",
+            f"{what} have {images.shape[3]} channels (shape {images.shape}); erroran takes 1 (grey) or 3 (colour).",
+            fix="keep three channels, as in x[..., :3], or convert to grey: x.mean(axis=3).round().astype('uint8')",
         )
     raise DatasetError(
-        f"{what} have shape {images.shape}, not (N, H, W).",
+        f"{what} have shape {images.shape}, not (N, H, W) or (N, H, W, 3).",
         fix="reshape them to one image a row, for example x.reshape(-1, 28, 28)",
     )
 
@@ -185,10 +187,10 @@ def _check_together(
                 fix="save images and labels of the same samples, in the same order",
             )
     if x_train.shape[1:] != x_test.shape[1:]:
+        sizes = [f"{x.shape[1]}x{x.shape[2]} pixels with {x.shape[3]} channel(s)" for x in (x_train, x_test)]
         raise DatasetError(
-            f"{source}: training images are {x_train.shape[1]}x{x_train.shape[2]} pixels, "
-            f"test images {x_test.shape[1]}x{x_test.shape[2]}.",
-            fix="bring all images to one size",
+            f"{source}: training images are {sizes[0]}, test images {sizes[1]}.",
+            fix="bring all images to one size and number of channels",
         )
     _check_classes(source, y_train, y_test)
 
@@ -224,7 +226,8 @@ def _digest(*parts: tuple[np.ndarray, np.ndarray, np.ndarray]) -> str:
     content = hashlib.sha256()
     for images, labels, ids in parts:
         order = np.argsort(ids)
-        content.update(np.array(images.shape, dtype="<i8").tobytes())
+        shape = images.shape[:3] if images.shape[3] == 1 else images.shape  # as before colour
+        content.update(np.array(shape, dtype="<i8").tobytes())
         content.update(images[order].tobytes())
         content.update(labels[order].astype("<i8").tobytes())
     return content.hexdigest()

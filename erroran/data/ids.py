@@ -14,7 +14,7 @@ def sample_ids(images: np.ndarray, labels: np.ndarray | None = None) -> np.ndarr
     """Name each image by its content, so that a name survives reordering.
 
     Args:
-        images: ``uint8`` of shape (N, H, W).
+        images: ``uint8`` of shape (N, H, W, C).
         labels: Integers of shape (N,). They only number exact copies of one image, so that copies
             with different labels keep their numbers when the order changes.
 
@@ -24,11 +24,13 @@ def sample_ids(images: np.ndarray, labels: np.ndarray | None = None) -> np.ndarr
     """
     assert images.dtype == np.uint8, images.dtype
     pixels = np.ascontiguousarray(images)
-    size = struct.pack("<QQ", *pixels.shape[1:])
-    step = pixels.shape[1] * pixels.shape[2]
+    _, height, width, channels = pixels.shape
+    # The size goes into `person`, which holds 16 bytes. Grey images have no salt: their ids are older than colour.
+    size, salt = struct.pack("<QQ", height, width), b"" if channels == 1 else struct.pack("<Q", channels)
+    step = height * width * channels
     buffer = pixels.reshape(-1).data
     hashes = [
-        hashlib.blake2b(buffer[start : start + step], digest_size=ID_LENGTH // 2, person=size).hexdigest()
+        hashlib.blake2b(buffer[start : start + step], digest_size=ID_LENGTH // 2, person=size, salt=salt).hexdigest()
         for start in range(0, len(buffer), step)
     ]
     return _number_copies(np.array(hashes, dtype=f"U{ID_LENGTH}"), labels)

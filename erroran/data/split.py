@@ -15,7 +15,7 @@ class Part:
     """Samples that are used together.
 
     Attributes:
-        x: ``uint8`` images of shape (N, H, W).
+        x: ``uint8`` images of shape (N, H, W, C).
         y: ``int64`` labels of shape (N,).
         ids: Strings of shape (N,), all different.
     """

@@ -1,30 +1,35 @@
 """Where runs execute: in this process, or in local worker processes."""
 
+import logging
 import queue
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import lru_cache
 from multiprocessing import Manager
-from pathlib import Path
 from typing import Any
 
-from erroran.data import Dataset, Splits, split_dataset
+from erroran import provenance
 from erroran.experiment.runspec import RunSpec
 from erroran.store import Predictions, Store
-from erroran.store import environment as provenance
+from erroran.store.environment import check_environment
+from erroran.store.leases import is_leased, lease
 from erroran.store.records import RunRecord
 from erroran.training.fit import Progress, train
+
+_POLL_SECONDS = 1.0
+
+_log = logging.getLogger("erroran")
 
 
 @dataclass(frozen=True)
 class Request:
-    """A run that somebody wants.
+    """A requested run.
 
     Attributes:
-        arm: The name it is wanted under.
+        arm: The arm that it is requested for; the record of the run names the first one.
         spec: The run.
     """
 
@@ -55,30 +60,64 @@ def complete_runs(
 ) -> Completed:
     """Train what the store lacks; each run is stored as soon as it is finished.
 
+    Several processes, also on several machines, may complete the same runs in the same store: each run is trained by
+    one of them, and all wait for it. The log says once that this process waits.
+
     Args:
         store: Holds the dataset already.
         requests: The runs, in order; one that is asked for twice is trained once.
         jobs: Runs at a time.
         on_progress: Called often, from one thread.
-        on_finished: Called with each run that was trained.
+        on_finished: Called with each run that was trained by this process.
 
     Raises:
         TrainingError: A run broke off; those before it are kept.
+        ErroranError: A missing run belongs to another environment than this one; nothing is trained then.
     """
-    missing = {r.spec.id: r for r in requests if not store.has_run(r.spec.id)}
-    if jobs == 1 or len(missing) <= 1:
-        with _stop_on_interrupt() as check:
+    wanted = {request.spec.id: request for request in requests}
+    trained = set()
 
-            def watched(progress: Progress) -> None:
-                check()
-                on_progress(progress)
+    def finish(record: RunRecord) -> None:
+        trained.add(record.id)
+        on_finished(record)
 
-            for request in missing.values():
-                check()
-                on_finished(_train_and_store(request, store.root, provenance.command_line(), watched))
-    else:
-        _in_workers(store, list(missing.values()), jobs, on_progress, on_finished)
-    return Completed([store.get_run(r.spec.id) for r in requests], list(missing))
+    waiting = False
+    while missing := [request for run_id, request in wanted.items() if not store.has_run(run_id)]:
+        for request in missing:
+            check_environment(request.spec)
+        free = [request for request in missing if not is_leased(store.root, request.spec.id)]
+        if jobs > 1 and len(free) > 1:
+            _train_in_workers(store, free, jobs, on_progress, finish)
+        elif free:
+            _train_here(store, free, on_progress, finish)
+        else:
+            if not waiting:
+                seeds = ", ".join(str(request.spec.seed) for request in missing)
+                _log.warning("Waiting for another process that trains these seeds in %s: %s", store.root, seeds)
+            waiting = True
+            time.sleep(_POLL_SECONDS)
+    return Completed(
+        [store.get_run(request.spec.id) for request in requests], [run_id for run_id in wanted if run_id in trained]
+    )
+
+
+def _train_here(
+    store: Store,
+    requests: Sequence[Request],
+    on_progress: Callable[[Progress], None],
+    on_finished: Callable[[RunRecord], None],
+) -> None:
+    with _stop_on_interrupt() as check:
+
+        def watched(progress: Progress) -> None:
+            check()
+            on_progress(progress)
+
+        for request in requests:
+            check()
+            record = _train_and_store(store, request, provenance.command_line(), watched)
+            if record is not None:
+                on_finished(record)
 
 
 @contextmanager
@@ -112,9 +151,9 @@ def _stop_on_interrupt() -> Iterator[Callable[[], None]]:
             signal.signal(signal.SIGINT, before)
 
 
-def _in_workers(
+def _train_in_workers(
     store: Store,
-    requests: list[Request],
+    requests: Sequence[Request],
     jobs: int,
     on_progress: Callable[[Progress], None],
     on_finished: Callable[[RunRecord], None],
@@ -129,9 +168,10 @@ def _in_workers(
         try:
             workers = Parallel(n_jobs=jobs, return_as="generator_unordered", pre_dispatch=jobs)
             command = provenance.command_line()
-            tasks = (delayed(_train_and_store)(r, store.root, command, messages.put) for r in requests)
+            tasks = (delayed(_train_and_store)(store, r, command, messages.put) for r in requests)
             for record in workers(tasks):
-                on_finished(record)
+                if record is not None:
+                    on_finished(record)
         finally:
             done.set()
             listener.join()
@@ -147,44 +187,42 @@ def _forward(messages: Any, done: threading.Event, on_progress: Callable[[Progre
             return
 
 
-def _train_and_store(request: Request, root: Path, command: str, on_progress: Callable[[Progress], None]) -> RunRecord:
-    store, spec = Store(root), request.spec
-    splits, dataset = _load(root, spec.dataset, spec.mine_fraction, spec.fold)
-    class_names = dataset.class_names
-    source = store.get_source(spec.source) if spec.source else None
-    trained = train(spec, splits, class_names, on_progress, source=source)
-    predictions = {
-        name: Predictions(probabilities=probabilities, labels=part.y, ids=part.ids)
-        for name, part, probabilities in (
-            ("mine", splits.mine, trained.probabilities_mine),
-            ("confirm", splits.confirm, trained.probabilities_confirm),
+def _train_and_store(
+    store: Store, request: Request, command: str, on_progress: Callable[[Progress], None]
+) -> RunRecord | None:
+    """Train a run and store it; None if another process does so, or has just done so."""
+    spec = request.spec
+    with lease(store.root, spec.id) as granted:
+        if not granted or store.has_run(spec.id):
+            return None
+        dataset, splits = store.get_dataset(spec.dataset), store.get_splits(spec)
+        source = store.get_source(spec.source) if spec.source else None
+        trained = train(spec, splits, dataset.class_names, on_progress, source=source)
+        predictions = {
+            name: Predictions(probabilities=probabilities, labels=part.y, ids=part.ids)
+            for name, part, probabilities in (
+                ("mine", splits.mine, trained.probabilities_mine),
+                ("confirm", splits.confirm, trained.probabilities_confirm),
+            )
+        }
+        record = RunRecord(
+            spec=spec,
+            arm=request.arm,
+            dataset_name=dataset.name,
+            note=dataset.note,
+            accuracy_mine=_accuracy(predictions["mine"]),
+            accuracy_confirm=_accuracy(predictions["confirm"]),
+            seconds=trained.seconds,
+            created=provenance.now(),
+            command=command,
+            versions=provenance.versions(),
+            commit=provenance.commit(),
+            machine=provenance.machine(),
+            parameters=trained.parameters,
+            history=trained.history,
         )
-    }
-    accuracy = {name: _accuracy(part) for name, part in predictions.items()}
-    record = RunRecord(
-        spec=spec,
-        arm=request.arm,
-        dataset_name=dataset.name,
-        note=dataset.note,
-        accuracy_mine=accuracy["mine"],
-        accuracy_confirm=accuracy["confirm"],
-        seconds=trained.seconds,
-        created=provenance.now(),
-        command=command,
-        versions=provenance.versions(),
-        commit=provenance.commit(),
-        machine=provenance.machine(),
-        parameters=trained.parameters,
-        history=trained.history,
-    )
-    store.put_run(record, predictions, {"model.keras": trained.model})
+        store.put_run(record, predictions, {"model.keras": trained.model})
     return record
-
-
-@lru_cache(maxsize=1)
-def _load(root: Path, digest: str, mine_fraction: float, fold: tuple[int, int] | None) -> tuple[Splits, Dataset]:
-    dataset = Store(root).get_dataset(digest)
-    return split_dataset(dataset, mine_fraction=mine_fraction, fold=fold), dataset
 
 
 def _accuracy(predictions: Predictions) -> float:

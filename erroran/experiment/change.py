@@ -1,14 +1,24 @@
 """A change of a run that an intervention tries: operations on images, another model or recipe, weights, other data."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from erroran.experiment.recipe import RecipeChange
+from erroran.experiment.samplelist import read_ids, read_labels, read_times
 from erroran.operations.table import DOSE_UNITS, OPERATIONS
 
-_STRICT = ConfigDict(extra="forbid", frozen=True)
+_STRICT = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 _Dose = Annotated[float, Field(gt=0, le=14)]
 _Side = Annotated[int, Field(ge=1, le=28)]
 _Fraction = Annotated[float, Field(gt=0, le=5)]
@@ -16,7 +26,7 @@ _Strength = Annotated[float, Field(gt=1, le=10)]
 _Count = Annotated[int, Field(ge=1, le=10)]
 _Angle = Annotated[float, Field(gt=0, le=80)]
 _Factor = Annotated[float, Field(ge=0.25, le=4)]
-_Weight = Annotated[float, Field(gt=0, le=1000, allow_inf_nan=False)]
+_Weight = Annotated[float, Field(gt=0, le=1000)]
 
 ALL_CLASSES = "all"
 """In ``augment``: every class, after the operations of its own."""
@@ -133,7 +143,11 @@ class Step(BaseModel):
 
 def _as_steps(value: object) -> object:
     """One table, or a list of tables in the order in which they are applied."""
-    return (value,) if isinstance(value, Mapping | Step) else value
+    if isinstance(value, Mapping | Step):
+        return (value,)
+    if not isinstance(value, list | tuple):
+        raise ValueError("an operation is a table, as in [augment.4]; several are tables, as in [[augment.4]]")  # noqa: TRY004
+    return value
 
 
 Steps = Annotated[tuple[Step, ...], BeforeValidator(_as_steps), Field(min_length=1)]
@@ -160,6 +174,22 @@ class DataChange(BaseModel):
     relabel: dict[str, str] = Field(default_factory=dict)
     repeat: dict[str, Annotated[int, Field(ge=2, le=1000)]] = Field(default_factory=dict)
     add: str | None = None
+
+    @field_validator("leave_out", "relabel", "repeat", mode="before")
+    @classmethod
+    def _read_file(cls, value: object, info: ValidationInfo) -> object:
+        if not isinstance(value, str):
+            return value
+        path = (info.context or {}).get("folder", Path()) / value
+        read: dict[str | None, Callable[[Path], object]] = {"leave_out": read_ids, "relabel": read_labels}
+        return read.get(info.field_name, read_times)(path)
+
+    @model_validator(mode="after")
+    def _nothing_left_out_is_used(self) -> Self:
+        used = self.relabel.keys() | self.repeat.keys()
+        if both := sorted(used.intersection(self.leave_out)):
+            raise ValueError(f"the image {both[0]} is left out, and also relabelled or repeated")
+        return self
 
     def __bool__(self) -> bool:
         return bool(self.leave_out or self.relabel or self.repeat or self.add)
@@ -191,9 +221,9 @@ class Change(BaseModel):
 
     @property
     def class_names(self) -> tuple[str, ...]:
-        """Every class that the change names, ``all`` excepted."""
-        named = (*self.augment, *self.class_weights, *self.data.relabel.values())
-        return tuple(dict.fromkeys(name for name in named if name != ALL_CLASSES))
+        """Every class that the change names; ``[augment.all]`` names none."""
+        own = (name for name in self.augment if name != ALL_CLASSES)
+        return tuple(dict.fromkeys((*own, *self.class_weights, *self.data.relabel.values())))
 
     def describe(self) -> list[str]:
         """The change in words, one line for each part."""

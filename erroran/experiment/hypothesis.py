@@ -13,11 +13,11 @@ from typing import Any, Self
 
 from pydantic import ConfigDict, Field, model_validator
 
-from erroran.errors import NotFound
-from erroran.experiment.change import Change
+from erroran.errors import BadInput, NotFound
+from erroran.experiment.change import ALL_CLASSES, Change
 from erroran.experiment.endpoint import Endpoint
 from erroran.experiment.pair import Pair
-from erroran.experiment.specfile import find_spec_file, read_spec
+from erroran.experiment.specfile import find_spec_file, quote, read_spec
 
 
 class Hypothesis(Change):
@@ -36,15 +36,15 @@ class Hypothesis(Change):
     All other attributes are those of `Change`.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     pair: Pair
     hypothesis: str = Field(min_length=1)
     primary: Endpoint = Endpoint.FORWARD
     seeds: int = Field(default=5, ge=1, le=1000)
     epochs: int | None = Field(default=None, ge=1)
-    margin_per_10000: float = Field(default=10.0, gt=0, allow_inf_nan=False)
-    equivalence_per_10000: float = Field(default=1.0, gt=0, allow_inf_nan=False)
+    margin_per_10000: float = Field(default=10.0, gt=0)
+    equivalence_per_10000: float = Field(default=1.0, gt=0)
 
     @model_validator(mode="after")
     def _changes_something(self) -> Self:
@@ -95,8 +95,8 @@ def find_hypothesis(name: str, folders: Sequence[Path]) -> Path:
     )
     near = difflib.get_close_matches(name, known, n=1)
     listed = f"did you mean `{near[0]}`?" if near else f"known: {', '.join(known) or 'none'}"
-    true, _, predicted = name.partition("to")
-    pair = f"{true}:{predicted}" if true and predicted else "4:9"
+    sides = name.split("to")
+    pair = ":".join(sides) if len(sides) == 2 and all(sides) else "A:B"
     raise NotFound(
         f"There is no hypothesis `{name}` in {folders[0]}/ or among those shipped ({listed}).",
         fix=f"erroran new {name} --pair {pair}   (writes a starter spec), or name one that exists",
@@ -104,12 +104,19 @@ def find_hypothesis(name: str, folders: Sequence[Path]) -> Path:
 
 
 def check_classes(hypothesis: Hypothesis, class_names: Sequence[str]) -> None:
-    """Refuse a spec that names a class the dataset lacks.
+    """Refuse a spec whose classes are not those of the dataset.
 
     Raises:
-        NotFound: It does.
+        NotFound: It names a class that the dataset lacks.
+        BadInput: It has operations for ``all`` classes, and the dataset has a class of that name.
     """
-    for name in (hypothesis.pair.true, hypothesis.pair.predicted, *hypothesis.class_names):
+    if ALL_CLASSES in hypothesis.augment and ALL_CLASSES in class_names:
+        raise BadInput(
+            f"The spec has [augment.{ALL_CLASSES}], which means every class, but a class of the dataset is called "
+            f"`{ALL_CLASSES}`.",
+            fix=f"rename the class `{ALL_CLASSES}` in the dataset",
+        )
+    for name in (*hypothesis.pair.classes, *hypothesis.class_names):
         if name not in class_names:
             raise NotFound(
                 f"The spec names class `{name}`, which the dataset does not have.",
@@ -125,20 +132,25 @@ def shipped_folder() -> Path:
 
 
 def starter_toml(true: str, predicted: str) -> str:
-    """Write a first spec for a pair, to be edited: it states what would have to be believed."""
-    return f'''# A starter: look at the pair in reports/confusions.md, then say what you believe and what would test it.
-pair = "{true}:{predicted}"    # images of {true} that are read as {predicted}
-hypothesis = "Stroke thickness decides between {true} and {predicted}: thick {true}s look like {predicted}s."
-primary = "forward"            # the verdict is about {true} read as {predicted}; also: reverse, sum
+    """Write a first spec for a pair, to be edited; valid TOML whatever the names of the classes are."""
+    # Names stand in comments too, which must stay on their line.
+    a, b = ("".join(c if c.isprintable() else " " for c in name) for name in (true, predicted))
+    plain = Pair(true, predicted).as_plain()
+    pair = quote(plain) if isinstance(plain, str) else f"[{', '.join(map(quote, plain))}]"
+    belief = quote(f"Stroke thickness decides between {a} and {b}: thick {a}s look like {b}s.")
+    return f"""# A starter: look at the pair in reports/confusions.md, then write what you believe and how to test it.
+pair = {pair}    # images of {a} that are read as {b}
+hypothesis = {belief}
+primary = "forward"            # the verdict is about {a} read as {b}; also: reverse, sum
 seeds = 5
 
-[augment."{true}"]
-operation = "dilate"           # thicken {true}s, so that thickness stops meaning {predicted}
+[augment.{quote(true)}]
+operation = "dilate"           # thicken {a}, so that thickness stops meaning {b}
 radius_px = [0.5, 1]
 probability = 0.12
 
-[augment."{predicted}"]
-operation = "erode"            # and thin {predicted}s
+[augment.{quote(predicted)}]
+operation = "erode"            # and thin {b}
 radius_px = [0.5, 1]
 probability = 0.12
-'''
+"""

@@ -1,5 +1,6 @@
 """A directed pair of classes: images of one class that a model predicts as another. The one home of this notion."""
 
+import json
 import re
 import zlib
 from collections.abc import Iterator, Sequence
@@ -12,6 +13,7 @@ from pydantic_core import CoreSchema, core_schema
 from erroran.errors import BadInput, NotFound
 
 _MOST_LISTED = 20
+_MOST_SHOWN = 60
 
 
 @dataclass(frozen=True)
@@ -58,12 +60,21 @@ class Pair:
         if len(known) > 1:
             raise BadInput(
                 f"`{_as_text(text)}` can be read as {' and as '.join(f'{a!r}, {b!r}' for a, b in known)}.",
-                fix=f'in a spec write pair = ["{known[0][0]}", "{known[0][1]}"]',
+                fix=f"in a spec write pair = {json.dumps(known[0], ensure_ascii=False)}",
             )
         return cls(*known[0])
 
     def __str__(self) -> str:
         return f"{self.true}:{self.predicted}"
+
+    def as_plain(self) -> str | list[str]:
+        """What specs and JSON hold: the text, or the two names where the text would be read as something else."""
+        try:
+            if Pair.parse(str(self)) == self:
+                return str(self)
+        except BadInput:
+            pass
+        return [self.true, self.predicted]
 
     @property
     def classes(self) -> tuple[str, str]:
@@ -103,13 +114,10 @@ class Pair:
             try:
                 return cls.parse(value)
             except BadInput as error:
-                raise ValueError(error.message.rstrip(".")) from error
-
-        def serialize(pair: Pair) -> str | list[str]:
-            return str(pair) if str(pair).count(":") == 1 else [pair.true, pair.predicted]
+                raise ValueError(f"{error.message.rstrip('.')}; {error.fix}") from error
 
         return core_schema.no_info_plain_validator_function(
-            validate, serialization=core_schema.plain_serializer_function_ser_schema(serialize)
+            validate, serialization=core_schema.plain_serializer_function_ser_schema(Pair.as_plain)
         )
 
 
@@ -143,7 +151,8 @@ def _unknown(text: object, way: tuple[str, str], class_names: Sequence[str]) -> 
 
 
 def _as_text(text: object) -> str:
-    return ":".join(map(str, text)) if isinstance(text, list | tuple) else str(text)
+    plain = ":".join(map(str, text)) if isinstance(text, list | tuple) else str(text)
+    return plain if len(plain) <= _MOST_SHOWN else f"{plain[:_MOST_SHOWN]}..."
 
 
 def _slug(name: str) -> str:

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from erroran.experiment.change import Augmentations, Change, DataChange
 from erroran.experiment.recipe import Precision, Recipe
 
-_STRICT = ConfigDict(extra="forbid", frozen=True)
+_STRICT = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 FORMAT = 2
 """Version of the key: raised when equal specs would no longer give equal runs."""
 

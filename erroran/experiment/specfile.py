@@ -1,6 +1,7 @@
 """Read a TOML spec strictly: an unknown key is an error that names the nearest known one."""
 
 import difflib
+import json
 import tomllib
 import typing
 from collections.abc import Mapping, Sequence
@@ -30,15 +31,15 @@ def read_spec(path: Path, model: type[Spec], *, see: str, others: Mapping[str, s
         content = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         raise SpecError(f"The spec {path} cannot be read: {error}.", fix=f"check the file {path}") from error
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:  # also integers of 5,000 digits, and tables nested too deep
         raise SpecError(f"The spec {path} is not valid TOML: {error}.", fix=f"edit {path}") from error
     for key, command in others.items():
         if key in content and key not in model.model_fields:
             raise SpecError(f"{path} is a spec of another kind: it has `{key}`.", fix=f"{command} {path.stem}")
     try:
-        return model.model_validate(content)
+        return model.model_validate(content, context={"folder": path.parent})
     except ValidationError as error:
-        raise SpecError(_explain(path, model, error), fix=f"edit {path}; see `{see} --help`") from error
+        raise SpecError(_explain(path, model, content, error), fix=f"edit {path}; see `{see} --help`") from error
 
 
 def find_spec_file(name: str, folders: Sequence[Path], *, what: str) -> Path | None:
@@ -63,11 +64,17 @@ def find_spec_file(name: str, folders: Sequence[Path], *, what: str) -> Path | N
     return next((path for folder in folders if (path := folder / f"{name}.toml").is_file()), None)
 
 
-def _explain(path: Path, model: type[BaseModel], error: ValidationError) -> str:
+def quote(text: str) -> str:
+    """A TOML string, or a quoted key, of any text."""
+    # What JSON escapes, TOML escapes alike; TOML also forbids a bare DEL.
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def _explain(path: Path, model: type[BaseModel], content: Any, error: ValidationError) -> str:
     problems = error.errors()
     # A misspelt key is also reported as a missing one; the misspelling is what helps.
     problem = next((p for p in problems if p["type"] == "extra_forbidden"), problems[0])
-    place = ".".join(str(part) for part in problem["loc"])
+    place = _place_in(content, problem["loc"])
     if problem["type"] == "extra_forbidden":
         known = list(_model_at(model, problem["loc"][:-1]).model_fields)
         near = difflib.get_close_matches(str(problem["loc"][-1]), known, n=1, cutoff=0.4)
@@ -77,6 +84,22 @@ def _explain(path: Path, model: type[BaseModel], error: ValidationError) -> str:
         return f"The spec {path} lacks the key `{place}`."
     message = problem["msg"].removeprefix("Value error, ")
     return f"The spec {path} has a wrong value at `{place or 'top level'}`: {message}."
+
+
+def _place_in(content: Any, location: tuple[Any, ...]) -> str:
+    """A location as it stands in the file, where a single value or table needs no place in a list."""
+    parts = []
+    for part in location:
+        if isinstance(content, Mapping):
+            if isinstance(part, int):
+                continue
+            content = content.get(part)
+        elif isinstance(content, list):
+            content = content[part] if isinstance(part, int) and part < len(content) else None
+        elif isinstance(part, int):
+            continue
+        parts.append(str(part))
+    return ".".join(parts)
 
 
 def _model_at(model: type[BaseModel], location: tuple[Any, ...]) -> type[BaseModel]:

@@ -11,7 +11,7 @@ from erroran.errors import NotFound
 from erroran.experiment.recipe import RECIPES, Precision, Recipe, RecipeChange
 from erroran.experiment.specfile import find_spec_file, read_spec
 
-_STRICT = ConfigDict(extra="forbid", frozen=True)
+_STRICT = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 _RecipeName = Literal["standard", "fast", "augmented", "patient", "plateau"]
 _Accuracy = Annotated[float, Field(gt=0, lt=1)]
 

@@ -129,7 +129,7 @@ def prediction_rows(rows: Sequence[tuple[str, np.ndarray, Sequence[str], Sequenc
     """Images with what a model reads, a row for each model; wrong readings are red.
 
     Args:
-        rows: Name; uint8 (n, H, W); n captions; n times whether the reading is right.
+        rows: Name; uint8 (n, H, W, C); n captions; n times whether the reading is right.
     """
     n = max(len(images) for _, images, _, _ in rows)
     figure = Figure(figsize=(1.0 * n + 1.3, 1.15 * len(rows)), layout="constrained")
@@ -163,7 +163,7 @@ def gallery(images: np.ndarray, captions: Sequence[str], *, columns: int = 10) -
     """A grid of images with a caption above each.
 
     Args:
-        images: uint8 (N, H, W), N >= 1.
+        images: uint8 (N, H, W, C), N >= 1.
         captions: N short texts.
         columns: Images in a row.
     """
@@ -183,8 +183,8 @@ def pairs_gallery(before: np.ndarray, after: np.ndarray, captions: Sequence[str]
     """A grid of images, each beside what became of it, with a caption above.
 
     Args:
-        before: uint8 (N, H, W), N >= 1.
-        after: uint8 (N, H, W).
+        before: uint8 (N, H, W, C), N >= 1.
+        after: uint8 (N, H, W, C).
         captions: N short texts.
         columns: Pairs in a row.
     """
@@ -193,7 +193,8 @@ def pairs_gallery(before: np.ndarray, after: np.ndarray, captions: Sequence[str]
     axes = figure.subplots(rows, columns, squeeze=False).ravel()
     for cell in axes:
         cell.axis("off")
-    gap = np.full((*before.shape[1:2], max(1, before.shape[2] // 9)), np.nan)
+    _, height, width, channels = before.shape
+    gap = np.full((height, max(1, width // 9), channels), np.nan)
     for cell, was, now, caption in zip(axes, before, after, captions, strict=False):
         _show(cell, np.concatenate([was, gap, now], axis=1))
         cell.set_title(caption, fontsize=6.5, pad=2)
@@ -204,7 +205,7 @@ def before_after_sheet(rows: Sequence[tuple[str, np.ndarray]]) -> Figure:
     """Rows of images, each row with its name; the columns are the same samples.
 
     Args:
-        rows: Name of the row and its images, uint8 (n, H, W), n the same in each.
+        rows: Name of the row and its images, uint8 (n, H, W, C), n the same in each.
     """
     n = len(rows[0][1])
     figure = Figure(figsize=(0.8 * n + 1.4, 0.85 * len(rows)), layout="constrained")
@@ -269,7 +270,9 @@ def _matrix(values: np.ndarray, class_names: Sequence[str], title: str, **colour
 
 
 def _show(axes: Any, image: np.ndarray) -> None:
-    axes.imshow(image, cmap="gray_r", vmin=0, vmax=255, interpolation="nearest")
+    """Draw an image (H, W, 1), ink black, or (H, W, 3); NaN is left white."""
+    shown = image[..., 0] if image.shape[2] == 1 else np.nan_to_num(image, nan=255).astype(np.uint8)
+    axes.imshow(shown, cmap="gray_r", vmin=0, vmax=255, interpolation="nearest")
 
 
 def power_curves(seeds: Sequence[int], reductions: Sequence[float], power: Sequence[Sequence[float]]) -> Figure:
@@ -354,7 +357,7 @@ def dose_strips(rows: Sequence[tuple[str, np.ndarray, Sequence[str], str]], colu
     """Images over doses, with what they are read as under each; a wrong reading is red.
 
     Args:
-        rows: Name; uint8 (D, H, W); D readings; the right one.
+        rows: Name; uint8 (D, H, W, C); D readings; the right one.
         columns: D names of the doses.
     """
     figure = Figure(figsize=(0.85 * len(columns) + 1.6, 1.05 * len(rows) + 0.3), layout="constrained")

@@ -1,14 +1,17 @@
 """``reports/README.md``: every hypothesis that was judged, also the refuted ones, and how to read a verdict."""
 
-from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from erroran.errors import Unavailable
-from erroran.report.render import render
-from erroran.store.ledger import Entry
+from erroran.report.render import render, write_page
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from erroran.store.ledger import Entry
 
 
-def write_index(entries: Sequence[Entry], folder: Path) -> Path:
+def write_index(entries: "Sequence[Entry]", folder: Path) -> Path:
     """Write the index of all verdicts in the ledger.
 
     Args:
@@ -26,10 +29,4 @@ def write_index(entries: Sequence[Entry], folder: Path) -> Path:
     named = ("baseline", "confusions", "morphometry", "proposals", "review", *stressed, *studies, "across-models")
     documents = [name for name in named if (folder / f"{name}.md").is_file()]
     text = render("index.md.j2", rows=rows, pending=pending, documents=documents)
-    path = folder / "README.md"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise Unavailable(f"{path} cannot be written: {error.strerror}.", fix="check the folder ./reports") from error
-    return path
+    return write_page(folder / "README.md", text)

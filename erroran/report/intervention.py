@@ -10,7 +10,8 @@ from matplotlib.figure import Figure
 
 from erroran.experiment.change import ALL_CLASSES
 from erroran.report import figures
-from erroran.report.render import render, signed, write_document
+from erroran.report.render import render, write_document
+from erroran.report.text import signed
 
 if TYPE_CHECKING:
     from erroran.experiment.hypothesis import Hypothesis

@@ -4,10 +4,10 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from erroran.cli.console import counted
 from erroran.errors import Unavailable
 from erroran.report import figures
 from erroran.report.render import render, write_document
+from erroran.report.text import counted
 from erroran.shape.measure import MEASUREMENTS
 
 if TYPE_CHECKING:

@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from erroran import provenance
 from erroran.report import figures
 from erroran.report.render import render, write_document
-from erroran.store import environment as provenance
 
 if TYPE_CHECKING:
     from erroran.stages.plan import Plan

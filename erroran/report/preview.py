@@ -9,9 +9,9 @@ import numpy as np
 from erroran.data import Dataset
 from erroran.experiment.hypothesis import Hypothesis
 from erroran.experiment.recipe import InModelAugmentation
+from erroran.provenance import command_line
 from erroran.report import figures
 from erroran.report.render import render, write_document
-from erroran.store.environment import command_line
 
 if TYPE_CHECKING:
     from erroran.stages.preview import Preview

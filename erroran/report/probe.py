@@ -5,9 +5,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from erroran import provenance
 from erroran.report import figures
-from erroran.report.render import percent, render, write_document
-from erroran.store import environment as provenance
+from erroran.report.render import render, write_document
+from erroran.report.text import percent
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

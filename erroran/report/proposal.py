@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from erroran.cli.console import counted
+from erroran import provenance
 from erroran.errors import Unavailable
 from erroran.report import figures
-from erroran.report.render import percent, render, write_document
-from erroran.store import environment as provenance
+from erroran.report.render import render, write_document
+from erroran.report.text import counted, percent
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -1,17 +1,29 @@
-"""Fill a Markdown template, and write a document with the files beside it."""
+"""Fill a Markdown template, and write a document with the files beside it, each in one step."""
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-from matplotlib.figure import Figure
-
-from erroran.cli.console import counted
+from erroran import files
 from erroran.errors import Unavailable
-from erroran.report.figures import to_png
+from erroran.report.text import code, counted, md, p_value, per_run, percent, signed, url
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_FILTERS = {
+    "code": code,
+    "counted": counted,
+    "md": md,
+    "p_value": p_value,
+    "percent": percent,
+    "runs": per_run,
+    "signed": signed,
+    "url": url,
+}
 
 
 def render(template: str, **context: Any) -> str:
@@ -24,24 +36,30 @@ def render(template: str, **context: Any) -> str:
     Returns:
         Markdown that ends with one newline and never has two empty lines in a row.
     """
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
     environment = Environment(
         loader=PackageLoader("erroran.report"),
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
-        autoescape=False,  # noqa: S701 - Markdown, not HTML
+        autoescape=False,  # noqa: S701 - Markdown, not HTML: the templates escape names with `md`
     )
-    environment.filters.update(
-        percent=percent, signed=signed, p_value=p_value, cell=table_cell, runs=per_run, counted=counted
-    )
+    environment.filters.update(_FILTERS, cell=md)
     text = environment.get_template(template).render(**context)
     return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"
 
 
 def write_document(
-    folder: Path, name: str, text: str, *, figures: Mapping[str, Figure], data: Mapping[str, object]
+    folder: Path,
+    name: str,
+    text: str,
+    *,
+    figures: "Mapping[str, Figure] | None" = None,
+    data: Mapping[str, object] | None = None,
+    tables: Mapping[str, str] | None = None,
 ) -> Path:
-    """Write ``<name>.md``, and its figures and JSON files into ``<name>/``.
+    """Write ``<name>.md``, and its figures, JSON files and tables into ``<name>/``; the page itself last.
 
     Args:
         folder: ``./reports``.
@@ -49,6 +67,7 @@ def write_document(
         text: The Markdown.
         figures: Stem to figure; written as PNG.
         data: Stem to JSON-ready content.
+        tables: Stem to CSV text.
 
     Returns:
         The path of the Markdown file.
@@ -56,50 +75,53 @@ def write_document(
     Raises:
         Unavailable: The folder cannot be written.
     """
+    from erroran.report.figures import to_png
+
     beside = folder / name
-    try:
-        beside.mkdir(parents=True, exist_ok=True)
-        for stem, figure in figures.items():
-            (beside / f"{stem}.png").write_bytes(to_png(figure))
-        for stem, content in data.items():
-            (beside / f"{stem}.json").write_text(json.dumps(content, indent=1, allow_nan=False) + "\n")
-        path = folder / f"{name}.md"
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise Unavailable(
-            f"The report {folder / name}.md cannot be written: {error.strerror}.",
-            fix="check the folder ./reports; nothing has to be trained again",
-        ) from error
+    with explain_failure(folder / f"{name}.md"):
+        for stem, figure in (figures or {}).items():
+            files.write_bytes(beside / _file_name(stem, "png"), to_png(figure))
+        for stem, content in (data or {}).items():
+            files.write_text(beside / _file_name(stem, "json"), json.dumps(content, indent=1, allow_nan=False) + "\n")
+        for stem, table in (tables or {}).items():
+            files.write_text(beside / _file_name(stem, "csv"), table)
+    return write_page(folder / f"{name}.md", text)
+
+
+def write_page(path: Path, text: str) -> Path:
+    """Write one file of text, and return its path.
+
+    Raises:
+        Unavailable: The folder cannot be written.
+    """
+    with explain_failure(path):
+        files.write_text(path, text)
     return path
 
 
-def percent(fraction: float, digits: int = 2) -> str:
-    """0.9925 as ``99.25 %``."""
-    return f"{fraction:.{digits}%}".replace("%", " %")
+@contextmanager
+def explain_failure(path: Path) -> Iterator[None]:
+    """Turn an error of the file system while a report is written into a message.
+
+    Raises:
+        Unavailable: There was one.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise Unavailable(
+            f"The report {path} cannot be written: {error.strerror or error}.",
+            fix=f"check the folder {path.parent}; nothing has to be trained again",
+        ) from error
 
 
-def signed(value: float | None, digits: int = 1) -> str:
-    """A difference with its sign; a true minus; ``0`` without one; a dash for None."""
-    if value is None:
-        return "–"
-    text = f"{abs(value):.{digits}f}"
-    if float(text) == 0:
-        return text
-    return ("−" if value < 0 else "+") + text
+def _file_name(stem: str, ending: str) -> str:
+    """The name of a file beside a document.
 
-
-def p_value(value: float | None) -> str:
-    """A p-value as a reader wants it."""
-    if value is None:
-        return "–"
-    return "< 0.001" if value < 0.001 else f"{value:.3f}" if value < 0.1 else f"{value:.2f}"
-
-
-def per_run(values: Any) -> str:
-    """Each run's value, separated by commas."""
-    return ", ".join(f"{value:g}" for value in values)
-
-
-def table_cell(text: object) -> str:
-    """Text that cannot break a Markdown table."""
-    return str(text).replace("|", "\\|").replace("\n", " ")
+    Raises:
+        ValueError: The stem holds other characters than ASCII letters, digits, ``_``, ``.`` and ``-``: a class name,
+            say, that should have been turned into a `Pair.slug`.
+    """
+    if not re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*", stem):
+        raise ValueError(f"{stem!r} cannot be a file name")
+    return f"{stem}.{ending}"

@@ -5,11 +5,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from erroran import provenance
 from erroran.errors import Unavailable
 from erroran.report import figures
-from erroran.report.render import percent, render, write_document
+from erroran.report.render import render, write_document
+from erroran.report.text import percent
 from erroran.stats.reliability import reliability_bins
-from erroran.store import environment as provenance
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from erroran import provenance
 from erroran.report import figures
-from erroran.report.render import p_value, render, write_document
-from erroran.store import environment as provenance
+from erroran.report.render import render, write_document
+from erroran.report.text import p_value
 
 if TYPE_CHECKING:
     from erroran.stages.stress import Contrast, Stressed, Version

@@ -5,11 +5,11 @@ from typing import Any
 
 import numpy as np
 
-from erroran.cli.console import counted
+from erroran import provenance
 from erroran.report import figures
-from erroran.report.render import percent, render, signed, write_document
+from erroran.report.render import render, write_document
+from erroran.report.text import counted, percent, signed
 from erroran.stages.study import CheckedClaim, ModelResult, StudyResult
-from erroran.store import environment as provenance
 
 _SAMPLES = 20
 _PREDICTIONS = 10
@@ -95,12 +95,9 @@ def _describe_epochs(model: ModelResult) -> str:
 
 
 def _class_rows(model: ModelResult) -> list[dict[str, Any]]:
-    means = {
-        field: np.mean([getattr(run, field) for run in model.metrics], axis=0)
-        for field in ("precision", "recall", "f1")
-    }
+    means = {field: getattr(model.metrics, field).mean(axis=0) for field in ("precision", "recall", "f1")}
     return [
-        {"name": name, "support": int(model.metrics[0].support[i]), **{f: float(v[i]) for f, v in means.items()}}
+        {"name": name, "support": int(model.metrics.support[i]), **{f: float(v[i]) for f, v in means.items()}}
         for i, name in enumerate(model.evidence.class_names)
     ]
 

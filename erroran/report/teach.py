@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from matplotlib.figure import Figure
 
+from erroran import provenance
 from erroran.report.figures import AFTER, BEFORE
-from erroran.report.render import percent, render, signed, write_document
-from erroran.store import environment as provenance
+from erroran.report.render import render, write_document
+from erroran.report.text import percent, signed
 
 if TYPE_CHECKING:
     from erroran.stages.teach import Taught

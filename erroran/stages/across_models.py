@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 
 from erroran.errors import BadInput
-from erroran.stats.across import PairAcross, compare_models, shared_images
+from erroran.stats.across import PairAcross, compare_confusions, shared_images
 from erroran.stats.consistency import SUSPECTED_MISLABEL, classify_images
 from erroran.store import Store
 from erroran.store.evidence import Evidence, gather
@@ -46,7 +46,7 @@ class Across:
         suspected: bool (K,): whether all runs together are sure that the label is wrong.
         labels: int64 (N,).
         ids: str (N,).
-        images: uint8 (N, H, W).
+        images: uint8 (N, H, W, C).
         class_names: C names.
         skipped: Groups that were left aside, and why; only where the groups were not named.
     """
@@ -210,7 +210,7 @@ def _across(groups: list[Group], evidence: list[Evidence], skipped: list[str]) -
             )
             for name, group, predicted, read_as in zip(_names(groups), groups, models, found.read_as, strict=True)
         ],
-        pairs=compare_models(labels, models, n_classes),
+        pairs=compare_confusions(labels, models, n_classes),
         everywhere=rows,
         read_as=found.everywhere[rows],
         wrong_runs=runs,

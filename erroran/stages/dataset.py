@@ -31,6 +31,7 @@ class Described:
             "digest": dataset.digest,
             "height_px": dataset.x_train.shape[1],
             "width_px": dataset.x_train.shape[2],
+            "channels": dataset.x_train.shape[3],
             "classes": list(dataset.class_names),
             "images": {part: dict(zip(dataset.class_names, n, strict=True)) for part, n in self.counts.items()},
         }

@@ -97,7 +97,7 @@ class DiffResult:
             "accuracy": {arm: list(values) for arm, values in self._accuracies().items()},
             "collateral": plain["collateral"],
             "other_cells_found": list(self._found_cells()),
-            "bootstrap": plain["bootstrap"],
+            "bootstrap": None,
             "mcnemar": self._mcnemar_json(),
             "alpha": self.verdict.alpha,
             "margin_per_10000": self.verdict.margin_per_10000,

@@ -2,15 +2,15 @@
 
 from collections.abc import Callable, Sequence
 
+from erroran import provenance
 from erroran.errors import BadInput, NotFound
 from erroran.execution.local import Completed, Request, complete_runs
 from erroran.experiment.change import Change
 from erroran.experiment.controls import DEFAULT_CONTROLS, build_controls
 from erroran.experiment.hypothesis import Hypothesis, check_classes
+from erroran.shape.exposure import Exposure, measure_exposure
 from erroran.store import Intervention, Store
-from erroran.store import environment as provenance
-from erroran.store.evidence import gather_exposure
-from erroran.store.ledger import Entry, Ledger
+from erroran.store.ledger import Entry
 from erroran.store.records import Group, RunRecord
 from erroran.training.fit import Progress
 
@@ -62,7 +62,8 @@ def intervene(
         BadInput: The mined baseline has too few seeds, or `name` is that of another arm.
     """
     check_classes(hypothesis, store.get_dataset(group.template.dataset).class_names)
-    chosen = _choose_seeds(group, seeds, n_seeds or hypothesis.seeds, fresh=fresh_baseline)
+    mined = store.mined_seeds(group.template.dataset)
+    chosen = _choose_seeds(group, mined, seeds, n_seeds or hypothesis.seeds, fresh=fresh_baseline)
     epochs = epochs or hypothesis.epochs or group.template.recipe.epochs
     controls = _with_earlier(store, group, name, hypothesis, controls, (tuple(chosen), epochs, fresh_baseline))
     arms: dict[str, Change] = {"baseline": Change(), name: hypothesis.change}
@@ -83,8 +84,10 @@ def intervene(
         name=name,
         pair=str(hypothesis.pair),
         spec_hash=hypothesis.hash,
+        epochs=epochs,
+        recipe=group.template.recipe.name,
     )
-    Ledger(store.root).record(registration)
+    store.ledger.record(registration)
     by_seed = [request for same_seed in zip(*requests.values(), strict=True) for request in same_seed]
     completed = complete_runs(store, by_seed, jobs=jobs, on_progress=on_progress, on_finished=on_finished)
     intervention = Intervention(
@@ -124,7 +127,7 @@ def _with_earlier(
     return tuple(dict.fromkeys((*controls, *earlier.controls)))
 
 
-def _choose_seeds(group: Group, seeds: Sequence[int] | None, count: int, *, fresh: bool) -> list[int]:
+def _choose_seeds(group: Group, mined: set[int], seeds: Sequence[int] | None, count: int, *, fresh: bool) -> list[int]:
     if not fresh:
         chosen = list(seeds or group.seeds[:count])
         if (len(chosen) < count and seeds is None) or not set(chosen) <= set(group.seeds):
@@ -135,12 +138,38 @@ def _choose_seeds(group: Group, seeds: Sequence[int] | None, count: int, *, fres
             )
         return chosen
     if seeds is not None:
-        mined = sorted(set(seeds) & set(group.seeds))
-        if mined:
+        if used := mined & set(seeds):
             raise BadInput(
-                f"Seed {mined[0]} is one of the mined runs; a verdict needs fresh ones.",
+                f"Seed {min(used)} is one of the mined runs; a verdict needs fresh ones.",
                 fix="--seed-list with other seeds, or --reuse-baseline",
             )
         return list(seeds)
-    candidates = range(FIRST_FRESH_SEED, FIRST_FRESH_SEED + count + len(group.seeds))
-    return [seed for seed in candidates if seed not in group.seeds][:count]
+    candidates = range(FIRST_FRESH_SEED, FIRST_FRESH_SEED + count + len(mined))
+    return [seed for seed in candidates if seed not in mined][:count]
+
+
+def gather_exposure(store: Store, intervention: Intervention) -> Exposure | None:
+    """Read what the runs of a treatment saw; what is not in the store is drawn again, measured and kept.
+
+    Returns:
+        None for a treatment without operations, and for images with several channels.
+
+    Raises:
+        NotFound: A run was removed.
+    """
+    run_ids = intervention.arms[intervention.name]
+    kept = store.get_artifact("exposures", intervention.key, Exposure)
+    if kept is not None and kept.runs == run_ids:
+        return kept
+    runs = [store.get_run(run_id) for run_id in run_ids]
+    exposure = measure_exposure(
+        store.get_splits(runs[0].spec).train,
+        store.get_dataset(runs[0].spec.dataset).class_names,
+        intervention.hypothesis.augment,
+        runs=run_ids,
+        seeds=intervention.seeds,
+        epochs=[len(run.history["loss"]) for run in runs],
+    )
+    if exposure is not None:
+        store.put_artifact("exposures", intervention.key, exposure)
+    return exposure

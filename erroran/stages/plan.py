@@ -111,11 +111,11 @@ def plan(
             f"No baseline run makes the error of `{name}` on `mine`; a plan has nothing to start from.",
             fix="choose a pair that `erroran mine-confusions` lists, or mine more images: --mine-fraction 0.3",
         )
-    confirm = store.get_predictions(evidence.runs[0].id, "confirm").labels
-    n_images = int(np.isin(confirm, [cell[0] for cell in cells]).sum())
+    labels = store.get_dataset(group.template.dataset).y_test
+    n_images = int(np.isin(labels, [cell[0] for cell in cells]).sum())
     rng = np.random.default_rng(0)  # a plan made twice is the same plan
     n_classes = len(names)
-    shift_sd = run_variation(evidence.labels, evidence.predicted, n_classes=n_classes).shift_sd
+    shift_sd = run_variation(evidence.labels, evidence.predicted, n_classes=n_classes).logit_sd
     shrink = selection_shrink(evidence.labels, evidence.predicted, n_classes, cells=cells, shift_sd=shift_sd)
     power = plan_power(
         errors,

@@ -28,7 +28,7 @@ class DoseEffect:
         changed_pixels: Pixels that change, a fraction of all pixels, 0..1.
         ink_before: Mean brightness of a pixel, 0..255.
         ink_after: The same afterwards.
-        thickness_before_px: Mean stroke thickness.
+        thickness_before_px: Mean stroke thickness; NaN for images in colour.
         thickness_after_px: The same afterwards.
         erased: Images left without any ink at half brightness.
         unchanged: Images that stay as they are, byte for byte.
@@ -53,7 +53,7 @@ class Preview:
     """A sheet and a table.
 
     Attributes:
-        rows: Per class the originals, then one row per dose: name, uint8 (n, H, W).
+        rows: Per class the originals, then one row per dose: name, uint8 (n, H, W, C).
         effects: One per class and dose.
     """
 
@@ -92,7 +92,7 @@ def preview_in_model(
         seed: Seeds the layers.
 
     Returns:
-        Rows of the same images: name, uint8 (n, H, W).
+        Rows of the same images: name, uint8 (n, H, W, C).
     """
     from erroran.training.models.augmentation import augment_images
 
@@ -124,7 +124,10 @@ def _images_of(train: Part, label: int) -> np.ndarray:
 
 
 def _measure(name: str, step: Step, dose: float, images: np.ndarray, changed: np.ndarray) -> DoseEffect:
-    before, after = (stroke_thickness(x if step.ink == "bright" else 255 - x) for x in (images, changed))
+    before, after = (
+        stroke_thickness(x if step.ink == "bright" else 255 - x) if x.shape[3] == 1 else np.full(len(x), np.nan)
+        for x in (images, changed)
+    )
     differs = images != changed
     return DoseEffect(
         class_name=name,
@@ -138,5 +141,5 @@ def _measure(name: str, step: Step, dose: float, images: np.ndarray, changed: np
         thickness_before_px=float(before.mean()),
         thickness_after_px=float(after.mean()),
         erased=int((after == 0).sum()),
-        unchanged=int((~differs.any(axis=(1, 2))).sum()),
+        unchanged=int((~differs.any(axis=(1, 2, 3))).sum()),
     )

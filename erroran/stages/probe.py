@@ -32,7 +32,7 @@ from erroran.stats.intervals import wilson_interval
 from erroran.store import Store
 from erroran.store.evidence import Evidence, gather
 from erroran.store.records import Group, RunRecord
-from erroran.training.predict import predict_with
+from erroran.training.fit import predict_with
 
 STEP_PX = 0.25
 REACH_PX = 1.5
@@ -125,7 +125,7 @@ class Strip:
     Attributes:
         label: What it is: its class, and whether it is an error.
         true: Its class.
-        images: uint8 (D, H, W).
+        images: uint8 (D, H, W, C).
         read_as: D names: what most runs read.
     """
 
@@ -202,7 +202,7 @@ class _Swept:
     Attributes:
         labels: int (N,).
         drawn: bool (N,): in the random sample; the others are errors, swept to be repaired.
-        images: uint8 (D, N, H, W).
+        images: uint8 (D, N, H, W, C).
         read: int (S, D, N).
         shifted: int (S, 4, N).
         doses: float (D,).
@@ -338,6 +338,8 @@ def _sweep(
     step: Step,
 ) -> _Swept:
     images = evidence.images[rows]
+    bright = images if step.ink == "bright" else 255 - images
+    margins = closure_margin(bright, distance="chessboard" if step.shape == "square" else "euclidean")
     by_dose = np.stack([_apply(images, dose, step) for dose in doses])
     directions = [np.full(len(images), direction) for direction in range(_SHIFTS)]
     shifts = np.stack([geometry.shift(images, pixels=1, direction=d, ink=step.ink) for d in directions])
@@ -346,16 +348,13 @@ def _sweep(
     read = np.stack(
         [
             predict_with(
-                store.run_folder(run.id) / "model.keras",
-                flat,
-                source=store.get_source(run.spec.source) if run.spec.source else None,
+                store.run_folder(run.id) / "model.keras", flat, source=store.load_source_of(run), name=run.spec.model
             )
             .argmax(axis=1)
             .reshape(everything.shape[:2])
             for run in evidence.runs
         ]
     )
-    bright = images if step.ink == "bright" else 255 - images
     return _Swept(
         labels=evidence.labels[rows],
         drawn=drawn,
@@ -363,7 +362,7 @@ def _sweep(
         read=read[:, : len(doses)],
         shifted=read[:, len(doses) :],
         doses=doses,
-        margins=closure_margin(bright, distance="chessboard" if step.shape == "square" else "euclidean"),
+        margins=margins,
     )
 
 

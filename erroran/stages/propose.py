@@ -136,7 +136,7 @@ class Direction:
     Attributes:
         true: The class.
         predicted: What it is read as.
-        images: uint8 (n, H, W), all of the class.
+        images: uint8 (n, H, W, C), all of the class.
         table: Their measurements, n rows.
         log_odds: float (n,).
         near: bool (n,).

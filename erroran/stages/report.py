@@ -4,17 +4,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from erroran.data import split_dataset
+from erroran.experiment.endpoint import Endpoint
 from erroran.shape.exposure import Exposure, redraw
-from erroran.stats.confusion import cell_errors, confusion_counts, metrics_from_counts, pair_errors
-from erroran.stats.dispersion import run_variation
+from erroran.stages.intervene import gather_exposure
+from erroran.stats.confusion import class_scores, confusion_counts, pair_errors
 from erroran.stats.shift import LogitShift, apply_logit_shift, match_logit_shift
 from erroran.stats.significance import McNemarResult, mcnemar
 from erroran.store import Intervention, Store
-from erroran.store.evidence import Evidence, gather, gather_exposure
+from erroran.store.evidence import Evidence, gather
 from erroran.store.ledger import Entry, Ledger
 from erroran.store.records import Group
-from erroran.verdict.compare import Comparison, compare_arms
+from erroran.verdict.compare import ArmComparison, Comparison
 from erroran.verdict.decide import Verdict, judge
 
 
@@ -107,7 +107,7 @@ class Assessment:
         stamps: What limits the claim, from the ledger and the design.
         exposure: What the operations did to the images that the treatment's runs saw; None where there are none, or
             where the images are not grey.
-        shown: uint8 (n, H, W) twice: the exposure's examples before and after.
+        shown: uint8 (n, H, W, C) twice: the exposure's examples before and after.
     """
 
     group: Group
@@ -147,7 +147,18 @@ def assess(store: Store, group: Group, name: str) -> Assessment:
     """
     intervention = store.get_intervention(group.id, name)
     hypothesis = intervention.hypothesis
-    arms = {arm: gather(store, runs, "confirm") for arm, runs in intervention.arms.items()}
+    look = Entry(
+        kind="look",
+        dataset=group.template.dataset,
+        group=group.id,
+        name=name,
+        pair=str(hypothesis.pair),
+        spec_hash=hypothesis.hash,
+        seeds=intervention.seeds,
+        epochs=intervention.epochs,
+        recipe=group.template.recipe.name,
+    )
+    arms = {arm: gather(store, runs, "confirm", look=look) for arm, runs in intervention.arms.items()}
     before, after = arms["baseline"], arms[name]
     names = before.class_names
     pair = (names.index(hypothesis.pair.classes[0]), names.index(hypothesis.pair.classes[1]))
@@ -162,19 +173,9 @@ def assess(store: Store, group: Group, name: str) -> Assessment:
         equivalence_per_10000=hypothesis.equivalence_per_10000,
         class_names=names,
     )
-    stamps = _stamps(Ledger(store.root), group, intervention)
-    look = Entry(
-        kind="verdict",
-        dataset=group.template.dataset,
-        group=group.id,
-        name=name,
-        pair=str(hypothesis.pair),
-        spec_hash=hypothesis.hash,
-        seeds=intervention.seeds,
-        word=verdict.word,
-        sentence=verdict.sentence,
-    )
-    Ledger(store.root).record(look)
+    stamps = _stamps(store.ledger, group, intervention)
+    concluded = {"kind": "verdict", "word": verdict.word, "sentence": verdict.sentence}
+    store.ledger.record(look.model_copy(update=concluded))
     controls = [
         _against(arm, evidence.predicted, after, pair, hypothesis.primary)
         for arm, evidence in arms.items()
@@ -207,9 +208,8 @@ def _redraw(
 ) -> tuple[np.ndarray, np.ndarray] | None:
     if exposure is None:
         return None
-    dataset = store.get_dataset(group.template.dataset)
-    train = split_dataset(dataset, mine_fraction=group.template.mine_fraction).train
-    return redraw(train, dataset.class_names, intervention.hypothesis.augment, exposure.examples)
+    train, names = store.get_splits(group.template).train, store.get_dataset(group.template.dataset).class_names
+    return redraw(train, names, intervention.hypothesis.augment, exposure.examples)
 
 
 def _stamps(ledger: Ledger, group: Group, intervention: Intervention) -> list[str]:
@@ -258,30 +258,17 @@ def _named(entries: list[Entry]) -> str:
     return ", ".join(sorted({f"`{entry.name}`" for entry in entries}))
 
 
-def _against(name: str, predicted: np.ndarray, after: Evidence, pair: tuple[int, int], endpoint: str) -> Control:
-    labels, n_images, n_classes = after.labels, len(after.labels), len(after.class_names)
-    variation = run_variation(labels, predicted, after.predicted, n_classes=n_classes, skip=(pair, pair[::-1]))
-    directions = {"forward": [pair], "reverse": [pair[::-1]], "sum": [pair, pair[::-1]]}
-
-    def compare(key: str) -> Comparison:
-        was, now = (
-            np.concatenate([cell_errors(labels, runs, cell) for cell in directions[key]], axis=1)
-            for runs in (predicted, after.predicted)
-        )
-        counted = np.zeros((n_classes, n_classes), dtype=bool)
-        counted[tuple(zip(*directions[key], strict=True))] = True
-        return compare_arms(key, was, now, n_images, shift_sd=variation.shift_of(counted))
-
-    compared = {key: compare(key) for key in directions}
-    everything = variation.shift_of(~np.eye(n_classes, dtype=bool))
+def _against(name: str, predicted: np.ndarray, after: Evidence, pair: tuple[int, int], endpoint: Endpoint) -> Control:
+    arms = ArmComparison(after.labels, predicted, after.predicted, after.class_names, skip=Endpoint.SUM.cells(pair))
+    compared = {key: arms.endpoint(key, pair) for key in Endpoint}
     return Control(
         name=name,
-        forward=compared["forward"],
-        reverse=compared["reverse"],
-        both=compared["sum"],
+        forward=compared[Endpoint.FORWARD],
+        reverse=compared[Endpoint.REVERSE],
+        both=compared[Endpoint.SUM],
         primary=compared[endpoint],
-        overall=compare_arms("overall", predicted != labels, after.predicted != labels, n_images, shift_sd=everything),
-        accuracy=float((predicted == labels).mean()),
+        overall=arms.all_errors(),
+        accuracy=float((predicted == after.labels).mean()),
     )
 
 
@@ -318,9 +305,8 @@ def _discordant(was: np.ndarray, now: np.ndarray) -> McNemarResult:
 def _class_rows(before: Evidence, after: Evidence) -> list[ClassRow]:
     scores = []
     for evidence in (before, after):
-        counts = confusion_counts(evidence.labels, evidence.predicted, len(evidence.class_names))
-        runs = [metrics_from_counts(run) for run in counts]
-        scores.append({m: np.mean([getattr(r, m) for r in runs], axis=0) for m in ("precision", "recall", "f1")})
+        found = class_scores(evidence.labels, evidence.predicted, len(evidence.class_names))
+        scores.append({m: getattr(found, m).mean(axis=0) for m in ("precision", "recall", "f1")})
     support = np.bincount(before.labels, minlength=len(before.class_names))
     return [
         ClassRow(

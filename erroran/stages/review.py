@@ -19,7 +19,7 @@ from erroran.stats.reliability import Calibration, assess_calibration
 from erroran.stats.selective import RiskCoverage, Selection, held_out, risk_coverage, select, threshold_for
 from erroran.store import Store
 from erroran.store.evidence import Evidence, gather
-from erroran.store.ledger import Entry, Ledger
+from erroran.store.ledger import Entry
 from erroran.store.records import Group, RunRecord
 
 THRESHOLD = 0.8
@@ -104,7 +104,7 @@ class Reviewed:
         source: What the images are: ``mine``, ``confirm``, or the files' names.
         class_names: C names.
         n_images: N.
-        images: uint8 (N, H, W); None for files.
+        images: uint8 (N, H, W, C); None for files.
         voices: The runs.
         ensemble: All runs together; None if there is one.
         by_ensemble: Whether the ensemble is what is judged, instead of the runs.
@@ -219,14 +219,14 @@ def review(
     """
     _check_options(threshold, target_accuracy)
     run_ids = [group.run_spec(seed).id for seed in group.seeds]
-    evidence = gather(store, run_ids, split)
+    look = None
+    if split == "confirm":
+        look = Entry(kind="reviewed-on-confirm", dataset=group.template.dataset, group=group.id, seeds=group.seeds)
+    evidence = gather(store, run_ids, split, look=look)
     target = None
     if target_accuracy is not None:
         chosen_on = evidence if split == "mine" else gather(store, run_ids, "mine")
         threshold, target = _choose(_material(chosen_on), target_accuracy, ensemble=ensemble, source="mine")
-    if split == "confirm":
-        look = Entry(kind="reviewed-on-confirm", dataset=group.template.dataset, group=group.id, seeds=group.seeds)
-        Ledger(store.root).record(look)
     dataset = store.get_dataset(group.template.dataset)
     everything = dataset.train_ids if split == "mine" else dataset.test_ids
     order = np.argsort(everything)

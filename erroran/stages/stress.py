@@ -15,14 +15,13 @@ import numpy as np
 from erroran.operations import perturbations
 from erroran.operations.keyed import keyed_uniform, sample_keys
 from erroran.operations.morphology import Ink, ink_is_bright
-from erroran.stats.dispersion import run_variation
 from erroran.stats.multiplicity import benjamini_hochberg
 from erroran.store import Intervention, Store
 from erroran.store.evidence import Evidence, gather
 from erroran.store.ledger import Entry, Ledger
 from erroran.store.records import Group
-from erroran.training.predict import predict_with
-from erroran.verdict.compare import Comparison, compare_arms
+from erroran.training.fit import predict_with
+from erroran.verdict.compare import Comparison
 from erroran.verdict.decide import CANNOT_TELL, HARMED, IMPROVED, Verdict, judge
 
 FDR = 0.05
@@ -39,7 +38,7 @@ class Version:
         name: ``as it is``, ``redrawn``, ``thinned``, ``thickened``, ``swollen`` or ``fractured``.
         does: What was done to the images, in words.
         predicted: Arm to int64 (S, N): what its runs read.
-        shown: uint8 (n, H, W), a few images of the pair's classes, the same in every version.
+        shown: uint8 (n, H, W, C), a few images of the pair's classes, the same in every version.
     """
 
     name: str
@@ -188,13 +187,6 @@ def stress(
     """
     intervention = store.get_intervention(group.id, name)
     arms = [arm for arm in intervention.arms if controls or arm in ("baseline", name)]
-    evidence = {arm: gather(store, intervention.arms[arm], "confirm") for arm in arms}
-    start = time.perf_counter()
-    versions = _make_versions(store, evidence, intervention.hypothesis.pair.classes, on_step)
-    seconds = time.perf_counter() - start
-    contrasts = _compare(versions, evidence, intervention)
-    ledger = Ledger(store.root)
-    stamps = _stamps(ledger, group, intervention)
     look = Entry(
         kind="stress",
         dataset=group.template.dataset,
@@ -203,8 +195,15 @@ def stress(
         pair=str(intervention.hypothesis.pair),
         spec_hash=intervention.hypothesis.hash,
         seeds=intervention.seeds,
+        epochs=intervention.epochs,
+        recipe=group.template.recipe.name,
     )
-    ledger.record(look)
+    evidence = {arm: gather(store, intervention.arms[arm], "confirm", look=look) for arm in arms}
+    start = time.perf_counter()
+    versions = _make_versions(store, evidence, intervention.hypothesis.pair.classes, on_step)
+    seconds = time.perf_counter() - start
+    contrasts = _compare(versions, evidence, intervention)
+    stamps = _stamps(store.ledger, group, intervention)
     return Stressed(
         group=group,
         intervention=intervention,
@@ -223,7 +222,7 @@ def perturb(
     """The changed versions of images: name, what is done, and a function that does it.
 
     Args:
-        images: uint8 (N, H, W).
+        images: uint8 (N, H, W, C).
         ids: str (N,); where an image swells or breaks is a function of its id alone.
         ink: As in `erroran.operations.perturbations`.
 
@@ -270,11 +269,8 @@ def _make_versions(
     read: dict[str, list[np.ndarray]] = {arm: [] for arm in evidence}
     for done, (arm, run) in enumerate(runs, start=len(recipes)):
         on_step(f"{arm}, seed {run.spec.seed}", done, in_all)
-        probabilities = predict_with(
-            store.run_folder(run.id) / "model.keras",
-            flat,
-            source=store.get_source(run.spec.source) if run.spec.source else None,
-        )
+        model_file, source = store.run_folder(run.id) / "model.keras", store.load_source_of(run)
+        probabilities = predict_with(model_file, flat, source=source, name=run.spec.model)
         read[arm].append(probabilities.argmax(axis=1).reshape(len(changed), -1))
     on_step("judging", in_all, in_all)
     rows = _rows_to_show(some, pair)
@@ -325,13 +321,11 @@ def _contrast(version: Version, arm: str, evidence: Evidence, intervention: Inte
         equivalence_per_10000=hypothesis.equivalence_per_10000,
         class_names=names,
     )
-    variation = run_variation(labels, before, after, n_classes=len(names), skip=(pair, pair[::-1]))
-    everything = variation.shift_of(~np.eye(len(names), dtype=bool))
     compared = {
         "forward": verdict.forward,
         "reverse": verdict.reverse,
         **({"sum": verdict.both} if verdict.endpoint == "sum" else {}),
-        "overall": compare_arms("all errors", before != labels, after != labels, len(labels), shift_sd=everything),
+        "overall": verdict.overall,
     }
     return Contrast(version.name, arm, verdict, compared, q_values={})
 

@@ -1,7 +1,7 @@
 """Train several models alike, and compare them: which differ by more than chance, and which claims hold?"""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 
 import numpy as np
@@ -10,17 +10,15 @@ from erroran.data import Dataset
 from erroran.execution.local import Completed
 from erroran.experiment.study import Claim, Study, StudyModel
 from erroran.stages.baseline import train_baseline
-from erroran.stats.confusion import ClassMetrics, confusion_counts, metrics_from_counts
-from erroran.stats.dispersion import run_variation
+from erroran.stats.confusion import ClassScores, accuracy, class_scores, confusion_counts
 from erroran.stats.multiplicity import holm
 from erroran.store import Store
 from erroran.store.evidence import Evidence, gather
-from erroran.store.ledger import Entry, Ledger
+from erroran.store.ledger import Entry
 from erroran.store.records import Group, RunRecord
-from erroran.training.fit import Progress
+from erroran.training.fit import Latency, Progress, measure_latency
 from erroran.training.models import find_model
-from erroran.training.predict import Latency, measure_latency
-from erroran.verdict.compare import Comparison, compare_arms
+from erroran.verdict.compare import ArmComparison, Comparison
 
 HOLDS, CONTRADICTED, CANNOT_TELL = "holds", "contradicted", "cannot tell"
 _ALPHA = 0.05
@@ -48,7 +46,7 @@ class ModelResult:
     evidence: Evidence
     accuracy: tuple[float, ...]
     interval: tuple[float, float] | None
-    metrics: tuple[ClassMetrics, ...]
+    metrics: ClassScores
     counts: np.ndarray
     latency: Latency
     bytes_on_disk: int
@@ -76,7 +74,7 @@ class ModelResult:
     @property
     def weighted_f1(self) -> float:
         """Mean over runs of the F1 of all classes, weighted by their images."""
-        return float(np.mean([run.weighted_f1 for run in self.metrics]))
+        return float(self.metrics.weighted_f1.mean())
 
     @property
     def seconds(self) -> float:
@@ -198,16 +196,15 @@ def assess_study(store: Store, name: str, study: Study, groups: Sequence[Group])
         study: Its spec.
         groups: One per model, in the order of the spec.
     """
-    models = tuple(_result(store, entry, group) for entry, group in zip(study.models, groups, strict=True))
-    by_reference = {result.entry.model: result for result in models}
-    looked = Entry(
+    look = Entry(
         kind="study",
         dataset=groups[0].template.dataset,
         group=" ".join(group.id for group in groups),
         name=name,
         seeds=tuple(range(study.seeds)),
     )
-    Ledger(store.root).record(looked)
+    models = tuple(_result(store, entry, group, look) for entry, group in zip(study.models, groups, strict=True))
+    by_reference = {result.entry.model: result for result in models}
     return StudyResult(
         name=name,
         study=study,
@@ -217,25 +214,26 @@ def assess_study(store: Store, name: str, study: Study, groups: Sequence[Group])
     )
 
 
-def _result(store: Store, entry: StudyModel, group: Group) -> ModelResult:
+def _result(store: Store, entry: StudyModel, group: Group, look: Entry) -> ModelResult:
     run_ids = [group.run_spec(seed).id for seed in group.seeds]
-    evidence = gather(store, run_ids, "confirm")
+    evidence = gather(store, run_ids, "confirm", look=look)
     counts = confusion_counts(evidence.labels, evidence.predicted, len(evidence.class_names))
     model_file = store.run_folder(run_ids[0]) / "model.keras"
-    metrics = tuple(metrics_from_counts(run) for run in counts)
-    accuracy = tuple(run.accuracy for run in metrics)
+    metrics = class_scores(evidence.labels, evidence.predicted, len(evidence.class_names))
+    shares = tuple(accuracy(evidence.labels, evidence.predicted).tolist())
     return ModelResult(
         entry=entry,
         group=group,
         evidence=evidence,
-        accuracy=accuracy,
-        interval=_t_interval(accuracy),
+        accuracy=shares,
+        interval=_t_interval(shares),
         metrics=metrics,
         counts=counts,
         latency=measure_latency(
             model_file,
             evidence.images[:2000],
-            source=store.get_source(group.template.source) if group.template.source else None,
+            source=store.load_source_of(evidence.runs[0]),
+            name=group.template.model,
         ),
         bytes_on_disk=model_file.stat().st_size,
     )
@@ -258,15 +256,8 @@ def compare_models(first: Evidence, second: Evidence, name: str) -> Comparison:
         second: Runs of the other, on the same images.
         name: What the comparison is called.
     """
-    variation = run_variation(first.labels, first.predicted, second.predicted, n_classes=len(first.class_names))
-    every_cell = ~np.eye(len(first.class_names), dtype=bool)
-    return compare_arms(
-        name,
-        first.predicted != first.labels,
-        second.predicted != second.labels,
-        first.labels.size,
-        shift_sd=variation.shift_of(every_cell),
-    )
+    arms = ArmComparison(first.labels, first.predicted, second.predicted, first.class_names)
+    return replace(arms.all_errors(), name=name)
 
 
 def _pairs(models: Sequence[ModelResult]) -> tuple[ModelPair, ...]:

@@ -11,6 +11,7 @@ from erroran.experiment.recipe import Recipe
 from erroran.experiment.runspec import RunSpec
 from erroran.store import Store, environment
 from erroran.store.evidence import Evidence, gather
+from erroran.store.ledger import Entry
 from erroran.store.records import RunRecord
 from erroran.training.fit import Progress
 from erroran.verdict.decide import HARMED, IMPROVED
@@ -109,8 +110,7 @@ def teach(
     """Train the same network several times on scikit-learn's digits, and judge a fix that does nothing.
 
     The fix is a placebo: it changes the seed. The runs go into the store like any others, so a second call trains
-    nothing. They do not become the latest group, and no look at `confirm` is entered in the ledger: no hypothesis is
-    judged.
+    nothing. They do not become the latest group. The look at `confirm` is entered in the ledger.
 
     Args:
         store: Where runs go.
@@ -137,7 +137,9 @@ def teach(
     specs = [RunSpec.model_validate({**template, "seed": seed}) for seed in range(n_runs)]
     requests = [Request("placebo", spec) for spec in specs]
     completed = complete_runs(store, requests, jobs=jobs, on_progress=on_progress, on_finished=on_finished)
-    mine, confirm = (gather(store, [spec.id for spec in specs], split) for split in ("mine", "confirm"))
+    run_ids = [spec.id for spec in specs]
+    look = Entry(kind="teach", dataset=dataset.digest, group=specs[0].group_id, seeds=tuple(range(n_runs)))
+    mine, confirm = gather(store, run_ids, "mine"), gather(store, run_ids, "confirm", look=look)
     n_classes = len(confirm.class_names)
     return Taught(
         evidence=confirm,

@@ -10,11 +10,11 @@ import numpy as np
 import numpy.typing as npt
 
 from erroran.errors import BadInput
-from erroran.stats.confusion import FloatArray, IntArray, check_runs, confusion_counts
+from erroran.stats.confusion import FloatArray, IntArray, check_runs, confusion_counts, tabulate_errors
 from erroran.stats.consistency import adjust_cells, partial_conjunction
 from erroran.stats.dispersion import adjust_p, run_variation
 from erroran.stats.multiplicity import benjamini_hochberg
-from erroran.stats.significance import common_odds_ratio, images_by_total, midp_sides
+from erroran.stats.significance import stratified_from_totals
 
 LEVEL = 0.05
 
@@ -60,7 +60,7 @@ class SharedImages:
     everywhere: npt.NDArray[np.int64]
 
 
-def compare_models(labels: IntArray, models: Sequence[IntArray], n_classes: int) -> list[PairAcross]:
+def compare_confusions(labels: IntArray, models: Sequence[IntArray], n_classes: int) -> list[PairAcross]:
     """Compare the confusions of several models on the same images.
 
     Args:
@@ -82,8 +82,8 @@ def compare_models(labels: IntArray, models: Sequence[IntArray], n_classes: int)
     *Belongs to one*: on the same images, the model errs more than *each* other one (intersection-union test: the
     largest p counts, Berger 1982, Technometrics 24, 295-300), and by more than it errs more overall. The test is
     `stratified_test`'s, one-sided, of the odds ratio that all errors of the two models have (of 1, if that is lower),
-    with the allowance for swings of whole runs of `adjust_p`; adjusted over all models and cells. A model of a single
-    run is never an owner, nor is any other then: a run cannot tell its model from its seed.
+    corrected for run-to-run variation by `adjust_p`; adjusted over all models and cells. With a model of a single run
+    no pair has an owner: one run cannot tell its model from its seed.
     """
     if len(models) < 2:
         raise BadInput("comparing models takes at least two of them", fix="pass the predictions of two models")
@@ -140,12 +140,11 @@ def uneven_p(labels: IntArray, pred: IntArray, n_classes: int) -> FloatArray:
     from scipy.special import betainc
 
     labels, pred = check_runs(labels, pred, n_classes)
-    counts = confusion_counts(labels, pred, n_classes).sum(axis=0)
-    np.fill_diagonal(counts, 0)
-    run, image = np.nonzero(pred != labels)
-    _, times = np.unique(image * n_classes + pred[run, image].astype(np.int64), return_counts=True)
+    table = tabulate_errors(labels, pred, n_classes=n_classes)
+    times = table.runs[:, 0]
     p_values = np.ones((n_classes, n_classes))
     if times.size:
+        counts = np.bincount(table.cell, times, n_classes**2).reshape(n_classes, n_classes)
         weight = (times**2).sum() / times.sum()
         support = np.bincount(labels, minlength=n_classes)
         expected = np.repeat(support / (len(labels) * (n_classes - 1)), n_classes).reshape(n_classes, n_classes)
@@ -190,35 +189,54 @@ def _own_p(labels: IntArray, models: Sequence[IntArray], n_classes: int) -> Floa
 
 def _exceeds(labels: IntArray, before: IntArray, after: IntArray, n_classes: int) -> FloatArray:
     """float64 (C, C): one-sided p-values for more errors in `after` than in `before`, beyond what holds overall."""
-    p_values = np.ones((n_classes, n_classes))
     n_before, n_after = len(before), len(after)
+    p_values = np.ones((n_classes, n_classes))
     if min(n_before, n_after) < 2:
         return p_values
-    histograms, observed = _tables(labels, before, after, n_classes)
-    overall = common_odds_ratio(histograms.sum(axis=(0, 1)), int(observed.sum()), n_before, n_after)
-    if np.isinf(overall):  # the other model makes no errors: everything there is belongs to this one's level
+    # Per cell: images by the number of runs of both models with the error; and the errors of `after`.
+    table = tabulate_errors(labels, before, after, n_classes=n_classes)
+    n_totals = n_before + n_after + 1
+    histograms = np.bincount(table.cell * n_totals + table.runs.sum(axis=1), minlength=n_classes**2 * n_totals)
+    histograms = histograms.reshape(n_classes, n_classes, n_totals)
+    observed = np.bincount(table.cell, table.runs[:, 1], n_classes**2).reshape(n_classes, n_classes).astype(np.int64)
+    overall = _common_odds_ratio(histograms.sum(axis=(0, 1)), int(observed.sum()), n_before, n_after)
+    if np.isinf(overall):  # the other model makes no errors, so nothing is beyond what holds overall
         return p_values
     tested = max(1.0, overall) if np.isfinite(overall) else 1.0
     variation = run_variation(labels, before, after, n_classes=n_classes)
-    ratios = variation.moderated_ratios()
+    ratios = variation.ratios()
     for a, b in np.argwhere(observed > 0).tolist():
-        _, greater = midp_sides(histograms[a, b], int(observed[a, b]), n_before, n_after, odds_ratio=tested)
-        p_values[a, b] = float(adjust_p(greater, ratios[a, b], variation.df))
+        found = stratified_from_totals(histograms[a, b], int(observed[a, b]), n_before, n_after, odds_ratio=tested)
+        p_values[a, b] = float(adjust_p(found.p_greater_mid, ratios[a, b], variation.df))
     return p_values
 
 
-def _tables(
-    labels: IntArray, before: IntArray, after: IntArray, n_classes: int
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Per cell: images by the number of runs of both arms with the error, (C, C, R + 1); errors of `after`, (C, C)."""
-    n_runs = len(before) + len(after)
-    runs = np.concatenate([before, after])
-    run, image = np.nonzero(runs != labels)
-    cell = labels[image].astype(np.int64) * n_classes + runs[run, image]
-    keys, totals = np.unique(cell * labels.size + image, return_counts=True)
-    histograms = np.zeros((n_classes**2, n_runs + 1), dtype=np.int64)
-    for code in np.unique(keys // labels.size):
-        histograms[code] = images_by_total(totals[keys // labels.size == code], n_runs)
-    observed = np.bincount(cell[run >= len(before)], minlength=n_classes**2)
-    shape = (n_classes, n_classes)
-    return histograms.reshape(*shape, n_runs + 1), observed.reshape(shape).astype(np.int64)
+def _common_odds_ratio(histogram: IntArray, observed: int, n_before: int, n_after: int) -> float:
+    """Conditional maximum-likelihood estimate of the common odds ratio after : before of many 2x2 tables.
+
+    Args:
+        histogram: Integer (S_b + S_a + 1,): entry t counts images that t runs predicted wrongly.
+        observed: Errors of the after arm over all images and runs.
+        n_before: Runs before, S_b.
+        n_after: Runs after, S_a.
+
+    Returns:
+        0 or inf if all errors that could lie in either arm lie in one, nan if none could.
+    """
+    from scipy.optimize import brentq
+    from scipy.stats import nchypergeom_fisher
+
+    totals = np.flatnonzero(histogram[1:]) + 1
+    images = histogram[totals]
+    lowest = int(np.maximum(0, totals - n_before) @ images)
+    highest = int(np.minimum(totals, n_after) @ images)
+    if lowest == highest:
+        return float("nan")
+    if observed in (lowest, highest):
+        return 0.0 if observed == lowest else float("inf")
+
+    def excess(log_ratio: float) -> float:
+        ratio = float(np.exp(log_ratio))
+        return float(nchypergeom_fisher.mean(n_before + n_after, totals, n_after, ratio) @ images) - observed
+
+    return float(np.exp(brentq(excess, -30, 30)))

@@ -1,8 +1,9 @@
 """Counts: confusion matrices per run, errors of one directed cell, precision and recall.
 
-A *directed cell* (a, b) holds the images of class a that a run read as b.
+A *directed cell* (a, b) holds the images of class a that a run predicted as b.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,19 +18,39 @@ Cell = tuple[int, int]
 
 
 @dataclass(frozen=True)
-class ClassMetrics:
-    """Scores of one run. Arrays have shape (n_classes,); rates are in [0, 1].
+class ClassScores:
+    """Scores of S runs on C classes; rates are in [0, 1].
 
-    A class that was never predicted has precision 0, one without images recall 0 (scikit-learn's
-    ``zero_division=0``).
+    A class that was never predicted has precision 0, one without images recall 0.
+
+    Attributes:
+        precision: float64 (S, C).
+        recall: float64 (S, C).
+        f1: float64 (S, C).
+        support: int64 (C,), images of each class.
+        weighted_f1: float64 (S,), mean F1 of the classes, weighted by their images.
     """
 
     precision: FloatArray
     recall: FloatArray
     f1: FloatArray
     support: npt.NDArray[np.int64]
-    accuracy: float
-    weighted_f1: float
+    weighted_f1: FloatArray
+
+
+@dataclass(frozen=True)
+class ErrorTable:
+    """Images and the wrong classes that they were predicted as; one entry per image and wrong class.
+
+    Attributes:
+        cell: int64 (n,), true class times C plus predicted class; ascending.
+        image: int64 (n,), position among the labels.
+        runs: int64 (n, A), runs of each arm that made this error.
+    """
+
+    cell: npt.NDArray[np.int64]
+    image: npt.NDArray[np.int64]
+    runs: npt.NDArray[np.int64]
 
 
 def check_runs(labels: IntArray, pred: IntArray, n_classes: int) -> tuple[IntArray, IntArray]:
@@ -68,7 +89,7 @@ def confusion_counts(labels: IntArray, pred: IntArray, n_classes: int) -> npt.ND
         n_classes: Number of classes C.
 
     Returns:
-        int64 (S, C, C): entry [s, a, b] counts images of class a that run s read as b.
+        int64 (S, C, C): entry [s, a, b] counts images of class a that run s predicted as b.
 
     Raises:
         BadInput: See `check_runs`.
@@ -81,7 +102,7 @@ def confusion_counts(labels: IntArray, pred: IntArray, n_classes: int) -> npt.ND
 
 
 def cell_errors(labels: IntArray, pred: IntArray, cell: Cell) -> BoolArray:
-    """Which images of class a did each run read as b?
+    """Which images of class a did each run predict as b?
 
     Args:
         labels: Integer (N,).
@@ -96,49 +117,63 @@ def cell_errors(labels: IntArray, pred: IntArray, cell: Cell) -> BoolArray:
     return errors
 
 
+def cell_mask(n_classes: int, cells: Iterable[Cell]) -> BoolArray:
+    """Mark directed cells: bool (C, C), rows true, columns predicted."""
+    mask = np.zeros((n_classes, n_classes), dtype=bool)
+    for cell in cells:
+        mask[cell] = True
+    return mask
+
+
 def pair_errors(labels: IntArray, pred: IntArray, cell: Cell) -> npt.NDArray[np.int64]:
     """Errors of one directed cell per run: int64 (S,) from labels (N,) and predictions (S, N)."""
     counts: npt.NDArray[np.int64] = cell_errors(labels, pred, cell).sum(axis=1, dtype=np.int64)
     return counts
 
 
-def per_class_metrics(labels: IntArray, pred_run: IntArray, n_classes: int) -> ClassMetrics:
-    """Precision, recall, F1 and support of every class, for one run.
+def tabulate_errors(labels: IntArray, *arms: IntArray, n_classes: int) -> ErrorTable:
+    """List every error of the arms by image and wrong class.
+
+    Args:
+        labels: Integer (N,).
+        arms: Predictions, integer (S, N) each.
+        n_classes: Number of classes C.
+    """
+    keys = []
+    for arm in arms:
+        run, image = np.nonzero(arm != labels)
+        cell = labels[image].astype(np.int64) * n_classes + arm[run, image]
+        keys.append(cell * labels.size + image)
+    key, where = np.unique(np.concatenate(keys), return_inverse=True)
+    by_arm = np.split(where, np.cumsum([part.size for part in keys])[:-1])
+    runs = np.stack([np.bincount(part, minlength=key.size) for part in by_arm], axis=1)
+    return ErrorTable(key // labels.size, key % labels.size, runs)
+
+
+def class_scores(labels: IntArray, pred: IntArray, n_classes: int) -> ClassScores:
+    """Precision, recall and F1 of every class, for every run, by scikit-learn.
 
     Args:
         labels: Integer (N,), values in 0..n_classes-1.
-        pred_run: Integer (N,), same range.
+        pred: Integer (S, N), same range.
         n_classes: Number of classes C.
 
     Raises:
         BadInput: See `check_runs`.
     """
-    return metrics_from_counts(confusion_counts(labels, pred_run, n_classes)[0])
+    from sklearn.metrics import precision_recall_fscore_support
 
-
-def metrics_from_counts(counts: IntArray) -> ClassMetrics:
-    """The same from one confusion matrix, integer (C, C), rows true and columns predicted."""
-    hits = np.diag(counts).astype(np.float64)
-    support = counts.sum(axis=1)
-    predicted = counts.sum(axis=0)
-    f1 = _ratio(2 * hits, support + predicted)
-    return ClassMetrics(
-        precision=_ratio(hits, predicted),
-        recall=_ratio(hits, support),
-        f1=f1,
-        support=support.astype(np.int64),
-        accuracy=float(hits.sum() / support.sum()),
-        weighted_f1=float(np.average(f1, weights=support)),
+    labels, pred = check_runs(labels, pred, n_classes)
+    classes = np.arange(n_classes)
+    scores = np.stack(
+        [precision_recall_fscore_support(labels, run, labels=classes, zero_division=0)[:3] for run in pred], axis=1
     )
+    precision, recall, f1 = scores
+    support = np.bincount(labels, minlength=n_classes)
+    return ClassScores(precision, recall, f1, support, np.average(f1, axis=1, weights=support))
 
 
 def accuracy(labels: IntArray, pred: IntArray) -> FloatArray:
-    """Share of images read correctly per run: float64 (S,) in [0, 1]."""
+    """Share of images predicted correctly per run: float64 (S,) in [0, 1]."""
     shares: FloatArray = (np.atleast_2d(pred) == np.asarray(labels)).mean(axis=1)
     return shares
-
-
-def _ratio(part: npt.NDArray[np.floating], whole: IntArray) -> FloatArray:
-    out: FloatArray = np.zeros(part.shape, dtype=np.float64)
-    np.divide(part, whole, out=out, where=whole > 0)
-    return out

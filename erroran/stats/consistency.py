@@ -258,8 +258,7 @@ def _effective_totals(by_runs: npt.NDArray[np.int64]) -> tuple[FloatArray, Float
 def _rate_interval(errors: float, squares: float, n_runs: int, n_images: int) -> tuple[float, float]:
     from erroran.stats.intervals import wilson_interval
 
-    weight = squares / errors / n_runs
-    return wilson_interval(errors / n_runs / weight, n_images / weight)
+    return wilson_interval(errors, n_images, n_runs=n_runs, squares=squares)
 
 
 def _asymmetry_p(errors: FloatArray, squares: FloatArray, support: IntArray, cell: tuple[int, int]) -> float:

@@ -1,18 +1,22 @@
-"""How large is the change? Differences in errors per 10,000 images, and ratios, with intervals."""
+"""How large is a change? Differences in errors per 10,000 images, and ratios, with intervals."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 
-from erroran.stats.confusion import BoolArray, FloatArray, IntArray
+from erroran.stats.confusion import BoolArray, FloatArray
 from erroran.stats.dispersion import PRIOR_DF, excess_run_variance
 from erroran.stats.significance import check_arms
 
-PER_10000 = 10_000.0
-# Weight of "all images move in proportion" against what the images show, in images that changed. Of 4, 8, 16 and
-# infinity, 8 kept coverage where they did (94 to 97 %) and where each was repaired or not (93 to 96 %).
-_PRIOR_IMAGES = 8.0
+PER_10000: Final = 10_000.0
+PRIOR_IMAGES: Final = 8.0
+"""Weight of "all images change in proportion to their error rate" against what the images show, in changed images.
+
+Chosen among 4, 8, 16 and infinity on the simulations of `benchmarks.calibration`: with 8 coverage held where images
+change in proportion (94 to 97 %) and where each is repaired or not (93 to 96 %).
+"""
 
 
 @dataclass(frozen=True)
@@ -22,7 +26,7 @@ class Effect:
     Attributes:
         n_images: Images evaluated (all classes): the denominator of "per 10,000".
         before_mean: Errors per run, mean over the runs before; `after_mean` likewise.
-        before_per_10000: Errors per 10,000 evaluated images.
+        before_per_10000: Errors per 10,000 evaluated images; `after_per_10000` likewise.
         per_10000: Difference of the rates, after minus before, per 10,000 evaluated images.
         low: Lower end of its interval; `high` the upper one.
         relative: after / before - 1; None if there were no errors before.
@@ -47,13 +51,19 @@ class Effect:
     method: str
 
 
-def wilson_interval(errors: float, n_images: float, confidence: float = 0.95) -> tuple[float, float]:
+def wilson_interval(
+    errors: float, n_images: float, confidence: float = 0.95, *, n_runs: int = 1, squares: float | None = None
+) -> tuple[float, float]:
     """Score interval of one rate.
 
     Args:
-        errors: Count, >= 0; an effective count may be fractional.
-        n_images: Images, > 0.
+        errors: Count over all runs, >= 0; may be fractional.
+        n_images: Images that a run was evaluated on, > 0; a mean over runs may be fractional.
         confidence: Level, in (0, 1).
+        n_runs: Runs on the same images; the images are the sample.
+        squares: With several runs, the sum over images of the squared number of runs with the error. Then
+            errors^2 / squares is the effective number of independent errors (the design effect of Rao and Scott
+            1992, Biometrics 48, 577-585).
 
     Returns:
         Low and high end in [0, 1].
@@ -62,28 +72,9 @@ def wilson_interval(errors: float, n_images: float, confidence: float = 0.95) ->
     """
     from statsmodels.stats.proportion import proportion_confint
 
-    low, high = proportion_confint(errors, n_images, alpha=1 - confidence, method="wilson")
+    weight = squares / errors / n_runs if squares and errors else 1.0
+    low, high = proportion_confint(errors / n_runs / weight, n_images / weight, alpha=1 - confidence, method="wilson")
     return max(0.0, float(low)), min(1.0, float(high))
-
-
-def clustered_wilson(times: IntArray, n_runs: int, n_images: float, confidence: float = 0.95) -> tuple[float, float]:
-    """Score interval of a mean rate over runs that share their images; the images are the sample.
-
-    Args:
-        times: Integer (N,): how many of the runs the event happened in, image by image; zeros may be left out.
-        n_runs: Runs.
-        n_images: Images a run was evaluated on, > 0; a mean over the runs may be fractional.
-        confidence: Level, in (0, 1).
-
-    Returns:
-        Low and high end in [0, 1]; with one run `wilson_interval`.
-
-    With w = sum k^2 / sum k, sum k / w is the effective number of independent events (the design effect of Rao and
-    Scott 1992, Biometrics 48, 577-585).
-    """
-    total = float(np.sum(times))
-    weight = float(np.sum(np.square(times))) / total / n_runs if total else 1.0
-    return wilson_interval(total / n_runs / weight, n_images / weight, confidence)
 
 
 def score_interval(
@@ -92,7 +83,7 @@ def score_interval(
     n_images: int,
     *,
     confidence: float = 0.95,
-    shift_sd: float = 0.0,
+    logit_sd: float = 0.0,
 ) -> Effect:
     """Change of an error rate with a score interval, for new images and new seeds.
 
@@ -101,32 +92,29 @@ def score_interval(
         after_errors: bool (S_a, M), same images.
         n_images: Images evaluated, >= M.
         confidence: Level of the interval, in (0, 1).
-        shift_sd: Sd of a run's shift of this count, in logits; see `dispersion.run_variation`.
+        logit_sd: Run-to-run variation of this count, in logits; see `dispersion.run_variation`.
 
     A score interval: it holds the changes delta of the total with (D - delta)^2 <= t^2 (V + H(delta)), D being the
-    observed change. V is what D would vary by without any change: seed noise of each image, seen between the runs of an
-    arm, and what whole runs swing (`dispersion.excess_run_variance`). H is what a change of delta adds because other
-    images would have been sampled: delta^2 over the effective number of images that err, as if all moved in
-    proportion. Where images move more unevenly, sum d_i^2 shows it, d_i being the change of image i: V is moderated
-    towards it, `_PRIOR_IMAGES` images that move in proportion against those that changed. t is Student's, with
-    Satterthwaite's degrees of freedom, because V is estimated.
+    observed change. V is the variance of D without any change: of each image, as observed between the runs of an arm,
+    and of whole runs (`dispersion.excess_run_variance`). H is what a change of delta adds because other images could
+    have been sampled: delta^2 over the effective number of images that err, if all change in proportion. Where images
+    change more unevenly, sum d_i^2 shows it, d_i being the change of image i: V is moderated towards it with the weight
+    `PRIOR_IMAGES`. t is Student's, with Satterthwaite's degrees of freedom, because V is estimated.
 
-    Seed noise comes from within the arms because D says nothing about it: sum d_i^2 contains D, so with few images an
-    interval made of it alone can hardly miss 0 (98.5 % at 3 errors per run instead of 95 %), and is up to a third wider
-    where runs shift.
+    The variance of images is taken from within the arms because sum d_i^2 contains D: with few images an interval from
+    it alone hardly ever excludes 0 (coverage 98.5 % at 3 errors per run instead of 95 %), and is up to a third wider.
 
-    With one run in an arm seed noise cannot be seen: then Tango's interval, its discordant counts divided by the mean
-    jump (sum d_i^2 plus the runs' swing, over sum |d_i|); with one run in each it is Tango's itself. If no image
-    changed, it is Tango's with jumps of 1, the most cautious.
+    With one run in an arm its variance cannot be estimated: then Tango's interval, its discordant counts divided by the
+    mean jump (sum d_i^2 plus the variance of whole runs, over sum |d_i|); with one run in each it is Tango's itself. If
+    no image changed, it is Tango's with jumps of 1, the widest.
 
     The ratio's interval is Wilson's for the after arm's share of all errors, on its effective size; the level is
-    widened to Student's t for the share of the variance that swings of runs are.
+    widened to Student's t for the share of the variance that is between whole runs.
 
-    Simulated coverage at 95 %: ``reports/calibration.md``. With runs that shift as real ones do 93 to 97 % from 3
-    errors per run up, 96 to 98 % at 1; 92 to 96 % if a fix moves some images up and others down. Runs that do not shift
-    at all are expected to by the prior: up to 100 % with 3 seeds. The ratio's: 93 to 97 % from 3 errors per run up, but
-    down to 89 % where a few images are repaired for good. The seeds x images bootstrap counts seed noise up to
-    three times: 95 to 100 %, but only 85 % at 1 error per run.
+    Simulated coverage at 95 %: ``reports/calibration.md``. With the run-to-run variation of real networks 93 to 97 %
+    from 3 errors per run up, 96 to 98 % at 1; 92 to 96 % if a treatment moves some images up and others down. Without
+    any variation, which the prior does not expect: up to 100 % with 3 seeds. The ratio's: 93 to 97 % from 3 errors per
+    run up, but down to 89 % where a few images are repaired for good.
 
     Source: score intervals that estimate the variance at each delta: Tango (1998), Statistics in Medicine 17, 891-908;
     effective counts after Rao and Scott (1992), Biometrics 48, 577-585; moderation: Smyth (2004), Stat Appl Genet Mol
@@ -134,75 +122,33 @@ def score_interval(
     """
     before, after = check_arms(before_errors, after_errors)
     change = after.mean(axis=0) - before.mean(axis=0)
-    run_variance = excess_run_variance(before, after, shift_sd)
+    run_variance = excess_run_variance(before, after, logit_sd)
+    run_df = PRIOR_DF + len(before) + len(after) - 2
     image_variance = float((change**2).sum())
     share = run_variance / (image_variance + run_variance) if image_variance else 0.0
-    widened = _for_estimated(confidence, share, _run_df(before, after))
+    widened = _widen(confidence, share, run_df)
     if min(len(before), len(after)) < 2 or not change.any():
         low, high = _effective_tango(change, run_variance, n_images, widened)
     else:
-        ends = _score_ends(before, after, run_variance, confidence)
+        ends = _score_ends(before, after, run_variance, run_df, confidence)
         low, high = max(-1.0, ends[0] / n_images), min(1.0, ends[1] / n_images)
-    return _effect(
-        before,
-        after,
-        n_images,
-        ends=(low, high),
-        ratio_ends=_ratio_interval(before, after, run_variance, widened),
+    ratio_low, ratio_high = _ratio_interval(before, after, run_variance, widened)
+    was, now = float(before.sum() / len(before)), float(after.sum() / len(after))
+    scale = PER_10000 / n_images
+    return Effect(
+        n_images=n_images,
+        before_mean=was,
+        after_mean=now,
+        before_per_10000=was * scale,
+        after_per_10000=now * scale,
+        per_10000=(now - was) * scale,
+        low=low * PER_10000,
+        high=high * PER_10000,
+        relative=now / was - 1 if was > 0 else None,
+        relative_low=ratio_low - 1 if was > 0 and ratio_low is not None else None,
+        relative_high=ratio_high - 1 if was > 0 and ratio_high is not None else None,
         confidence=confidence,
-        method="score (seed noise, swings of runs, sampled images)",
-    )
-
-
-def bootstrap_interval(
-    before_errors: BoolArray,
-    after_errors: BoolArray,
-    n_images: int,
-    rng: np.random.Generator,
-    *,
-    n_boot: int = 2000,
-    confidence: float = 0.95,
-) -> Effect:
-    """The same change with a percentile interval from resampling seeds and images together.
-
-    Conservative for rare errors (see `score_interval`), but free of its variance model: a second
-    opinion from 5 seeds an arm up. Undefined, hence zero width, where no image ever errs.
-
-    Args:
-        before_errors: bool (S_b, M), runs by images.
-        after_errors: bool (S_a, M), same images.
-        n_images: Images evaluated, >= M.
-        rng: Generator for the resamples.
-        n_boot: Resamples, >= 1.
-        confidence: Level, in (0, 1).
-
-    Source: Sellam et al. (2022), The MultiBERTs, arXiv 2106.16163, section 4 (Multi-Bootstrap,
-    unpaired seeds). Images get Poisson(1) weights, the large-sample form of resampling them.
-    """
-    before, after = check_arms(before_errors, after_errors)
-    ever = before.any(axis=0) | after.any(axis=0)
-    weights = rng.poisson(1.0, (int(ever.sum()), n_boot)).astype(np.float64)
-    totals = []
-    for runs in (before, after):
-        drawn = rng.multinomial(len(runs), np.full(len(runs), 1 / len(runs)), size=n_boot)
-        counts = runs[:, ever].astype(np.float64) @ weights
-        totals.append((counts * drawn.T).sum(axis=0) / len(runs))
-    tail = (1 - confidence) / 2
-    low, high = np.quantile(totals[1] - totals[0], [tail, 1 - tail]) / n_images
-    with np.errstate(divide="ignore", invalid="ignore"):
-        ratios = totals[1] / totals[0]
-    # nan (no error in a resample of either arm) sorts last, as "unbounded" should.
-    ratio_low, ratio_high = np.quantile(
-        np.nan_to_num(ratios, nan=np.inf, posinf=np.inf), [tail, 1 - tail], method="nearest"
-    )
-    return _effect(
-        before,
-        after,
-        n_images,
-        ends=(float(low), float(high)),
-        ratio_ends=(float(ratio_low), float(ratio_high) if np.isfinite(ratio_high) else None),
-        confidence=confidence,
-        method="bootstrap over seeds and images (Multi-Bootstrap)",
+        method="score (seeds, whole runs, sampled images)",
     )
 
 
@@ -210,7 +156,7 @@ def tango_interval(before_only: float, after_only: float, n: float, confidence: 
     """Score interval of a paired difference of proportions, (after_only - before_only) / n.
 
     Args:
-        before_only: Images wrong only before, >= 0; effective counts may be fractional.
+        before_only: Images wrong only before, >= 0; may be fractional.
         after_only: Images wrong only after, >= 0.
         n: Images, >= before_only + after_only.
         confidence: Level, in (0, 1).
@@ -246,7 +192,9 @@ def tango_interval(before_only: float, after_only: float, n: float, confidence: 
     return low, high
 
 
-def _score_ends(before: BoolArray, after: BoolArray, run_variance: float, confidence: float) -> tuple[float, float]:
+def _score_ends(
+    before: BoolArray, after: BoolArray, run_variance: float, run_df: float, confidence: float
+) -> tuple[float, float]:
     """Ends of the score interval for the change of the total, in errors per run; each arm has two runs or more."""
     from scipy.stats import norm
     from scipy.stats import t as student
@@ -259,20 +207,20 @@ def _score_ends(before: BoolArray, after: BoolArray, run_variance: float, confid
 
     def from_images(delta: float) -> float:
         size = abs(delta)
-        # The arm with more errors, if the total of both stays: its images are those that changed.
+        # The images of the arm with more errors changed; the total of both arms is taken as known.
         return severity * size**2 / max((total + size) / 2, size) if size else 0.0
 
-    noise = _seed_noise(before) + _seed_noise(after)
+    noise = _image_variance(before) + _image_variance(after)
     real = max(0.0, observed**2 - noise - run_variance) ** 0.5
     squares = change**2
     uneven = max(0.0, float(squares.sum()) - from_images(real))
     images = float(squares.sum() ** 2 / (squares**2).sum())
-    of_images = (_PRIOR_IMAGES * noise + images * uneven) / (_PRIOR_IMAGES + images)
+    of_images = (PRIOR_IMAGES * noise + images * uneven) / (PRIOR_IMAGES + images)
     variance = of_images + run_variance
     z = float(norm.ppf((1 + confidence) / 2))
     if variance > 0:
         share = run_variance / variance
-        df = 1 / (share**2 / _run_df(before, after) + (1 - share) ** 2 / (_PRIOR_IMAGES + images))
+        df = 1 / (share**2 / run_df + (1 - share) ** 2 / (PRIOR_IMAGES + images))
         z = float(student.ppf((1 + confidence) / 2, df))
 
     def excess(delta: float) -> float:
@@ -295,7 +243,7 @@ def _first_above(excess: Callable[[float], float], start: float, sign: int) -> f
 
 
 def _severity(before: BoolArray, after: BoolArray) -> float:
-    """Mean error rate of the images behind an error, sum p^2 / sum p, in [0, 1]; cautious where errors are few.
+    """Mean error rate of the images behind an error, sum p^2 / sum p, in [0, 1]; close to 1 where errors are few.
 
     The squares are unbiased, from pairs of runs. Half an image that is always wrong is added, so that no error at all
     means 1.
@@ -308,15 +256,10 @@ def _severity(before: BoolArray, after: BoolArray) -> float:
     return (squares + 0.5) / (total + 0.5)
 
 
-def _seed_noise(runs: BoolArray) -> float:
-    """Variance of an arm's mean count that new seeds bring on the same images, independently image by image."""
+def _image_variance(runs: BoolArray) -> float:
+    """Variance of an arm's mean count over new seeds on the same images, if images err independently."""
     rate = runs.mean(axis=0)
     return float((rate * (1 - rate)).sum()) / (len(runs) - 1)
-
-
-def _run_df(before: BoolArray, after: BoolArray) -> float:
-    """Degrees of freedom behind the variance of whole runs."""
-    return PRIOR_DF + len(before) + len(after) - 2
 
 
 def _effective_tango(change: FloatArray, run_variance: float, n_images: int, confidence: float) -> tuple[float, float]:
@@ -326,8 +269,8 @@ def _effective_tango(change: FloatArray, run_variance: float, n_images: int, con
     return tango_interval(down / weight, up / weight, n_images / weight, confidence)
 
 
-def _for_estimated(confidence: float, share: float, df: float) -> float:
-    """The level at which a normal quantile is Student's, where only a share of the variance has `df`.
+def _widen(confidence: float, share: float, df: float) -> float:
+    """The level whose normal quantile is Student's, where a share of the variance is estimated with `df`.
 
     Source: Satterthwaite (1946), Biometrics Bulletin 2, 110-114.
     """
@@ -348,8 +291,8 @@ def _ratio_interval(
     if both == 0:
         return None, None
     share = float(now.sum()) / both
-    # The share's effective binomial size, from its variance. At 0 and 1 that variance is blind, so it
-    # is taken at a share shrunk towards one half by one average image, plus one average change.
+    # The share's effective binomial size, from its variance. At 0 and 1 that variance is 0, so it is taken at a share
+    # shrunk towards one half by one average image, plus one average change.
     jump = float(((was + now) ** 2).sum()) / both
     moved = np.abs(now - was)
     change = float((moved**2).sum() / moved.sum()) if moved.any() else jump
@@ -358,33 +301,3 @@ def _ratio_interval(
     size = at * (1 - at) * both**2 / spread
     low, high = wilson_interval(share * size, size, confidence)
     return low / (1 - low) if low < 1 else None, high / (1 - high) if high < 1 else None
-
-
-def _effect(
-    before: BoolArray,
-    after: BoolArray,
-    n_images: int,
-    *,
-    ends: tuple[float, float],
-    ratio_ends: tuple[float | None, float | None],
-    confidence: float,
-    method: str,
-) -> Effect:
-    was, now = float(before.sum() / len(before)), float(after.sum() / len(after))
-    scale = PER_10000 / n_images
-    low, high = (None if end is None else end - 1 for end in ratio_ends)
-    return Effect(
-        n_images=n_images,
-        before_mean=was,
-        after_mean=now,
-        before_per_10000=was * scale,
-        after_per_10000=now * scale,
-        per_10000=(now - was) * scale,
-        low=ends[0] * PER_10000,
-        high=ends[1] * PER_10000,
-        relative=now / was - 1 if was > 0 else None,
-        relative_low=low if was > 0 else None,
-        relative_high=high if was > 0 else None,
-        confidence=confidence,
-        method=method,
-    )

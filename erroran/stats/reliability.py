@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from erroran.errors import BadInput
 from erroran.stats.confusion import BoolArray, FloatArray, IntArray
-from erroran.stats.intervals import clustered_wilson
+from erroran.stats.intervals import wilson_interval
 
 N_BINS = 15
 SMALLEST_PROBABILITY = 1e-7
@@ -85,7 +85,9 @@ def reliability_bins(
         here = place == number
         count, sure = int(here.sum()), confidence[here]
         failing = (here & wrong).sum(axis=0)
-        low, high = clustered_wilson(failing, len(confidence), count / len(confidence))
+        low, high = wilson_interval(
+            float(failing.sum()), count / len(here), n_runs=len(here), squares=float((failing**2).sum())
+        )
         accuracy = 1 - float(failing.sum()) / count
         mean = float(sure.mean())
         bins.append(ReliabilityBin(float(sure.min()), float(sure.max()), count, mean, accuracy, 1 - high, 1 - low))

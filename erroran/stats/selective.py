@@ -10,7 +10,7 @@ import numpy as np
 
 from erroran.errors import BadInput
 from erroran.stats.confusion import BoolArray, FloatArray, IntArray
-from erroran.stats.intervals import clustered_wilson
+from erroran.stats.intervals import wilson_interval
 
 
 @dataclass(frozen=True)
@@ -97,11 +97,11 @@ def select(confidence: FloatArray, wrong: BoolArray, threshold: float) -> Select
     confidence, wrong = np.atleast_2d(confidence), np.atleast_2d(wrong)
     kept = confidence >= threshold
     waiting, failing = (~kept).sum(axis=0), (kept & wrong).sum(axis=0)
-    low, high = clustered_wilson(waiting, len(kept), kept.shape[1])
+    low, high = _shared_images_interval(waiting, len(kept), kept.shape[1])
     answered = int(kept.sum())
     accuracy = None
     if kept.any(axis=1).all():
-        fails_low, fails_high = clustered_wilson(failing, len(kept), answered / len(kept))
+        fails_low, fails_high = _shared_images_interval(failing, len(kept), answered / len(kept))
         accuracy = (1 - float(failing.sum()) / answered, 1 - fails_high, 1 - fails_low)
     return Selection(
         threshold=float(threshold),
@@ -164,3 +164,8 @@ def _check(confidence: FloatArray, wrong: BoolArray) -> tuple[FloatArray, BoolAr
             fix="pass one confidence and one error flag per image",
         )
     return confidence, wrong
+
+
+def _shared_images_interval(times: IntArray, n_runs: int, n_images: float) -> tuple[float, float]:
+    """`wilson_interval` from the number of runs in which each image had the event."""
+    return wilson_interval(float(times.sum()), n_images, n_runs=n_runs, squares=float((times**2).sum()))

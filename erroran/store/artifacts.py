@@ -3,39 +3,43 @@
 ::
 
     .erroran/
-      datasets/<digest>.npz          images, labels and ids, once per dataset
-      runs/<run>/run.json            record: spec, scores, history, provenance
-                 predictions.npz     probabilities, labels and ids of `mine` and `confirm`
-                 model.keras         the trained model; model.py: its code, if it is the user's own
-                 *.png               training curve, confusion matrix
-      models/<digest>.py             code of models of the user's own
+      store.json                     the folder's format
+      datasets/<digest>...           images, labels and ids, once per dataset
+      runs/<run>/run.json            record: spec, accuracies, history, provenance
+                 mine.npz            probabilities, labels and ids of `mine`
+                 confirm.npz         the same of `confirm`; read only with an entry in the ledger
+                 model.keras         the trained model
+      sources/<digest>.py            code of models of the user's own
       groups/<group>.json            what `baseline` asked for
+      mined/<dataset>/<seed>         seeds that any baseline, study or mining asked for
       interventions/<group>/<name>-<hash>.json
-      exposures/<group>/<name>-<hash>.json     what the treatment's runs saw, measured
-      ledger.jsonl                   see `erroran.store.ledger`
-      tmp/                           half-written things; nothing reads it
+      <kind>/<key>.json              other models that a stage keeps, such as exposures
+      ledger/                        see `erroran.store.ledger`
+      leases/                        see `erroran.store.leases`
+      tmp/                           unfinished files; nothing reads them
 
-Everything is written under ``tmp`` and moved into place, so a killed process leaves either the whole
+Everything is written under ``tmp``, synced to disk and moved into place, so a killed process leaves either the whole
 artifact or none. What is read is checked again.
 """
 
-import errno
 import hashlib
-import os
-import shutil
+import json
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
-from erroran.data import Dataset, read_dataset, save_dataset
-from erroran.errors import BadInput, ErroranError, NotFound, Unavailable
-from erroran.shape.exposure import Exposure
+from erroran.data import Dataset, Splits, read_dataset, save_dataset, split_dataset
+from erroran.errors import NotFound
+from erroran.experiment.runspec import RunSpec
+from erroran.files import temporary_name
+from erroran.store.folder import check_format, damaged, read_json, remove, write_json, writing
+from erroran.store.ledger import Entry, Ledger
 from erroran.store.records import Group, Intervention, RunRecord
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -60,14 +64,25 @@ class Predictions(BaseModel):
 class Store:
     """Reads and writes one store folder, which need not exist yet.
 
+    Datasets and splits that were read once are kept in memory.
+
+    Attributes:
+        root: The folder.
+        ledger: The ledger in it.
+
     Raises:
-        BadInput: `root` is a file.
+        BadInput: `root` is a file, or a store of another format.
     """
 
     def __init__(self, root: Path) -> None:
+        check_format(root)
         self.root = root
-        if root.exists() and not root.is_dir():
-            raise BadInput(f"The store {root} is a file, not a folder.", fix="--store with a folder, or none at all")
+        self.ledger = Ledger(root)
+        self._datasets: dict[str, Dataset] = {}
+        self._splits: dict[tuple[object, ...], Splits] = {}
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _open_once, (self.root.absolute(),)  # in another process: one store, with one copy of the dataset
 
     # --- datasets
 
@@ -75,8 +90,9 @@ class Store:
         """Keep a copy of the dataset, so that later stages need nothing but the store."""
         target = self._dataset_path(dataset.digest)
         if not target.exists():
-            with self._writing(target) as temporary:
+            with writing(self.root, target) as temporary:
                 save_dataset(dataset, temporary)
+            self._datasets[dataset.digest] = dataset
 
     def get_dataset(self, digest: str) -> Dataset:
         """Read a dataset back.
@@ -85,10 +101,26 @@ class Store:
             NotFound: It is not in the store.
             DatasetError: The copy is damaged.
         """
-        path = self._dataset_path(digest)
-        if not path.exists():
-            raise NotFound(f"The store {self.root} has no dataset {digest[:12]}.", fix="erroran baseline")
-        return read_dataset(path)
+        if digest not in self._datasets:
+            path = self._dataset_path(digest)
+            if not path.exists():
+                raise NotFound(f"The store {self.root} has no dataset {digest[:12]}.", fix="erroran baseline")
+            self._datasets[digest] = read_dataset(path)
+        return self._datasets[digest]
+
+    def get_splits(self, spec: RunSpec) -> Splits:
+        """The dataset of a run, split as the run splits it.
+
+        Raises:
+            NotFound: The dataset is not in the store.
+            DatasetError: The copy is damaged.
+        """
+        key = (spec.dataset, spec.mine_fraction, spec.fold)
+        if key not in self._splits:
+            dataset = self.get_dataset(spec.dataset)
+            self._splits.clear()  # out of fold, each fold has splits of its own
+            self._splits[key] = split_dataset(dataset, mine_fraction=spec.mine_fraction, fold=spec.fold)
+        return self._splits[key]
 
     # --- code of models
 
@@ -98,9 +130,9 @@ class Store:
         Returns:
             Its digest.
         """
-        digest = hashlib.sha256(text.encode()).hexdigest()[:24]
-        with self._writing(self.root / "models" / f"{digest}.py") as temporary:
-            temporary.write_text(text, encoding="utf-8")
+        digest = _digest(text)
+        with writing(self.root, self._source_path(digest)) as temporary:
+            temporary.write_bytes(text.encode("utf-8"))
         return digest
 
     def get_source(self, digest: str) -> str:
@@ -109,44 +141,54 @@ class Store:
         Raises:
             ErroranError: It is missing or was changed.
         """
-        path = self.root / "models" / f"{digest}.py"
+        path = self._source_path(digest)
         fix = "erroran baseline --model FILE.py:FUNCTION, with the file as it was"
         try:
-            text = path.read_text(encoding="utf-8")
+            text = path.read_bytes().decode("utf-8")
         except (OSError, ValueError) as error:
-            raise _damaged(path, error, fix) from error
-        if hashlib.sha256(text.encode()).hexdigest()[:24] != digest:
-            raise _damaged(path, "it was changed", fix)
+            raise damaged(path, error, fix) from error
+        if _digest(text) != digest:
+            raise damaged(path, "it was changed", fix)
         return text
+
+    def load_source_of(self, record: RunRecord) -> str | None:
+        """The code of a run's model, which decides what reading the model executes; None for a built-in one.
+
+        Raises:
+            ErroranError: The code is missing, or is not that with which the run was trained.
+        """
+        return None if record.spec.source is None else self.get_source(record.spec.source)
 
     # --- runs
 
     def has_run(self, run_id: str) -> bool:
-        """Whether a run is finished."""
-        return (self.root / "runs" / run_id / "run.json").is_file()
+        """Whether a run is finished: an empty or cut record does not count."""
+        try:
+            return isinstance(json.loads((self.root / "runs" / run_id / "run.json").read_bytes()), dict)
+        except (OSError, ValueError):
+            return False
 
     def put_run(self, record: RunRecord, predictions: Mapping[str, Predictions], files: Mapping[str, bytes]) -> None:
-        """Write a finished run.
+        """Write a finished run; one that is there already is left as it is.
 
         Args:
             record: Its record.
             predictions: ``mine`` and ``confirm`` to the predictions on them.
-            files: Name to content of everything else (model, figures).
+            files: Name to content of everything else, such as the model.
+
+        Raises:
+            Unavailable: The disk is full, or the store cannot be written.
         """
         target = self.root / "runs" / record.id
         if target.is_dir() and not self.has_run(record.id):  # damaged: runs appear whole
-            _remove(target)
-        with self._writing(target) as temporary:
+            remove(target)
+        with writing(self.root, target) as temporary:
             temporary.mkdir()
-            arrays = {
-                f"{split}_{field}": getattr(part, field)
-                for split, part in predictions.items()
-                for field in ("probabilities", "labels", "ids")
-            }
-            np.savez_compressed(temporary / "predictions.npz", **arrays)
+            for split, part in predictions.items():
+                np.savez_compressed(temporary / f"{split}.npz", **dict(part))
             for name, content in files.items():
                 (temporary / name).write_bytes(content)
-            (temporary / "run.json").write_text(record.model_dump_json(indent=1))
+            (temporary / "run.json").write_text(record.model_dump_json(indent=1), encoding="utf-8")
 
     def get_run(self, run_id: str) -> RunRecord:
         """Read a run's record; a unique beginning of the id will do.
@@ -155,39 +197,60 @@ class Store:
             NotFound: No run, or several, begin with `run_id`.
             ErroranError: The record is damaged.
         """
-        path = self.root / "runs" / self._complete_run_id(run_id) / "run.json"
-        return _read(RunRecord, path, fix=f"erroran runs remove {run_id}, then train it again")
+        path = self.run_folder(run_id) / "run.json"
+        return read_json(RunRecord, path, fix=f"erroran runs remove {run_id}, then train it again")
 
     def list_runs(self) -> list[RunRecord]:
         """All finished runs, oldest first."""
         paths = (self.root / "runs").glob("*/run.json")
-        records = [_read(RunRecord, p, fix=f"erroran runs remove {p.parent.name}") for p in paths]
+        records = [read_json(RunRecord, p, fix=f"erroran runs remove {p.parent.name}") for p in paths]
         return sorted(records, key=lambda record: record.created)
 
-    def get_predictions(self, run_id: str, split: str) -> Predictions:
-        """Read a run's predictions on ``mine`` or ``confirm``.
+    def get_predictions(self, run_id: str, split: str = "mine", *, look: Entry | None = None) -> Predictions:
+        """Read a run's predictions.
+
+        Args:
+            run_id: The run.
+            split: ``mine`` or ``confirm``.
+            look: For ``confirm``, and only for it: the entry under which the look is recorded in the ledger before
+                anything is read.
 
         Raises:
             ErroranError: The file is damaged.
+            Unavailable: The look cannot be recorded.
         """
-        path = self.root / "runs" / run_id / "predictions.npz"
+        if (split == "confirm") != (look is not None):
+            raise ValueError("Predictions on `confirm`, and only these, are read with a look.")
+        if look is not None:
+            self.ledger.record(look)
+        path = self.root / "runs" / run_id / f"{split}.npz"
         try:
             # NumPy leaves a file open that it cannot read, so it is opened here.
             with path.open("rb") as file, np.load(file) as arrays:
-                found = Predictions(
-                    probabilities=arrays[f"{split}_probabilities"],
-                    labels=arrays[f"{split}_labels"],
-                    ids=arrays[f"{split}_ids"],
-                )
+                found = Predictions(**{name: arrays[name] for name in Predictions.model_fields})
         except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile, zlib.error) as error:
-            raise _damaged(path, error, f"erroran runs remove {run_id}, then train it again") from error
+            raise damaged(path, error, f"erroran runs remove {run_id}, then train it again") from error
         if not len(found.probabilities) == len(found.labels) == len(found.ids):
-            raise _damaged(path, "its arrays differ in length", f"erroran runs remove {run_id}")
+            raise damaged(path, "its arrays differ in length", f"erroran runs remove {run_id}")
         return found
 
     def run_folder(self, run_id: str) -> Path:
-        """Where a run's files lie."""
-        return self.root / "runs" / self._complete_run_id(run_id)
+        """Where a run's files lie; a unique beginning of the id will do.
+
+        Raises:
+            NotFound: No run, or several, begin with `run_id`.
+        """
+        if self.has_run(run_id):
+            return self.root / "runs" / run_id
+        names = [path.parent.name for path in (self.root / "runs").glob("*/run.json")]
+        found = [name for name in names if run_id and name.startswith(run_id)]
+        if len(found) != 1:
+            what = "No run begins" if not found else f"{len(found)} runs begin"
+            raise NotFound(
+                f"{what} with `{run_id}` in the store {self.root}.",
+                fix="erroran runs   (lists them)",
+            )
+        return self.root / "runs" / found[0]
 
     def remove_run(self, run_id: str) -> str:
         """Delete a run; its group and reports stay.
@@ -198,17 +261,39 @@ class Store:
         Raises:
             NotFound: No run, or several, begin with `run_id`.
         """
-        whole = self._complete_run_id(run_id)
-        grave = self._temporary(self.root / "runs" / whole)
-        (self.root / "runs" / whole).replace(grave)  # gone in one step, even if deleting is interrupted
-        shutil.rmtree(grave)
-        return whole
+        folder = self.run_folder(run_id)
+        grave = self.root / "tmp" / temporary_name(folder.name)
+        folder.replace(grave)  # gone in one step, even if deleting is interrupted
+        remove(grave)
+        return folder.name
 
     # --- groups and interventions
 
     def put_group(self, group: Group) -> None:
         """Write a group; it becomes the latest, unless it is a study's."""
-        self._write_json(self.root / "groups" / f"{group.id}.json", group)
+        self.mark_mined(group.template.dataset, group.seeds)
+        self.put_artifact("groups", group.id, group)
+
+    def mark_mined(self, dataset: str, seeds: Iterable[int]) -> None:
+        """Note for ever that confusions are looked for in runs of these seeds; see `mined_seeds`.
+
+        Args:
+            dataset: The dataset's digest.
+            seeds: The seeds.
+        """
+        for seed in set(seeds) - self.mined_seeds(dataset):
+            with writing(self.root, self._mined_folder(dataset) / str(seed)) as temporary:
+                temporary.touch()
+
+    def mined_seeds(self, dataset: str) -> set[int]:
+        """Every seed that a baseline, a study or a mining ever asked for on a dataset, in whatever group.
+
+        A verdict on runs of such a seed is not independent of the choice of the pair.
+
+        Args:
+            dataset: The dataset's digest.
+        """
+        return {int(path.name) for path in self._mined_folder(dataset).glob("*") if path.name.isdigit()}
 
     def has_group(self, group_id: str = "*") -> bool:
         """Whether there is this group, or any baseline yet."""
@@ -216,7 +301,7 @@ class Store:
 
     def list_groups(self) -> list[Group]:
         """All groups, in no order."""
-        return [_read(Group, path, fix=f"delete {path}") for path in (self.root / "groups").glob("*.json")]
+        return [read_json(Group, path, fix=f"delete {path}") for path in (self.root / "groups").glob("*.json")]
 
     def get_group(self, group_id: str | None = None) -> Group:
         """Read a group; without an id, the latest, those of studies last.
@@ -243,8 +328,7 @@ class Store:
 
     def put_intervention(self, intervention: Intervention) -> None:
         """Write what an intervention did; a changed spec does not replace the record of the earlier one."""
-        file_name = f"{intervention.name}-{intervention.hypothesis.hash}.json"
-        self._write_json(self.root / "interventions" / intervention.group / file_name, intervention)
+        self.put_artifact("interventions", intervention.key, intervention)
 
     def get_intervention(self, group_id: str, name: str) -> Intervention:
         """Read the latest intervention of a name.
@@ -254,118 +338,48 @@ class Store:
         """
         folder = self.root / "interventions" / group_id
         fix = f"erroran intervene {name}"
-        found = [_read(Intervention, path, fix=fix) for path in folder.glob(f"{name}-????????.json")]
+        found = [read_json(Intervention, path, fix=fix) for path in folder.glob(f"{name}-????????.json")]
         if not found:
             raise NotFound(f"`{name}` has not been run on the baseline group {group_id}.", fix=fix)
         return max(found, key=lambda intervention: intervention.created)
 
-    def put_exposure(self, intervention: Intervention, exposure: Exposure) -> None:
-        """Write what the runs of an intervention's treatment saw."""
-        self._write_json(self._exposure_path(intervention), exposure)
+    # --- anything else
 
-    def get_exposure(self, intervention: Intervention) -> Exposure | None:
-        """Read what the treatment's runs saw; None where that was never measured, or for other runs.
+    def put_artifact(self, kind: str, key: str, content: BaseModel) -> None:
+        """Keep a model as JSON, in place of what has the same kind and key.
+
+        Args:
+            kind: The folder, such as ``exposures``.
+            key: The file's name, perhaps with folders.
+            content: The model.
+        """
+        write_json(self.root, self.root / kind / f"{key}.json", content)
+
+    def get_artifact(self, kind: str, key: str, model: type[Model]) -> Model | None:
+        """Read what `put_artifact` kept; None where there is nothing.
 
         Raises:
             ErroranError: The file is damaged.
         """
-        path = self._exposure_path(intervention)
-        if not path.is_file():
-            return None
-        found = _read(Exposure, path, fix=f"delete {path}; it is measured again")
-        return found if found.runs == intervention.arms[intervention.name] else None
+        path = self.root / kind / f"{key}.json"
+        return read_json(model, path, fix=f"delete {path}; it is made again") if path.is_file() else None
 
     # --- inside
-
-    def _exposure_path(self, intervention: Intervention) -> Path:
-        file_name = f"{intervention.name}-{intervention.hypothesis.hash}.json"
-        return self.root / "exposures" / intervention.group / file_name
 
     def _dataset_path(self, digest: str) -> Path:
         return self.root / "datasets" / f"{digest[:24]}.npz"
 
-    def _complete_run_id(self, run_id: str) -> str:
-        found = [path.parent.name for path in (self.root / "runs").glob("*/run.json")]
-        found = [name for name in found if run_id and name.startswith(run_id)]
-        if len(found) != 1:
-            what = "No run begins" if not found else f"{len(found)} runs begin"
-            raise NotFound(
-                f"{what} with `{run_id}` in the store {self.root}.",
-                fix="erroran runs   (lists them)",
-            )
-        return found[0]
+    def _source_path(self, digest: str) -> Path:
+        return self.root / "sources" / f"{digest}.py"
 
-    def _write_json(self, target: Path, content: BaseModel) -> None:
-        with self._writing(target) as temporary:
-            temporary.write_text(content.model_dump_json(indent=1))
-
-    def _temporary(self, target: Path) -> Path:
-        folder = self.root / "tmp"
-        folder.mkdir(parents=True, exist_ok=True)
-        temporary = folder / f"{os.getpid()}-{target.name}"
-        _remove(temporary)
-        return temporary
-
-    @contextmanager
-    def _writing(self, target: Path) -> Iterator[Path]:
-        """Give a temporary path; what is there at the end is moved to `target` in one step."""
-        try:
-            self._bury_the_dead()
-            temporary = self._temporary(target)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            yield temporary
-            try:
-                temporary.replace(target)
-            except OSError as error:
-                if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
-                    raise
-                _remove(temporary)  # another process finished the same run: same content
-        except OSError as error:
-            if error.errno in (errno.ENOSPC, errno.EDQUOT):
-                raise Unavailable(
-                    f"There is no space left for the store {self.root}; what was finished is kept.",
-                    fix="free some space (`erroran runs remove ID`) or use --store DIR, then repeat the command",
-                ) from error
-            raise Unavailable(
-                f"The store {self.root} cannot be written: {error.strerror or error}.",
-                fix="use --store DIR",
-            ) from error
-
-    def _bury_the_dead(self) -> None:
-        """Delete what killed processes left half-written."""
-        for path in (self.root / "tmp").glob("*-*"):
-            owner = path.name.partition("-")[0]
-            if owner.isdigit() and int(owner) != os.getpid() and not _is_alive(int(owner)):
-                _remove(path)
+    def _mined_folder(self, dataset: str) -> Path:
+        return self.root / "mined" / dataset[:24]
 
 
-def _read(model: type[Model], path: Path, *, fix: str) -> Model:
-    try:
-        return model.model_validate_json(path.read_text())
-    except ValidationError as error:
-        problem = error.errors()[0]
-        place = ".".join(str(part) for part in problem["loc"])
-        raise _damaged(path, f"{problem['msg']} ({place})" if place else problem["msg"], fix) from error
-    except (OSError, ValueError) as error:  # also what is not UTF-8
-        raise _damaged(path, error, fix) from error
+@lru_cache(maxsize=1)
+def _open_once(root: Path) -> Store:
+    return Store(root)
 
 
-def _damaged(path: Path, reason: object, fix: str) -> ErroranError:
-    return ErroranError(f"{path} is damaged: {str(reason).splitlines()[0]}.", fix=fix)
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        path.unlink(missing_ok=True)
-
-
-def _is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        return True
-    return True
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:24]

@@ -1,52 +1,15 @@
-"""What made an artifact: time, command, versions, commit, machine."""
+"""The environment that a run is trained in, as far as its key records it."""
 
 import ast
 import hashlib
 import json
 import os
-import platform
-import shlex
-import subprocess
-import sys
-from datetime import UTC, datetime
 from functools import cache
-from importlib import metadata
 from pathlib import Path
 
-from erroran.experiment.runspec import Environment
-
-_PACKAGES = (
-    "erroran",
-    "keras",
-    "numpy",
-    "opencv-python",
-    "scikit-learn",
-    "scipy",
-    "tensorflow",
-)
-
-
-def now() -> str:
-    """The time in UTC, ISO 8601 to the microsecond."""
-    return datetime.now(UTC).isoformat(timespec="microseconds")
-
-
-def command_line() -> str:
-    """The command that is running, as one would type it."""
-    program = Path(sys.argv[0]).name.replace("__main__.py", "erroran")
-    return shlex.join([program, *sys.argv[1:]])
-
-
-@cache
-def versions() -> dict[str, str]:
-    """Versions of Python and of the packages that a result can depend on; absent ones are left out."""
-    found = {"python": platform.python_version()}
-    for package in _PACKAGES:
-        try:
-            found[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            continue
-    return found
+from erroran.errors import ErroranError
+from erroran.experiment.runspec import Environment, RunSpec
+from erroran.provenance import versions
 
 
 def backend() -> str:
@@ -76,6 +39,35 @@ def current_environment(model: str) -> Environment:
     return Environment(backend=backend(), versions={p: known[p] for p in packages if p in known}, code=code)
 
 
+def check_environment(spec: RunSpec) -> None:
+    """Refuse to train a run in another environment than its key says.
+
+    Raises:
+        ErroranError: Backend, a package's version, or erroran's own code differs.
+    """
+    differing = _differences(spec, current_environment(spec.model))
+    if differing:
+        raise ErroranError(
+            f"Seed {spec.seed} of `{spec.model}` cannot be trained here as its baseline was: {'; '.join(differing)}.",
+            fix="repeat `erroran baseline` to train the baseline in this environment, or go back to the other one",
+        )
+
+
+def _differences(spec: RunSpec, here: Environment) -> list[str]:
+    recorded = spec.environment
+    found = []
+    if recorded.backend != here.backend:
+        found.append(f"Keras' backend was {recorded.backend}, here it is {here.backend}")
+    for package in sorted(recorded.versions.keys() | here.versions.keys()):
+        was, now = (versions.get(package, "absent") for versions in (recorded.versions, here.versions))
+        if was != now:
+            found.append(f"{package} was {was}, here it is {now}")
+    changed = {part for part in here.code if recorded.code.get(part) != here.code[part]}
+    if not spec.augment:
+        changed.discard("operations")
+    return found + [f"erroran's code of {part} has changed" for part in sorted(changed)]
+
+
 @cache
 def _code_digest(*patterns: str) -> str:
     """Digest of source files of this package without comments and docstrings, 12 hexadecimal digits."""
@@ -88,27 +80,3 @@ def _code_digest(*patterns: str) -> str:
                 node.body = node.body[1:] or [ast.Pass()]
         digest.update(ast.unparse(tree).encode())
     return digest.hexdigest()[:12]
-
-
-@cache
-def commit() -> str | None:
-    """The commit of the erroran checkout that runs (``+`` behind it: changed since), or ``None``."""
-    root = Path(__file__).resolve().parents[2]
-    if not (root / ".git").exists():
-        return None
-    try:
-        head = _git(root, "rev-parse", "--short=10", "HEAD")
-        changed = _git(root, "status", "--porcelain", "--", "erroran")
-    except (OSError, subprocess.CalledProcessError):
-        return None
-    return head + ("+" if changed else "")
-
-
-def _git(root: Path, *arguments: str) -> str:
-    command = ["git", "-C", str(root), *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()  # noqa: S603
-
-
-def machine() -> dict[str, str]:
-    """Platform and number of processors; bit-identical repetition needs the same of both."""
-    return {"platform": platform.platform(), "cpus": str(os.cpu_count())}

@@ -1,14 +1,13 @@
-"""What a verdict rests on: the predictions of several runs side by side, and what the treatment's runs were shown."""
+"""What a verdict rests on: the predictions of several runs side by side."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from erroran.data import split_dataset
 from erroran.errors import ErroranError, NotFound
-from erroran.shape.exposure import Exposure, measure_exposure
-from erroran.store import Intervention, Store
+from erroran.store.artifacts import Store
+from erroran.store.ledger import Entry
 from erroran.store.records import Group, RunRecord
 
 MOST_FOLDS = 20
@@ -17,17 +16,17 @@ MOST_FOLDS = 20
 
 @dataclass(frozen=True)
 class Evidence:
-    """What S runs say about N images.
+    """Predictions of S runs for N images.
 
     Attributes:
         runs: The S records.
         split: ``mine``, ``confirm``, or ``train``: the whole training data, each image predicted by the models
             that did not train on it (`runs` are then those of the first fold).
-        images: uint8 (N, H, W).
+        images: uint8 (N, H, W, C).
         labels: int64 (N,).
         ids: str (N,).
-        probabilities: float32 (S, N, C).
-        class_names: The C names.
+        probabilities: float32 (S, N, K).
+        class_names: The K names.
     """
 
     runs: tuple[RunRecord, ...]
@@ -50,13 +49,15 @@ class Evidence:
         return [run.spec.seed for run in self.runs]
 
 
-def gather(store: Store, run_ids: Sequence[str], split: str) -> Evidence:
+def gather(store: Store, run_ids: Sequence[str], split: str, *, look: Entry | None = None) -> Evidence:
     """Read the predictions of runs on the same dataset and split.
 
     Args:
         store: Where they are.
         run_ids: At least one.
         split: ``mine`` or ``confirm``.
+        look: For ``confirm``, and only for it: the entry under which the look is recorded in the ledger before
+            anything is read. A look that was recorded before is not recorded again.
 
     Raises:
         NotFound: A run was removed.
@@ -69,12 +70,11 @@ def gather(store: Store, run_ids: Sequence[str], split: str) -> Evidence:
                 fix="repeat the `erroran baseline` or `erroran intervene` that trained it",
             )
     runs = tuple(store.get_run(run_id) for run_id in run_ids)
-    dataset = store.get_dataset(runs[0].spec.dataset)
-    splits = split_dataset(dataset, mine_fraction=runs[0].spec.mine_fraction, fold=runs[0].spec.fold)
+    splits = store.get_splits(runs[0].spec)
     part = splits.mine if split == "mine" else splits.confirm
     stacked = []
     for run in runs:
-        predictions = store.get_predictions(run.id, split)
+        predictions = store.get_predictions(run.id, split, look=look)
         if not np.array_equal(predictions.ids, part.ids):
             raise ErroranError(
                 f"Run {run.id} has no predictions for the images of `{split}`.",
@@ -88,7 +88,7 @@ def gather(store: Store, run_ids: Sequence[str], split: str) -> Evidence:
         labels=part.y,
         ids=part.ids,
         probabilities=np.stack(stacked),
-        class_names=dataset.class_names,
+        class_names=store.get_dataset(runs[0].spec.dataset).class_names,
     )
 
 
@@ -112,10 +112,10 @@ def gather_out_of_fold(store: Store, folds: Sequence[Sequence[str]]) -> Evidence
 
 
 def gather_most(store: Store, group: Group) -> Evidence:
-    """The most that a group's stored runs say about images they did not train on. Trains nothing.
+    """The predictions of a group's stored runs for as many images as possible that they did not train on.
 
     Out of fold, if ``mine-confusions --out-of-fold`` has been run for at least one of the group's seeds (of several
-    such minings the one with most seeds, then with most folds); else `mine`.
+    such minings the one with most seeds, then with most folds); else `mine`. Trains nothing.
 
     Args:
         store: Where the runs are.
@@ -133,32 +133,3 @@ def gather_most(store: Store, group: Group) -> Evidence:
     if found:
         return gather_out_of_fold(store, found)
     return gather(store, [group.run_spec(seed).id for seed in group.seeds], "mine")
-
-
-def gather_exposure(store: Store, intervention: Intervention) -> Exposure | None:
-    """Read what the runs of a treatment saw; what is not in the store is drawn again, measured and kept.
-
-    Returns:
-        None for a treatment without operations, and for images with several channels.
-
-    Raises:
-        NotFound: A run was removed.
-    """
-    kept = store.get_exposure(intervention)
-    if kept is not None:
-        return kept
-    run_ids = intervention.arms[intervention.name]
-    runs = [store.get_run(run_id) for run_id in run_ids]
-    spec = runs[0].spec
-    dataset = store.get_dataset(spec.dataset)
-    exposure = measure_exposure(
-        split_dataset(dataset, mine_fraction=spec.mine_fraction).train,
-        dataset.class_names,
-        intervention.hypothesis.augment,
-        runs=run_ids,
-        seeds=intervention.seeds,
-        epochs=[len(run.history["loss"]) for run in runs],
-    )
-    if exposure is not None:
-        store.put_exposure(intervention, exposure)
-    return exposure

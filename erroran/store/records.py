@@ -22,9 +22,9 @@ class RunRecord(BaseModel):
         seconds: Wall-clock time of training and prediction.
         created: UTC, ISO 8601.
         command: The command line that asked for it.
-        versions: Package name to version.
+        versions: Version of Python and of every package that a result can depend on, also those not in the key.
         commit: Git commit of the erroran checkout that ran, ``None`` for an installed package.
-        machine: Platform, number of threads.
+        machine: See `erroran.store.environment.machine`.
         parameters: Number of the model's parameters.
         history: Per epoch: ``loss``, ``accuracy``, ``val_loss``, ``val_accuracy`` (on `mine`).
     """
@@ -157,3 +157,8 @@ class Intervention(BaseModel):
     fresh_baseline: bool
     created: str
     command: str
+
+    @property
+    def key(self) -> str:
+        """Group, name and version of the hypothesis: what distinguishes interventions in the store."""
+        return f"{self.group}/{self.name}-{self.hypothesis.hash}"

@@ -1,47 +1,37 @@
-"""One error indicator, two arms: which test applies, and what does it say?"""
+"""The one comparison of two arms: effect, interval and test of any kind of error, on the same images."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 
-from erroran.stats.confusion import BoolArray
-from erroran.stats.dispersion import adjust_p, moderate
+from erroran.experiment.endpoint import Cell, Endpoint
+from erroran.stats.confusion import BoolArray, IntArray, cell_mask
+from erroran.stats.dispersion import RunVariation, adjust_p, count_variance, moderated_ratio, run_variation
 from erroran.stats.intervals import Effect, score_interval
-from erroran.stats.significance import (
-    Overdispersion,
-    StratifiedResult,
-    check_arms,
-    images_by_total,
-    midp_sides,
-    overdispersion,
-    run_permutation_test,
-    stratified_test,
-)
+from erroran.stats.multiplicity import CellChange, explore_cells
+from erroran.stats.significance import McNemarResult, StratifiedResult, check_arms, mcnemar, stratified_test
 
 STRATIFIED: Final = "stratified"
 ADJUSTED: Final = "stratified, adjusted for runs"
-RUN_PERMUTATION: Final = "run permutation"
 NO_TEST: Final = "none"
 MIN_SEEDS: Final = 2
-MIN_SEEDS_TO_SHUFFLE: Final = 5
-OVERDISPERSION_LEVEL: Final = 0.01
 
 
 @dataclass(frozen=True)
 class ArmTest:
-    """The test that was used, why, and its p-values.
+    """The test of "no change" and its p-values.
 
     Attributes:
-        method: "stratified", "stratified, adjusted for runs", "run permutation" or "none".
+        method: "stratified", "stratified, adjusted for runs" or "none".
         reason: Why this one, one sentence.
-        p_value: Two-sided; None without a valid test.
-        p_less: One-sided, fewer errors after; None without a valid test.
-        p_greater: One-sided, more errors after.
+        p_value: Two-sided; None without a test.
+        p_less: One-sided, fewer errors after; None without a test.
+        p_greater: One-sided, more errors after; None without a test.
         smallest_p: The smallest two-sided p-value that could have come out; None without a test.
-        dispersion_ratio: Variance ratio that the stratified test was adjusted by, >= 1.
-        stratified: The stratified test's numbers, whichever test was used.
-        overdispersion: The check that chose.
+        variance_ratio: Variance between runs, relative to independent images, that the test allows for; >= 1.
+        stratified: The stratified test without that correction.
     """
 
     method: str
@@ -50,15 +40,12 @@ class ArmTest:
     p_less: float | None
     p_greater: float | None
     smallest_p: float | None
-    dispersion_ratio: float
+    variance_ratio: float
     stratified: StratifiedResult
-    overdispersion: Overdispersion
 
     def direction(self, alpha: float) -> int:
         """-1 for significantly fewer errors after, +1 for more, 0 for neither."""
-        if self.p_value is None or self.p_less is None or self.p_greater is None:
-            return 0
-        if self.p_value >= alpha:
+        if self.p_value is None or self.p_less is None or self.p_greater is None or self.p_value >= alpha:
             return 0
         return -1 if self.p_less < self.p_greater else 1
 
@@ -82,133 +69,113 @@ class Comparison:
     test: ArmTest
 
 
-def choose_test(
-    before_errors: BoolArray,
-    after_errors: BoolArray,
-    *,
-    shift_sd: float = 0.0,
-    overdispersion_level: float = OVERDISPERSION_LEVEL,
-) -> ArmTest:
-    """Test two arms with the stratified test, or by shuffling runs where it does not hold.
+def compare_errors(before_errors: BoolArray, after_errors: BoolArray, *, logit_sd: float = 0.0) -> ArmTest:
+    """Test "no change" of one kind of error.
 
     Args:
         before_errors: bool (S_b, M), runs by images.
         after_errors: bool (S_a, M), same images.
-        shift_sd: Sd of a run's shift of this count, in logits; see `dispersion.run_variation`.
-        overdispersion_level: Level of the check that chooses between the tests.
+        logit_sd: Run-to-run variation of this count, in logits; see `dispersion.run_variation`.
 
     Returns:
-        - below 2 runs an arm, no test;
-        - if runs vary no more than `shift_sd` predicts, the stratified mid-p test, with an allowance for the
-          moderated variance ratio where that exceeds 1 (`dispersion.adjust_p`);
-        - if they vary visibly more, whole runs shuffled with at least 5 an arm, else no test.
-
-    What runs of any recipe do is no reason to refuse an answer: the allowance pays for it. The check asks
-    whether these runs do more, at a level so low that it does not choose by chance among usual ones.
+        The stratified mid-p test, corrected for the moderated variance ratio where that exceeds 1
+        (`dispersion.adjust_p`); no test below 2 runs in an arm.
     """
     before, after = check_arms(before_errors, after_errors)
     stratified = stratified_test(before, after)
-    spread = overdispersion(before, after, level=overdispersion_level, shift_sd=shift_sd)
-    ratio = moderate(spread.ratio, spread.df, 1 + shift_sd**2 * spread.expected)
-    fewest = min(len(before), len(after))
-
-    def result(method: str, reason: str, *p_values: float | None) -> ArmTest:
-        less, greater, smallest = p_values or (None, None, None)
-        both = None if less is None or greater is None else min(1.0, 2 * min(less, greater))
-        return ArmTest(method, reason, both, less, greater, smallest, ratio, stratified, spread)
-
-    if fewest < MIN_SEEDS:
-        return result(NO_TEST, "One run an arm cannot tell a change from the luck of a seed.")
-    if not spread.overdispersed:
-        sides = (stratified.p_less_mid, stratified.p_greater_mid, stratified.smallest_p / 2)
-        if ratio == 1.0:
-            reason = "Runs differ no more than independent images would make them."
-            return result(STRATIFIED, reason, sides[0], sides[1], stratified.smallest_p)
+    if min(len(before), len(after)) < MIN_SEEDS:
+        reason = "With one run in an arm a change cannot be told from the variation between seeds."
+        return ArmTest(NO_TEST, reason, None, None, None, None, 1.0, stratified)
+    counted = count_variance(before, after)
+    ratio = moderated_ratio(counted, logit_sd)
+    sides = np.array([stratified.p_less_mid, stratified.p_greater_mid, stratified.smallest_p / 2])
+    less, greater, smallest = adjust_p(sides, ratio, counted.df).tolist()
+    method, reason = STRATIFIED, "Runs differ no more than images that err independently would make them."
+    if ratio > 1.0:
+        method = ADJUSTED
         reason = (
-            f"Judged by this and all other cells, runs differ about {ratio:.1f} times as much as "
-            "independent images would make them; the test allows for it."
+            f"Judged by this and all other cells, the variance between runs is about {ratio:.1f} times that of images "
+            "that err independently; the test is corrected for it."
         )
-        less, greater, smallest = adjust_p(np.array(sides), ratio, spread.df).tolist()
-        return result(ADJUSTED, reason, less, greater, 2 * smallest)
-    swing = f"Runs differ {spread.ratio:.1f} times as much as independent images would make them, more than runs do"
-    if fewest < MIN_SEEDS_TO_SHUFFLE:
-        reason = f"{swing} elsewhere; then only whole runs may be shuffled, which takes 5 seeds an arm."
-        return result(NO_TEST, reason)
-    shuffled = run_permutation_test(before.sum(axis=1), after.sum(axis=1))
-    reason = f"{swing} elsewhere, so whole runs were shuffled."
-    return result(RUN_PERMUTATION, reason, shuffled.p_less, shuffled.p_greater, shuffled.smallest_p)
+    return ArmTest(method, reason, min(1.0, 2 * min(less, greater)), less, greater, 2 * smallest, ratio, stratified)
 
 
-def significant_change(
-    before_errors: BoolArray,
-    after_errors: BoolArray,
-    *,
-    alpha: float = 0.05,
-    shift_sd: float = 0.0,
-    overdispersion_level: float = OVERDISPERSION_LEVEL,
-) -> int:
-    """`choose_test(...).direction(alpha)` without the rest: quick enough for simulations.
+class ArmComparison:
+    """Two arms on the same images; what they have in common is computed once.
 
-    Args:
-        before_errors: bool (S_b, M), runs by images.
-        after_errors: bool (S_a, M), same images.
-        alpha: Two-sided level.
-        shift_sd: See `choose_test`.
-        overdispersion_level: See `choose_test`.
-
-    Returns:
-        -1 for significantly fewer errors after, +1 for more, 0 for neither.
+    Attributes:
+        class_names: The C names.
+        n_images: Images evaluated, N.
+        present: Classes that have images, as indices.
+        variation: Run-to-run variation of both arms.
     """
-    fewest = min(len(before_errors), len(after_errors))
-    if fewest < MIN_SEEDS:
-        return 0
-    spread = overdispersion(before_errors, after_errors, level=overdispersion_level, shift_sd=shift_sd)
-    if spread.overdispersed:
-        if fewest < MIN_SEEDS_TO_SHUFFLE:
-            return 0
-        shuffled = run_permutation_test(before_errors.sum(axis=1), after_errors.sum(axis=1))
-        less, greater = shuffled.p_less, shuffled.p_greater
-    else:
-        sizes = (len(before_errors), len(after_errors))
-        totals = before_errors.sum(axis=0) + after_errors.sum(axis=0)
-        histogram = images_by_total(totals, sum(sizes))
-        less, greater = midp_sides(histogram, int(after_errors.sum()), *sizes)
-        ratio = moderate(spread.ratio, spread.df, 1 + shift_sd**2 * spread.expected)
-        less, greater = adjust_p(np.array([less, greater]), ratio, spread.df).tolist()
-    if 2 * min(less, greater) >= alpha:
-        return 0
-    return -1 if less < greater else 1
 
+    def __init__(
+        self,
+        labels: IntArray,
+        before: IntArray,
+        after: IntArray,
+        class_names: Sequence[str],
+        *,
+        skip: Sequence[Cell] = (),
+    ) -> None:
+        """Prepare the comparison.
 
-def compare_arms(
-    name: str,
-    before_errors: BoolArray,
-    after_errors: BoolArray,
-    n_images: int,
-    *,
-    confidence: float = 0.95,
-    shift_sd: float = 0.0,
-) -> Comparison:
-    """Effect, interval and test of one kind of error.
+        Args:
+            labels: Integer (N,), values in 0..C-1.
+            before: Predictions, integer (S_b, N).
+            after: Predictions, integer (S_a, N). Runs need no pairing.
+            class_names: The C names.
+            skip: Cells that do not count for the run-to-run variation: the pair that a treatment changed.
+        """
+        self.class_names = tuple(class_names)
+        self.n_images = int(labels.size)
+        self.present: tuple[int, ...] = tuple(np.unique(labels).tolist())
+        self.variation: RunVariation = run_variation(labels, before, after, n_classes=len(self.class_names), skip=skip)
+        # Images that all runs predict correctly change no number below.
+        some = (before != labels).any(axis=0) | (after != labels).any(axis=0)
+        self._labels, self._before, self._after = labels[some], before[:, some], after[:, some]
+        self._skip = tuple(skip)
 
-    Args:
-        name: What is counted, in words.
-        before_errors: bool (S_b, M), runs by images that can make this error.
-        after_errors: bool (S_a, M), same images.
-        n_images: All images evaluated, >= M.
-        confidence: Level of the interval, in (0, 1).
-        shift_sd: See `choose_test`.
-    """
-    return Comparison(
-        name=name,
-        before_per_seed=tuple(before_errors.sum(axis=1).tolist()),
-        after_per_seed=tuple(after_errors.sum(axis=1).tolist()),
-        effect=score_interval(
-            before_errors,
-            after_errors,
-            n_images,
-            confidence=confidence,
-            shift_sd=shift_sd,
-        ),
-        test=choose_test(before_errors, after_errors, shift_sd=shift_sd),
-    )
+    def endpoint(self, endpoint: Endpoint, pair: Cell, *, confidence: float = 0.95) -> Comparison:
+        """Compare the errors of an endpoint of a pair (a, b) of class indices."""
+        name = endpoint.describe(*(self.class_names[label] for label in pair))
+        return self.cells(name, cell_mask(len(self.class_names), endpoint.cells(pair)), confidence=confidence)
+
+    def all_errors(self, *, confidence: float = 0.95) -> Comparison:
+        """Compare all errors."""
+        return self.cells("all errors", ~np.eye(len(self.class_names), dtype=bool), confidence=confidence)
+
+    def cells(self, name: str, counted: BoolArray, *, confidence: float = 0.95) -> Comparison:
+        """Compare the errors of several directed cells together.
+
+        Args:
+            name: What is counted, in words.
+            counted: bool (C, C), the cells; rows true, columns predicted.
+            confidence: Level of the interval, in (0, 1).
+        """
+        was, now = self.errors(counted)
+        logit_sd = self.variation.logit_sd_of(counted)
+        return Comparison(
+            name=name,
+            before_per_seed=tuple(was.sum(axis=1).tolist()),
+            after_per_seed=tuple(now.sum(axis=1).tolist()),
+            effect=score_interval(was, now, self.n_images, confidence=confidence, logit_sd=logit_sd),
+            test=compare_errors(was, now, logit_sd=logit_sd),
+        )
+
+    def errors(self, counted: BoolArray) -> tuple[BoolArray, BoolArray]:
+        """Errors in cells, bool (C, C), before and after: bool (S, M), for the M images that any run gets wrong."""
+        return counted[self._labels, self._before], counted[self._labels, self._after]
+
+    def single_cells(self, fdr: float) -> list[CellChange]:
+        """Every directed cell that was not skipped, tested under the false discovery rate; see `explore_cells`."""
+        return explore_cells(
+            self._labels, self._before, self._after, len(self.class_names),
+            skip=self._skip, fdr=fdr, variation=self.variation,
+        )  # fmt: skip
+
+    def run_by_run(self, counted: BoolArray) -> list[McNemarResult]:
+        """McNemar's test of the i-th run before against the i-th run after, for the errors of cells, bool (C, C)."""
+        pairs = zip(*self.errors(counted), strict=False)
+        return [mcnemar(int((was & ~now).sum()), int((now & ~was).sum())) for was, now in pairs]

@@ -9,9 +9,8 @@ import numpy.typing as npt
 
 from erroran.errors import BadInput
 from erroran.stats.confusion import BoolArray, Cell, FloatArray, IntArray, check_runs, confusion_counts
-from erroran.stats.dispersion import PRIOR_SHIFT_VARIANCE, run_variation
-from erroran.stats.significance import overdispersion
-from erroran.verdict.compare import significant_change
+from erroran.stats.dispersion import PRIOR_LOGIT_VARIANCE, count_variance, run_variation
+from erroran.verdict.compare import compare_errors
 
 SEEDS = (3, 5, 8, 10, 15, 20)
 REDUCTIONS = (0.25, 0.5, 0.75, 1.0)
@@ -158,7 +157,7 @@ def fit_rates(errors: BoolArray, *, shrink: float = 1.0, shift_sd: float | None 
     if n_runs > 1:
         best = minimize(loss, x0=[0.0], method="L-BFGS-B", bounds=[(-4.0, 7.0)])
         size = float(np.exp(best.x[0]))
-    pooled = PRIOR_SHIFT_VARIANCE**0.5 if shift_sd is None else shift_sd
+    pooled = PRIOR_LOGIT_VARIANCE**0.5 if shift_sd is None else shift_sd
     own_shift, own_sd = _swing(errors, pooled)
     return ErrorRates(
         alpha=size * rate,
@@ -199,7 +198,7 @@ def plan_power(
         n_simulations: Experiments per value.
 
     Returns:
-        Power to find a significant fall, with the allowance for runs and the check of `comparison.choose_test`. For
+        Power to find a significant fall, by the test of `compare.compare_errors`. For
         orientation, Beta(0.5, 1) rates, two-sided 5 %: a halving of 6.7 errors per run is found in 67 / 87 / 97 % with
         3 / 5 / 10 seeds if images are independent, in 22 / 44 / 76 % if runs shift by 1 logit as real ones do; of 3.3
         errors in 32 / 55 / 78 % and 12 / 30 / 59 %.
@@ -328,7 +327,7 @@ def selection_shrink(
     if observed == 0:
         return 1.0
     variation = run_variation(labels, pred, n_classes=n_classes)
-    shift_sd = variation.shift_sd if shift_sd is None else shift_sd
+    shift_sd = variation.logit_sd if shift_sd is None else shift_sd
     variance = (variation.expected + (shift_sd * variation.expected) ** 2).sum() / len(pred)
     if new_images:
         run, image = np.nonzero(pred != labels)
@@ -363,7 +362,7 @@ def _posterior_means(values: FloatArray, times: IntArray, jump: float) -> FloatA
 
 def _swing(errors: BoolArray, pooled_shift: float) -> tuple[float, float]:
     """Sd of a run's shift in logits, and relative sd of its count, for one cell."""
-    spread = overdispersion(errors)
+    spread = count_variance(errors)
     mean = float(errors.sum()) / len(errors)
     if spread.df == 0:
         # No image flipped, so there is no border to see.
@@ -433,7 +432,7 @@ def _plain_power(
     for drawn in draws[:n_simulations]:
         before = drawn[drawn > _NEGLIGIBLE_RATE]
         arms = [_simulate_runs(_with_odds(before, factor), n_seeds, rates.shift_sd, rng) for factor in (1.0, odds)]
-        found += significant_change(arms[0], arms[1], alpha=alpha, shift_sd=rates.pooled_shift) < 0
+        found += compare_errors(arms[0], arms[1], logit_sd=rates.pooled_shift).direction(alpha) < 0
     return found / n_simulations
 
 

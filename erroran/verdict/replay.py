@@ -13,7 +13,6 @@ import numpy.typing as npt
 
 from erroran.errors import BadInput
 from erroran.stats.confusion import Cell, FloatArray, IntArray, confusion_counts, pair_errors
-from erroran.stats.dispersion import adjust_p
 from erroran.verdict.decide import judge
 
 
@@ -98,7 +97,7 @@ class Replay:
         direction: What the primary test alone says: -1 fewer errors after, +1 more, 0 neither.
         method: Which test that was.
         before: Errors per run in the cell, and `after`.
-        run_sd: Relative sd of whole runs, estimated from these runs.
+        logit_sd: Run-to-run variation, estimated from these runs, in logits.
         p_plain: Two-sided p of the stratified test with no allowance for runs that swing.
         p_adjusted: The same with its allowance but without the check that may refuse to answer.
     """
@@ -110,7 +109,7 @@ class Replay:
     method: str
     before: tuple[int, ...]
     after: tuple[int, ...]
-    run_sd: float
+    logit_sd: float
     p_plain: float
     p_adjusted: float
 
@@ -244,8 +243,6 @@ def replay_once(
     """
     verdict = judge(labels, pools[0][runs[1]], pools[1][runs[2]], pair=cell, n_classes=n_classes)
     test = verdict.test
-    sides = np.array([test.stratified.p_less_mid, test.stratified.p_greater_mid])
-    adjusted = adjust_p(sides, test.dispersion_ratio, test.overdispersion.df)
     mining, before, after = (tuple(int(run) for run in some) for some in runs)
     return Replay(
         runs=(mining, before, after),
@@ -255,9 +252,9 @@ def replay_once(
         method=test.method,
         before=verdict.forward.before_per_seed,
         after=verdict.forward.after_per_seed,
-        run_sd=verdict.run_sd,
-        p_plain=float(min(1.0, 2 * sides.min())),
-        p_adjusted=float(min(1.0, 2 * adjusted.min())),
+        logit_sd=verdict.logit_sd,
+        p_plain=min(1.0, 2 * min(test.stratified.p_less_mid, test.stratified.p_greater_mid)),
+        p_adjusted=1.0 if test.p_value is None else test.p_value,
     )
 
 

@@ -55,8 +55,8 @@ def _predictions(folder: Path) -> dict[str, bytes]:
     """Run id to the bytes of its probabilities."""
     found = {}
     for run in _finished(folder):
-        with np.load(folder / ".erroran" / "runs" / run / "predictions.npz") as arrays:
-            found[run] = b"".join(arrays[f"{split}_probabilities"].tobytes() for split in ("mine", "confirm"))
+        parts = [np.load(folder / ".erroran" / "runs" / run / f"{split}.npz") for split in ("mine", "confirm")]
+        found[run] = b"".join(part["probabilities"].tobytes() for part in parts)
     return found
 
 

@@ -23,9 +23,21 @@ def test_dtypes_and_shapes_are_settled(arrays: Arrays) -> None:
     for key, expected in arrays.items():
         actual = getattr(dataset, key)
         assert actual.dtype == (np.uint8 if key.startswith("x") else np.int64)
-        assert np.array_equal(actual, expected)
+        assert actual.shape == ((*expected.shape, 1) if key.startswith("x") else expected.shape)
+        assert np.array_equal(actual.squeeze(), expected)
     assert dataset.class_names == ("0", "1", "2")
     assert dataset.note is None
+
+
+def test_colour_is_taken(arrays: Arrays) -> None:
+    """Three channels, whose ids and digest are those of no grey images."""
+    colour = {key: np.stack([x, x // 2, 255 - x], axis=3) for key, x in arrays.items() if key.startswith("x")}
+    dataset, grey = build_dataset("c", "here", **arrays | colour), build_dataset("g", "here", **arrays)
+    assert np.array_equal(dataset.x_train, colour["x_train"])
+    assert (dataset.x_test.shape, dataset.x_test.dtype) == ((21, 6, 5, 3), np.uint8)
+    assert dataset.digest != grey.digest
+    wide = arrays | {key: x.reshape(len(x), 6, 15) for key, x in colour.items()}
+    assert dataset.digest != build_dataset("w", "here", **wide).digest
 
 
 def test_a_dataset_is_frozen(arrays: Arrays) -> None:
@@ -81,7 +93,12 @@ PROBLEMS = {
     "NaN pixels": (_change("x_train", _with_nan), "images hold NaN", "replace the NaN"),
     "too bright": (_change("x_train", lambda x: x.astype(int) + 1), "from 1 to 256", "scale"),
     "negative": (_change("x_train", lambda x: x.astype(int) - 1), "from -1 to 254", "scale"),
-    "colour": (_change("x_train", lambda x: np.stack([x] * 3, -1)), "colour", "grey"),
+    "transparency": (_change("x_train", lambda x: np.stack([x] * 4, -1)), "have 4 channels", "x[..., :3]"),
+    "other channels": (
+        _change("x_train", lambda x: np.stack([x] * 3, -1)),
+        "3 channel(s), test",
+        "channels",
+    ),
     "flat images": (_change("x_train", lambda x: x.reshape(60, 30)), "(60, 30)", "reshape"),
     "scalar images": (_change("x_train", lambda x: x[0, 0, 0]), "shape ()", "reshape"),
     "no images": (_change("x_test", lambda x: x[:0]), "test images are empty", "at least one"),
@@ -97,7 +114,7 @@ PROBLEMS = {
     "new class": (_change("y_test", lambda y: _relabel(y, 1, 3)), "have label 3,", "drop"),
     "fewer labels": (_change("y_train", lambda y: y[1:]), "60 training images but 59", "same"),
     "fewer images": (_change("x_test", lambda x: x[1:]), "20 test images but 21", "same"),
-    "other size": (_change("x_test", lambda x: x[:, 1:]), "6x5 pixels, test images 5x5", "size"),
+    "other size": (_change("x_test", lambda x: x[:, 1:]), "6x5 pixels with 1 channel(s), test images 5x5", "size"),
 }
 
 

@@ -38,7 +38,7 @@ def test_npz(npz: Path, arrays: Arrays) -> None:
     dataset = load_dataset(str(npz))
     assert (dataset.name, dataset.source) == ("tiny", str(npz))
     for key, expected in arrays.items():
-        assert np.array_equal(getattr(dataset, key), expected)
+        assert np.array_equal(getattr(dataset, key).squeeze(), expected)
 
 
 @pytest.mark.parametrize("joint", ["-", "."])

@@ -15,7 +15,7 @@ def digits() -> Dataset:
 
 def test_the_frame_is_that_of_mnist(digits: Dataset) -> None:
     images = np.concatenate([digits.x_train, digits.x_test])
-    assert images.shape == (1797, 28, 28)
+    assert images.shape == (1797, 28, 28, 1)
     outside = images.copy()
     outside[:, 4:24, 4:24] = 0
     assert not outside.any()
@@ -41,7 +41,7 @@ GOLDEN = "63ee84ee5dfc711ebcf988289745712a7a03e806aef1726756f3f78fceecae2b"
 def test_enlarging_agrees_with_opencv() -> None:
     """Same kernel but for its sharpness (-0.5 here, -0.75 there), so close but not equal."""
     raw = np.random.default_rng(3).integers(0, 17, (20, 8, 8))
-    ours = enlarge_digits(raw)[:, 4:24, 4:24].astype(float)
+    ours = enlarge_digits(raw)[:, 4:24, 4:24, 0].astype(float)
     theirs = np.array([cv2.resize(image * 255 / 16, (20, 20), interpolation=cv2.INTER_CUBIC) for image in raw]).clip(
         0, 255
     )

@@ -23,7 +23,7 @@ def table() -> tuple[np.ndarray, np.ndarray]:
     """Three classes of 20, 25 and 30 images of 3x3 pixels, in mixed order."""
     rng = np.random.default_rng(5)
     labels = rng.permutation(np.repeat(np.arange(3), (20, 25, 30)))
-    return rng.integers(0, 256, (75, 3, 3), dtype=np.uint8), labels
+    return rng.integers(0, 256, (75, 3, 3, 1), dtype=np.uint8), labels
 
 
 def write(path: Path, *lines: str) -> Path:

@@ -23,8 +23,8 @@ def mnist() -> Dataset:
 
 def test_sizes_and_class_counts(mnist: Dataset) -> None:
     """Counts as published: LeCun, Cortes, Burges, "The MNIST database of handwritten digits"."""
-    assert mnist.x_train.shape == (60000, 28, 28)
-    assert mnist.x_test.shape == (10000, 28, 28)
+    assert mnist.x_train.shape == (60000, 28, 28, 1)
+    assert mnist.x_test.shape == (10000, 28, 28, 1)
     counts = [5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949]
     assert np.bincount(mnist.y_train).tolist() == counts
 

@@ -10,17 +10,19 @@ from hypothesis.extra import numpy as st_np
 from erroran.data import sample_ids
 from erroran.data.ids import strip_copy_numbers
 
-few_images = st_np.arrays(np.uint8, st.tuples(st.integers(1, 8), st.just(2), st.just(2)), elements=st.integers(0, 1))
+few_images = st_np.arrays(
+    np.uint8, st.tuples(st.integers(1, 8), st.just(2), st.just(2), st.just(1)), elements=st.integers(0, 1)
+)
 
 
 def test_an_id_is_sixteen_hex_digits() -> None:
-    ids = sample_ids(np.arange(8, dtype=np.uint8).reshape(2, 2, 2))
+    ids = sample_ids(np.arange(8, dtype=np.uint8).reshape(2, 2, 2, 1))
     assert all(re.fullmatch("[0-9a-f]{16}", name) for name in ids)
 
 
 def test_ids_never_change() -> None:
     """Golden: stored results name samples by id, so another hash would orphan them."""
-    images = np.arange(8, dtype=np.uint8).reshape(2, 2, 2)
+    images = np.arange(8, dtype=np.uint8).reshape(2, 2, 2, 1)
     assert sample_ids(images).tolist() == GOLDEN
 
 
@@ -50,28 +52,29 @@ def test_ids_are_unique_and_equal_images_share_the_stem(images: np.ndarray) -> N
 
 
 def test_copies_are_numbered_by_label_first() -> None:
-    images = np.zeros((3, 2, 2), dtype=np.uint8)
+    images = np.zeros((3, 2, 2, 1), dtype=np.uint8)
     stem = sample_ids(images)[0]
     ids = sample_ids(images, np.array([2, 0, 1]))
     assert ids.tolist() == [f"{stem}~2", stem, f"{stem}~1"]
 
 
 def test_the_label_of_a_single_image_does_not_matter() -> None:
-    images = np.arange(8, dtype=np.uint8).reshape(2, 2, 2)
+    images = np.arange(8, dtype=np.uint8).reshape(2, 2, 2, 1)
     assert (sample_ids(images, np.array([0, 1])) == sample_ids(images, np.array([5, 3]))).all()
 
 
 def test_no_images_have_no_ids() -> None:
-    ids = sample_ids(np.empty((0, 2, 2), dtype=np.uint8))
+    ids = sample_ids(np.empty((0, 2, 2, 1), dtype=np.uint8))
     assert ids.shape == (0,)
     assert ids.dtype.kind == "U"
 
 
 def test_the_size_belongs_to_the_id() -> None:
     pixels = np.arange(12, dtype=np.uint8)
-    assert sample_ids(pixels.reshape(1, 3, 4)) != sample_ids(pixels.reshape(1, 4, 3))
+    shapes = [(1, 3, 4, 1), (1, 4, 3, 1), (1, 2, 2, 3), (1, 1, 4, 3)]
+    assert len({str(sample_ids(pixels.reshape(shape))[0]) for shape in shapes}) == len(shapes)
 
 
 def test_memory_layout_does_not_matter() -> None:
-    images = np.random.default_rng(0).integers(0, 256, (4, 3, 5), dtype=np.uint8)
+    images = np.random.default_rng(0).integers(0, 256, (4, 3, 5, 3), dtype=np.uint8)
     assert (sample_ids(np.asfortranarray(images)) == sample_ids(images)).all()

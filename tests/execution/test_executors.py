@@ -17,6 +17,7 @@ from erroran.experiment.recipe import Recipe
 from erroran.experiment.runspec import RunSpec
 from erroran.store import Store
 from erroran.store.environment import current_environment
+from erroran.store.ledger import Entry
 from erroran.store.records import RunRecord
 from erroran.training.fit import Progress, TrainedRun
 
@@ -81,7 +82,7 @@ def _files(folder: Path) -> dict[str, tuple[bytes, int]]:
 
 def _probabilities(store: Store, completed: Completed) -> list[bytes]:
     return [
-        store.get_predictions(run.id, split).probabilities.tobytes()
+        np.load(store.run_folder(run.id) / f"{split}.npz")["probabilities"].tobytes()
         for run in completed.records
         for split in ("mine", "confirm")
     ]
@@ -131,20 +132,21 @@ def test_what_is_asked_for_twice_is_trained_once(ready: Store, requests: Request
 def test_a_run_is_stored_with_all_that_repeating_it_needs(
     ready: Store, requests: Requests, trained_seeds: list[int], tiny_dataset: Dataset
 ) -> None:
-    """Scores that follow from the predictions, provenance, and the three files."""
+    """Scores that follow from the predictions, provenance, and the files."""
     (record,) = complete_runs(ready, requests[:1]).records
     splits = split_dataset(tiny_dataset)
-    confirm = ready.get_predictions(record.id, "confirm")
+    look = Entry(kind="look", dataset=record.spec.dataset)
+    confirm = ready.get_predictions(record.id, "confirm", look=look)
     assert record.accuracy_mine == 1.0
     assert record.accuracy_confirm == (confirm.probabilities.argmax(axis=1) == splits.confirm.y).mean()
     assert 0 < record.accuracy_confirm < 1
     assert np.array_equal(confirm.ids, splits.confirm.ids)
-    assert np.array_equal(ready.get_predictions(record.id, "mine").labels, splits.mine.y)
+    assert np.array_equal(ready.get_predictions(record.id).labels, splits.mine.y)
     assert (record.arm, record.dataset_name, record.parameters) == ("baseline", "tiny", 123)
     assert {"python", "numpy", "keras", "tensorflow"} <= set(record.versions)
     assert set(record.machine) == {"platform", "cpus"}
     assert {path.name for path in ready.run_folder(record.id).iterdir()} == {
-        "run.json", "predictions.npz", "model.keras",
+        "run.json", "mine.npz", "confirm.npz", "model.keras",
     }  # fmt: skip
 
 
@@ -271,7 +273,7 @@ def test_kill_9_loses_nothing_that_was_finished(tmp_path: Path) -> None:
     assert len(whole.list_runs()) == 3
     for record in whole.list_runs():
         for split in ("mine", "confirm"):
-            one, other = (store.get_predictions(record.id, split) for store in (killed, whole))
-            assert one.probabilities.tobytes() == other.probabilities.tobytes()
+            one, other = (np.load(store.run_folder(record.id) / f"{split}.npz") for store in (killed, whole))
+            assert one["probabilities"].tobytes() == other["probabilities"].tobytes()
     assert killed.get_group().id == whole.get_group().id
     assert not list((killed.root / "tmp").iterdir())

@@ -31,7 +31,7 @@ RNG = np.random.default_rng(3)
 N = 240
 IMAGES = RNG.integers(0, 256, (N, 9, 8), dtype=np.uint8)
 LABELS = np.arange(N) % 4
-KEYS = sample_keys(sample_ids(IMAGES))
+KEYS = sample_keys(sample_ids(IMAGES[..., None]))
 
 NAMES = ("0", "1", "2", "3")
 
@@ -218,7 +218,7 @@ def test_exact_duplicates_are_changed_independently() -> None:
     """Of 400 copies of one image, about half change: ids with `~k` are samples of their own."""
     copies = np.repeat(IMAGES[:1], 400, axis=0)
     augment = _steps(_0=Step(operation="dilate", radius_px=1, probability=0.5))
-    result = augment_batch(copies, np.zeros(400), sample_keys(sample_ids(copies)), augment, seed=0, epoch=0)
+    result = augment_batch(copies, np.zeros(400), sample_keys(sample_ids(copies[..., None])), augment, seed=0, epoch=0)
     assert 150 < (result != copies).any(axis=(1, 2)).sum() < 250
 
 

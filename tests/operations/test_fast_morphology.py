@@ -27,7 +27,7 @@ SHAPES = ("square", "disk", "cross")
 CV = {"dilate": cv2.dilate, "erode": cv2.erode}
 DOSES = [n / 4 for n in (*range(14), 17, 24, 31, 56)]
 RANDOM = np.random.default_rng(8).integers(0, 256, (40, 13, 11), dtype=np.uint8)
-DIGITS = load_dataset("digits").x_train[:60]
+DIGITS = load_dataset("digits").x_train[:60, ..., 0]
 
 MNIST = Path(
     os.environ.get("ERRORAN_TEST_MNIST") or Path(__file__).resolve().parents[2].parent / "shared" / "data" / "mnist.npz"
@@ -59,7 +59,7 @@ def test_every_dose_keeps_the_bytes_of_the_first_release(images: np.ndarray, nam
 @pytest.mark.skipif(not MNIST.exists(), reason="no real MNIST: set ERRORAN_TEST_MNIST to an mnist.npz")
 def test_mnist_keeps_the_bytes_of_the_first_release() -> None:
     """The doses of stored runs."""
-    images = load_dataset(str(MNIST)).x_train[:400]
+    images = load_dataset(str(MNIST)).x_train[:400, ..., 0]
     for name in CV:
         for dose in (0.5, 1):
             expected = _first_release(images, name, dose, "square")

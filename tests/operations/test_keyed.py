@@ -86,7 +86,7 @@ def test_neighbouring_samples_are_uncorrelated() -> None:
 
 def test_exact_duplicates_are_drawn_separately() -> None:
     """Three copies of one image have three keys and three numbers."""
-    keys = sample_keys(sample_ids(np.zeros((3, 4, 4), dtype=np.uint8)))
+    keys = sample_keys(sample_ids(np.zeros((3, 4, 4, 1), dtype=np.uint8)))
     assert len(set(keys.tolist())) == 3
     assert len(set(keyed_uniform(0, 0, keys, purpose="apply").tolist())) == 3
 

@@ -14,8 +14,8 @@ from erroran.operations.keyed import sample_keys
 from erroran.operations.perturbations import fracture, redraw_strokes, swell, thicken_strokes, thin_strokes
 from erroran.shape.measure import measure
 
-DIGITS = load_dataset("digits").x_train[:48]
-KEYS = sample_keys(sample_ids(DIGITS))
+DIGITS = load_dataset("digits").x_train[:48, ..., 0]
+KEYS = sample_keys(sample_ids(DIGITS[..., None]))
 
 
 def _bar(width: int = 4) -> np.ndarray:

@@ -14,7 +14,7 @@ from erroran.report import figures
 RNG = np.random.default_rng(2)
 DIGITS = [str(digit) for digit in range(10)]
 COUNTS = RNG.integers(0, 9, (10, 10)) + np.diag([900] * 10)
-IMAGES = RNG.integers(0, 256, (23, 28, 28), dtype=np.uint8)
+IMAGES = RNG.integers(0, 256, (23, 28, 28, 1), dtype=np.uint8)
 
 
 def _history(shift: float = 0.0) -> dict[str, list[float]]:
@@ -148,16 +148,25 @@ def test_a_gallery_has_room_for_all(n: int, columns: int, cells: int) -> None:
     assert len(figure.axes) == cells
     assert [axes.get_title() for axes in figure.axes[:n]] == [f"no {i}" for i in range(n)]
     for axes, image in zip(figure.axes, IMAGES[:n], strict=False):
-        assert np.array_equal(axes.images[0].get_array(), image)
+        assert np.array_equal(axes.images[0].get_array(), image[..., 0])
         assert axes.images[0].get_clim() == (0, 255)
     assert [len(axes.images) for axes in figure.axes[n:]] == [0] * (cells - n)
+
+
+def test_colour_is_shown_as_it_is() -> None:
+    """Red, green and blue; beside each other with a white gap between."""
+    colour = RNG.integers(0, 256, (4, 9, 9, 3), dtype=np.uint8)
+    axes = figures.gallery(colour, ["a", "b", "c", "d"]).axes[2]
+    assert np.array_equal(axes.images[0].get_array(), colour[2])
+    shown = figures.pairs_gallery(colour, 255 - colour, ["a", "b", "c", "d"]).axes[3].images[0].get_array()
+    assert np.array_equal(shown, np.concatenate([colour[3], np.full((9, 1, 3), 255), 255 - colour[3]], axis=1))
 
 
 def test_a_sheet_shows_the_same_samples_in_columns() -> None:
     """A row per dose with its name at the left."""
     figure = figures.before_after_sheet([("4", IMAGES[:3]), ("dilate 1 px", IMAGES[3:6])])
     assert [axes.get_ylabel() for axes in figure.axes] == ["4", "", "", "dilate 1 px", "", ""]
-    assert all(np.array_equal(axes.images[0].get_array(), IMAGES[i]) for i, axes in enumerate(figure.axes))
+    assert all(np.array_equal(axes.images[0].get_array(), IMAGES[i, ..., 0]) for i, axes in enumerate(figure.axes))
 
 
 def test_every_seed_is_a_dot_and_the_mean_a_bar() -> None:

@@ -22,12 +22,10 @@ from erroran.report.confusions import write_confusions
 from erroran.report.intervention import comparison_json, write_intervention
 from erroran.report.review import write_review
 from erroran.stages.across_models import compare_groups
-from erroran.stages.baseline import summarise
-from erroran.stages.mine_confusions import rank_confusions
+from erroran.stages.mine_confusions import mine
 from erroran.stages.report import Assessment, assess
 from erroran.stages.review import review
 from erroran.store import Store
-from erroran.store.ledger import Ledger
 from erroran.store.records import Group
 
 GOLDEN = Path(__file__).with_name("golden")
@@ -48,13 +46,13 @@ def reports(experiment: tuple[Store, Group], assessment: Assessment, tmp_path_fa
     """A folder with every report of the made-up experiment."""
     store, group = experiment
     folder = tmp_path_factory.mktemp("written") / "reports"
-    write_baseline(summarise(store, group), folder)
-    write_confusions(rank_confusions(store, group), folder, top=10)
+    write_baseline(store, group, folder)
+    write_confusions(mine(store, group), folder, top=10)
     write_intervention(assessment, folder)
     write_review(review(store, group), folder)
     put_group(store, made_up_dataset(), MINED, BEFORE, model="dense-baseline")
     write_across(compare_groups(store), folder)
-    index.write_index(Ledger(store.root).entries(), folder)
+    index.write_index(store.ledger.entries(), folder)
     return folder
 
 
@@ -154,9 +152,10 @@ def test_json_files_are_strict(reports: Path) -> None:
 def test_comparison_agrees_with_the_runs(reports: Path, experiment: tuple[Store, Group]) -> None:
     """Counts and accuracies in comparison.json are those of the stored predictions."""
     store, _ = experiment
+    look = store.ledger.entries()[0]
     comparison = _strict((reports / NAME / "comparison.json").read_text(encoding="utf-8"))
     for row in comparison["seeds"]:
-        before, after = (store.get_predictions(run, "confirm") for run in row["runs"])
+        before, after = (store.get_predictions(run, "confirm", look=look) for run in row["runs"])
         wrong = [p.probabilities.argmax(1) != p.labels for p in (before, after)]
         assert row["accuracy_before"] == pytest.approx(1 - wrong[0].mean())
         assert row["accuracy_after"] == pytest.approx(1 - wrong[1].mean())
@@ -184,7 +183,7 @@ def test_index_lists_what_was_judged_and_what_was_not(
 ) -> None:
     """One row per judged spec, linked while its report is there; registered ones are named."""
     store, _group = experiment
-    (verdict,) = Ledger(store.root).entries()
+    _look, verdict = store.ledger.entries()
     pending = verdict.model_copy(update={"kind": "registered", "name": "2to1", "pair": "2:1", "word": ""})
     changed = verdict.model_copy(update={"spec_hash": "11111111", "word": "harmed"})
     text = index.write_index([verdict, pending, changed], tmp_path).read_text(encoding="utf-8")
@@ -200,8 +199,8 @@ def test_one_run_reads_well(tmp_path: Path) -> None:
     """With a single seed there is no spread to print, and no plural."""
     store = Store(tmp_path / "store")
     group = put_group(store, made_up_dataset(), MINED[:1], BEFORE[:1])
-    write_baseline(summarise(store, group), tmp_path)
-    write_confusions(rank_confusions(store, group), tmp_path, top=3)
+    write_baseline(store, group, tmp_path)
+    write_confusions(mine(store, group), tmp_path, top=3)
     for document in ("baseline.md", "confusions.md"):
         test_text_is_clean(tmp_path, document)
     assert "±" not in (tmp_path / "baseline.md").read_text(encoding="utf-8")
@@ -211,7 +210,7 @@ def test_no_errors_at_all(tmp_path: Path) -> None:
     """A model without errors gets a report that says so and what to do."""
     store = Store(tmp_path / "store")
     group = put_group(store, made_up_dataset(), [{}, {}], [{}, {}])
-    text = write_confusions(rank_confusions(store, group), tmp_path, top=3).read_text(encoding="utf-8")
+    text = write_confusions(mine(store, group), tmp_path, top=3).read_text(encoding="utf-8")
     assert text.startswith("# No confusions on `mine`: 2 runs without an error on 30 images")
     assert "--mine-fraction 0.3" in text
 

@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 
 from erroran.data import Part
-from erroran.errors import ErroranError
+from erroran.errors import ErroranError, NotFound
 from erroran.experiment.change import Augmentations, Step
 from erroran.operations.apply import augment_batch, resolve_steps
 from erroran.operations.keyed import sample_keys
 from erroran.shape.exposure import Exposure, measure_exposure, redraw
 from erroran.shape.measure import measure
+from erroran.stages.intervene import gather_exposure
 from erroran.store import Intervention, Store
 
 NAMES = ("open", "ring")
@@ -189,18 +190,19 @@ def intervention() -> Intervention:
 
 
 def test_kept_in_the_store(store: Store, intervention: Intervention) -> None:
-    """Read back as written; not for other runs, and not where there is none."""
-    assert store.get_exposure(intervention) is None
+    """Read back as written, without a look at the runs; not for other runs."""
     exposure = _measure({"open": _step(operation="dilate", radius_px=1)})
-    store.put_exposure(intervention, exposure)
-    assert store.get_exposure(intervention) == exposure
-    assert store.get_exposure(intervention.model_copy(update={"arms": {"baseline": (), "x": ("a", "e")}})) is None
+    store.put_artifact("exposures", intervention.key, exposure)
+    assert gather_exposure(store, intervention) == exposure
+    with pytest.raises(NotFound, match="No run begins with `a`"):
+        gather_exposure(store, intervention.model_copy(update={"arms": {"baseline": (), "x": ("a", "e")}}))
 
 
 def test_damage_is_named(store: Store, intervention: Intervention) -> None:
-    store.put_exposure(intervention, _measure({"open": _step(operation="dilate", radius_px=1)}))
+    exposure = _measure({"open": _step(operation="dilate", radius_px=1)})
+    store.put_artifact("exposures", intervention.key, exposure)
     (path,) = (store.root / "exposures").rglob("*.json")
     path.write_text("{")
     with pytest.raises(ErroranError, match="is damaged") as caught:
-        store.get_exposure(intervention)
+        gather_exposure(store, intervention)
     assert str(path) in caught.value.fix

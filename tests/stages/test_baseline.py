@@ -27,6 +27,9 @@ def test_a_baseline_is_trained_kept_and_extended(store: Store, tiny_dataset: Dat
     assert completed.trained == [record.id for record in finished] == [group.run_spec(s).id for s in (1, 0)]
     assert {report.seed for report in reports} == {0, 1}
     assert {record.arm for record in completed.records} == {"baseline"}
+    (entry,) = store.ledger.entries()
+    assert (entry.kind, entry.group, entry.seeds) == ("baseline-accuracy", group.id, (1, 0))
+    assert store.mined_seeds(tiny_dataset.digest) == {0, 1}
     assert store.get_group() == group
     assert (group.seeds, group.dataset_name, group.note) == ((1, 0), "tiny", tiny_dataset.note)
     assert store.get_dataset(group.template.dataset).digest == tiny_dataset.digest

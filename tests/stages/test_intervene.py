@@ -11,9 +11,8 @@ from erroran.experiment.hypothesis import Hypothesis
 from erroran.experiment.recipe import Recipe
 from erroran.stages import intervene as stage
 from erroran.stages.baseline import train_baseline
-from erroran.stages.intervene import FIRST_FRESH_SEED, intervene
+from erroran.stages.intervene import FIRST_FRESH_SEED, gather_exposure, intervene
 from erroran.store import Intervention, Store
-from erroran.store.ledger import Ledger
 from erroran.store.records import Group
 
 HYPOTHESIS = Hypothesis.model_validate(
@@ -138,10 +137,10 @@ def test_which_seeds(asked: Callable[..., dict[str, list[int]]], options: dict[s
 )
 def test_refused_seeds(trained: Trained, no_training: None, options: dict[str, object], message: str) -> None:
     """Mined seeds as fresh ones, and seeds that the mined baseline lacks; nothing is registered."""
-    before = len(Ledger(trained[0].root).entries())
+    before = len(trained[0].ledger.entries())
     with pytest.raises(BadInput, match=message):
         intervene(trained[0], trained[1], "refused", HYPOTHESIS, **options)
-    assert len(Ledger(trained[0].root).entries()) == before
+    assert len(trained[0].ledger.entries()) == before
 
 
 @pytest.mark.parametrize("name", ["baseline", "sham"])
@@ -163,7 +162,7 @@ def test_registered_before_training(trained: Trained, no_training: None) -> None
     changed = HYPOTHESIS.model_copy(update={"margin_per_10000": 3.0})
     with pytest.raises(TrainingError):
         intervene(store, group, "unlucky", changed)
-    entry = Ledger(store.root).entries()[-1]
+    entry = store.ledger.entries()[-1]
     assert (entry.kind, entry.name, entry.pair, entry.spec_hash) == ("registered", "unlucky", "0:1", changed.hash)
     with pytest.raises(NotFound):
         store.get_intervention(group.id, "unlucky")
@@ -190,8 +189,10 @@ def test_epochs(
 def test_what_training_saw_is_kept(trained: Trained) -> None:
     """Measured at the end of the intervention, of the treatment's runs; the report need not do it."""
     store, _, intervention, _ = trained
-    exposure = store.get_exposure(intervention)
-    assert exposure is not None
+    (path,) = (store.root / "exposures").rglob("*.json")
+    written = path.stat().st_mtime_ns
+    exposure = gather_exposure(store, intervention)
+    assert path.stat().st_mtime_ns == written
     assert (exposure.runs, exposure.epochs) == (intervention.arms["0to1"], (1,))
     assert [(dose.class_name, dose.dose) for dose in exposure.doses] == [("0", 1.0)]
     assert 0 < exposure.doses[0].changed < exposure.class_images["0"]

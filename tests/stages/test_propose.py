@@ -78,7 +78,7 @@ def _evidence(*, per_class: int = 160, caused: bool = True, seed: int = 0) -> Ev
     if caused:
         logits[:, :per_class, CLOSED] += 6.5 - 1.5 * (gaps - 2)
     probabilities = np.exp(logits) / np.exp(logits).sum(axis=2, keepdims=True)
-    x = np.concatenate([np.stack(images), bars])
+    x = np.concatenate([np.stack(images), bars])[..., None]
     return Evidence(
         runs=(_record(0), _record(1)),
         split="mine",
@@ -361,7 +361,7 @@ def test_worst_pairs() -> None:
 
 def test_halves_are_by_content() -> None:
     """About half of the images; copies of an image never end up on both sides."""
-    ids = sample_ids(np.random.default_rng(0).integers(0, 255, (400, 5, 5)).astype(np.uint8))
+    ids = sample_ids(np.random.default_rng(0).integers(0, 255, (400, 5, 5, 1)).astype(np.uint8))
     half = _half(ids)
     assert 150 < half.sum() < 250
     assert np.array_equal(half, _half(np.array([f"{name}~1" for name in ids])))

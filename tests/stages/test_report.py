@@ -13,9 +13,10 @@ from erroran.experiment.change import Change
 from erroran.experiment.hypothesis import Hypothesis
 from erroran.experiment.recipe import Recipe
 from erroran.experiment.runspec import RunSpec
+from erroran.stages.intervene import gather_exposure
 from erroran.stages.report import Assessment, assess
 from erroran.store import Intervention, Predictions, Store
-from erroran.store.ledger import Entry, Ledger
+from erroran.store.ledger import Entry
 from erroran.store.records import Group, RunRecord
 
 Errors = Mapping[tuple[int, int], Sequence[int]]
@@ -235,7 +236,7 @@ def test_clean_run_has_no_stamps(experiment: tuple[Store, Group]) -> None:
     store, _ = experiment
     assert assess(*experiment, NAME).stamps == []
     assert assess(*experiment, NAME).stamps == []
-    assert [entry.kind for entry in Ledger(store.root).entries()] == ["verdict"]
+    assert [entry.kind for entry in store.ledger.entries()] == ["look", "verdict"]
 
 
 def _registered(group: Group, spec_hash: str) -> Entry:
@@ -269,7 +270,7 @@ def test_stamps_from_the_ledger(experiment: tuple[Store, Group], stamp: str) -> 
     """Each earlier event leaves its own stamp and no other."""
     store, group = experiment
     for entry in ENTRIES[stamp](group):
-        Ledger(store.root).record(entry)
+        store.ledger.record(entry)
     stamps = assess(store, group, NAME).stamps
     assert [text.split(":")[0].strip("*") for text in stamps] == [stamp]
 
@@ -280,7 +281,7 @@ def test_other_datasets_leave_no_stamp(experiment: tuple[Store, Group], stamp: s
     store, group = experiment
     other = group.model_copy(update={"template": group.template.model_copy(update={"dataset": "ff" * 32})})
     for entry in ENTRIES[stamp](other):
-        Ledger(store.root).record(entry)
+        store.ledger.record(entry)
     assert assess(store, group, NAME).stamps == []
 
 
@@ -327,7 +328,7 @@ def test_predictions_of_other_images_are_refused(experiment: tuple[Store, Group]
 def test_an_intervention_of_old_is_measured_once(experiment: tuple[Store, Group], assessment: Assessment) -> None:
     """Stored without what its runs saw, as before that was kept: drawn again for the report, and kept from then on."""
     store, _group = experiment
-    assert store.get_exposure(assessment.intervention) == assessment.exposure
+    assert gather_exposure(store, assessment.intervention) == assessment.exposure
     assert assessment.exposure.seeds == SEEDS
     assert [len(side) for side in assessment.shown] == [len(assessment.exposure.examples)] * 2
     (path,) = (store.root / "exposures").rglob("*.json")

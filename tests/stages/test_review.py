@@ -15,7 +15,6 @@ from erroran.errors import BadInput
 from erroran.report.review import review_sentence, write_review
 from erroran.stages.review import review, review_files
 from erroran.store import Store
-from erroran.store.ledger import Ledger
 from erroran.store.records import Group
 
 # A right image has confidence 0.9, a wrong one 0.5: see `predict`. MINED: errors on images 0, 1 of class 0 in every
@@ -92,10 +91,10 @@ def test_confirm_shows_numbers_and_no_image(store: Store, group: Group, tmp_path
     """The threshold is the one of `mine`; the look is entered once; no verdict becomes exploratory."""
     write_review(review(store, group), tmp_path)
     assert (tmp_path / "review" / "queue.csv").is_file()
-    assert Ledger(store.root).entries() == []
+    assert store.ledger.entries() == []
     reviewed = review(store, group, target_accuracy=0.99, split="confirm")
     review(store, group, target_accuracy=0.99, split="confirm")
-    (entry,) = Ledger(store.root).entries()
+    (entry,) = store.ledger.entries()
     assert (entry.kind, entry.group, entry.seeds) == ("reviewed-on-confirm", group.id, (0, 1, 2))
     assert reviewed.selection.errors_per_run == (6, 4, 6)
     assert (reviewed.queue, len(reviewed.missed)) == ([], 0)
@@ -113,10 +112,10 @@ def test_an_unreachable_target(store: Store) -> None:
     """The surest answer is wrong: no threshold helps, and the error says so."""
     group = put_group(store, made_up_dataset(), [{}], [{}])
     run = store.run_folder(group.run_spec(0).id)
-    with np.load(run / "predictions.npz") as stored:
+    with np.load(run / "mine.npz") as stored:
         arrays = dict(stored)
-    arrays["mine_probabilities"][0] = [0, 0, 1] if arrays["mine_labels"][0] != 2 else [1, 0, 0]
-    np.savez(run / "predictions.npz", **arrays)
+    arrays["probabilities"][0] = [0, 0, 1] if arrays["labels"][0] != 2 else [1, 0, 0]
+    np.savez(run / "mine.npz", **arrays)
     with pytest.raises(BadInput, match="No threshold makes"):
         review(store, group, target_accuracy=0.99)
 

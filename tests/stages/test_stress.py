@@ -17,7 +17,6 @@ from erroran.stages import stress as stage
 from erroran.stages.report import assess
 from erroran.stages.stress import AS_IT_IS, REDRAWN, Stressed, perturb, stress
 from erroran.store import Store
-from erroran.store.ledger import Ledger
 from erroran.store.records import Group
 
 VERSIONS = [AS_IT_IS, REDRAWN, "thinned", "thickened", "swollen", "fractured"]
@@ -30,7 +29,7 @@ def _answers(store: Store, group: Group, wrong: dict[tuple[str, str], dict[tuple
     arm_of = {run: arm for arm, runs in intervention.arms.items() for run in runs}
     labels = store.get_dataset(group.template.dataset).y_test
 
-    def predict(model_file: Path, images: np.ndarray) -> np.ndarray:
+    def predict(model_file: Path, images: np.ndarray, **_: object) -> np.ndarray:
         read = np.tile(labels, (len(VERSIONS) - 1, 1))
         assert read.size == len(images)
         for row, version in zip(read, VERSIONS[1:], strict=True):
@@ -124,11 +123,11 @@ def test_the_look_is_entered_once_and_shows_in_the_report(
     store, group = experiment
     monkeypatch.setattr(stage, "predict_with", _answers(*experiment, {}))
     stress(store, group, NAME)
-    (entry,) = Ledger(store.root).entries()
+    (entry,) = store.ledger.entries()
     assert (entry.kind, entry.name, entry.seeds) == ("stress", NAME, SEEDS)
     assert any(f"in a stress test of `{NAME}`" in stamp for stamp in assess(store, group, NAME).stamps)
     write_stress(stressed, tmp_path)
-    index = write_index(Ledger(store.root).entries(), tmp_path).read_text()
+    index = write_index(store.ledger.entries(), tmp_path).read_text()
     assert f"[{NAME}-stress]({NAME}-stress.md)" in index
     assert index.startswith("# 1 hypothesis judged")
 
@@ -136,7 +135,7 @@ def test_the_look_is_entered_once_and_shows_in_the_report(
 def test_an_intervention_that_was_never_run(experiment: tuple[Store, Group]) -> None:
     with pytest.raises(NotFound, match="`9to4` has not been run"):
         stress(*experiment, "9to4")
-    assert Ledger(experiment[0].root).entries() == []
+    assert experiment[0].ledger.entries() == []
 
 
 def test_the_report(stressed: Stressed, tmp_path: Path) -> None:

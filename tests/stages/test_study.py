@@ -17,9 +17,8 @@ from erroran.stages import study as stage
 from erroran.stages.baseline import train_baseline
 from erroran.stages.study import StudyResult, assess_study, train_study
 from erroran.store import Predictions, Store
-from erroran.store.ledger import Ledger
 from erroran.store.records import Group, RunRecord
-from erroran.training.predict import Latency
+from erroran.training.fit import Latency
 
 N, SEEDS = 400, 3
 STUDY = Study.model_validate(
@@ -84,7 +83,7 @@ def result(
                 versions={"erroran": "0", "tensorflow": "2", "keras": "3", "python": "3"},
             )
             store.put_run(record, predictions, {"model.keras": b"x" * 1000})
-    monkeypatch.setattr(stage, "measure_latency", lambda *_: Latency(20.0, 2.0, 1e4))
+    monkeypatch.setattr(stage, "measure_latency", lambda *_, **__: Latency(20.0, 2.0, 1e4))
     return assess_study(store, "good-and-bad", STUDY, groups), store
 
 
@@ -133,7 +132,7 @@ def test_the_look_is_in_the_ledger_once(result: tuple[StudyResult, Store]) -> No
     """Comparing models on `confirm` is a look at it; comparing them again is the same look."""
     assessed, store = result
     assess_study(store, assessed.name, STUDY, [model.group for model in assessed.models])
-    assert [(entry.kind, entry.name, entry.seeds) for entry in Ledger(store.root).entries()] == [
+    assert [(entry.kind, entry.name, entry.seeds) for entry in store.ledger.entries()] == [
         ("study", "good-and-bad", (0, 1, 2))
     ]
 

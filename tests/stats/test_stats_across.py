@@ -7,8 +7,8 @@ import pytest
 from scipy.stats import binom
 
 from erroran.errors import BadInput
-from erroran.stats.across import compare_models, shared_images, uneven_p
-from erroran.stats.significance import common_odds_ratio, midp_sides, stratified_from_totals
+from erroran.stats.across import _common_odds_ratio, compare_confusions, shared_images, uneven_p
+from erroran.stats.significance import stratified_from_totals
 
 C = 4
 
@@ -66,10 +66,10 @@ def test_a_perfect_model() -> None:
     labels = np.arange(40) % C
     right = np.tile(labels, (3, 1))
     assert (uneven_p(labels, right, C) == 1).all()
-    assert compare_models(labels, [right, right], C) == []
+    assert compare_confusions(labels, [right, right], C) == []
     wrong = right.copy()
     wrong[:, 0] = 1
-    (pair,) = compare_models(labels, [right, wrong], C)
+    (pair,) = compare_confusions(labels, [right, wrong], C)
     assert (pair.pair, pair.mean_errors, pair.owner) == ((0, 1), (0.0, 1.0), None)
 
 
@@ -83,32 +83,31 @@ def test_tilted_tails_by_enumeration() -> None:
         weights[after] = weights.get(after, 0.0) + ratio**after
     whole = sum(weights.values())
     for observed, weight in weights.items():
-        less, greater = midp_sides(histogram, observed, n_before, n_after, odds_ratio=ratio)
+        found = stratified_from_totals(histogram, observed, n_before, n_after, odds_ratio=ratio)
+        less, greater = found.p_less_mid, found.p_greater_mid
         half = weight / whole / 2
         assert greater == pytest.approx(sum(w for k, w in weights.items() if k >= observed) / whole - half)
         assert less == pytest.approx(sum(w for k, w in weights.items() if k <= observed) / whole - half)
 
 
-def test_an_odds_ratio_of_one_changes_nothing() -> None:
-    """The tilt is off by default."""
-    histogram = np.array([0, 3, 2, 1, 4, 0, 0])
-    plain = stratified_from_totals(histogram, 9, 3, 3)
-    assert midp_sides(histogram, 9, 3, 3) == pytest.approx((plain.p_less_mid, plain.p_greater_mid))
-
-
 @pytest.mark.parametrize("observed", [3, 5, 8, 11])
-def test_the_common_odds_ratio_without_the_distribution(observed: int) -> None:
-    """The same estimate as from the whole distribution."""
-    histogram = np.array([0, 3, 2, 1, 1, 0, 0])
-    expected = stratified_from_totals(histogram, observed, 3, 3).odds_ratio
-    assert common_odds_ratio(histogram, observed, 3, 3) == pytest.approx(expected, rel=1e-6)
+def test_the_common_odds_ratio_by_enumeration(observed: int) -> None:
+    """The observed count is its expectation over every dealing of the errors to the runs, weighted by the ratio."""
+    histogram, totals = np.array([0, 3, 2, 1, 1, 0, 0]), [1, 1, 1, 2, 2, 3, 4]
+    ratio = _common_odds_ratio(histogram, observed, 3, 3)
+    mean = 0.0
+    for total in totals:
+        after = [sum(run >= 3 for run in runs) for runs in itertools.combinations(range(6), total)]
+        weights = np.power(ratio, np.array(after, dtype=float))
+        mean += float(np.average(after, weights=weights))
+    assert mean == pytest.approx(observed, abs=1e-6)
 
 
 def test_certain_and_uninformed_odds_ratios() -> None:
     """All errors on one side, and images that every run or none gets wrong."""
-    assert common_odds_ratio(np.array([0, 4, 0, 0, 0]), 4, 2, 2) == np.inf
-    assert common_odds_ratio(np.array([0, 4, 0, 0, 0]), 0, 2, 2) == 0
-    assert np.isnan(common_odds_ratio(np.array([5, 0, 0, 0, 3]), 6, 2, 2))
+    assert _common_odds_ratio(np.array([0, 4, 0, 0, 0]), 4, 2, 2) == np.inf
+    assert _common_odds_ratio(np.array([0, 4, 0, 0, 0]), 0, 2, 2) == 0
+    assert np.isnan(_common_odds_ratio(np.array([5, 0, 0, 0, 3]), 6, 2, 2))
 
 
 def test_a_pair_of_all_models_and_a_pair_of_one() -> None:
@@ -121,7 +120,7 @@ def test_a_pair_of_all_models_and_a_pair_of_one() -> None:
     quirk = np.where((np.arange(n) > 500) & (np.arange(n) < 900), 0.4, 0.0)
     models = [simulate(rng, base, runs=4, extra={(0, 1): data}) for _ in range(2)]
     models.append(simulate(rng, base, runs=3, extra={(0, 1): data, (2, 3): quirk}))
-    pairs = {pair.pair: pair for pair in compare_models(labels, models, C)}
+    pairs = {pair.pair: pair for pair in compare_confusions(labels, models, C)}
     assert pairs[0, 1].surely_in == 3
     assert pairs[0, 1].owner is None
     assert 40 <= pairs[0, 1].images_everywhere <= 50
@@ -140,7 +139,7 @@ def test_a_weak_model_owns_nothing() -> None:
     labels = np.arange(2000) % C
     spread = rng.beta(0.3, 10, 2000)
     models = [simulate(rng, spread, runs=4), simulate(rng, np.minimum(1, 5 * spread), runs=4)]
-    assert [pair.pair for pair in compare_models(labels, models, C) if pair.owner is not None] == []
+    assert [pair.pair for pair in compare_confusions(labels, models, C) if pair.owner is not None] == []
 
 
 def test_chance_seldom_owns() -> None:
@@ -151,7 +150,7 @@ def test_chance_seldom_owns() -> None:
     for _ in range(60):
         spread = rng.beta(0.15, 4, 1200)
         models = [simulate(rng, spread, runs=3) for _ in range(2)]
-        owned += any(pair.owner is not None for pair in compare_models(labels, models, C))
+        owned += any(pair.owner is not None for pair in compare_confusions(labels, models, C))
     assert owned <= 7  # 5 % of 60, and two standard deviations
 
 
@@ -164,10 +163,10 @@ def test_single_runs_own_nothing() -> None:
         simulate(rng, np.full(2000, 0.01), runs=1, extra={(2, 3): quirk}),
         simulate(rng, np.full(2000, 0.01), runs=4),
     ]
-    assert all(pair.owner is None for pair in compare_models(labels, models, C))
+    assert all(pair.owner is None for pair in compare_confusions(labels, models, C))
 
 
 def test_one_model_cannot_be_compared() -> None:
     """It takes two."""
     with pytest.raises(BadInput, match="at least two"):
-        compare_models(np.array([0, 1]), [np.array([[0, 1]])], 2)
+        compare_confusions(np.array([0, 1]), [np.array([[0, 1]])], 2)

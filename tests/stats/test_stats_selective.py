@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from erroran.errors import BadInput
-from erroran.stats.intervals import clustered_wilson, wilson_interval
+from erroran.stats.intervals import wilson_interval
 from erroran.stats.selective import held_out, risk_coverage, select, threshold_for
 
 CASES = st.lists(st.tuples(st.sampled_from([0.3, 0.5, 0.7, 0.9, 0.99]), st.booleans()), min_size=1, max_size=30)
@@ -95,12 +95,6 @@ def test_copies_of_a_run_add_no_certainty() -> None:
     five = select(np.tile(confidence, (5, 1)), np.tile(wrong, (5, 1)), 0.5)
     assert five.coverage == pytest.approx(one.coverage)
     assert five.accuracy == pytest.approx(one.accuracy)
-
-
-def test_runs_that_agree_on_nothing_count_in_full() -> None:
-    """Each event in one run only: as if there were S times as many images."""
-    assert clustered_wilson(np.ones(12, dtype=int), 3, 100) == pytest.approx(wilson_interval(12, 300))
-    assert clustered_wilson(np.zeros(5, dtype=int), 3, 100) == pytest.approx(wilson_interval(0, 100))
 
 
 def test_nothing_answered() -> None:

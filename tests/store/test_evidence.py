@@ -10,7 +10,10 @@ from erroran.errors import ErroranError, NotFound
 from erroran.experiment.runspec import RunSpec
 from erroran.store import Predictions, Store
 from erroran.store.evidence import gather, gather_most
+from erroran.store.ledger import Entry
 from erroran.store.records import Group, RunRecord
+
+LOOK = Entry(kind="look", dataset="d", group="g", name="4to9")
 
 
 @pytest.fixture
@@ -46,11 +49,12 @@ def put_run(
 def test_runs_and_images_are_lined_up(store: Store, splits: Splits, put_run: Callable[..., str], split: str) -> None:
     """Runs in the order of the ids; images, labels and ids are those of the split."""
     ids = [put_run(seed) for seed in (4, 2)]
-    evidence, part = gather(store, ids, split), getattr(splits, split)
+    look = LOOK if split == "confirm" else None
+    evidence, part = gather(store, ids, split, look=look), getattr(splits, split)
     assert (evidence.split, evidence.seeds, evidence.class_names) == (split, [4, 2], ("0", "1", "2"))
     assert evidence.probabilities.shape == (2, len(part.y), 3)
     for index, run_id in enumerate(ids):
-        stored = store.get_predictions(run_id, split).probabilities
+        stored = store.get_predictions(run_id, split, look=look).probabilities
         assert np.array_equal(evidence.probabilities[index], stored)
         assert np.array_equal(evidence.predicted[index], stored.argmax(axis=1))
     assert np.array_equal(evidence.images, part.x)
@@ -70,7 +74,7 @@ def test_predictions_of_other_images_are_refused(store: Store, put_run: Callable
     with pytest.raises(ErroranError, match=f"Run {strange} has no predictions for the images of `mine`") as caught:
         gather(store, [good, strange], "mine")
     assert f"erroran runs remove {strange}" in caught.value.fix
-    assert len(gather(store, [good, strange], "confirm").runs) == 2
+    assert len(gather(store, [good, strange], "confirm", look=LOOK).runs) == 2
 
 
 def test_a_missing_run_is_refused(store: Store, put_run: Callable[..., str]) -> None:

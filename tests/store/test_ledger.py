@@ -1,12 +1,17 @@
-"""The ledger: appends, never forgets, counts a repeated look once, and says which line is damaged."""
+"""The ledger: one file per entry, never torn, a repeated look counted once, and the only way to `confirm`."""
 
 import json
+import multiprocessing
+import os
+from pathlib import Path
 
+import numpy as np
 import pytest
 
-from erroran.errors import ErroranError
-from erroran.store import Store
+from erroran.errors import ErroranError, Unavailable
+from erroran.store import Predictions, Store
 from erroran.store.ledger import Entry, Ledger
+from erroran.store.records import RunRecord
 
 LOOK = Entry(
     kind="verdict",
@@ -23,13 +28,13 @@ LOOK = Entry(
 
 @pytest.fixture
 def ledger(store: Store) -> Ledger:
-    return Ledger(store.root)
+    return store.ledger
 
 
-def test_empty_without_a_file(ledger: Ledger) -> None:
+def test_empty_without_a_folder(ledger: Ledger) -> None:
     """Reading neither fails nor creates anything."""
     assert ledger.entries() == []
-    assert not ledger.path.parent.exists()
+    assert not ledger.root.exists()
 
 
 def test_recorded_with_time_and_command(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -41,13 +46,13 @@ def test_recorded_with_time_and_command(ledger: Ledger, monkeypatch: pytest.Monk
     assert entry.model_copy(update={"time": "", "command": ""}) == LOOK
 
 
-def test_one_json_object_a_line_oldest_first(ledger: Ledger) -> None:
-    """A file that other tools can read."""
-    ledger.record(LOOK)
-    ledger.record(LOOK.model_copy(update={"name": "3to5"}))
-    lines = ledger.path.read_text().splitlines()
-    assert [json.loads(line)["name"] for line in lines] == ["4to9", "3to5"]
-    assert [entry.name for entry in ledger.entries()] == ["4to9", "3to5"]
+def test_one_file_per_entry_oldest_first(ledger: Ledger) -> None:
+    """JSON that other tools can read; the names sort by time."""
+    for name in ("4to9", "3to5", "1to7"):
+        ledger.record(LOOK.model_copy(update={"name": name}))
+    files = sorted(ledger.folder.iterdir())
+    assert [json.loads(path.read_text())["name"] for path in files] == ["4to9", "3to5", "1to7"]
+    assert [entry.name for entry in ledger.entries()] == ["4to9", "3to5", "1to7"]
 
 
 def test_the_same_look_counts_once(ledger: Ledger) -> None:
@@ -55,6 +60,7 @@ def test_the_same_look_counts_once(ledger: Ledger) -> None:
     ledger.record(LOOK)
     ledger.record(LOOK.model_copy(update={"sentence": "Said otherwise."}))
     assert len(ledger.entries()) == 1
+    assert len(list(ledger.folder.iterdir())) == 1
 
 
 @pytest.mark.parametrize(
@@ -67,24 +73,91 @@ def test_the_same_look_counts_once(ledger: Ledger) -> None:
         {"dataset": "e"},
         {"name": "9to4"},
         {"kind": "registered"},
+        {"epochs": 3},
+        {"recipe": "fast"},
     ],
 )
 def test_another_look_counts(ledger: Ledger, change: dict[str, object]) -> None:
-    """Other seeds, spec, outcome, baseline or data make another entry."""
+    """Other seeds, spec, outcome, baseline, training or data make another entry."""
     ledger.record(LOOK)
     ledger.record(LOOK.model_copy(update=change))
     assert len(ledger.entries()) == 2
 
 
-@pytest.mark.parametrize("line", ["{", "garbage", "{}", '{"kind": "guess", "dataset": "d", "group": "g"}', "[1]"])
-def test_damaged_line_is_named(ledger: Ledger, line: str) -> None:
-    """The message and its fix give the line; nothing is dropped in silence."""
+def test_many_processes_record_at_once(ledger: Ledger) -> None:
+    """Each records one look of its own and one that is the same for all: nothing is torn, lost or counted twice."""
+    context = multiprocessing.get_context("fork")
+    start = context.Barrier(6)
+
+    def record(number: int) -> None:
+        start.wait()
+        try:
+            ledger.record(LOOK)
+            ledger.record(LOOK.model_copy(update={"name": f"own-{number}"}))
+        except BaseException:  # noqa: BLE001 - the parent looks at the exit code
+            os._exit(1)
+        os._exit(0)
+
+    processes = [context.Process(target=record, args=(number,)) for number in range(6)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+    assert [process.exitcode for process in processes] == [0] * 6
+    assert sorted(entry.name for entry in ledger.entries()) == ["4to9", *(f"own-{number}" for number in range(6))]
+
+
+@pytest.mark.parametrize("content", ["", "{", "garbage", "{}", '{"kind": "guess", "dataset": "d"}', "[1]"])
+def test_a_damaged_entry_is_named_and_blocks_only_reading(ledger: Ledger, content: str) -> None:
+    """A report that left a look out in silence would be wrong; recording another look needs no other entry."""
     ledger.record(LOOK)
-    with ledger.path.open("a") as file:
-        file.write(line + "\n")
-    with pytest.raises(ErroranError, match="Line 2 of") as caught:
+    path = ledger.folder / "20260101T000000-000000000000.json"
+    path.write_text(content)
+    with pytest.raises(ErroranError, match=r"20260101T000000-000000000000\.json is damaged") as caught:
         ledger.entries()
-    assert caught.value.fix == f"delete line 2 of {ledger.path}"
-    with pytest.raises(ErroranError):
-        ledger.record(LOOK.model_copy(update={"name": "3to5"}))
-    assert len(ledger.path.read_text().splitlines()) == 2
+    assert caught.value.fix.startswith(f"delete {path}")
+    ledger.record(LOOK.model_copy(update={"name": "3to5"}))
+    path.unlink()
+    assert [entry.name for entry in ledger.entries()] == ["4to9", "3to5"]
+
+
+@pytest.fixture
+def run(store: Store, make_record: object, predictions: dict[str, Predictions]) -> RunRecord:
+    record = make_record()  # type: ignore[operator]
+    store.put_run(record, predictions, {})
+    return record
+
+
+def test_confirm_is_read_only_with_a_look(store: Store, run: RunRecord) -> None:
+    """Without one nothing comes back; `mine` takes none."""
+    with pytest.raises(ValueError, match="with a look"):
+        store.get_predictions(run.id, "confirm")
+    with pytest.raises(ValueError, match="with a look"):
+        store.get_predictions(run.id, "mine", look=LOOK)
+    assert store.ledger.entries() == []
+    assert len(store.get_predictions(run.id, "confirm", look=LOOK).ids) == 3
+    assert [entry.kind for entry in store.ledger.entries()] == ["verdict"]
+
+
+def test_the_look_is_recorded_before_anything_is_read(
+    store: Store, run: RunRecord, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process that is killed while it reads has left its entry; one that cannot record reads nothing."""
+    seen = []
+    original = np.load
+
+    def spy(*arguments: object) -> object:
+        seen.append(len(store.ledger.entries()))
+        return original(*arguments)
+
+    monkeypatch.setattr(np, "load", spy)
+    store.get_predictions(run.id, "confirm", look=LOOK)
+    assert seen == [1]
+
+    def fail(*_: object) -> None:
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr(Path, "replace", fail)
+    with pytest.raises(Unavailable, match="cannot be written: Read-only file system"):
+        store.get_predictions(run.id, "confirm", look=LOOK.model_copy(update={"name": "3to5"}))
+    assert seen == [1]

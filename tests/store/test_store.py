@@ -17,14 +17,17 @@ from erroran.errors import DatasetError, ErroranError, NotFound, Unavailable
 from erroran.experiment.change import Step
 from erroran.experiment.hypothesis import Hypothesis
 from erroran.experiment.runspec import RunSpec
+from erroran.files import host
 from erroran.store import Intervention, Predictions, Store
+from erroran.store.ledger import Entry
 from erroran.store.records import Group, RunRecord
 
 MakeSpec = Callable[..., RunSpec]
 MakeRecord = Callable[..., RunRecord]
 TwoSplits = dict[str, Predictions]
 
-FILES = {"model.keras": b"weights", "training-curve.png": b"\x89PNG"}
+FILES = {"model.keras": b"weights"}
+LOOK = Entry(kind="look", dataset="d")
 
 
 def _contents(folder: Path) -> dict[str, bytes]:
@@ -61,12 +64,12 @@ def test_a_run_comes_back_whole(filled: Store, record: RunRecord, predictions: T
     """Record, predictions with their types, and files."""
     assert filled.get_run(record.id) == record
     for split, part in predictions.items():
-        back = filled.get_predictions(record.id, split)
+        back = filled.get_predictions(record.id, split, look=LOOK if split == "confirm" else None)
         for name in ("probabilities", "labels", "ids"):
             assert getattr(back, name).dtype == getattr(part, name).dtype
             assert getattr(back, name).tolist() == getattr(part, name).tolist()
     folder = filled.run_folder(record.id)
-    assert {path.name for path in folder.iterdir()} == {"run.json", "predictions.npz", *FILES}
+    assert {path.name for path in folder.iterdir()} == {"run.json", "mine.npz", "confirm.npz", *FILES}
     assert {name: (folder / name).read_bytes() for name in FILES} == FILES
 
 
@@ -84,7 +87,7 @@ def test_a_run_exists_only_after_it_is_finished(
     monkeypatch.setattr(np, "savez_compressed", spy)
     assert not store.has_run(record.id)
     store.put_run(record, predictions, FILES)
-    assert seen == [(False, [])]
+    assert seen == [(False, [])] * 2
     assert store.has_run(record.id)
 
 
@@ -112,14 +115,22 @@ def test_a_crash_while_writing_leaves_nothing_visible(
 def test_leftovers_of_the_dead_are_removed_and_of_the_living_kept(
     store: Store, record: RunRecord, predictions: TwoSplits
 ) -> None:
-    """A killed process left half a run; another process (our parent) is still writing."""
-    dead, alive = (store.root / "tmp" / f"{pid}-run" for pid in (_dead_pid(), os.getppid()))
-    for folder in (dead, alive):
-        folder.mkdir(parents=True)
-        (folder / "model.keras").write_bytes(b"half")
-    (store.root / "tmp" / f"{_dead_pid()}-group.json").write_text("{")
+    """A killed process left half a run; another process (our parent), and one of another machine, still write."""
+    names = {
+        "dead": f"{host()}-{_dead_pid()}-0-run",
+        "alive": f"{host()}-{os.getppid()}-0-run",
+        "another host's": f"elsewhere-{_dead_pid()}-0-run",
+        "a week old": "elsewhere-1-0-run",
+        "not ours": "some-other-folder-here",
+    }
+    for name in names.values():
+        (store.root / "tmp" / name).mkdir(parents=True)
+        (store.root / "tmp" / name / "model.keras").write_bytes(b"half")
+    (store.root / "tmp" / f"{host()}-{_dead_pid()}-0-group.json").write_text("{")
+    os.utime(store.root / "tmp" / names["a week old"], (1, 1))
     store.put_run(record, predictions, FILES)
-    assert _contents(store.root / "tmp") == {f"{alive.name}/model.keras": b"half"}
+    kept = {f"{names[which]}/model.keras": b"half" for which in ("alive", "another host's", "not ours")}
+    assert _contents(store.root / "tmp") == kept
 
 
 def test_a_stored_run_is_never_overwritten(
@@ -163,6 +174,7 @@ def test_losing_the_race_at_the_last_moment_is_no_error(
     """Another process moves the same run into place just before we do."""
     winner = Store(store.root)
     original = Path.replace
+    store.put_artifact("groups", "g", LOOK)  # makes the folder
 
     def replace(self: Path, target: Path) -> Path:
         monkeypatch.setattr(Path, "replace", original)
@@ -255,7 +267,7 @@ def _cut(content: bytes) -> bytes:
 
 
 def _flip(content: bytes) -> bytes:
-    middle = content.index(b"mine_probabilities.npy") + 40
+    middle = content.index(b"probabilities.npy") + 40
     return content[:middle] + bytes(b ^ 0xFF for b in content[middle : middle + 60]) + content[middle + 60 :]
 
 
@@ -266,9 +278,9 @@ def test_damaged_predictions_are_named(
     filled: Store, record: RunRecord, run_folder: Path, damage: Callable[[bytes], bytes]
 ) -> None:
     """A cut, flipped, empty or foreign file."""
-    path = run_folder / "predictions.npz"
+    path = run_folder / "mine.npz"
     path.write_bytes(damage(path.read_bytes()))
-    with pytest.raises(ErroranError, match=r"predictions\.npz is damaged: .") as caught:
+    with pytest.raises(ErroranError, match=r"mine\.npz is damaged: .") as caught:
         filled.get_predictions(record.id, "mine")
     assert caught.value.exit_code == 1
     assert f"erroran runs remove {record.id}" in caught.value.fix
@@ -276,16 +288,16 @@ def test_damaged_predictions_are_named(
 
 def test_predictions_must_belong_together(filled: Store, record: RunRecord, run_folder: Path) -> None:
     """Arrays of different lengths, or a missing one, are damage too; a missing file likewise."""
-    path = run_folder / "predictions.npz"
+    path = run_folder / "mine.npz"
     arrays = dict(np.load(path))
-    np.savez(path, **{**arrays, "mine_labels": arrays["mine_labels"][:1]})
+    np.savez(path, **{**arrays, "labels": arrays["labels"][:1]})
     with pytest.raises(ErroranError, match="its arrays differ in length"):
         filled.get_predictions(record.id, "mine")
-    np.savez(path, **{name: array for name, array in arrays.items() if name != "mine_ids"})
-    with pytest.raises(ErroranError, match=r"predictions\.npz is damaged: .*mine_ids"):
+    np.savez(path, **{name: array for name, array in arrays.items() if name != "ids"})
+    with pytest.raises(ErroranError, match=r"mine\.npz is damaged: .*ids"):
         filled.get_predictions(record.id, "mine")
     path.unlink()
-    with pytest.raises(ErroranError, match=r"predictions\.npz is damaged: .*No such file"):
+    with pytest.raises(ErroranError, match=r"mine\.npz is damaged: .*No such file"):
         filled.get_predictions(record.id, "mine")
 
 
@@ -343,7 +355,7 @@ def test_a_dataset_comes_back_and_is_written_once(store: Store, tiny_dataset: Da
     stamp = path.stat().st_mtime_ns
     store.put_dataset(tiny_dataset)
     assert path.stat().st_mtime_ns == stamp
-    back = store.get_dataset(tiny_dataset.digest)
+    back = Store(store.root).get_dataset(tiny_dataset.digest)
     assert back.digest == tiny_dataset.digest
     assert np.array_equal(back.x_train, tiny_dataset.x_train)
     assert not list((store.root / "tmp").iterdir())
@@ -357,7 +369,7 @@ def test_a_missing_or_damaged_dataset_is_said(store: Store, tiny_dataset: Datase
     (path,) = (store.root / "datasets").iterdir()
     path.write_bytes(_cut(path.read_bytes()))
     with pytest.raises(DatasetError):
-        store.get_dataset(tiny_dataset.digest)
+        Store(store.root).get_dataset(tiny_dataset.digest)
 
 
 # --- groups and interventions

@@ -6,7 +6,7 @@ from scipy.optimize import brentq
 
 from erroran.errors import BadInput
 from erroran.verdict import plan as power_module
-from erroran.verdict.compare import significant_change
+from erroran.verdict.compare import compare_errors
 from erroran.verdict.plan import (
     ErrorRates,
     PowerTable,
@@ -39,7 +39,7 @@ def found_power(rng, errors_per_run, n_seeds, factor, repetitions=300, shift_sd=
         rates = hard_images(rng, errors_per_run)
         before = rng.random((n_seeds, rates.size)) < rates
         after = rng.random((n_seeds, rates.size)) < with_fewer_errors(rates, factor)
-        found += significant_change(before, after, shift_sd=shift_sd) < 0
+        found += compare_errors(before, after, logit_sd=shift_sd).direction(0.05) < 0
     return found / repetitions
 
 

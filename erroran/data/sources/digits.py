@@ -43,7 +43,7 @@ def enlarge_digits(images: np.ndarray) -> np.ndarray:
         images: ``int64`` of shape (N, 8, 8), 0 (background) to 16 (ink).
 
     Returns:
-        ``uint8`` of shape (N, 28, 28), 0 to 255: cubic interpolation to 20x20, clipped, then a
+        ``uint8`` of shape (N, 28, 28, 1), 0 to 255: cubic interpolation to 20x20, clipped, then a
         margin of 4 zeros.
 
     Computed in whole numbers, so that every machine gets the same bytes and thus the same ids.
@@ -53,7 +53,7 @@ def enlarge_digits(images: np.ndarray) -> np.ndarray:
     whole = SOURCE_MAX * _WEIGHT_UNIT**2
     grey = (unscaled * 255 + whole // 2) // whole
     margin = (MARGIN_PX, MARGIN_PX)
-    return np.pad(grey.clip(0, 255).astype(np.uint8), ((0, 0), margin, margin))
+    return np.pad(grey.clip(0, 255).astype(np.uint8), ((0, 0), margin, margin))[..., np.newaxis]
 
 
 def _cubic_weights() -> np.ndarray:

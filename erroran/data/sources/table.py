@@ -78,7 +78,7 @@ def read_table(path: Path) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
     """Read a table as it is.
 
     Returns:
-        Images, ``uint8`` (N, H, H); labels, ``int64`` (N,), indices into the names; the names of the classes,
+        Images, ``uint8`` (N, H, H, 1); labels, ``int64`` (N,), indices into the names; the names of the classes,
         ascending if all are whole numbers, else alphabetical.
 
     Raises:
@@ -93,7 +93,7 @@ def read_table(path: Path) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
     labels, names = _encode_labels(path, frame["label"].tolist())
     frame.pop("label")
     pixels = _check_pixels(path, frame)
-    return pixels.reshape(len(frame), side, side), labels, names
+    return pixels.reshape(len(frame), side, side, 1), labels, names
 
 
 def write_table(path: Path, images: np.ndarray, labels: np.ndarray, class_names: Sequence[str]) -> None:
@@ -101,18 +101,18 @@ def write_table(path: Path, images: np.ndarray, labels: np.ndarray, class_names:
 
     Args:
         path: Must not exist.
-        images: ``uint8`` (N, H, H).
+        images: ``uint8`` (N, H, H, 1).
         labels: Integers (N,), indices into `class_names`.
         class_names: C names.
 
     Raises:
-        BadInput: The images are not square, or the file exists.
+        BadInput: The images are not square or not grey, or the file exists.
         Unavailable: It cannot be written.
     """
-    _, height, width = images.shape
-    if height != width:
+    _, height, width, channels = images.shape
+    if height != width or channels != 1:
         raise BadInput(
-            f"These images are {height}x{width} pixels; this layout holds only square ones.",
+            f"These images are {height}x{width} pixels with {channels} channel(s); this layout holds square grey ones.",
             fix="keep them as .npz",
         )
     if path.exists():
@@ -147,7 +147,7 @@ def draw_rows(dataset: Dataset, rows: int | None = None) -> tuple[np.ndarray, np
         rows: How many, in the proportions of the classes; which ones depends on the images alone. None for all.
 
     Returns:
-        ``uint8`` (rows, H, W) and ``int64`` (rows,), in the order of the dataset, training part first.
+        ``uint8`` (rows, H, W, C) and ``int64`` (rows,), in the order of the dataset, training part first.
 
     Raises:
         BadInput: There are not so many, or too few for every class to be used.

@@ -4,16 +4,16 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sklearn.metrics import accuracy_score, confusion_matrix, f1_score
-from sklearn.metrics import precision_recall_fscore_support as sk_scores
+from sklearn.metrics import confusion_matrix
 
 from erroran.errors import BadInput
 from erroran.stats.confusion import (
     accuracy,
     cell_errors,
+    class_scores,
     confusion_counts,
     pair_errors,
-    per_class_metrics,
+    tabulate_errors,
 )
 
 
@@ -42,19 +42,28 @@ def test_pair_errors_by_hand():
     assert cell_errors(labels, pred, (4, 9)).tolist() == [[True, False, True], [False, False, True]]
 
 
-@pytest.mark.filterwarnings("ignore::sklearn.exceptions.UndefinedMetricWarning")
-def test_scores_are_scikit_learns():
-    labels, pred = runs(1)
-    pred[0][pred[0] == 3] = 2  # class 3 is never predicted
-    found = per_class_metrics(labels, pred[0], 5)
-    precision, recall, f1, support = sk_scores(labels, pred[0], labels=range(5), average=None, zero_division=0)
-    assert found.precision == pytest.approx(precision)
-    assert found.recall == pytest.approx(recall)
-    assert found.f1 == pytest.approx(f1)
-    assert found.support.tolist() == support.tolist()
-    assert found.accuracy == pytest.approx(accuracy_score(labels, pred[0]))
-    assert found.weighted_f1 == pytest.approx(f1_score(labels, pred[0], average="weighted"))
-    assert accuracy(labels, pred)[0] == pytest.approx(found.accuracy)
+def test_error_table_by_hand():
+    labels = np.array([0, 2, 1])
+    before = np.array([[1, 2, 1], [1, 0, 1], [2, 2, 1]])
+    after = np.array([[1, 2, 1], [0, 0, 1]])
+    found = tabulate_errors(labels, before, after, n_classes=3)
+    # (0, 1) of image 0, (0, 2) of image 0, (2, 0) of image 1; nobody gets image 2 wrong.
+    assert found.cell.tolist() == [1, 2, 6]
+    assert found.image.tolist() == [0, 0, 1]
+    assert found.runs.tolist() == [[2, 1], [1, 0], [1, 1]]
+    assert tabulate_errors(labels, labels[None], n_classes=3).runs.shape == (0, 1)
+
+
+def test_scores_by_hand():
+    """Class 2 is never predicted: precision 0; class 3 has no images: recall 0. Zeros, no warnings."""
+    labels, pred = np.array([0, 0, 1, 2]), np.array([[0, 1, 1, 0]])
+    found = class_scores(labels, pred, 4)
+    assert found.precision.tolist() == [[0.5, 0.5, 0, 0]]
+    assert found.recall.tolist() == [[0.5, 1, 0, 0]]
+    assert found.f1[0] == pytest.approx([0.5, 2 / 3, 0, 0])
+    assert found.support.tolist() == [2, 1, 1, 0]
+    assert found.weighted_f1 == pytest.approx([(2 * 0.5 + 2 / 3) / 4])
+    assert accuracy(labels, pred).tolist() == [0.5]
 
 
 @settings(max_examples=30, deadline=None)

@@ -7,16 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from erroran.store import environment as provenance
+from erroran import provenance
 
 
 @pytest.fixture
 def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder that the module takes for its own checkout; nothing is cached."""
-    package = tmp_path / "erroran"
-    package.mkdir()
-    shutil.copy(provenance.__file__, package / "provenance.py")
-    monkeypatch.setattr(provenance, "__file__", str(package / "provenance.py"))
+    module = tmp_path / "erroran" / "store" / "environment.py"
+    module.parent.mkdir(parents=True)
+    shutil.copy(provenance.__file__, module)
+    monkeypatch.setattr(provenance, "__file__", str(module))
     provenance.commit.cache_clear()
     yield tmp_path
     provenance.commit.cache_clear()

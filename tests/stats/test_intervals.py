@@ -8,23 +8,19 @@ from scipy.stats import t as student
 from statsmodels.stats.proportion import proportion_confint
 
 from erroran.stats.intervals import (
-    bootstrap_interval,
     score_interval,
     tango_interval,
     wilson_interval,
 )
 
 
-def simulated_arms(rng, n_seeds, errors_per_run, factor, n_images=1000, run_sd=0.0):
+def simulated_arms(rng, n_seeds, errors_per_run, factor, n_images=1000):
     """A cell with known truth: new images (mostly easy, some hard) and new seeds."""
     hard = rng.random(n_images) < 3 * errors_per_run / n_images
     rates = np.where(hard, rng.beta(0.5, 1, n_images), 0.0)
 
     def runs(rates):
-        swing = np.ones((n_seeds, 1))
-        if run_sd:
-            swing = rng.gamma(1 / run_sd**2, run_sd**2, (n_seeds, 1))
-        return rng.random((n_seeds, n_images)) < rates * swing
+        return rng.random((n_seeds, n_images)) < rates
 
     return runs(rates), runs(rates * factor)
 
@@ -44,6 +40,13 @@ def test_wilson_is_statsmodels():
     low, high = wilson_interval(0, 10)
     assert low == 0.0
     assert 0.2 < high < 0.3
+
+
+def test_wilson_counts_images_that_runs_share_once():
+    """Each error in one run only: as if there were S times as many images. In all runs: as if there were one run."""
+    assert wilson_interval(12, 100, n_runs=3, squares=12) == pytest.approx(wilson_interval(12, 300))
+    assert wilson_interval(12, 100, n_runs=3, squares=36) == pytest.approx(wilson_interval(4, 100))
+    assert wilson_interval(0, 100, n_runs=3, squares=0) == pytest.approx(wilson_interval(0, 100))
 
 
 def test_tango_gives_the_published_example():
@@ -92,7 +95,7 @@ def test_effect_by_hand():
 def test_ends_are_where_the_score_equation_holds():
     """Three runs an arm; image changes -2/3, -1/3, +1/3 and 0, all parts by hand."""
     before = np.array([[1, 1, 0, 1], [1, 0, 0, 1], [1, 0, 0, 1]], dtype=bool)
-    after = np.array([[0, 0, 1, 1], [1, 0, 0, 1], [0, 0, 0, 1]], dtype=bool)  # runs swing less than images would
+    after = np.array([[0, 0, 1, 1], [1, 0, 0, 1], [0, 0, 0, 1]], dtype=bool)  # whole runs vary less than images would
     noise = 3 * (2 / 9) / 2  # three images with one run of three that differs
     severity = (1 + 1 + 1 + 0.5) / (7 / 3 + 5 / 3 + 0.5)  # pairs of runs that agree on an error, over errors
     squares, fourths = 4 / 9 + 1 / 9 + 1 / 9, 16 / 81 + 1 / 81 + 1 / 81
@@ -138,18 +141,6 @@ def test_swapping_arms_flips_the_interval(seed, n_before, n_after):
         assert one.relative_high is None or one.relative <= one.relative_high + 1e-12
     if one.relative_high not in (None, -1.0) and two.relative_low not in (None, -1.0):
         assert (1 + one.relative_high) * (1 + two.relative_low) == pytest.approx(1)
-
-
-def test_bootstrap_repeats_and_brackets_the_estimate():
-    rng = np.random.default_rng(0)
-    before, after = simulated_arms(rng, 6, 15, 0.5)
-    one = bootstrap_interval(before, after, 10_000, np.random.default_rng(1))
-    two = bootstrap_interval(before, after, 10_000, np.random.default_rng(1))
-    assert one == two
-    assert one.low < one.per_10000 < one.high
-    # Two methods for one question should not disagree wildly.
-    score = score_interval(before, after, 10_000)
-    assert (one.high - one.low) / (score.high - score.low) == pytest.approx(1.2, abs=0.4)
 
 
 @pytest.mark.parametrize(("n_seeds", "errors", "factor"), [(3, 6, 1), (5, 6, 0.5), (10, 15, 0.5)])

@@ -1,4 +1,4 @@
-"""False discovery rate over the other cells, and what must not get worse."""
+"""False discovery rate over many cells."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,6 @@ import pytest
 from erroran.stats.confusion import cell_errors
 from erroran.stats.multiplicity import benjamini_hochberg, explore_cells
 from erroran.stats.significance import stratified_test
-from erroran.verdict.collateral import noninferiority
 
 
 def independent_world(seed, n_seeds=4, n=3000, n_classes=5, factor=1.0):
@@ -39,8 +38,8 @@ def test_cells_carry_the_stratified_p_value_at_least():
     cells = explore_cells(labels, before, after, 5)
     for change in cells:
         direct = stratified_test(cell_errors(labels, before, change.cell), cell_errors(labels, after, change.cell))
-        # The allowance for swinging runs can only raise it.
-        assert change.p_value >= direct.p_two_sided_mid - 1e-12
+        # The correction for run-to-run variation can only raise it.
+        assert change.p_value >= 2 * min(direct.p_less_mid, direct.p_greater_mid) - 1e-12
     assert [c.p_value for c in cells] == sorted(c.p_value for c in cells)
 
 
@@ -56,18 +55,3 @@ def test_a_real_change_is_found_and_listed_first():
 def test_no_errors_no_cells():
     labels = np.arange(5)
     assert explore_cells(labels, labels[None], labels[None], 5) == []
-
-
-def test_noninferiority_by_hand():
-    rng = np.random.default_rng(0)
-    rates = rng.beta(0.1, 2, 1000)
-    before, after = rng.random((5, 1000)) < rates, rng.random((5, 1000)) < rates
-    wide = noninferiority("errors", before, after, 1000, margin_per_10000=500)
-    tight = noninferiority("errors", before, after, 1000, margin_per_10000=0.1)
-    assert wide.safe
-    assert not tight.safe
-    assert not tight.worse
-    broken = noninferiority("errors", before, after | (rng.random(1000) < 0.2), 1000, 50)
-    assert broken.worse
-    assert not broken.safe
-    assert broken.upper > broken.per_10000 > 0

@@ -1,0 +1,99 @@
+"""Text for terminals, reports and tables: numbers in words, columns, and names that come from outside.
+
+Class names, hypotheses, notes and paths are whatever somebody wrote. In Markdown they pass through `md` or `code`, in
+link targets through `url`, in CSV through `to_csv`, so that they are shown as they are and do nothing.
+"""
+
+import csv
+import io
+import re
+from collections.abc import Iterable, Sequence
+from urllib.parse import quote
+
+_INVISIBLE = re.compile("[\\x00-\\x08\\x0e-\\x1f\\x7f-\\x9f\u202a-\u202e\u2066-\u2069]")
+# What starts markup within a line. An underscore inside a word and a `<` that begins no tag do not.
+_MARKUP = re.compile(r"[\\`*\[\]|~#$]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])|<(?=[A-Za-z/!?])|&(?=#?\w+;)|(?<=:)/(?=/)")
+# What starts a block at the beginning of a line: quote, list, underline of a heading, numbered list.
+_BLOCK = re.compile(r"^(?:([>=])|([-+])(?!\d)|(\d{1,9})([.)])(?=\s|$))")
+_FORMULA = re.compile(r"^[=+\-@\t\r]")
+_NUMBER = re.compile(r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$")
+
+
+def counted(number: int, noun: str) -> str:
+    """Number and noun: ``1 run``, ``3 runs``."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def columns(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Lay out rows of equal length as left-aligned columns, two spaces apart; nothing is cut or wrapped."""
+    from rich.cells import cell_len  # counts a Chinese character as two columns, as terminals do
+
+    widths = [max(map(cell_len, column)) for column in zip(*rows, strict=True)]
+    padded = ([cell + " " * (width - cell_len(cell)) for cell, width in zip(row, widths, strict=True)] for row in rows)
+    return ["  ".join(cells).rstrip() for cells in padded]
+
+
+def percent(fraction: float, digits: int = 2) -> str:
+    """0.9925 as ``99.25 %``."""
+    return f"{fraction:.{digits}%}".replace("%", " %")
+
+
+def signed(value: float | None, digits: int = 1) -> str:
+    """A difference with its sign (a true minus); no sign where it rounds to 0; a dash for None."""
+    if value is None:
+        return "–"
+    text = f"{abs(value):.{digits}f}"
+    if float(text) == 0:
+        return text
+    return ("−" if value < 0 else "+") + text
+
+
+def p_value(value: float | None) -> str:
+    """A p-value: three digits below 0.1, two above, a dash for None."""
+    if value is None:
+        return "–"
+    return "< 0.001" if value < 0.001 else f"{value:.3f}" if value < 0.1 else f"{value:.2f}"
+
+
+def per_run(values: Iterable[float]) -> str:
+    """Each run's value, separated by commas."""
+    return ", ".join(f"{value:g}" for value in values)
+
+
+def md(text: object) -> str:
+    """Any text as one line of Markdown that shows it literally, also in headings, table cells and link texts."""
+    line = " ".join(_INVISIBLE.sub("", str(text)).split())
+    escaped = _MARKUP.sub(lambda found: "\\" + found[0], line)
+    return _BLOCK.sub(lambda found: f"{found[3]}\\{found[4]}" if found[3] else "\\" + found[0], escaped)
+
+
+def code(text: object) -> str:
+    """Any text as inline code, also in a table cell."""
+    line = " ".join(_INVISIBLE.sub("", str(text)).split())
+    return f"<code>{md(line)}</code>" if re.search(r"[`|]", line) or not line else f"`{line}`"
+
+
+def url(path: object) -> str:
+    """A relative path as the target of a Markdown link."""
+    return quote(str(path), safe="/")
+
+
+def to_csv(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """A table as CSV that a spreadsheet reads as data.
+
+    Floats have six decimals. Text that a spreadsheet would run as a formula (it begins with ``= + - @`` or a tab, and
+    is not a number) gets an apostrophe in front.
+    """
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows([_csv_cell(value) for value in row] for row in rows)
+    return text.getvalue()
+
+
+def _csv_cell(value: object) -> object:
+    if isinstance(value, float):
+        return f"{value:.6f}"
+    if isinstance(value, str) and _FORMULA.match(value) and not _NUMBER.match(value):
+        return f"'{value}"
+    return value

@@ -1,0 +1,155 @@
+"""The folder of a store: its format, writing whole files and folders, reading checked JSON."""
+
+import errno
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from erroran.errors import BadInput, ErroranError, Unavailable
+from erroran.files import make_folder, owner_is_dead, sync, temporary_name, write_text
+
+Model = TypeVar("Model", bound=BaseModel)
+
+FORMAT = 2
+"""Version of the folder's layout and of what the runs' keys contain."""
+
+_MARKER = "store.json"
+_VERY_OLD_SECONDS = 7 * 24 * 3600
+
+
+class _Marker(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    format: int
+
+
+def check_format(root: Path) -> None:
+    """Refuse a folder that this version cannot use; one that does not exist yet, or is empty, is fine.
+
+    Raises:
+        BadInput: `root` is a file, or a store of another format.
+    """
+    if root.exists() and not root.is_dir():
+        raise BadInput(f"The store {root} is a file, not a folder.", fix="--store with a folder, or none at all")
+    path = root / _MARKER
+    if path.is_file():
+        found = read_json(_Marker, path, fix=f"""write {{"format": {FORMAT}}} into {path}""").format
+        if found != FORMAT:
+            raise BadInput(
+                f"The store {root} has format {found}; this version of erroran reads format {FORMAT}.",
+                fix="use the version of erroran that wrote it, or --store DIR with a new folder",
+            )
+    elif (root / "runs").exists() or (root / "ledger.jsonl").exists():
+        raise BadInput(
+            f"The store {root} was written by an earlier version of erroran, whose runs do not record the software "
+            "that trained them.",
+            fix="--store DIR with a new folder, and train again",
+        )
+
+
+@contextmanager
+def writing(root: Path, target: Path) -> Iterator[Path]:
+    """Give a temporary path; the file or folder that is there at the end is moved to `target` in one step, synced.
+
+    A folder that exists already is left as it is: another process finished the same run.
+
+    Args:
+        root: The store's folder.
+        target: A path in it.
+
+    Raises:
+        Unavailable: The disk is full, or the store cannot be written.
+    """
+    with saying_what_failed(root):
+        _prepare(root)
+        temporary = root / "tmp" / temporary_name(target.name)
+        try:
+            yield temporary
+            make_folder(target.parent)
+            for path in (*temporary.rglob("*"), temporary):
+                sync(path)
+            try:
+                temporary.replace(target)
+            except OSError as error:
+                if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                    raise
+            sync(target.parent)
+        finally:
+            remove(temporary)
+
+
+@contextmanager
+def saying_what_failed(root: Path) -> Iterator[None]:
+    """Turn an error of the file system while something is written into a sentence.
+
+    Raises:
+        Unavailable: The disk is full, or the store cannot be written.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise Unavailable(
+                f"There is no space left for the store {root}; what was finished is kept.",
+                fix="free some space (`erroran runs remove ID`) or use --store DIR, then repeat the command",
+            ) from error
+        raise Unavailable(
+            f"The store {root} cannot be written: {error.strerror or error}.", fix="use --store DIR"
+        ) from error
+
+
+def write_json(root: Path, target: Path, content: BaseModel) -> None:
+    """Write a model as JSON; see `writing`."""
+    with writing(root, target) as temporary:
+        temporary.write_text(content.model_dump_json(indent=1), encoding="utf-8")
+
+
+def read_json(model: type[Model], path: Path, *, fix: str) -> Model:
+    """Read and validate a JSON file.
+
+    Raises:
+        ErroranError: It is missing or damaged.
+    """
+    try:
+        return model.model_validate_json(path.read_text(encoding="utf-8"))
+    except ValidationError as error:
+        problem = error.errors()[0]
+        place = ".".join(str(part) for part in problem["loc"])
+        raise damaged(path, f"{problem['msg']} ({place})" if place else problem["msg"], fix) from error
+    except (OSError, ValueError) as error:  # also what is not UTF-8
+        raise damaged(path, error, fix) from error
+
+
+def damaged(path: Path, reason: object, fix: str) -> ErroranError:
+    """The error for a file of the store that cannot be used."""
+    return ErroranError(f"{path} is damaged: {str(reason).splitlines()[0]}.", fix=fix)
+
+
+def remove(path: Path) -> None:
+    """Delete a file or folder, if it is there."""
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def remove_stale(root: Path) -> None:
+    """Delete what processes of this host that have ended, and anybody's of more than a week ago, left half-written."""
+    for path in (root / "tmp").glob("*-*-*-*"):
+        try:
+            if owner_is_dead(path.name) or time.time() - path.stat().st_mtime > _VERY_OLD_SECONDS:
+                remove(path)
+        except (FileNotFoundError, ValueError):  # removed meanwhile; not a name that erroran gave
+            continue
+
+
+def _prepare(root: Path) -> None:
+    make_folder(root / "tmp")
+    if not (root / _MARKER).is_file():
+        write_text(root / _MARKER, _Marker(format=FORMAT).model_dump_json())
+    remove_stale(root)

@@ -1,0 +1,36 @@
+"""What must not get worse."""
+
+import numpy as np
+
+from erroran.verdict.collateral import check_collateral
+from erroran.verdict.compare import ArmComparison
+
+
+def arms_of(after_rate: float, margin: float):
+    """1,000 images of three classes; 2s are read as 1, in the arm after at their own rate."""
+    rng = np.random.default_rng(0)
+    labels = np.tile(np.arange(3), 400)
+    rates = rng.beta(0.1, 2, labels.size)
+
+    def arm(rate):
+        return np.where(rng.random((5, labels.size)) < rates * rate * (labels == 2), 1, labels)
+
+    arms = ArmComparison(labels, arm(1.0), arm(after_rate), "abc", skip=[(0, 1), (1, 0)])
+    return check_collateral(arms, (0, 1), margin_per_10000=margin)
+
+
+def test_no_change_is_safe_within_a_wide_margin_only():
+    wide, tight = arms_of(1.0, 500), arms_of(1.0, 0.1)
+    assert wide.safe
+    assert [result.name for result in wide.recall] == ["recall of c"]
+    assert not tight.safe
+    assert not tight.worse
+
+
+def test_more_errors_outside_the_pair_are_worse():
+    found = arms_of(8.0, 50)
+    assert found.worse
+    assert found.other_cells.worse
+    assert found.recall[0].worse
+    assert not found.safe
+    assert found.other_cells.upper > found.other_cells.per_10000 > 0

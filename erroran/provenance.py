@@ -12,13 +12,16 @@ from pathlib import Path
 
 _PACKAGES = (
     "erroran",
+    "jax",
     "keras",
     "numpy",
     "opencv-python",
     "scikit-learn",
     "scipy",
     "tensorflow",
+    "torch",
 )
+_PROCESSOR_FEATURES = ("avx", "avx2", "fma", "avx512f", "avx512_bf16", "amx_bf16")
 
 
 def now() -> str:
@@ -64,5 +67,26 @@ def _git(root: Path, *arguments: str) -> str:
 
 
 def machine() -> dict[str, str]:
-    """Platform and number of processors; bit-identical repetition needs the same of both."""
-    return {"platform": platform.platform(), "cpus": str(os.cpu_count())}
+    """What bit-identical repetition needs beside the same software.
+
+    Returns:
+        ``platform``; ``cpus``; ``processor``: its kind and the features that decide how sums are rounded; and, once
+        TensorFlow is loaded, ``device``, a GPU's name or ``cpu``, and ``threads`` of one operation.
+    """
+    found = {"platform": platform.platform(), "cpus": str(os.cpu_count()), "processor": _processor()}
+    tensorflow = sys.modules.get("tensorflow")
+    if tensorflow is not None:
+        gpus = tensorflow.config.get_visible_devices("GPU")
+        details = [tensorflow.config.experimental.get_device_details(gpu) for gpu in gpus]
+        found["device"] = ", ".join(str(detail.get("device_name", "GPU")) for detail in details) or "cpu"
+        available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+        found["threads"] = str(tensorflow.config.threading.get_intra_op_parallelism_threads() or available)
+    return found
+
+
+def _processor() -> str:
+    try:
+        flags = Path("/proc/cpuinfo").read_text(encoding="utf-8").partition("\nflags")[2].partition("\n")[0].split()
+    except OSError:
+        flags = []
+    return " ".join([platform.machine(), *(feature for feature in _PROCESSOR_FEATURES if feature in flags)])

@@ -13,8 +13,8 @@ from erroran import provenance
 @pytest.fixture
 def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder that the module takes for its own checkout; nothing is cached."""
-    module = tmp_path / "erroran" / "store" / "environment.py"
-    module.parent.mkdir(parents=True)
+    module = tmp_path / "erroran" / "provenance.py"
+    module.parent.mkdir()
     shutil.copy(provenance.__file__, module)
     monkeypatch.setattr(provenance, "__file__", str(module))
     provenance.commit.cache_clear()

@@ -13,12 +13,12 @@ import numpy as np
 import pytest
 
 from erroran.data import Dataset
-from erroran.errors import DatasetError, ErroranError, NotFound, Unavailable
+from erroran.errors import BadInput, DatasetError, ErroranError, NotFound, Unavailable
 from erroran.experiment.change import Step
 from erroran.experiment.hypothesis import Hypothesis
 from erroran.experiment.runspec import RunSpec
 from erroran.files import host
-from erroran.store import Intervention, Predictions, Store
+from erroran.store import Intervention, Predictions, Store, folder
 from erroran.store.ledger import Entry
 from erroran.store.records import Group, RunRecord
 
@@ -312,6 +312,101 @@ def test_a_run_that_lost_its_record_can_be_written_again(
     assert (run_folder / "model.keras").read_bytes() == b"new"
 
 
+@pytest.mark.parametrize("content", [b"", b'{"spec": {"dataset": "ab', b"null"], ids=["empty", "torn", "null"])
+def test_a_run_with_a_torn_record_is_not_finished(
+    filled: Store, record: RunRecord, run_folder: Path, predictions: TwoSplits, content: bytes
+) -> None:
+    """As after a power cut on a disk that lies about what it wrote: the run is trained again, with no repair."""
+    (run_folder / "run.json").write_bytes(content)
+    assert not filled.has_run(record.id)
+    filled.put_run(record, predictions, {"model.keras": b"new"})
+    assert filled.get_run(record.id) == record
+    assert (run_folder / "model.keras").read_bytes() == b"new"
+
+
+def test_everything_is_on_the_disk_before_it_is_visible(
+    store: Store, record: RunRecord, predictions: TwoSplits, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each file of the run and its folder are synced before the run is moved, the folder of runs afterwards."""
+    store.put_artifact("groups", "g", LOOK)
+    synced: list[str] = []
+    visible: dict[str, bool] = {}
+
+    def note(path: Path) -> None:
+        name = "run" if path.parent.name == "tmp" else path.name
+        synced.append(name)
+        visible[name] = store.has_run(record.id)
+
+    monkeypatch.setattr(folder, "sync", note)
+    store.put_run(record, predictions, FILES)
+    assert sorted(synced) == ["confirm.npz", "mine.npz", "model.keras", "run", "run.json", "runs"]
+    assert (synced[-1], visible) == ("runs", dict.fromkeys(synced, False) | {"runs": True})
+
+
+# --- format
+
+
+def test_a_new_store_says_its_format(filled: Store) -> None:
+    """Whatever is written first; and it opens again."""
+    assert json.loads((filled.root / "store.json").read_text()) == {"format": folder.FORMAT}
+    assert Store(filled.root).list_runs() == filled.list_runs()
+
+
+def test_the_ledger_alone_makes_a_store_too(store: Store) -> None:
+    store.ledger.record(LOOK)
+    assert len(Store(store.root).ledger.entries()) == 1
+
+
+@pytest.mark.parametrize("old", ["runs/6f6e782b3fb0/run.json", "ledger.jsonl"])
+def test_a_store_of_the_earlier_format_is_refused(tmp_path: Path, old: str) -> None:
+    """Its runs do not record the software that trained them, so that they cannot be compared with new ones."""
+    path = tmp_path / old
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text('{"spec": {"dataset": "ab", "model": "cnn", "seed": 0}}\n')
+    with pytest.raises(BadInput, match=r"was written by an earlier version of erroran, whose runs do not") as caught:
+        Store(tmp_path)
+    assert caught.value.exit_code == 2
+    assert caught.value.fix == "--store DIR with a new folder, and train again"
+    assert path.is_file()
+
+
+def test_a_store_of_a_later_format_is_refused(store: Store) -> None:
+    """No guess at what it means."""
+    store.root.mkdir()
+    (store.root / "store.json").write_text('{"format": 3}')
+    with pytest.raises(BadInput, match="has format 3; this version of erroran reads format 2"):
+        Store(store.root)
+    (store.root / "store.json").write_text("")
+    with pytest.raises(ErroranError, match=r"store\.json is damaged") as caught:
+        Store(store.root)
+    assert '{"format": 2}' in caught.value.fix
+
+
+# --- code of models
+
+
+def test_code_is_kept_by_its_content(store: Store, make_spec: MakeSpec, make_record: MakeRecord) -> None:
+    """Line endings included; a run without code of its own has none."""
+    text = "def build(shape, n):\r\n    ...  # é\n"
+    digest = store.put_source(text)
+    own = make_record(make_spec(model="mine.py:build", source=digest))
+    assert store.load_source_of(own) == text
+    assert store.load_source_of(make_record()) is None
+
+
+def test_changed_or_missing_code_is_refused(store: Store, make_spec: MakeSpec, make_record: MakeRecord) -> None:
+    """Nothing that somebody wrote into the store is executed."""
+    digest = store.put_source("def build(shape, n): ...\n")
+    own = make_record(make_spec(model="mine.py:build", source=digest))
+    (path,) = (store.root / "sources").iterdir()
+    path.write_text(path.read_text() + "print('hello')\n")
+    with pytest.raises(ErroranError, match="is damaged: it was changed"):
+        store.load_source_of(own)
+    path.unlink()
+    with pytest.raises(ErroranError, match=r"is damaged: .*No such file"):
+        store.load_source_of(own)
+
+
 # --- disks
 
 
@@ -389,6 +484,20 @@ def test_the_latest_group_is_the_default(store: Store, make_spec: MakeSpec) -> N
     store.put_group(again)
     assert store.get_group() == again
     assert store.get_group(other.id[:5]) == other
+
+
+def test_mined_seeds_are_never_forgotten(store: Store, make_spec: MakeSpec) -> None:
+    """Neither when the same group is asked for with other seeds, nor those of other groups on the dataset."""
+    one, other = _group(make_spec(), "2026-01-01"), _group(make_spec(recipe={"epochs": 2}), "2026-01-02")
+    elsewhere = _group(make_spec(dataset="cd" * 32), "2026-01-03")
+    store.put_group(one.model_copy(update={"seeds": (0, 1, 1000)}))
+    store.put_group(one.model_copy(update={"seeds": (7,)}))
+    store.put_group(other.model_copy(update={"seeds": (1001, 0)}))
+    store.put_group(elsewhere.model_copy(update={"seeds": (5,)}))
+    store.mark_mined(one.template.dataset, [42, 7])
+    assert store.get_group(one.id).seeds == (7,)
+    assert Store(store.root).mined_seeds(one.template.dataset) == {0, 1, 7, 42, 1000, 1001}
+    assert store.mined_seeds("cd" * 32) == {5}
 
 
 def test_a_missing_group_is_said(store: Store, make_spec: MakeSpec) -> None:

@@ -1,0 +1,138 @@
+"""Leases: one owner at a time, whoever dies, stops refreshing, or looks at the same moment."""
+
+import multiprocessing
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from erroran.errors import Unavailable
+from erroran.files import host
+from erroran.store import Store, leases
+from erroran.store.leases import is_leased, lease
+
+RUN = "0123456789ab"
+
+
+@pytest.fixture
+def root(store: Store) -> Path:
+    return store.root
+
+
+def _files(root: Path) -> list[str]:
+    return sorted(path.name for path in (root / "leases").iterdir())
+
+
+def _leave(root: Path, owner: str, number: int = 0, age_seconds: float = 0) -> Path:
+    """The lease of an owner that does nothing any more."""
+    path = root / "leases" / f"{RUN}.{number}"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(owner)
+    refreshed = time.time() - age_seconds
+    os.utime(path, (refreshed, refreshed))
+    return path
+
+
+def _ended_process() -> int:
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    return process.pid
+
+
+def test_one_owner_at_a_time(root: Path) -> None:
+    """A second one is told so; afterwards nothing is left; other runs are free all the time."""
+    assert not is_leased(root, RUN)
+    with lease(root, RUN) as first, lease(root, RUN) as second, lease(root, "f" * 12) as other:
+        assert (first, second, other) == (True, False, True)
+        assert is_leased(root, RUN)
+    assert _files(root) == []
+    with lease(root, RUN) as again:
+        assert again
+
+
+def test_given_back_after_an_error(root: Path) -> None:
+    with pytest.raises(KeyboardInterrupt), lease(root, RUN):
+        raise KeyboardInterrupt
+    assert not is_leased(root, RUN)
+    assert _files(root) == []
+
+
+def test_a_dead_process_of_this_host_loses_it_at_once(root: Path) -> None:
+    """Killed a moment ago: no wait for the heartbeat; when the run is finished, its lease is gone too."""
+    _leave(root, f"{host()}-{_ended_process()}-0-{RUN}")
+    assert not is_leased(root, RUN)
+    with lease(root, RUN) as granted:
+        assert granted
+        assert _files(root) == [f"{RUN}.0", f"{RUN}.1"]
+        with lease(root, RUN) as second:
+            assert not second
+    assert _files(root) == []
+
+
+@pytest.mark.parametrize(
+    "owner", [f"elsewhere-1-0-{RUN}", f"{host()}-{os.getppid()}-0-{RUN}", ""], ids=["elsewhere", "here", "no name yet"]
+)
+def test_an_owner_that_may_live_keeps_it_until_it_is_not_refreshed(root: Path, owner: str) -> None:
+    """A machine that crashed, a process that hangs, and one killed before it wrote its name."""
+    _leave(root, owner, age_seconds=leases.EXPIRES_SECONDS - 20)
+    assert is_leased(root, RUN)
+    _leave(root, owner, age_seconds=leases.EXPIRES_SECONDS + 1)
+    assert not is_leased(root, RUN)
+    with lease(root, RUN) as granted:
+        assert granted
+
+
+def test_an_owner_that_broke_off_after_taking_over_leaves_an_expired_lease(root: Path) -> None:
+    """So the next process again takes the number above it, not one that somebody else may create."""
+    _leave(root, f"elsewhere-1-0-{RUN}", age_seconds=leases.EXPIRES_SECONDS + 1)
+    with pytest.raises(KeyboardInterrupt), lease(root, RUN):
+        raise KeyboardInterrupt
+    assert _files(root) == [f"{RUN}.0"]
+    with lease(root, RUN) as granted:
+        assert granted
+    assert _files(root) == []
+
+
+def test_it_is_refreshed_while_it_is_held(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By a thread of its own, so that a long epoch does not lose the run."""
+    monkeypatch.setattr(leases, "HEARTBEAT_SECONDS", 0.02)
+    with lease(root, RUN):
+        path = root / "leases" / f"{RUN}.0"
+        os.utime(path, (1, 1))
+        deadline = time.monotonic() + 10
+        while path.stat().st_mtime < 2:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        assert is_leased(root, RUN)
+
+
+@pytest.mark.parametrize("expired", [False, True], ids=["new", "taken over"])
+def test_only_one_of_many_processes_gets_it(root: Path, expired: bool) -> None:
+    """Eight processes ask at the same moment, for a run that nobody trains and for one whose owner died."""
+    if expired:
+        _leave(root, f"elsewhere-1-0-{RUN}", age_seconds=leases.EXPIRES_SECONDS + 1)
+    context = multiprocessing.get_context("fork")
+    start, asked = context.Barrier(8), context.Barrier(8)
+
+    def ask() -> None:
+        start.wait()
+        with lease(root, RUN) as granted:
+            asked.wait()  # nobody gives it back before all have asked
+        os._exit(int(granted))
+
+    for _ in range(5):
+        processes = [context.Process(target=ask) for _ in range(8)]
+        for process in processes:
+            process.start()
+        for process in processes:
+            process.join()
+        assert sorted(process.exitcode for process in processes) == [0] * 7 + [1]
+
+
+def test_a_store_that_cannot_be_written_is_said(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(Unavailable, match="cannot be written: Not a directory"), lease(tmp_path / "file" / "s", RUN):
+        pass

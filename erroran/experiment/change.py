@@ -118,6 +118,23 @@ class Step(BaseModel):
         """What the doses are counted in, as printed behind a number; empty for ``repeat``."""
         return next((unit for key, unit in DOSE_UNITS.items() if getattr(self, key)), "")
 
+    @property
+    def opposite(self) -> "Step | None":
+        """The step that does the reverse at the same dose, or goes to the other side; None where there is none."""
+        operation = OPERATIONS[self.operation].opposite
+        if operation is not None:
+            return self.model_copy(update={"operation": operation})
+        if self.side != "either":
+            return self.model_copy(update={"side": "left" if self.side == "right" else "right"})
+        if self.factor:
+            return self.model_copy(update={"factor": tuple(round(1 / factor, 2) for factor in self.factor)})
+        return None
+
+    def name_dose(self, dose: float) -> str:
+        """Name the operation and one of its doses, as in ``dilate 0.5 px`` or ``slant 10 ° to the left``."""
+        side = "" if self.side == "either" else f" to the {self.side}"
+        return f"{self.operation} {dose:g} {self.unit}{side}"
+
     def describe(self) -> str:
         """Name the operation and its doses, as in ``dilate, radius 0.5 or 1 px (square), 12 %``."""
         share = f"{100 * self.probability:g} % of the images"

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from erroran.errors import BadInput
 from erroran.experiment.change import ALL_CLASSES, Augmentations, Change, Step
 from erroran.experiment.hypothesis import Hypothesis
-from erroran.operations.table import OPERATIONS
 
 TRAINED_CONTROLS = ("sham", "swapped", "same-op", "oversample")
 CONTROLS = (*TRAINED_CONTROLS, "logit-shift")
@@ -147,9 +146,6 @@ def _rate(steps: Sequence[Step]) -> float:
 
 
 def _opposite(step: Step) -> Step:
-    opposite = OPERATIONS[step.operation].opposite
-    if opposite is not None:
-        return step.model_copy(update={"operation": opposite})
-    if step.side != "either":
-        return step.model_copy(update={"side": "left" if step.side == "right" else "right"})
-    raise _NotApplicable(f"{step.operation} has no opposite")
+    if step.opposite is None:
+        raise _NotApplicable(f"{step.operation} has no opposite")
+    return step.opposite

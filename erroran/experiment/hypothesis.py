@@ -135,8 +135,7 @@ def starter_toml(true: str, predicted: str) -> str:
     """Write a first spec for a pair, to be edited; valid TOML whatever the names of the classes are."""
     # Names stand in comments too, which must stay on their line.
     a, b = ("".join(c if c.isprintable() else " " for c in name) for name in (true, predicted))
-    plain = Pair(true, predicted).as_plain()
-    pair = quote(plain) if isinstance(plain, str) else f"[{', '.join(map(quote, plain))}]"
+    pair = quote(Pair(true, predicted).as_plain())
     belief = quote(f"Stroke thickness decides between {a} and {b}: thick {a}s look like {b}s.")
     return f"""# A starter: look at the pair in reports/confusions.md, then write what you believe and how to test it.
 pair = {pair}    # images of {a} that are read as {b}

@@ -64,9 +64,9 @@ def find_spec_file(name: str, folders: Sequence[Path], *, what: str) -> Path | N
     return next((path for folder in folders if (path := folder / f"{name}.toml").is_file()), None)
 
 
-def quote(text: str) -> str:
-    """A TOML string, or a quoted key, of any text."""
-    # What JSON escapes, TOML escapes alike; TOML also forbids a bare DEL.
+def quote(text: str | list[str]) -> str:
+    """A TOML string, or a quoted key, of any text; or a list of strings."""
+    # TOML has JSON's escapes, and forbids a bare DEL.
     return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 

@@ -42,6 +42,7 @@ class Operation:
         opposite: The operation that does the reverse; None without one.
         draws: Purposes of the random numbers that each image needs beside its dose.
         sided: Whether it goes to one of two sides, which a spec may name.
+        sweep: What `probe` can sweep by radius: 1 for the side of dilation, -1 for that of erosion, 0 for neither.
         closure: Sign of the change of the closure margin that is predicted: 1 up, -1 down, 0 without a prediction.
         trials: Doses that `propose` tries, by key.
         channels: ``any``: the channels of an image are all changed alike; ``grey``: images of one channel only,
@@ -55,6 +56,7 @@ class Operation:
     opposite: str | None = None
     draws: tuple[str, ...] = ()
     sided: bool = False
+    sweep: int = 0
     closure: int = 0
     trials: dict[str, tuple[float, ...]] = field(default_factory=dict)
     channels: Literal["any", "grey"] = "any"
@@ -131,6 +133,7 @@ OPERATIONS = {
             ("radius_px", "kernel_px", "stroke_fraction"),
             _by_radius(morphology.dilate, morphology.dilate_with_kernel),
             opposite="erode",
+            sweep=1,
             closure=-1,
             trials={"radius_px": _RADII},
         ),
@@ -140,6 +143,7 @@ OPERATIONS = {
             ("radius_px", "kernel_px", "stroke_fraction"),
             _by_radius(morphology.erode, morphology.erode_with_kernel),
             opposite="dilate",
+            sweep=-1,
             closure=1,
             trials={"radius_px": _RADII},
         ),

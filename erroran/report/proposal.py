@@ -1,6 +1,5 @@
 """``reports/<name>-proposal.md``, the spec it proposes, and ``reports/proposals.md`` for several pairs."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -8,7 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from erroran import provenance
-from erroran.errors import Unavailable
+from erroran.experiment.specfile import quote
+from erroran.operations.apply import apply_dose
+from erroran.operations.table import DOSE_UNITS, OPERATIONS
 from erroran.report import figures
 from erroran.report.render import render, write_document
 from erroran.report.text import counted, percent
@@ -17,7 +18,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from erroran.shape.movements import Movement
-    from erroran.stages.propose import Choice, Direction, Finding, Proposed
+    from erroran.shape.proposal import Choice, Finding, ProposedDirection
+    from erroran.stages.propose import ProposalResult
     from erroran.stats.roc import RocArea
 
 _SHOWN = 12
@@ -49,7 +51,7 @@ _RESULTS = {
 }
 
 
-def write_proposal(proposed: "Proposed", folder: Path) -> Path:
+def write_proposal(proposed: "ProposalResult", folder: Path) -> Path:
     """Write one pair's verdict, tables and figures."""
     name = f"{proposed.name}-proposal"
     drawn = {"images": _draw_images(proposed)}
@@ -72,7 +74,7 @@ def write_proposal(proposed: "Proposed", folder: Path) -> Path:
         false_support=false_support_text,
         closure=_closure,
         chosen=_chosen,
-        group=proposed.group,
+        group=proposed.baseline,
         runs=proposed.runs,
         command=provenance.command_line(),
         commit=provenance.commit(),
@@ -82,48 +84,43 @@ def write_proposal(proposed: "Proposed", folder: Path) -> Path:
     return write_document(folder, name, text, figures=drawn, data=data)
 
 
-def write_proposals(proposals: "Sequence[Proposed]", folder: Path) -> Path:
+def write_proposals(proposals: "Sequence[ProposalResult]", folder: Path) -> Path:
     """Write the table of several pairs."""
     text = render(
         "proposals.md.j2",
         proposals=proposals,
-        supported=[p for p in proposals if p.word == "supported"],
+        supported=[p for p in proposals if p.verdict == "supported"],
         with_spec=[p for p in proposals if p.choices],
         leads=_leads,
         proposal=proposal_text,
         false_support=false_support_text,
         falsely=sum(p.forward.false_support for p in proposals),
         shuffles=sum(p.forward.permutations for p in proposals),
-        group=proposals[0].group,
+        group=proposals[0].baseline,
         runs=proposals[0].runs,
         command=provenance.command_line(),
         commit=provenance.commit(),
         sources=_sources(proposals[0]),
         closure=_closure_finding,
     )
-    path = folder / "proposals.md"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise Unavailable(f"{path} cannot be written: {error.strerror}.", fix="check the folder ./reports") from error
-    return path
+    return write_document(folder, "proposals", text)
 
 
-def spec_text(proposed: "Proposed") -> str:
+def spec_text(proposed: "ProposalResult") -> str:
     """The proposal as a spec, its reasons as comments.
 
     Args:
         proposed: With choices.
     """
     by_class = {d.true: d for d in (proposed.forward, proposed.reverse)}
-    steps = [(choice, by_class[choice.class_name], choice.movement.candidate) for choice in proposed.choices]
+    steps = [(choice.movement, by_class[choice.class_name]) for choice in proposed.choices]
     return render(
         "proposal.toml.j2",
         proposed=proposed,
         steps=steps,
         hypothesis=_hypothesis(proposed),
-        quoted=lambda text: json.dumps(text, ensure_ascii=False),
+        quoted=quote,
+        keys=[next(key for key in DOSE_UNITS if getattr(movement.step, key)) for movement, _ in steps],
         number=_number,
         title=_title,
         share=_share,
@@ -131,7 +128,7 @@ def spec_text(proposed: "Proposed") -> str:
     )
 
 
-def proposal_sentence(proposed: "Proposed") -> str:
+def proposal_sentence(proposed: "ProposalResult") -> str:
     """The verdict in a sentence with its numbers, the first line of the report."""
     d = proposed.forward
     if d.word == "cannot tell":
@@ -157,31 +154,29 @@ def proposal_sentence(proposed: "Proposed") -> str:
     return f"Supported: the {d.true}s nearest to {d.predicted} have {_listed(shown)}{more}."
 
 
-def proposal_text(proposed: "Proposed") -> str:
+def proposal_text(proposed: "ProposalResult") -> str:
     """What is proposed, in a line."""
     if proposed.choices:
-        return "; ".join(f"{choice.class_name}: {choice.movement.candidate.describe()}" for choice in proposed.choices)
-    if proposed.word == "supported":
+        return "; ".join(f"{choice.class_name}: {choice.movement.name}" for choice in proposed.choices)
+    if proposed.verdict == "supported":
         return "no operation of the spec language moves the other images that way and little else"
     return "nothing"
 
 
-def next_command(proposed: "Proposed") -> str:
+def next_command(proposed: "ProposalResult") -> str:
     """What to type next."""
-    from erroran.stages.propose import PROBED
-
     name = f"{proposed.name}-proposed"
     if proposed.choices:
-        able = all(choice.movement.candidate.operation in PROBED for choice in proposed.choices)
+        able = all(OPERATIONS[choice.movement.step.operation].sweep for choice in proposed.choices)
         return f"erroran probe {name}" if able else f"erroran preview {name}"
-    if proposed.word == "supported":
+    if proposed.verdict == "supported":
         return f"erroran new {proposed.name} --pair {proposed.pair}"
-    if proposed.word == "cannot tell" and proposed.split == "mine":
+    if proposed.verdict == "cannot tell" and proposed.split == "mine":
         return "erroran mine-confusions --out-of-fold 5"
     return "erroran propose --worst 5"
 
 
-def false_support_text(direction: "Direction") -> str:
+def false_support_text(direction: "ProposedDirection") -> str:
     """``2 of 200 (1.0 %, 0.3 to 3.6 %)``."""
     from erroran.stats.intervals import wilson_interval
 
@@ -204,14 +199,14 @@ def effect_text(separation: "RocArea") -> str:
     return f"{separation.auc:.2f} ({separation.low:.2f} to {separation.high:.2f})"
 
 
-def _hypothesis(proposed: "Proposed") -> str:
+def _hypothesis(proposed: "ProposalResult") -> str:
     d = proposed.forward
     parts = [
         f"{_IN_WORDS[f.measurement][1 + (f.gap > 0)]} ({_number(f.near_mean, f.measurement)}, elsewhere "
         f"{_number(f.rest_mean, f.measurement)})"
         for f in d.leading[:3]
     ]
-    operation = proposed.choices[0].movement.candidate.describe()
+    operation = proposed.choices[0].movement.name
     return (
         f"{d.true}s with {_listed(parts)} are read as {d.predicted}; other {d.true}s changed that way ({operation}) "
         f"teach the model that these are {d.true}s still."
@@ -230,7 +225,7 @@ def _lead_text(finding: "Finding") -> str:
     ).replace("%", " %")
 
 
-def _leads(direction: "Direction") -> str:
+def _leads(direction: "ProposedDirection") -> str:
     words = [
         f"{_IN_WORDS[f.measurement][1 + (f.gap > 0)]} ({f.check.auc:.2f}"
         f"{f', misread {f.misread.auc:.2f}' if f.misread.auc is not None else ''})"
@@ -278,29 +273,27 @@ def _closure(movement: "Movement") -> tuple[str, str]:
     return predicted, measured.replace("%", " %").replace("-", "−")
 
 
-def _rows(direction: "Direction", choices: "Sequence[Choice]") -> "list[tuple[Movement, float]]":
+def _rows(direction: "ProposedDirection", choices: "Sequence[Choice]") -> "list[Movement]":
     """The best dose of every operation and side, the chosen doses, and those of the original idea; best first."""
-    from erroran.stages.propose import PROBED
-
-    chosen = [choice.movement.candidate for choice in choices if choice.class_name == direction.true]
+    chosen = [choice.movement.step for choice in choices if choice.class_name == direction.true]
     seen, rows = set(), []
-    for movement, fit in direction.movements:
-        kind = movement.candidate.operation, movement.candidate.side
-        original = movement.candidate.operation in PROBED and movement.candidate.dose in _ORIGINAL_DOSES
-        if kind not in seen or movement.candidate in chosen or original:
-            rows.append((movement, fit))
+    for movement in direction.movements:
+        kind = movement.step.operation, movement.step.side
+        original = OPERATIONS[movement.step.operation].sweep and movement.dose in _ORIGINAL_DOSES
+        if kind not in seen or movement.step in chosen or original:
+            rows.append(movement)
         seen.add(kind)
     return rows
 
 
-def _chosen(proposed: "Proposed", direction: "Direction", movement: "Movement") -> bool:
+def _chosen(proposed: "ProposalResult", direction: "ProposedDirection", movement: "Movement") -> bool:
     return any(
-        choice.class_name == direction.true and choice.movement.candidate == movement.candidate
+        choice.class_name == direction.true and choice.movement.step == movement.step
         for choice in proposed.choices
     )
 
 
-def _sources(proposed: "Proposed") -> str:
+def _sources(proposed: "ProposalResult") -> str:
     seeds = ", ".join(str(run.spec.seed) for run in proposed.runs)
     if proposed.split == "mine":
         return f"{counted(len(proposed.runs), 'stored baseline run')} (seeds {seeds}) on the images of `mine`"
@@ -311,7 +304,7 @@ def _sources(proposed: "Proposed") -> str:
     )
 
 
-def _closure_finding(proposed: "Proposed") -> str:
+def _closure_finding(proposed: "ProposalResult") -> str:
     """What became of the closure margin, whose role erroran started from."""
     found = [f for f in proposed.forward.findings if f.measurement == "closure_margin_px"]
     if not found:
@@ -320,7 +313,7 @@ def _closure_finding(proposed: "Proposed") -> str:
     return f"{effect_text(found[0].check)}{'' if result == '–' else f', {result}'}"
 
 
-def _with_provenance(proposed: "Proposed") -> dict[str, object]:
+def _with_provenance(proposed: "ProposalResult") -> dict[str, object]:
     return {
         **proposed.to_json(),
         "command": provenance.command_line(),
@@ -330,14 +323,14 @@ def _with_provenance(proposed: "Proposed") -> dict[str, object]:
     }
 
 
-def _draw_measurements(proposed: "Proposed") -> "Figure":
+def _draw_measurements(proposed: "ProposalResult") -> "Figure":
     d, other = proposed.forward, proposed.reverse
     shown = (d.leading or d.findings)[:_PANELS]
     panels = []
     for finding in shown:
-        values = d.table[finding.measurement].to_numpy(dtype=float)
+        values = d.values[finding.measurement]
         groups = (values[~d.near], values[d.near], values[d.misread])
-        others = other.table[finding.measurement].to_numpy(dtype=float)
+        others = other.values[finding.measurement]
         unit = _UNITS.get(finding.measurement.rpartition("_")[2], "")
         title = f"{_title(finding.measurement)}{f', {unit}' if unit else ''}"
         panels.append((title, [x[~np.isnan(x)] for x in (*groups, others)]))
@@ -350,15 +343,15 @@ def _draw_measurements(proposed: "Proposed") -> "Figure":
     return figures.group_histograms(panels, names)
 
 
-def _draw_images(proposed: "Proposed") -> "Figure":
+def _draw_images(proposed: "ProposalResult") -> "Figure":
     rows = []
     for d in (proposed.forward, proposed.reverse):
         rest = d.images[~d.near][:_SHOWN]
         rows.append((f"{d.true}s, the rest", rest))
         for choice in proposed.choices:
             if choice.class_name == d.true and len(rest):
-                candidate = choice.movement.candidate
-                rows.append((f"these, {candidate.describe()}", candidate.apply(rest)))
+                movement = choice.movement
+                rows.append((f"these, {movement.name}", apply_dose(rest, movement.step, movement.dose)))
         rows.append((f"{d.true}s nearest to {d.predicted}", d.images[d.near & ~d.misread][:_SHOWN]))
         if d.misread.any():
             rows.append((f"{d.true}s misread as {d.predicted}", d.images[d.misread][:_SHOWN]))

@@ -33,13 +33,14 @@ from erroran.cli.options import (
     open_store,
     parse_recipe,
 )
-from erroran.cli.specs import find_pair_name, find_spec, name_pair, split_pair, write_proposed
+from erroran.cli.specs import find_pair_name, find_spec, split_pair, write_proposed
 from erroran.errors import BadInput
+from erroran.experiment.pair import Pair
 from erroran.report.text import counted
 
 if TYPE_CHECKING:
     from erroran.data import Dataset
-    from erroran.stages.propose import Proposed
+    from erroran.stages.propose import ProposalResult
 
 
 @command(
@@ -223,20 +224,18 @@ def propose(
     """Find the shapes that go with a confusion, and an operation to test them: writes a spec. Trains nothing."""
     from erroran.report.proposal import spec_text, write_proposal, write_proposals
     from erroran.stages import propose as stage
+    from erroran.store.evidence import gather_most
 
     opened = open_store(store)
     found = opened.get_group(group)
     if not names and not worst:
         raise BadInput("No pair is named.", fix="erroran propose 4to9, or erroran propose --worst 5")
     with talk.status("measuring"):
-        evidence = stage.gather_evidence(opened, found)
-        classes = evidence.class_names
+        evidence = gather_most(opened, found)
         pairs = stage.worst_pairs(evidence, worst) + [
-            stage.find_pair(find_pair_name(name), classes) for name in names or []
+            Pair.parse(find_pair_name(name), evidence.class_names) for name in names or []
         ]
-        proposals = [
-            stage.propose(evidence, found, (a, b), name_pair(classes[a], classes[b])) for a, b in dict.fromkeys(pairs)
-        ]
+        proposals = [stage.propose(evidence, found, pair) for pair in dict.fromkeys(pairs)]
     specs = write_proposed({f"{p.name}-proposed": spec_text(p) for p in proposals if p.choices}, force=force)
     paths = [write_proposal(proposed, REPORTS) for proposed in proposals]
     if len(proposals) > 1:
@@ -336,7 +335,7 @@ def _images(dataset: str | None, data_dir: Path | None, group: str | None, store
     return opened.get_dataset(template.dataset), template.mine_fraction
 
 
-def _say_proposed(proposals: "list[Proposed]") -> None:
+def _say_proposed(proposals: "list[ProposalResult]") -> None:
     from erroran.report.proposal import next_command, proposal_sentence, proposal_text
 
     if not proposals:

@@ -288,8 +288,7 @@ def _rows(direction: "ProposedDirection", choices: "Sequence[Choice]") -> "list[
 
 def _chosen(proposed: "ProposalResult", direction: "ProposedDirection", movement: "Movement") -> bool:
     return any(
-        choice.class_name == direction.true and choice.movement.step == movement.step
-        for choice in proposed.choices
+        choice.class_name == direction.true and choice.movement.step == movement.step for choice in proposed.choices
     )
 
 

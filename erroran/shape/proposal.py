@@ -6,7 +6,7 @@ runs. The tenth of the images of a that is nearest to b is *near*, the others ar
 The rule, for images of a that are predicted as b:
 
 - The images are cut in two halves by their content. In the first half each of the 15 measurements is compared between
-  near and rest (Mann-Whitney); those with q <= 0.05 (Benjamini-Hochberg) and an effect that is not negligible are found.
+  near and rest (Mann-Whitney); those with q <= 0.05 (Benjamini-Hochberg) and more than a negligible effect are found.
 - A found measurement is supported if the other half agrees: same direction, one-sided p <= 0.05, not negligible. It is
   dropped if the misread images themselves (at least 10) lie on the other side of the rest.
 - Of supported measurements that repeat each other (rank correlation of 0.6 or more) the one with the largest effect
@@ -116,8 +116,8 @@ class ProposedDirection(Result):
         findings: One per measurement, supported ones first, then by effect; empty with too few images.
         false_support: In how many of `permutations` shuffles of the log-odds anything was supported.
         permutations: 0 with too few images.
-        movements: Every trial with its fit, best first; empty unless something is supported. The fit is over the leading
-            measurements, and over `steady` ones, which should stay.
+        movements: Every trial with its fit, best first; empty unless something is supported. The fit is over the
+            leading measurements, and over `steady` ones, which should stay.
         steady: Measurements that neither are supported nor repeat a leading one or each other.
     """
 
@@ -130,11 +130,11 @@ class ProposedDirection(Result):
     misread: np.ndarray
     errors_by_run: list[int]
     odds_of_near: float | None
-    findings: list[Finding] = []
+    findings: list[Finding] = Field(default=[])
     false_support: int = 0
     permutations: int = 0
-    movements: list[Movement] = []
-    steady: list[str] = []
+    movements: list[Movement] = Field(default=[])
+    steady: list[str] = Field(default=[])
 
     @property
     def leading(self) -> list[Finding]:
@@ -156,7 +156,8 @@ class ProposedDirection(Result):
     @property
     def rest(self) -> np.ndarray:
         """The images that operations are tried on: of the rest, the first by id, which is a random sample."""
-        return self.images[~self.near][:MOVED_IMAGES]
+        rest: np.ndarray = self.images[~self.near][:MOVED_IMAGES]
+        return rest
 
 
 class Choice(Result):
@@ -222,9 +223,7 @@ def examine_class(
     false = count_false_support(values, near, finding, direction.misread, times=permutations, rng=rng)
     found = [_describe(direction, i, finding, third, support) for i in range(len(MEASUREMENTS))]
     marked = _mark_repeats(found, _rank_correlations(direction))
-    return direction.model_copy(
-        update={"findings": marked, "false_support": false, "permutations": permutations}
-    )
+    return direction.model_copy(update={"findings": marked, "false_support": false, "permutations": permutations})
 
 
 def split_in_halves(ids: np.ndarray) -> np.ndarray:
@@ -357,12 +356,13 @@ def _rank_correlations(direction: ProposedDirection) -> dict[tuple[str, str], fl
     """Absolute rank correlation of each two measurements; 0 with fewer than 20 images that have both."""
     import pandas as pd
 
-    found = pd.DataFrame(direction.values).corr(method="spearman", min_periods=_FEWEST_RANKED).abs().fillna(0).to_numpy()
+    correlations = pd.DataFrame(direction.values).corr(method="spearman", min_periods=_FEWEST_RANKED)
+    found = correlations.abs().fillna(0).to_numpy()
     return {(a, b): float(found[i, j]) for i, a in enumerate(MEASUREMENTS) for j, b in enumerate(MEASUREMENTS)}
 
 
 def _fit(movement: Movement, wanted: list[tuple[Finding, float]]) -> float:
-    """See `Movement.fit`; distances in standard deviations of the rest, to the gap that each measurement should cross."""
+    """See `Movement.fit`; `wanted` has the gap that each measurement should cross. Scaled by the rest's deviation."""
     scaled = [(gap / f.rest_sd, (movement.moves[f.measurement] or 0.0) / f.rest_sd) for f, gap in wanted if f.rest_sd]
     whole = sum(gap**2 for gap, _ in scaled)
     return 1 - sum((gap - move) ** 2 for gap, move in scaled) / whole if whole else 0.0

@@ -1,12 +1,10 @@
 """A hypothesis from mined images: the rule is that of `erroran.shape.proposal`. Trains nothing."""
 
-from collections.abc import Sequence
-
 import numpy as np
-from pydantic import Field
+from pydantic import Field, computed_field
 
 from erroran.experiment.pair import Pair
-from erroran.operations.morphology import ink_is_bright
+from erroran.operations.morphology import Ink, ink_is_bright
 from erroran.results import Result
 from erroran.shape.proposal import Choice, ProposedDirection, Word, choose_operations, examine_class, try_operations
 from erroran.stats.consistency import rank_pairs
@@ -22,7 +20,6 @@ class ProposalResult(Result):
     Attributes:
         name: The pair as it names files: ``4to9``.
         pair: The pair.
-        verdict: The rule's answer.
         baseline: The baseline group.
         runs: The runs that were asked, of the first fold where they are out of fold.
         group: Id of the group.
@@ -33,7 +30,6 @@ class ProposalResult(Result):
 
     name: str
     pair: Pair
-    verdict: Word
     baseline: Group = Field(exclude=True)
     runs: tuple[RunRecord, ...] = Field(exclude=True)
     group: str
@@ -44,6 +40,12 @@ class ProposalResult(Result):
     choices: list[Choice]
     forward: ProposedDirection
     reverse: ProposedDirection
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def verdict(self) -> Word:
+        """The rule's answer about the pair itself."""
+        return self.forward.word
 
 
 def worst_pairs(evidence: Evidence, count: int) -> list[Pair]:
@@ -67,7 +69,7 @@ def propose(evidence: Evidence, group: Group, pair: Pair, *, permutations: int =
         BadInput: The images are not grey.
     """
     a, b = pair.indices(evidence.class_names)
-    ink = "bright" if ink_is_bright(evidence.images) else "dark"
+    ink: Ink = "bright" if ink_is_bright(evidence.images) else "dark"
 
     def examine(way: tuple[int, int]) -> ProposedDirection:
         rows = np.flatnonzero(evidence.labels == way[0])
@@ -76,14 +78,13 @@ def propose(evidence: Evidence, group: Group, pair: Pair, *, permutations: int =
         return examine_class(images, ids, probabilities, way, names, ink=ink, permutations=permutations)
 
     forward, reverse = examine((a, b)), examine((b, a))
-    choices: Sequence[Choice] = []
+    choices: list[Choice] = []
     if forward.word == "supported":
         forward, reverse = (try_operations(d, ink) if d.word == "supported" else d for d in (forward, reverse))
         choices = choose_operations(forward, reverse)
     return ProposalResult(
         name=pair.slug,
         pair=pair,
-        verdict=forward.word,
         baseline=group,
         runs=evidence.runs,
         group=group.id,
@@ -91,7 +92,7 @@ def propose(evidence: Evidence, group: Group, pair: Pair, *, permutations: int =
         note=group.note,
         split=evidence.split,
         seeds=evidence.seeds,
-        choices=list(choices),
+        choices=choices,
         forward=forward,
         reverse=reverse,
     )

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
+from erroran.experiment.change import Step
 from erroran.operations.apply import apply_dose
-from erroran.shape.movements import Candidate, Movement, list_candidates, measure_movements
+from erroran.shape.movements import Movement, list_trials, measure_movements
 
 
 def _rings(gap: int, count: int = 24, *, thick: int = 3) -> np.ndarray:
@@ -26,8 +27,9 @@ def _bars() -> np.ndarray:
     return images
 
 
-def _move(images: np.ndarray, operation: str, key: str, dose: float, side: int = 0) -> Movement:
-    return measure_movements(images, [Candidate(operation, key, dose, side, "bright")])[0]
+def _move(images: np.ndarray, operation: str, key: str, dose: float, side: str = "either") -> Movement:
+    step = Step.model_validate({"operation": operation, key: dose, "side": side})
+    return measure_movements(images, [step])[0]
 
 
 @pytest.mark.parametrize(("operation", "sign"), [("dilate", -1), ("erode", 1)])
@@ -54,12 +56,13 @@ def test_thin_strokes_are_erased() -> None:
 
 
 @pytest.mark.parametrize("operation", ["slant", "rotate"])
-@pytest.mark.parametrize("side", [-1, 1])
-def test_sides_are_what_they_say(operation: str, side: int) -> None:
-    """A bar leans by the angle, the top to the right for side 1, which is a positive slant; and it says so."""
+@pytest.mark.parametrize(("side", "sign"), [("left", -1), ("right", 1)])
+def test_sides_are_what_they_say(operation: str, side: str, sign: int) -> None:
+    """A bar leans by the angle, the top to the side that is named: to the right is a positive slant."""
     moved = _move(_bars(), operation, "angle_deg", 10.0, side)
-    assert moved.moves["slant_deg"] == pytest.approx(10 * side, abs=1)
-    assert moved.candidate.describe() == f"{operation} 10 ° to the {'right' if side > 0 else 'left'}"
+    assert moved.moves["slant_deg"] == pytest.approx(10 * sign, abs=1)
+    assert moved.name == f"{operation} 10 ° to the {side}"
+    assert moved.to_json()["step"] == {"operation": operation, "angle_deg": [10.0], "side": side}
 
 
 def test_what_only_some_images_have_needs_twenty() -> None:
@@ -69,21 +72,20 @@ def test_what_only_some_images_have_needs_twenty() -> None:
 
 
 @pytest.mark.parametrize("ink", ["bright", "dark"])
-def test_every_candidate_is_a_spec(ink: str) -> None:
-    """Each has a step that a spec would accept and that does the same; dark ink moves as bright ink does."""
-    candidates = list_candidates(ink)
-    assert len({(c.operation, c.dose, c.side) for c in candidates}) == len(candidates)
-    for candidate in candidates:
-        assert candidate.step.doses == (candidate.dose,)
-        assert candidate.step.ink == ink
+def test_every_trial_is_one_dose_to_one_side(ink: str) -> None:
+    """Each operation of the table that has trials; dark ink moves as bright ink does."""
+    trials = list_trials(ink)
+    assert len(set(trials)) == len(trials)
+    assert {len(step.doses) for step in trials} == {1}
+    assert {step.side for step in trials if step.operation in {"slant", "rotate"}} == {"left", "right"}
     images = _rings(4) if ink == "bright" else 255 - _rings(4)
-    slanted = next(c for c in candidates if c.operation == "slant" and c.side == -1)
-    expected = apply_dose(images, slanted.step, slanted.dose, np.full((24, 1), 0.9))
-    assert np.array_equal(slanted.apply(images), expected)
-    moved = measure_movements(images, [c for c in candidates if (c.operation, c.dose) == ("dilate", 0.5)])[0]
+    slanted = next(step for step in trials if step.operation == "slant" and step.side == "left")
+    either = apply_dose(images, slanted.model_copy(update={"side": "either"}), 5, np.full((24, 1), 0.9))
+    assert np.array_equal(apply_dose(images, slanted, 5), either)
+    moved = measure_movements(images, [s for s in trials if (s.operation, s.doses) == ("dilate", (0.5,))])[0]
     assert moved.moves["closure_margin_px"] == pytest.approx(-0.5, abs=0.2)
 
 
-def test_no_candidates_no_movements() -> None:
+def test_no_steps_no_movements() -> None:
     """Nothing is measured for nothing."""
     assert measure_movements(_bars(), []) == []

@@ -1,48 +1,68 @@
-"""How many seeds does the question cost? Power by simulation from mined per-image error rates."""
+"""Power of a planned comparison, by simulation from the error rates that the mined runs show image by image."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 
 from erroran.errors import BadInput
-from erroran.stats.confusion import BoolArray, Cell, FloatArray, IntArray, check_runs, confusion_counts
+from erroran.stats.confusion import (
+    BoolArray,
+    Cell,
+    FloatArray,
+    IntArray,
+    check_runs,
+    confusion_counts,
+    tabulate_errors,
+)
 from erroran.stats.dispersion import PRIOR_LOGIT_VARIANCE, count_variance, run_variation
 from erroran.verdict.compare import compare_errors
 
-SEEDS = (3, 5, 8, 10, 15, 20)
-REDUCTIONS = (0.25, 0.5, 0.75, 1.0)
-_SEED_LADDER = (2, 3, 4, 5, 6, 7, 8, 10, 12, 15, 20, 25, 30, 40, 50)
-# Weight of all cells' swing against the cell's own, in degrees of freedom. Less than the test's
-# (`dispersion.PRIOR_DF`): a test must not trust three runs, a forecast must be right on average.
-# Of 1 and 4, tried on networks of `benchmarks.calibration`: 4 came closer.
-_PRIOR_DF = 4.0
-# Repetitions of mining behind the correction for bias; each costs a fit.
-_REPETITIONS = 50
-# Only where planted effects have been measured (about 20 errors a run): with a handful of errors the repetitions often
-# have next to none, and the correction would promise too much.
-_MIN_ERRORS_TO_CORRECT = 5.0
-# Draws of images behind the odds of a reduction.
-_DRAWS_FOR_ODDS = 5
-# A rate below this adds less than an error in ten thousand images and runs; skipped for speed.
-_NEGLIGIBLE_RATE = 1e-4
+SEEDS: Final = (3, 5, 8, 10, 15, 20)
+REDUCTIONS: Final = (0.25, 0.5, 0.75, 1.0)
+N_SIMULATIONS: Final = 400
+WANTED_POWER: Final = 0.8
+ALPHA: Final = 0.05
+"""Two-sided level of the simulated test: that of a verdict."""
+SEED_LADDER: Final = (2, 3, 4, 5, 6, 7, 8, 10, 12, 15, 20, 25, 30, 40, 50)
+"""Numbers of seeds that `seeds_needed` tries."""
+CELL_PRIOR_DF: Final = 4.0
+"""Weight of all cells' run-to-run variation against the cell's own, in degrees of freedom.
+
+Of 1 and 4, tried on the networks of `erroran.benchmarks.calibration`, 4 came closer. It is less than
+`dispersion.PRIOR_DF`, as a forecast has to be right on average, and a test must not rely on the variance of three runs.
+"""
+REPETITIONS: Final = 50
+"""Repetitions of mining for the correction of the bias; each costs a fit."""
+MIN_ERRORS_TO_CORRECT: Final = 5.0
+"""Mined errors per run from which the bias is corrected.
+
+The correction was checked on planted effects of about 20 errors per run (`erroran.benchmarks.calibration`). With few
+errors many repetitions have next to none, and the corrected power would be too high.
+"""
+DRAWS_FOR_ODDS: Final = 5
+"""Least number of simulated data sets from which the factor on the odds is computed."""
+NEGLIGIBLE_RATE: Final = 1e-4
+"""Error rates below are skipped for speed: they add less than one error in 10,000 images and runs."""
+LEAST_SHRINK: Final = 0.05
+"""`selection_shrink` is at least this, so that a plan always has errors to start from."""
+_LOG_ODDS_RANGE = (-60.0, 0.0)
 
 
 @dataclass(frozen=True)
 class PowerTable:
-    """Chance to call the fix "improved", by seeds and true reduction.
+    """Chance that the primary test finds fewer errors, by seeds and true reduction.
 
     Attributes:
-        seeds: Seeds an arm, rising.
+        seeds: Seeds per arm, rising.
         reductions: True shares of the errors removed, in (0, 1], rising.
         power: One row per entry of `seeds`, one value per reduction, in [0, 1].
-        errors_per_seed: Expected errors per run before the fix, after shrinking.
+        errors_per_seed: Expected errors per run before the treatment, after shrinking.
         mined_errors_per_seed: The same as mined, before shrinking.
-        run_sd: Assumed swing of whole runs in this cell: relative sd of a run's count before the fix.
-        shift_sd: The same as the sd of a run's shift of the cell's border, in logits.
-        alpha: Two-sided level of the test.
+        relative_sd: Assumed run-to-run variation in this cell: relative sd of a run's count before the treatment.
+        logit_sd: The same as the sd of a run's shift of the cell's border, in logits.
         n_simulations: Experiments behind each value, and as many behind its correction; the standard error is at most
             1.2 / sqrt of this.
     """
@@ -52,26 +72,24 @@ class PowerTable:
     power: tuple[tuple[float, ...], ...]
     errors_per_seed: float
     mined_errors_per_seed: float
-    run_sd: float
-    shift_sd: float
-    alpha: float
+    relative_sd: float
+    logit_sd: float
     n_simulations: int
 
-    def detectable(self, power: float = 0.8) -> tuple[float | None, ...]:
-        """Smallest reduction found with this power, per entry of `seeds`; None if none is.
+    def detectable(self) -> tuple[float | None, ...]:
+        """Smallest reduction with 80 % power, per entry of `seeds`; None if there is none.
 
-        Linear interpolation between the simulated reductions, 0 having power alpha / 2.
+        Linear interpolation between the simulated reductions; 0 has power alpha / 2.
         """
-        return tuple(self._detectable_in(row, power) for row in self.power)
-
-    def _detectable_in(self, row: tuple[float, ...], wanted: float) -> float | None:
-        left, left_power = 0.0, self.alpha / 2
-        for right, right_power in zip(self.reductions, row, strict=True):
-            if right_power >= wanted:
-                share = (wanted - left_power) / max(right_power - left_power, 1e-9)
-                return left + share * (right - left)
-            left, left_power = right, right_power
-        return None
+        found: list[float | None] = []
+        for row in self.power:
+            reductions, powers = (0.0, *self.reductions), (ALPHA / 2, *row)
+            at = next((i for i, power in enumerate(powers) if power >= WANTED_POWER), None)
+            if at is None:
+                found.append(None)
+            else:
+                found.append(float(np.interp(WANTED_POWER, powers[at - 1 : at + 1], reductions[at - 1 : at + 1])))
+        return tuple(found)
 
 
 @dataclass(frozen=True)
@@ -84,25 +102,25 @@ class ErrorRates:
         runs_wrong: Mined runs wrong, per image, int (M,).
         n_runs: Mined runs.
         shrink: Share of the erring images that are kept, in (0, 1].
-        shift_sd: Sd of a run's shift of the whole cell, in logits; see `fit_rates`.
-        run_sd: The same as relative sd of a run's count beyond independent images.
-        pooled_shift: Sd of a run's shift in any cell, which the verdict will go by.
+        logit_sd: Sd of a run's shift of the border of this cell, in logits; see `fit_rates`.
+        relative_sd: The same as relative sd of a run's count beyond independent images.
+        pooled_logit_sd: Sd of a run's shift in any cell, which the verdict's test uses.
     """
 
     alpha: float
     beta: float
-    runs_wrong: npt.NDArray[np.int64]
+    runs_wrong: IntArray
     n_runs: int
     shrink: float
-    shift_sd: float
-    run_sd: float
-    pooled_shift: float
+    logit_sd: float
+    relative_sd: float
+    pooled_logit_sd: float
 
     def draw(self, rng: np.random.Generator, n_images: int | None = None) -> FloatArray:
-        """Rates of new images, float64 (n_images,): mined images resampled, rates from posteriors.
+        """Rates of new images, float64 (n_images,): mined images resampled, rates from their posteriors.
 
-        Shrinking makes images harmless, 1 - shrink of them: fewer errors of the same kind. Lower rates instead would
-        turn images that are always wrong into coins that each run tosses anew, and promise 6 to 9 points too little.
+        Shrinking sets the rates of a share 1 - shrink of the images to 0: fewer errors of the same kind. Lower rates of
+        all images instead would make always-wrong images random and underestimate the power by 6 to 9 points.
         """
         runs_wrong = self.runs_wrong
         if n_images is not None:
@@ -111,18 +129,17 @@ class ErrorRates:
         return np.asarray(np.where(rng.random(rates.size) < self.shrink, rates, 0.0), dtype=np.float64)
 
 
-def fit_rates(errors: BoolArray, *, shrink: float = 1.0, shift_sd: float | None = None) -> ErrorRates:
+def fit_rates(errors: BoolArray, *, shrink: float = 1.0, logit_sd: float | None = None) -> ErrorRates:
     """Fit a beta law to per-image error rates by empirical Bayes.
 
     Args:
         errors: bool (S, M), mined errors of the cell, runs by images of class a.
         shrink: Expected share of the mined errors that is real, in (0, 1]; see `selection_shrink`.
-        shift_sd: Sd of a run's shift over all cells (`dispersion.run_variation`), with which this cell's own
-            variance is blended; None takes what other networks did.
+        logit_sd: Run-to-run variation over all cells, in logits (`dispersion.run_variation`), with which this cell's
+            own is blended; None takes the prior's.
 
     Returns:
-        Rates to draw from. Posterior draws keep some images hard and others harmless instead of
-        copying one mined outcome.
+        Rates to draw from. Posterior draws keep some images hard and others easy instead of copying one mined outcome.
 
     A run that moves the border between two classes moves the rates p of all images at the border together, each by
     about its shift times p (1 - p); see `dispersion`.
@@ -147,28 +164,19 @@ def fit_rates(errors: BoolArray, *, shrink: float = 1.0, shift_sd: float | None 
     k = np.arange(n_runs + 1)
     rate = float(runs_wrong.mean()) / n_runs
 
-    # The mean is known well; only the concentration needs a search. A single run says nothing
-    # about it: then half the errors are taken to come from hard images.
-    def loss(log_size: npt.NDArray[np.float64]) -> float:
+    def loss(log_size: FloatArray) -> float:
         size = float(np.exp(log_size[0]))
         return float(-(counts * betabinom.logpmf(k, n_runs, size * rate, size * (1 - rate))).sum())
 
+    # The mean is the observed one; only the concentration is searched. A single run says nothing about it: 1 then means
+    # that half the errors come from images that are usually wrong.
     size = 1.0
     if n_runs > 1:
         best = minimize(loss, x0=[0.0], method="L-BFGS-B", bounds=[(-4.0, 7.0)])
         size = float(np.exp(best.x[0]))
-    pooled = PRIOR_LOGIT_VARIANCE**0.5 if shift_sd is None else shift_sd
-    own_shift, own_sd = _swing(errors, pooled)
-    return ErrorRates(
-        alpha=size * rate,
-        beta=size * (1 - rate),
-        runs_wrong=runs_wrong,
-        n_runs=n_runs,
-        shrink=shrink,
-        shift_sd=own_shift,
-        run_sd=own_sd,
-        pooled_shift=pooled,
-    )
+    pooled = PRIOR_LOGIT_VARIANCE**0.5 if logit_sd is None else logit_sd
+    own, relative = _cell_variation(errors, pooled)
+    return ErrorRates(size * rate, size * (1 - rate), runs_wrong, n_runs, shrink, own, relative, pooled)
 
 
 def plan_power(
@@ -179,43 +187,43 @@ def plan_power(
     reductions: Sequence[float] = REDUCTIONS,
     n_images: int | None = None,
     shrink: float = 1.0,
-    shift_sd: float | None = None,
-    alpha: float = 0.05,
-    n_simulations: int = 400,
+    logit_sd: float | None = None,
+    n_simulations: int = N_SIMULATIONS,
 ) -> PowerTable:
-    """Simulate the verdict's own test on the mined error rates.
+    """Simulate the verdict's primary test on the mined error rates.
 
     Args:
         errors: bool (S, M), mined errors of the cell, runs by images of class a.
         rng: Generator of the simulation.
-        seeds: Seeds an arm to try, each >= 2.
+        seeds: Seeds per arm to try, each >= 2.
         reductions: True shares of the errors removed, in (0, 1].
         n_images: Images of class a in the confirm set; default M (same size).
-        shrink: See `selection_shrink`; 1 takes the mined rate at face value, which is too hopeful for
-            a pair chosen because it was the worst.
-        shift_sd: See `fit_rates`.
-        alpha: Two-sided level of the test.
+        shrink: See `selection_shrink`; 1 takes the mined rate as it is, which is too high for a pair that was chosen
+            because it was the worst.
+        logit_sd: See `fit_rates`.
         n_simulations: Experiments per value.
 
     Returns:
-        Power to find a significant fall, by the test of `compare.compare_errors`. For
-        orientation, Beta(0.5, 1) rates, two-sided 5 %: a halving of 6.7 errors per run is found in 67 / 87 / 97 % with
-        3 / 5 / 10 seeds if images are independent, in 22 / 44 / 76 % if runs shift by 1 logit as real ones do; of 3.3
-        errors in 32 / 55 / 78 % and 12 / 30 / 59 %.
+        Power to find a significant fall by `compare.compare_errors`. For orientation, Beta(0.5, 1) rates, two-sided
+        5 %: a halving of 6.7 errors per run is found in 67 / 87 / 97 % with 3 / 5 / 10 seeds if images are independent,
+        in 22 / 44 / 76 % if runs shift by 1 logit as real ones do; of 3.3 errors in 32 / 55 / 78 % and 12 / 30 / 59 %.
 
-    A fix is taken to move the border between the two classes, as a run does: all images' odds of the error fall by the
-    same factor. Then an image that is always wrong stays mostly wrong or becomes mostly right. Scaling the rates
-    would turn it into a coin that each run tosses anew; networks whose planted confusion was repaired in part had
-    half the seed noise of that and hence more power.
+    The treatment is taken to move the border between the two classes, as a run does: the odds of an error fall by the
+    same factor for all images. Then an image that is always wrong stays mostly wrong or becomes mostly right. Scaling
+    the rates makes always-wrong images random and underestimates power: networks whose planted confusion was repaired
+    in part had half the seed noise that scaled rates give.
 
-    Rates and swing come from few runs and images, and power bends: what such estimates promise is on average too little
-    where power is high. How far off, a parametric bootstrap tells: mining is repeated on what was estimated, and what
-    the repetitions promise less (or more) than their truth is added, where at least 5 errors per run were mined.
+    Power is not linear in the rates and their variation, so plug-in estimates are biased, on average too low where
+    power is high. A parametric bootstrap estimates the bias: mining is repeated on data simulated from the estimates,
+    and the difference between their power and the mean over the repetitions is added, where at least 5 errors per run
+    were mined.
     Source: Efron and Tibshirani (1993), An Introduction to the Bootstrap, ch. 10.
 
     Raises:
         BadInput: No mined error, or an option out of range.
     """
+    from scipy.optimize import isotonic_regression
+
     seeds = tuple(sorted({int(count) for count in seeds}))
     reductions = tuple(sorted({float(share) for share in reductions}))
     if not seeds or seeds[0] < 2 or not reductions or not 0 < reductions[0] <= reductions[-1] <= 1:
@@ -223,23 +231,21 @@ def plan_power(
             f"planning needs seeds >= 2 and reductions in (0, 1]; got {seeds} and {reductions}",
             fix="try seeds 3,5,10 and reductions 0.25,0.5,0.75,1",
         )
-    rates = fit_rates(errors, shrink=shrink, shift_sd=shift_sd)
+    rates = fit_rates(errors, shrink=shrink, logit_sd=logit_sd)
     size = n_images or errors.shape[1]
-    again = _mine_again(rates, rng)
-    simulated = [
-        [_power(rates, again, size, count, share, alpha, n_simulations, rng) for share in reductions] for count in seeds
-    ]
-    power = tuple(tuple(row) for row in _rising(np.array(simulated)).tolist())
+    power_of = _prepare(rates, size, n_simulations, rng)
+    power = np.array([[power_of(count, share) for share in reductions] for count in seeds])
+    for axis in (0, 1):  # more seeds and larger effects have more power: values that fall by chance are pooled
+        power = np.apply_along_axis(lambda values: isotonic_regression(values).x, axis, power)
     mined = float(rates.runs_wrong.sum()) / rates.n_runs * size / errors.shape[1]
     return PowerTable(
         seeds=seeds,
         reductions=reductions,
-        power=power,
+        power=tuple(tuple(row) for row in power.tolist()),
         errors_per_seed=mined * shrink,
         mined_errors_per_seed=mined,
-        run_sd=rates.run_sd,
-        shift_sd=rates.shift_sd,
-        alpha=alpha,
+        relative_sd=rates.relative_sd,
+        logit_sd=rates.logit_sd,
         n_simulations=n_simulations,
     )
 
@@ -249,68 +255,48 @@ def seeds_needed(
     *,
     reduction: float,
     rng: np.random.Generator,
-    power: float = 0.8,
     n_images: int | None = None,
     shrink: float = 1.0,
-    shift_sd: float | None = None,
-    alpha: float = 0.05,
-    n_simulations: int = 400,
+    logit_sd: float | None = None,
+    n_simulations: int = N_SIMULATIONS,
 ) -> int | None:
-    """Fewest seeds an arm (of 2..8, 10, 12, 15, 20, 25, 30, 40, 50) that reach a power.
+    """Fewest seeds per arm, of `SEED_LADDER`, with 80 % power for a reduction.
 
     Args:
         errors: bool (S, M), mined errors of the cell.
         reduction: True reduction, in (0, 1].
         rng: Generator of the simulation.
-        power: Wanted chance to find it, in (0, 1).
-        n_images: See `plan_power`.
-        shrink: See `plan_power`.
-        shift_sd: See `fit_rates`.
-        alpha: See `plan_power`.
-        n_simulations: Experiments per step.
+        n_images: See `plan_power`, as are the others.
+        shrink: See there.
+        logit_sd: See there.
+        n_simulations: See there.
 
     Returns:
-        Seeds an arm; None if 50 are not enough.
+        Seeds per arm; None if 50 are not enough.
     """
-    rates = fit_rates(errors, shrink=shrink, shift_sd=shift_sd)
-    size = n_images or errors.shape[1]
-    again = _mine_again(rates, rng)
-    # Power rises with seeds but for simulation error and the switch of tests at 5, so a plain
-    # climb is honest where bisection might jump.
-    for count in _SEED_LADDER:
-        if _power(rates, again, size, count, reduction, alpha, n_simulations, rng) >= power:
-            return count
-    return None
+    rates = fit_rates(errors, shrink=shrink, logit_sd=logit_sd)
+    power_of = _prepare(rates, n_images or errors.shape[1], n_simulations, rng)
+    return next((count for count in SEED_LADDER if power_of(count, reduction) >= WANTED_POWER), None)
 
 
-def selection_shrink(
-    labels: IntArray,
-    pred: IntArray,
-    n_classes: int,
-    *,
-    cells: Sequence[Cell] | None = None,
-    shift_sd: float | None = None,
-    new_images: bool = True,
-) -> float:
-    """How much of a chosen pair's mined errors is real, on new seeds and new images?
+def selection_shrink(labels: IntArray, pred: IntArray, n_classes: int, cells: Sequence[Cell]) -> float:
+    """Share of a chosen pair's mined errors that is expected with new seeds on new images.
 
     Args:
         labels: Integer (N,), the mined images.
         pred: Integer (S, N), the mining runs.
         n_classes: Number of classes C.
-        cells: The directed cells whose errors count together; default the worst one.
-        shift_sd: Sd of a run's shift, in logits; default `dispersion.run_variation` of these runs.
-        new_images: The fix will be judged on other images than the mined ones (it should be).
+        cells: The directed cells whose errors count together.
 
     Returns:
-        Factor in (0, 1]: posterior mean over observed count.
+        Posterior mean over observed count, in [0.05, 1]; 1 without errors.
 
-    The worst cell is partly the unluckiest. How much, depends on its neighbours: one of many alike falls back to
-    them, one far above all others is there for a reason. Empirical Bayes tells these apart cell by cell: the true
-    counts of all C (C - 1) cells come from a common law of any form, estimated by maximum likelihood on a grid,
-    and a cell's count is Poisson in units of the average jump that new images and seeds bring. The posterior mean
-    needs no correction for the choice. (One factor from a bootstrap of the worst cell promised 20 to 30 % too many
-    errors for ordinary worst cells of real networks, and too few for planted ones.)
+    The worst cell is partly the unluckiest. How much, depends on its neighbours: one of many similar ones falls back to
+    them, one far above all others is there for a reason. Empirical Bayes distinguishes them cell by cell: the true
+    counts of all C (C - 1) cells come from a common law of any form, estimated by maximum likelihood on a grid, and a
+    cell's count is Poisson in units of the average jump that new images and seeds bring. The posterior mean needs no
+    correction for the choice. (One factor from a bootstrap of the worst cell expected 20 to 30 % too many errors for
+    ordinary worst cells of real networks, and too few for planted ones.)
 
     Source: Kiefer and Wolfowitz (1956), Ann Math Stat 27, 887; Koenker and Mizera (2014), J Am Stat Assoc 109, 674;
     selection: Efron (2011), J Am Stat Assoc 106, 1602.
@@ -318,33 +304,25 @@ def selection_shrink(
     labels, pred = check_runs(labels, pred, n_classes)
     off = ~np.eye(n_classes, dtype=bool)
     mean = np.where(off, confusion_counts(labels, pred, n_classes).mean(axis=0), 0.0)
-    if not mean.any():
-        return 1.0
     chosen = np.zeros_like(off)
-    for a, b in cells or [divmod(int(mean.argmax()), n_classes)]:
-        chosen[a, b] = True
+    for cell in cells:
+        chosen[cell] = True
     observed = float(mean[chosen].sum())
     if observed == 0:
         return 1.0
     variation = run_variation(labels, pred, n_classes=n_classes)
-    shift_sd = variation.logit_sd if shift_sd is None else shift_sd
-    variance = (variation.expected + (shift_sd * variation.expected) ** 2).sum() / len(pred)
-    if new_images:
-        run, image = np.nonzero(pred != labels)
-        _, times = np.unique(image.astype(np.int64) * n_classes + pred[run, image], return_counts=True)
-        # With new images each brings its own rate, squared, of which seed noise is a part.
-        variance += float(((times / len(pred)) ** 2).sum()) - float(variation.expected.sum()) / len(pred)
-    jump = float(variance) / float(mean.sum())
-    if jump <= 0:
-        return 1.0
+    # Variance of all cells together: run-to-run variation, and the squared rates of other images, seed noise included.
+    of_runs = float(((variation.logit_sd * variation.expected) ** 2).sum()) / len(pred)
+    rates = tabulate_errors(labels, pred, n_classes=n_classes).runs[:, 0] / len(pred)
+    jump = (of_runs + float((rates**2).sum())) / float(mean.sum())
     values, which = np.unique(mean[off], return_inverse=True)
     posterior = np.zeros_like(mean)
     posterior[off] = _posterior_means(values, np.bincount(which), jump)[which]
-    return float(np.clip(posterior[chosen].sum() / observed, 0.05, 1.0))
+    return float(np.clip(posterior[chosen].sum() / observed, LEAST_SHRINK, 1.0))
 
 
 def _posterior_means(values: FloatArray, times: IntArray, jump: float) -> FloatArray:
-    """Posterior means of counts that are Poisson in units of `jump`, each seen `times` times."""
+    """Posterior means of counts that are Poisson in units of `jump`, each observed `times` times."""
     top = float(values.max())
     grid = np.geomspace(min(0.02, top / 10), 1.5 * top, 120)
     rate = grid / jump
@@ -360,26 +338,33 @@ def _posterior_means(values: FloatArray, times: IntArray, jump: float) -> FloatA
     return means
 
 
-def _swing(errors: BoolArray, pooled_shift: float) -> tuple[float, float]:
-    """Sd of a run's shift in logits, and relative sd of its count, for one cell."""
-    spread = count_variance(errors)
-    mean = float(errors.sum()) / len(errors)
-    if spread.df == 0:
-        # No image flipped, so there is no border to see.
-        return pooled_shift, 0.0
-    predicted = 1 + pooled_shift**2 * spread.expected
-    blended = (_PRIOR_DF * predicted + spread.df * spread.ratio) / (_PRIOR_DF + spread.df)
+def _cell_variation(errors: BoolArray, pooled: float) -> tuple[float, float]:
+    """Run-to-run variation of one cell: sd of a run's shift in logits, and relative sd of its count."""
+    counted = count_variance(errors)
+    if counted.df == 0:
+        return pooled, 0.0  # no image differs between runs, so the cell shows no border
+    predicted = 1 + pooled**2 * counted.expected
+    blended = (CELL_PRIOR_DF * predicted + counted.df * counted.ratio) / (CELL_PRIOR_DF + counted.df)
     excess = max(0.0, blended - 1)
-    return math.sqrt(excess / spread.expected), math.sqrt(excess * spread.expected) / mean
+    mean = float(errors.sum()) / len(errors)
+    return math.sqrt(excess / counted.expected), math.sqrt(excess * counted.expected) / mean
 
 
-def _rising(power: FloatArray) -> FloatArray:
-    """Smooth simulation error: more seeds and larger effects have more power, so values that fall are pooled."""
-    from scipy.optimize import isotonic_regression
+def _prepare(
+    rates: ErrorRates, n_images: int, n_simulations: int, rng: np.random.Generator
+) -> Callable[[int, float], float]:
+    """Power as a function of seeds per arm and reduction, corrected by what repeated mining gives on average."""
+    again = _mine_again(rates, rng)
 
-    for axis in (0, 1):
-        power = np.apply_along_axis(lambda values: isotonic_regression(values).x, axis, power)
-    return power
+    def power_of(n_seeds: int, reduction: float) -> float:
+        plain = _simulated_power(rates, n_images, n_seeds, reduction, n_simulations, rng)
+        if not again:
+            return plain
+        each = -(-n_simulations // len(again))
+        repeated = [_simulated_power(mined, n_images, n_seeds, reduction, each, rng) for mined in again]
+        return min(1.0, max(0.0, 2 * plain - float(np.mean(repeated))))
+
+    return power_of
 
 
 def _mine_again(rates: ErrorRates, rng: np.random.Generator) -> list[ErrorRates]:
@@ -387,52 +372,27 @@ def _mine_again(rates: ErrorRates, rng: np.random.Generator) -> list[ErrorRates]
 
     Empty where too few errors were mined for a correction.
     """
-    if rates.runs_wrong.sum() / rates.n_runs < _MIN_ERRORS_TO_CORRECT:
+    if rates.runs_wrong.sum() / rates.n_runs < MIN_ERRORS_TO_CORRECT:
         return []
     whole = replace(rates, shrink=1.0)
     again: list[ErrorRates] = []
-    while len(again) < _REPETITIONS:
-        errors = _simulate_runs(whole.draw(rng, rates.runs_wrong.size), rates.n_runs, rates.shift_sd, rng)
-        if errors.any():  # else there would have been no plan
-            again.append(fit_rates(errors, shrink=rates.shrink, shift_sd=rates.pooled_shift))
+    while len(again) < REPETITIONS:
+        errors = _simulate_runs(whole.draw(rng, rates.runs_wrong.size), rates.n_runs, rates.logit_sd, rng)
+        if errors.any():  # otherwise there would have been no plan
+            again.append(fit_rates(errors, shrink=rates.shrink, logit_sd=rates.pooled_logit_sd))
     return again
 
 
-def _power(
-    rates: ErrorRates,
-    again: Sequence[ErrorRates],
-    n_images: int,
-    n_seeds: int,
-    reduction: float,
-    alpha: float,
-    n_simulations: int,
-    rng: np.random.Generator,
+def _simulated_power(
+    rates: ErrorRates, n_images: int, n_seeds: int, reduction: float, n_simulations: int, rng: np.random.Generator
 ) -> float:
-    """Power as estimated, corrected by what repeated mining promises on average; in [0, 1]."""
-    promised = _plain_power(rates, n_images, n_seeds, reduction, alpha, n_simulations, rng)
-    if not again:
-        return promised
-    each = -(-n_simulations // len(again))
-    repeated = float(np.mean([_plain_power(r, n_images, n_seeds, reduction, alpha, each, rng) for r in again]))
-    return min(1.0, max(0.0, 2 * promised - repeated))
-
-
-def _plain_power(
-    rates: ErrorRates,
-    n_images: int,
-    n_seeds: int,
-    reduction: float,
-    alpha: float,
-    n_simulations: int,
-    rng: np.random.Generator,
-) -> float:
-    draws = [rates.draw(rng, n_images) for _ in range(max(n_simulations, _DRAWS_FOR_ODDS))]
+    draws = [rates.draw(rng, n_images) for _ in range(max(n_simulations, DRAWS_FOR_ODDS))]
     odds = _odds_factor(np.concatenate(draws), reduction)
     found = 0
     for drawn in draws[:n_simulations]:
-        before = drawn[drawn > _NEGLIGIBLE_RATE]
-        arms = [_simulate_runs(_with_odds(before, factor), n_seeds, rates.shift_sd, rng) for factor in (1.0, odds)]
-        found += compare_errors(arms[0], arms[1], logit_sd=rates.pooled_shift).direction(alpha) < 0
+        before = drawn[drawn > NEGLIGIBLE_RATE]
+        arms = [_simulate_runs(_with_odds(before, factor), n_seeds, rates.logit_sd, rng) for factor in (1.0, odds)]
+        found += compare_errors(arms[0], arms[1], logit_sd=rates.pooled_logit_sd).direction(ALPHA) < 0
     return found / n_simulations
 
 
@@ -443,7 +403,7 @@ def _odds_factor(rates: FloatArray, reduction: float) -> float:
     if reduction >= 1:
         return 0.0
     wanted = (1 - reduction) * float(rates.sum())
-    return float(np.exp(brentq(lambda log: float(_with_odds(rates, np.exp(log)).sum()) - wanted, -60, 0)))
+    return float(np.exp(brentq(lambda log: float(_with_odds(rates, np.exp(log)).sum()) - wanted, *_LOG_ODDS_RANGE)))
 
 
 def _with_odds(rates: FloatArray, factor: float) -> FloatArray:
@@ -453,12 +413,12 @@ def _with_odds(rates: FloatArray, factor: float) -> FloatArray:
     return moved
 
 
-def _simulate_runs(rates: FloatArray, n_seeds: int, shift_sd: float, rng: np.random.Generator) -> BoolArray:
+def _simulate_runs(rates: FloatArray, n_seeds: int, logit_sd: float, rng: np.random.Generator) -> BoolArray:
     """Simulate bool (S, M): independent images, each run's rates p moved by its own shift times p (1 - p)."""
     moved = np.broadcast_to(rates, (n_seeds, rates.size))
-    if shift_sd > 0:
+    if logit_sd > 0:
         # Mean 0, but never below -1: skewed as a shift in logits is, and no rate turns negative.
-        shift = rng.gamma(shift_sd**-2, shift_sd**2, (n_seeds, 1)) - 1
+        shift = rng.gamma(logit_sd**-2, logit_sd**2, (n_seeds, 1)) - 1
         moved = moved + shift * rates * (1 - rates)
     errors: BoolArray = rng.random((n_seeds, rates.size)) < moved
     return errors

@@ -1,12 +1,12 @@
-"""Replays of a comparison on runs that are known to differ by nothing, or by something known.
+"""Comparisons of runs whose true difference is known: how often does a way of judging claim a change?
 
-A pool of runs of one recipe answers a question that a user with one experiment cannot: how often does a way of
-judging claim a change where there is none? `replay_naive` is the usual way (worst cell of one confusion matrix, one
-retraining, same images), `replay_protocol` is erroran's.
+`replay_naive` judges in the usual way (worst cell of one confusion matrix, one retraining), `replay_protocol` in
+erroran's. `clustered_share` and `clustered_mean` sum up such comparisons, which share runs and images.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -22,8 +22,7 @@ class NaiveReplay:
 
     Attributes:
         cells: The worst cell of each run, length S.
-        counts: int64 (S, S): entry [i, j] is what run j makes of run i's worst cell. The diagonal is what made
-            run i choose it.
+        counts: int64 (S, S): entry [i, j] counts the errors of run j in run i's worst cell.
         totals: int64 (S,), all errors of each run.
     """
 
@@ -31,21 +30,21 @@ class NaiveReplay:
     counts: npt.NDArray[np.int64]
     totals: npt.NDArray[np.int64]
 
+    @cached_property
+    def pairs(self) -> list[tuple[int, int]]:
+        """The S (S - 1) ordered pairs of runs (i, j): the cell is chosen in i and counted again in j."""
+        n_runs = len(self.cells)
+        return [(i, j) for i in range(n_runs) for j in range(n_runs) if i != j]
+
     @property
     def before(self) -> npt.NDArray[np.int64]:
-        """int64 (S (S - 1),): errors in the cell when it was chosen, per ordered pair of runs (i, j)."""
+        """int64 (S (S - 1),): errors in the cell when it was chosen, in the order of `pairs`."""
         return np.repeat(np.diag(self.counts), len(self.cells) - 1)
 
     @property
     def after(self) -> npt.NDArray[np.int64]:
-        """int64 (S (S - 1),): errors in the same cell after retraining, in the order of `before`."""
+        """int64 (S (S - 1),): errors in the same cell after retraining, in the order of `pairs`."""
         return self.counts[~np.eye(len(self.cells), dtype=bool)]
-
-    @property
-    def pairs(self) -> list[tuple[int, int]]:
-        """The ordered pairs (chosen in i, counted again in j), in the order of `before`."""
-        n_runs = len(self.cells)
-        return [(i, j) for i in range(n_runs) for j in range(n_runs) if i != j]
 
     @property
     def relative(self) -> FloatArray:
@@ -65,41 +64,36 @@ class NaiveReplay:
 
     @property
     def mean_change(self) -> float:
-        """All errors after over all errors before, minus 1: what is announced on average."""
+        """All errors after over all errors before, minus 1."""
         return float(self.after.sum() / self.before.sum()) - 1.0
 
     @property
     def elsewhere(self) -> float:
         """Mean change of the errors outside the chosen cell, in errors per run.
 
-        Over all ordered pairs the errors of all cells together change by exactly 0, so what leaves the chosen cell
-        comes back in the others.
+        Over all ordered pairs the errors of all cells together change by exactly 0, so this is minus the mean change
+        inside the chosen cell.
         """
-        outside_before = np.repeat(self.totals, len(self.cells) - 1) - self.before
-        outside_after = np.array([self.totals[j] for _, j in self.pairs]) - self.after
-        return float((outside_after - outside_before).mean())
+        return float((self.before - self.after).mean())
 
     def typical(self) -> tuple[int, int]:
-        """The ordered pair whose relative change is in the middle of all; of equals the first."""
-        middle = np.argsort(self.relative, kind="stable")[(len(self.relative) - 1) // 2]
-        first = int(np.flatnonzero(self.relative == self.relative[middle])[0])
-        return self.pairs[first]
+        """The ordered pair whose relative change is the median of all; the first of equal ones."""
+        middle = np.sort(self.relative)[(len(self.relative) - 1) // 2]
+        return self.pairs[int(np.flatnonzero(self.relative == middle)[0])]
 
 
 @dataclass(frozen=True)
 class Replay:
-    """One comparison under erroran's protocol, of which it is known what should come out.
+    """One comparison under erroran's protocol.
 
     Attributes:
         runs: Indices of the runs that mined, of those before (in the first pool) and of those after (in the second).
         cell: The cell that was judged.
         word: The verdict's word.
-        direction: What the primary test alone says: -1 fewer errors after, +1 more, 0 neither.
-        method: Which test that was.
+        direction: The primary test alone: -1 fewer errors after, +1 more, 0 neither.
+        method: The primary test.
         before: Errors per run in the cell, and `after`.
-        logit_sd: Run-to-run variation, estimated from these runs, in logits.
-        p_plain: Two-sided p of the stratified test with no allowance for runs that swing.
-        p_adjusted: The same with its allowance but without the check that may refuse to answer.
+        p_plain: Two-sided p-value of the stratified test without its correction for run-to-run variation.
     """
 
     runs: tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]
@@ -109,9 +103,7 @@ class Replay:
     method: str
     before: tuple[int, ...]
     after: tuple[int, ...]
-    logit_sd: float
     p_plain: float
-    p_adjusted: float
 
 
 @dataclass(frozen=True)
@@ -120,9 +112,9 @@ class Share:
 
     Attributes:
         share: Mean over all comparisons.
-        low: Lower end; `high` the upper.
+        low: Lower end of its interval; `high` the upper one.
         n: Comparisons.
-        n_effective: Independent comparisons that would know as much.
+        n_effective: Number of independent comparisons with the same information.
     """
 
     share: float
@@ -133,7 +125,7 @@ class Share:
 
 
 def worst_cell(labels: IntArray, pred: IntArray, n_classes: int) -> Cell:
-    """The directed cell with most errors, all runs together; of equals the first.
+    """The directed cell with most errors, all runs together; the first of equal ones.
 
     Args:
         labels: Integer (N,), values in 0..n_classes-1.
@@ -197,7 +189,7 @@ def replay_protocol(
     n_mining: int = 3,
     on_draw: Callable[[int], None] = lambda _: None,
 ) -> list[Replay]:
-    """Compare runs of one recipe with each other, many times, the way erroran judges a fix.
+    """Compare runs of one recipe with each other, many times, under erroran's protocol.
 
     Each draw takes three disjoint sets of runs: one mines the worst cell on `mine`; the other two are the arms, judged
     on `confirm`. Draws share runs, so they are not independent of each other.
@@ -206,7 +198,7 @@ def replay_protocol(
         mine: Labels (N,) and predictions (S, N) on the images for mining.
         confirm: The same runs, in the same order, on the images for judging.
         n_classes: Number of classes C.
-        n_seeds: Runs an arm.
+        n_seeds: Runs per arm.
         n_draws: Comparisons.
         rng: Generator of the draws.
         n_mining: Runs that mine.
@@ -252,24 +244,22 @@ def replay_once(
         method=test.method,
         before=verdict.forward.before_per_seed,
         after=verdict.forward.after_per_seed,
-        logit_sd=verdict.logit_sd,
         p_plain=min(1.0, 2 * min(test.stratified.p_less_mid, test.stratified.p_greater_mid)),
-        p_adjusted=1.0 if test.p_value is None else test.p_value,
     )
 
 
 def clustered_share(clusters: Sequence[Sequence[float]], *, n_distinct: int, confidence: float = 0.95) -> Share:
-    """A share with an interval that knows that comparisons within a cluster overlap.
+    """A share with an interval that allows for comparisons within a cluster sharing runs and images.
 
     Args:
         clusters: Per cluster the outcomes in [0, 1] of its comparisons. Clusters must be independent of each other;
-            empty ones are left out. At least two are needed for an interval from their spread.
-        n_distinct: Comparisons that share no run, over all clusters: the effective number where every comparison
-            came out alike, so that the spread is blind.
+            empty ones are left out. At least two are needed for an interval from their variance.
+        n_distinct: Comparisons that share no run, over all clusters: the effective number where every comparison had
+            the same outcome, so that the variance is 0.
         confidence: Level, in (0, 1).
 
-    The clusters' spread gives the variance of the share, that the effective number of comparisons, and that a
-    Clopper-Pearson interval, the number being reduced for the clusters being few.
+    The variance between clusters gives the variance of the share, that the effective number of comparisons, and that a
+    Clopper-Pearson interval, the number being reduced for few clusters.
 
     Source: Korn and Graubard (1998), Survey Methodology 24, 193-201.
     """
@@ -289,8 +279,8 @@ def clustered_share(clusters: Sequence[Sequence[float]], *, n_distinct: int, con
         few = float(student.ppf(tail, n - 1) / student.ppf(tail, len(kept) - 1)) ** 2
         effective = min(float(n), share * (1 - share) / variance * few) if variance > 0 else effective
     low, high = proportion_confint(share * effective, effective, alpha=1 - confidence, method="beta")
-    # Clopper-Pearson of statsmodels gives nan where there is nothing below or above.
-    return Share(share, _or(low, 0.0), _or(high, 1.0), n, effective)
+    # statsmodels gives nan for the ends at shares of 0 and 1.
+    return Share(share, float(np.nan_to_num(low, nan=0.0)), float(np.nan_to_num(high, nan=1.0)), n, effective)
 
 
 def clustered_mean(clusters: Sequence[float], *, confidence: float = 0.95) -> tuple[float, float, float]:
@@ -305,14 +295,3 @@ def clustered_mean(clusters: Sequence[float], *, confidence: float = 0.95) -> tu
     described = DescrStatsW(np.asarray(clusters, dtype=float))
     low, high = described.tconfint_mean(alpha=1 - confidence)
     return float(described.mean), float(low), float(high)
-
-
-def words(replays: Sequence[Replay]) -> Iterator[tuple[str, float]]:
-    """Each word of a verdict that came up, and its share."""
-    found, counts = np.unique([replay.word for replay in replays], return_counts=True)
-    for word, count in zip(found.tolist(), counts.tolist(), strict=True):
-        yield word, count / len(replays)
-
-
-def _or(value: float, otherwise: float) -> float:
-    return float(value) if np.isfinite(value) else otherwise

@@ -1,12 +1,9 @@
 """Replays: numbers checked by hand, libraries for the intervals."""
 
-import json
-
 import numpy as np
 import pytest
 from statsmodels.stats.proportion import proportion_confint
 
-from erroran.benchmarks import calibration
 from erroran.errors import BadInput
 from erroran.verdict.replay import (
     clustered_mean,
@@ -15,7 +12,6 @@ from erroran.verdict.replay import (
     replay_naive,
     replay_once,
     replay_protocol,
-    words,
     worst_cell,
 )
 
@@ -64,11 +60,17 @@ def test_naive_replay_by_hand():
 
 
 def test_what_leaves_the_chosen_cell_comes_back_elsewhere():
-    """All cells together change by exactly nothing over all ordered pairs."""
+    """The errors outside the chosen cell, counted pair by pair."""
     labels, pred = noisy_runs(np.random.default_rng(0), 7)
     replay = replay_naive(labels, pred, 3)
-    assert replay.elsewhere == pytest.approx(-(replay.after - replay.before).mean())
-    assert replay.mean_change < 0
+    changes = []
+    for i, j in replay.pairs:
+        a, b = replay.cells[i]
+        outside = (labels != a)[None] | (pred != b)
+        wrong = ((pred != labels) & outside).sum(axis=1)
+        changes.append(wrong[j] - wrong[i])
+    assert replay.elsewhere == pytest.approx(np.mean(changes))
+    assert replay.mean_change < 0 < replay.elsewhere
 
 
 def test_drawn_sets_are_disjoint_and_the_pool_can_be_too_small():
@@ -94,7 +96,6 @@ def test_protocol_replay_uses_fresh_runs_and_is_repeatable():
         assert len({*mining, *before, *after}) == 9
         assert replay.cell == worst_cell(labels, pred[list(mining)], 3)
         assert replay.before == tuple(((labels == replay.cell[0]) & (pred[list(before)] == replay.cell[1])).sum(axis=1))
-    assert sum(share for _, share in words(one)) == pytest.approx(1)
 
 
 def test_a_real_change_is_found_in_its_direction():
@@ -105,7 +106,7 @@ def test_a_real_change_is_found_in_its_direction():
     assert replay_once(labels, (pred, better), runs, (0, 1), 3).direction == -1
     assert replay_once(labels, (better, pred), runs, (0, 1), 3).direction == 1
     found = replay_once(labels, (pred, better), runs, (0, 1), 3)
-    assert (found.word, found.p_adjusted >= found.p_plain) == ("improved", True)
+    assert (found.word, found.p_plain < 0.001) == ("improved", True)
 
 
 def test_share_of_one_outcome_a_cluster_is_nearly_clopper_pearson():
@@ -138,42 +139,3 @@ def test_no_claim_at_all_is_as_sure_as_the_disjoint_comparisons():
 def test_mean_of_clusters_by_hand():
     # Mean 2, sd 1, n 3; t(2) at 97.5 % is 4.3027.
     assert clustered_mean([1.0, 2.0, 3.0]) == pytest.approx((2.0, 2 - 4.3027 / 3**0.5, 2 + 4.3027 / 3**0.5), abs=1e-4)
-
-
-def test_relabelling_is_nested_and_touches_one_class():
-    labels = np.repeat(np.arange(4), 50)
-    some, more = (calibration.relabel(labels, (2, 3), share, np.random.default_rng(0)) for share in (0.1, 0.3))
-    assert [(changed != labels).sum() for changed in (some, more)] == [5, 15]
-    assert set(labels[more != labels]) == {2}
-    assert set(more[more != labels]) == {3}
-    assert np.all(more[some != labels] == 3)
-
-
-def test_simulated_arms_have_the_truth_they_claim():
-    rng = np.random.default_rng(0)
-    counts = []
-    for _ in range(300):
-        labels, before, after = calibration.simulate_arms(rng, n_seeds=2, errors=6, factor=0.5, shift_sd=0.0)
-        counts.append([((labels == 0) & (arm == 1)).sum(axis=1).mean() for arm in (before, after)])
-    assert np.mean(counts, axis=0) == pytest.approx([6, 3], rel=0.1)
-
-
-def test_shifted_rates_by_hand():
-    rates = np.array([0.0, 0.5, 1.0])
-    assert calibration.shift_rates(rates, np.log(3.0)) == pytest.approx([0, 0.75, 1])
-
-
-@pytest.mark.slow
-def test_the_calibration_runs_and_its_json_is_strict(tmp_path):
-    calibration.main(["--quick", "--dataset", "digits", "--reports", str(tmp_path)])
-    text = (tmp_path / "calibration.md").read_text()
-    assert text.startswith("# Where nothing was changed, erroran claims a change in")
-
-    def refuse(name):
-        raise AssertionError(name)
-
-    saved = json.loads((tmp_path / "calibration" / "calibration.json").read_text(), parse_constant=refuse)
-    assert len(saved["coverage"]) == 66
-    like_real_runs = [row for row in saved["coverage"] if row["shift_sd"] > 0 and row["errors_per_run"] >= 3]
-    assert sum(row["how"] != calibration.BOTH_WAYS for row in like_real_runs) == 27
-    assert saved["facts"]["mcnemar_exact"] == 6

@@ -1,0 +1,231 @@
+"""Simulated runs with a known truth: coverage of the intervals, and facts that the documents quote."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from math import comb
+from typing import Final
+
+import numpy as np
+
+from erroran.benchmarks.calibration.result import BOTH_WAYS, Coverage, Facts, Mean, Rate, Settings
+from erroran.benchmarks.calibration.worlds import N_CLASSES, Advance
+from erroran.stats.confusion import FloatArray, IntArray, cell_errors
+from erroran.stats.dispersion import run_variation
+from erroran.stats.intervals import score_interval, wilson_interval
+from erroran.stats.multiplicity import benjamini_hochberg
+from erroran.stats.significance import mcnemar
+
+IN_PROPORTION: Final = "in proportion"
+ONE_BY_ONE: Final = "one by one"
+OTHER_ERRORS: Final = 60
+"""Errors per run in all cells but the judged one."""
+
+
+@dataclass(frozen=True)
+class Simulated:
+    """One row of the coverage table; fields as in `Coverage`.
+
+    From the arm before to the arm after the error rates of all images are multiplied by `factor` (`IN_PROPORTION`),
+    each image is repaired for good with probability 1 - `factor` (`ONE_BY_ONE`), or each image's log-odds move by their
+    own amount, up or down (`BOTH_WAYS`).
+    """
+
+    shift_sd: float
+    errors_per_run: int
+    factor: float
+    seeds: int
+    how: str
+
+    @property
+    def required(self) -> bool:
+        """Is this what a user meets: runs that vary, at least 3 errors per run, a change in one direction?"""
+        return self.shift_sd > 0 and self.errors_per_run >= 3 and self.how != BOTH_WAYS
+
+
+def coverage_rows(shift_sd: float) -> list[Simulated]:
+    """Every setting that is simulated.
+
+    Args:
+        shift_sd: Run-to-run variation of real networks, in logits.
+    """
+    rows = [
+        Simulated(shift, errors, factor, seeds, IN_PROPORTION)
+        for shift in (0.0, shift_sd)
+        for errors in (1, 3, 6, 15)
+        for factor in (1.0, 0.5)
+        for seeds in (3, 5, 10)
+    ]
+    return rows + [
+        Simulated(shift_sd, errors, factor, seeds, how)
+        for how, factor in ((ONE_BY_ONE, 0.5), (BOTH_WAYS, 1.0))
+        for errors in (3, 6, 15)
+        for seeds in (3, 5, 10)
+    ]
+
+
+def measure_coverage(settings: Settings, shift_sd: float, advance: Advance) -> list[Coverage]:
+    """How often does the 95 % interval contain the truth, the run-to-run variation being estimated as in a verdict?"""
+    import joblib
+
+    def covered() -> Iterator[Coverage]:
+        jobs = (
+            joblib.delayed(cover)(row, settings.coverage if row.required else max(10, settings.coverage // 10),
+                                  settings.uneven_sd, at)
+            for at, row in enumerate(coverage_rows(shift_sd))
+        )  # fmt: skip
+        for row in joblib.Parallel(n_jobs=-1, return_as="generator")(jobs):
+            advance()
+            yield row
+
+    return list(covered())
+
+
+def cover(row: Simulated, n: int, uneven_sd: float, seed: int) -> Coverage:
+    """Simulate one row of the coverage table.
+
+    Args:
+        row: What to simulate.
+        n: Data sets.
+        uneven_sd: See `Settings`.
+        seed: Of the simulation.
+    """
+    rng = np.random.default_rng([3, seed])
+    # As many hard images as give this number of errors per run with run-to-run variation, too.
+    nominal = row.errors_per_run / _mean_errors(row.shift_sd, 1.0)
+    before = float(row.errors_per_run)
+    after = {
+        IN_PROPORTION: nominal * _mean_errors(row.shift_sd, row.factor),
+        ONE_BY_ONE: row.factor * before,
+        BOTH_WAYS: nominal * _mean_errors(math.hypot(row.shift_sd, uneven_sd), 1.0),
+    }[row.how]
+    held = np.zeros(2, dtype=int)
+    for _ in range(n):
+        labels, *arms = simulate_arms(rng, row, errors=nominal, uneven_sd=uneven_sd)
+        variation = run_variation(labels, *arms, n_classes=N_CLASSES, skip=((0, 1), (1, 0)))
+        errors = [cell_errors(labels, arm, (0, 1)) for arm in arms]
+        effect = score_interval(errors[0], errors[1], 10_000, logit_sd=variation.logit_sd)
+        low = -1.0 if effect.relative_low is None else effect.relative_low
+        high = math.inf if effect.relative_high is None else effect.relative_high
+        held += effect.low <= after - before <= effect.high, low <= after / before - 1 <= high
+    difference, ratio = (
+        Rate(share=float(k / n), **dict(zip(("low", "high"), wilson_interval(int(k), n), strict=True))) for k in held
+    )
+    return Coverage(
+        **asdict(row),
+        required=row.required,
+        true_change=after / before - 1,
+        n=n,
+        difference=difference,
+        ratio=ratio,
+    )
+
+
+def simulate_arms(
+    rng: np.random.Generator, row: Simulated, *, errors: float, uneven_sd: float = 1.0
+) -> tuple[IntArray, IntArray, IntArray]:
+    """Simulate two arms of a ten-class problem; only the hard images are listed.
+
+    Each cell has a Poisson number of hard images whose error rates are Beta(0.5, 1); all cells but the judged one,
+    (0, 1), make about 60 errors per run together, spread very unevenly.
+
+    Args:
+        rng: Generator; draws new images and new seeds.
+        row: What to simulate.
+        errors: Expected errors per run of the judged cell before, without run-to-run variation.
+        uneven_sd: See `Settings`.
+
+    Returns:
+        Labels (N,) and the predictions (S, N) of both arms.
+    """
+    expected = OTHER_ERRORS * _cell_shares()
+    expected[0, 1] = errors
+    cell, rates = _hard_images(rng, expected.ravel())
+    labels, wrong = np.divmod(cell, N_CLASSES)
+    moved = row.factor * rates
+    if row.how == ONE_BY_ONE:
+        moved = rates * (rng.random(len(cell)) < row.factor)
+    elif row.how == BOTH_WAYS:
+        moved = shift_rates(rates, rng.normal(0, uneven_sd, len(cell)))
+    arms = []
+    for rate in (rates, np.where(cell == 1, moved, rates)):
+        shift = rng.normal(0, row.shift_sd, (row.seeds, expected.size))[:, cell]
+        arms.append(np.where(rng.random((row.seeds, len(cell))) < shift_rates(rate, shift), wrong, labels))
+    return labels, arms[0], arms[1]
+
+
+def _hard_images(rng: np.random.Generator, expected: FloatArray) -> tuple[IntArray, FloatArray]:
+    """Cell and error rate of new hard images, as many as give the expected errors per run of each cell."""
+    cell = np.repeat(np.arange(expected.size), rng.poisson(3 * expected))  # the mean of Beta(0.5, 1) is 1/3
+    return cell, rng.beta(0.5, 1, len(cell))
+
+
+def _cell_shares() -> FloatArray:
+    """Float (C, C): how errors spread over the cells, as unevenly as in real confusion matrices; 0 on the diagonal."""
+    off = ~np.eye(N_CLASSES, dtype=bool)
+    shares = np.zeros((N_CLASSES, N_CLASSES))
+    shares[off] = np.random.default_rng(0).gamma(0.5, 1.0, int(off.sum()))
+    spread: FloatArray = shares / shares.sum()
+    return spread
+
+
+def shift_rates(rates: FloatArray, shift: FloatArray) -> FloatArray:
+    """Move rates by a shift in logits; 0 and 1 stay.
+
+    Args:
+        rates: float in [0, 1].
+        shift: float, broadcast against `rates`.
+    """
+    lifted = rates * np.exp(shift)
+    moved: FloatArray = lifted / (lifted + 1 - rates)
+    return moved
+
+
+@lru_cache
+def _mean_errors(shift_sd: float, scale: float) -> float:
+    """Expected errors per nominal one: shifts in logits do not keep the mean."""
+    rng = np.random.default_rng(4)
+    rates = scale * rng.beta(0.5, 1, 400_000)
+    return float(shift_rates(rates, rng.normal(0, shift_sd, rates.size)).mean() * 3)
+
+
+def measure_facts(settings: Settings) -> Facts:
+    """Compute facts about tests, and the fall of a worst cell without any change."""
+    one_way = {n: mcnemar(n, 0) for n in range(1, 40)}
+    lone = 0.05 / 90
+    return Facts(
+        mcnemar_exact=next(n for n, test in one_way.items() if test.p_exact < 0.05),
+        mcnemar_midp=next(n for n, test in one_way.items() if test.p_midp < 0.05),
+        permute_3=1 / comb(6, 3),
+        signflip_3=0.5**3,
+        permute_4=1 / comb(8, 4),
+        permute_5=1 / comb(10, 5),
+        lone_p=lone,
+        lone_q=float(benjamini_hochberg(np.array([lone, *[1.0] * 89]))[0]),
+        lone_midp=next(n for n, test in one_way.items() if test.p_midp <= lone),
+        lone_exact=next(n for n, test in one_way.items() if test.p_exact <= lone),
+        falls={
+            f"{images}_{n}": _fall_of_the_worst(n, settings.falls, new_images=images == "fresh")
+            for images in ("same", "fresh")
+            for n in (1, 3)
+        },
+    )
+
+
+def _fall_of_the_worst(n_seeds: int, repetitions: int, *, new_images: bool) -> Mean:
+    """Mean relative change of the worst of 90 cells when nothing changes; about 80 errors per run."""
+    rng = np.random.default_rng([5, n_seeds])
+    expected = 80 * _cell_shares()[~np.eye(N_CLASSES, dtype=bool)]
+    was, now = np.zeros(repetitions), np.zeros(repetitions)
+    for k in range(repetitions):
+        images = _hard_images(rng, expected)
+        first, second = (
+            np.bincount(cell, rng.binomial(n_seeds, rates), minlength=90)
+            for cell, rates in (images, _hard_images(rng, expected) if new_images else images)
+        )
+        worst = int(first.argmax())
+        was[k], now[k] = first[worst], second[worst]
+    resampled = rng.integers(0, repetitions, (1000, repetitions))
+    low, high = np.quantile(now[resampled].sum(axis=1) / was[resampled].sum(axis=1) - 1, [0.025, 0.975])
+    return Mean(mean=float(now.sum() / was.sum() - 1), low=float(low), high=float(high))

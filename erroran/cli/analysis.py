@@ -196,9 +196,8 @@ def plan(
     if as_json:
         print_json(planned.to_json())
         return
-    power = planned.power
-    table = Table("seeds an arm", *(f"-{r:.0%}" for r in power.reductions), "minutes", box=None)
-    for count, row in zip(power.seeds, power.power, strict=True):
+    table = Table("seeds per arm", *(f"-{r:.0%}" for r in planned.reductions), "minutes", box=None)
+    for count, row in zip(planned.seeds, planned.power, strict=True):
         table.add_row(str(count), *(f"{value:.0%}" for value in row), f"{count * planned.minutes_per_seed:.0f}")
     out.print(f'[bold]{escape(plan_sentence(planned))}[/]\n\nchance of the verdict "improved", by true change:')
     out.print(table)

@@ -2,13 +2,17 @@
 
 import itertools
 import json
+from pathlib import Path
 
 import pytest
 from stages.test_report import BEFORE, HYPOTHESIS, MINED, made_up_dataset, put_group
 
 from erroran.errors import BadInput, NotFound
-from erroran.report.plan import plan_sentence
-from erroran.stages.plan import Plan, plan
+from erroran.experiment.endpoint import Endpoint
+from erroran.experiment.pair import Pair
+from erroran.experiment.recipe import RecipeChange
+from erroran.report.plan import plan_sentence, write_plan
+from erroran.stages.plan import PlanResult, plan
 from erroran.store import Store
 from erroran.store.records import Group
 
@@ -18,9 +22,10 @@ def group(store: Store) -> Group:
     return put_group(store, made_up_dataset(), MINED, BEFORE)
 
 
-def _plan(store: Store, group: Group, **changes: object) -> Plan:
+def _plan(store: Store, group: Group, **changes: object) -> PlanResult:
     fast = {"controls": ("sham", "logit-shift"), "seeds": (2, 5, 20), "n_simulations": 40, "recommend": False}
-    return plan(store, group, "0to1", HYPOTHESIS, **{**fast, **changes})
+    options = {"hypothesis": HYPOTHESIS, **fast, **changes}
+    return plan(store, group, "0to1", **options)
 
 
 def test_a_plan_made_twice_is_the_same(store: Store, group: Group) -> None:
@@ -30,7 +35,7 @@ def test_a_plan_made_twice_is_the_same(store: Store, group: Group) -> None:
 
 def test_more_seeds_and_larger_effects_have_more_power(store: Store, group: Group) -> None:
     """Down each column and along each row, but for simulation error."""
-    power = _plan(store, group, n_simulations=200).power.power
+    power = _plan(store, group, n_simulations=200).power
     assert all(many[-1] >= few[-1] - 0.05 for few, many in itertools.pairwise(power))
     assert all(large >= small - 0.05 for row in power for small, large in itertools.pairwise(row))
     assert power[-1][-1] > power[0][0] + 0.3
@@ -44,11 +49,30 @@ def test_arms_and_minutes(store: Store, group: Group) -> None:
     assert planned.confirm_images == 20
 
 
+def test_minutes_go_by_the_epochs_of_each_arm(store: Store, group: Group) -> None:
+    """The made-up recipe has 2 epochs; 6 for every arm, and 10 for the treatment and its control alone."""
+    longer = HYPOTHESIS.model_copy(update={"epochs": 6})
+    assert _plan(store, group, hypothesis=longer).minutes_per_seed == pytest.approx(3 * 3 * 2 / 60)
+    longest = longer.model_copy(update={"recipe": RecipeChange(epochs=10)})
+    assert _plan(store, group, hypothesis=longest).minutes_per_seed == pytest.approx((3 + 5 + 5) * 2 / 60)
+
+
+def test_a_control_that_does_not_apply_costs_nothing(store: Store, group: Group, tmp_path: Path) -> None:
+    """Another model has no operation that `sham` could replace: two arms, and the report says why."""
+    other = HYPOTHESIS.model_copy(update={"augment": {}, "model": "dense"})
+    planned = _plan(store, group, hypothesis=other)
+    assert planned.arms == 2
+    assert list(planned.not_applicable) == ["sham"]
+    assert "The control `sham` is not applicable: the change applies no operation" in (
+        write_plan(planned, tmp_path).read_text()
+    )
+
+
 def test_errors_start_from_mine(store: Store, group: Group) -> None:
     """7 errors in 3 runs on 10 images of `mine` are 14 / 3 on the 20 images of `confirm`."""
-    power = _plan(store, group).power
-    assert power.mined_errors_per_seed == pytest.approx(7 / 3 * 2)
-    assert power.errors_per_seed <= power.mined_errors_per_seed
+    planned = _plan(store, group)
+    assert planned.errors_per_seed_mined == pytest.approx(7 / 3 * 2)
+    assert planned.errors_per_seed_expected == pytest.approx(planned.shrink * planned.errors_per_seed_mined)
 
 
 def test_json(store: Store, group: Group) -> None:
@@ -57,29 +81,31 @@ def test_json(store: Store, group: Group) -> None:
     assert (content["pair"], content["primary"], content["seeds"]) == ("0:1", "forward", [2, 5, 20])
     assert [len(row) for row in content["power"]] == [len(content["reductions"])] * 3
     assert len(content["detectable_reduction"]) == 3
+    assert {"hypothesis", "group", "dataset", "note", "errors_per_seed_mined", "errors_per_seed_expected", "shrink",
+            "recommended_seeds", "minutes_per_seed", "arms", "simulations"} <= content.keys()  # fmt: skip
 
 
 def test_power_for(store: Store, group: Group) -> None:
     """The table's value, or None for what was not simulated."""
     planned = _plan(store, group)
-    assert planned.power_for(5) == planned.power.power[1][planned.power.reductions.index(0.5)]
+    assert planned.power_for(5) == planned.power[1][planned.reductions.index(0.5)]
     assert planned.power_for(6) is None
     assert planned.power_for(5, 0.33) is None
 
 
 def test_primary_endpoint_decides_what_is_planned(store: Store, group: Group) -> None:
     """`sum` counts both directions: 8 errors, and the images of both classes."""
-    both = HYPOTHESIS.model_copy(update={"primary": "sum"})
+    both = HYPOTHESIS.model_copy(update={"primary": Endpoint.SUM})
     planned = plan(store, group, "0to1", both, controls=(), seeds=(3,), n_simulations=50, recommend=False)
     assert planned.confirm_images == 40
-    assert planned.power.mined_errors_per_seed == pytest.approx(8 / 3 * 2)
-    assert plan_sentence(planned).endswith("mine more data or another pair.")
+    assert planned.errors_per_seed_mined == pytest.approx(8 / 3 * 2)
+    assert plan_sentence(planned).endswith("mine more data, or choose another pair.")
     assert "0 and 1 confused either way" in plan_sentence(planned)
 
 
 def test_no_such_error(store: Store, group: Group) -> None:
     """A pair that no run confuses cannot be planned; the message names the hypothesis and what to do."""
-    other = HYPOTHESIS.model_copy(update={"pair": "2:1"})
+    other = HYPOTHESIS.model_copy(update={"pair": Pair("2", "1")})
     with pytest.raises(BadInput, match="`2to1`") as caught:
         plan(store, group, "2to1", other, controls=())
     assert "mine-confusions" in caught.value.fix
@@ -88,4 +114,4 @@ def test_no_such_error(store: Store, group: Group) -> None:
 def test_unknown_class(store: Store, group: Group) -> None:
     """A class the dataset lacks is refused before anything is simulated."""
     with pytest.raises(NotFound, match="class `7`"):
-        plan(store, group, "7to1", HYPOTHESIS.model_copy(update={"pair": "7:1"}), controls=())
+        plan(store, group, "7to1", HYPOTHESIS.model_copy(update={"pair": Pair("7", "1")}), controls=())

@@ -11,6 +11,7 @@ import numpy as np
 from rich.console import Console
 from rich.progress import Progress
 
+from erroran import provenance
 from erroran.benchmarks.calibration.comparisons import measure_aa, measure_naive, measure_planted
 from erroran.benchmarks.calibration.report import write_calibration
 from erroran.benchmarks.calibration.result import QUICK, CalibrationResult, Made, Settings
@@ -18,7 +19,6 @@ from erroran.benchmarks.calibration.simulations import coverage_rows, measure_co
 from erroran.benchmarks.calibration.worlds import Advance, load_worlds, measure_swings
 from erroran.data import Dataset, load_dataset
 from erroran.stats.dispersion import PRIOR_LOGIT_VARIANCE, PRIOR_LOGIT_VARIANCE_SD
-from erroran.store import environment
 
 DEFAULT_SHIFT = 0.5
 """Run-to-run variation of the simulations, in logits, where the networks show none."""
@@ -59,9 +59,9 @@ def calibrate(
     made = Made(
         command=command,
         seconds=round(time.perf_counter() - start),
-        versions={**environment.versions(), "statsmodels": metadata.version("statsmodels")},
-        commit=environment.commit(),
-        machine=environment.machine(),
+        versions={**provenance.versions(), "statsmodels": metadata.version("statsmodels")},
+        commit=provenance.commit(),
+        machine=provenance.machine(),
         dataset=dataset.name,
         settings=settings,
         prior=(PRIOR_LOGIT_VARIANCE, PRIOR_LOGIT_VARIANCE_SD),

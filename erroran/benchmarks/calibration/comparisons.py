@@ -196,8 +196,8 @@ def _plan_and_judge(world: World, share: float, settings: Settings, seed: Sequen
 
     No network was trained on the images to mine or to confirm on, so these are divided anew for every plan: otherwise
     the chance of one division would be in every plan of a world. (On MNIST as divided in `World`, networks trained on
-    relabelled images misread 22 % of class a on `mine` and 26 % on `confirm`, which no plan can know: with it, every row
-    promised 2 to 21 points too little.)
+    relabelled images misread 22 % of class a on `mine` and 26 % on `confirm`, which no plan can know: with it, every
+    row promised 2 to 21 points too little.)
     """
     rng = np.random.default_rng(seed)
     pair = world.pair

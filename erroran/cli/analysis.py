@@ -40,7 +40,7 @@ from erroran.errors import BadInput
 from erroran.report.text import counted
 
 if TYPE_CHECKING:
-    from erroran.stages.mine_confusions import Mined
+    from erroran.stages.mine_confusions import MiningResult
 
 
 @command(
@@ -85,18 +85,18 @@ def mine_confusions(
     if predictions:
         _mine_files(predictions, top, as_json=as_json)
         return
-    from erroran.stages.mine_confusions import mine, mine_out_of_fold
+    from erroran.stages.mine_confusions import rank_confusions, rank_out_of_fold
 
     opened = open_store(store)
     found = opened.get_group(group)
     if out_of_fold is None:
-        mined = mine(opened, found, split=on.value)
+        mined = rank_confusions(opened, found, split=on.value)
     else:
         if on is SplitName.CONFIRM:
             raise BadInput("--out-of-fold mines the training data, not confirm.", fix="leave out --on confirm")
         start = time.perf_counter()
         with training_display() as display:
-            mined, completed = mine_out_of_fold(
+            mined, completed = rank_out_of_fold(
                 opened,
                 found,
                 out_of_fold,
@@ -107,9 +107,9 @@ def mine_confusions(
         say_trained(len(completed.trained), len(completed.records), start)
     path = write_confusions(mined, REPORTS, top=top)
     if as_json:
-        print_json(mined.to_json(top=top))
+        print_json(mined.first(top).to_json())
         return
-    say_note(mined.group.note)
+    say_note(mined.note)
     _say_mined(mined, top)
     talk.print(f"wrote {path}")
 
@@ -289,15 +289,15 @@ def _mine_files(patterns: list[str], top: int, *, as_json: bool) -> None:
     )
 
 
-def _say_mined(mined: "Mined", top: int) -> None:
-    names, seeds = mined.evidence.class_names, mined.evidence.seeds
+def _say_mined(mined: "MiningResult", top: int) -> None:
+    names, seeds = mined.evidence.class_names, mined.seeds
     if mined.exploratory:
         talk.print("[bold yellow]Exploratory:[/] mined on confirm; every later verdict on this data carries the stamp")
     if not mined.pairs:
-        out.print(f"no errors on {mined.evidence.split} in {counted(len(seeds), 'run')}")
+        out.print(f"no errors on {mined.split} in {counted(len(seeds), 'run')}")
         return
-    out.print(pairs_table(mined.pairs[:top], names, len(seeds)))
-    if suspects := mined.suspects():
+    out.print(pairs_table([pair.found for pair in mined.pairs[:top]], names, len(seeds)))
+    if suspects := mined.suspected_mislabels:
         out.print(f"{len(suspects)} suspected mislabels: see the report")
-    true, predicted = (names[c] for c in mined.pairs[0].pair)
+    true, predicted = (names[c] for c in mined.pairs[0].found.pair)
     out.print(f"next: [bold]erroran intervene {true}to{predicted}[/]")

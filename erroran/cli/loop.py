@@ -100,7 +100,7 @@ def baseline(
 ) -> None:
     """Train the same model under several seeds, and keep everything about each run."""
     from erroran.report.baseline import write_baseline
-    from erroran.stages.baseline import train_baseline
+    from erroran.stages.baseline import summarise, train_baseline
 
     start = time.perf_counter()
     opened = open_store(store)
@@ -133,14 +133,15 @@ def baseline(
             on_finished=display.on_finished,
         )
     say_trained(len(completed.trained), len(completed.records), start)
-    summary = write_baseline(opened, group, REPORTS)
+    summary = summarise(opened, group)
+    write_baseline(summary, REPORTS)
     if as_json:
-        print_json(summary)
+        print_json(summary.to_json())
         return
     out.print(runs_table(completed.records))
-    accuracy = summary["accuracy_confirm"]
-    spread = f" +- {accuracy['sd']:.2%} over {len(group.seeds)} seeds" if len(group.seeds) > 1 else ", one seed"
-    out.print(f"accuracy on confirm: {accuracy['mean']:.2%}{spread}")
+    accuracy = summary.accuracy_confirm
+    spread = f" +- {accuracy.sd:.2%} over {len(group.seeds)} seeds" if len(group.seeds) > 1 else ", one seed"
+    out.print(f"accuracy on confirm: {accuracy.mean:.2%}{spread}")
     out.print("wrote reports/baseline.md\nnext: [bold]erroran mine-confusions[/]")
 
 
@@ -401,15 +402,15 @@ def _report(store: "Store", group: "Group", stem: str, *, as_json: bool) -> None
 
 
 def _hypothesis_for_top_pair(store: "Store", group: "Group") -> "tuple[str, Hypothesis]":
-    from erroran.stages.mine_confusions import mine
+    from erroran.stages.mine_confusions import rank_confusions
 
-    mined = mine(store, group)
+    mined = rank_confusions(store, group)
     if not mined.pairs:
         raise NotFound(
             "The runs make no errors on `mine`: there is no pair to work on.",
             fix="erroran run --mine-fraction 0.3, or name a hypothesis: erroran run 4to9",
         )
-    true, predicted = (mined.evidence.class_names[c] for c in mined.pairs[0].pair)
+    true, predicted = (mined.evidence.class_names[c] for c in mined.pairs[0].found.pair)
     name = f"{true}to{predicted}"
     try:
         return find_spec(name)

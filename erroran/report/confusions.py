@@ -1,88 +1,91 @@
 """``reports/confusions.md``: what mining found, with pictures of the errors and the next command."""
 
+import csv
+import io
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
 from matplotlib.figure import Figure
 
 from erroran import provenance
+from erroran.errors import Unavailable
+from erroran.experiment.pair import Pair
+from erroran.files import write_text
 from erroran.report import figures
+from erroran.report.baseline import MOST_CLASSES
 from erroran.report.render import render, write_document
 from erroran.stats.confusion import confusion_counts
+from erroran.stats.consistency import SEED_NOISE, SUSPECTED_MISLABEL, SYSTEMATIC
 
 if TYPE_CHECKING:
-    from erroran.stages.mine_confusions import Mined
+    from erroran.stages.mine_confusions import MinedPair, MiningResult, WrongImage
 
 _GALLERY = 20
 
 
-def write_confusions(mined: "Mined", folder: Path, *, top: int) -> Path:
-    """Write the report of a mining.
+def write_confusions(mined: "MiningResult", folder: Path, *, top: int) -> Path:
+    """Write the report of a mining, and ``suspected-mislabels.csv``, which a spec can leave out of the training.
 
     Args:
         mined: What was found.
         folder: ``./reports``.
         top: Pairs that get a row and a gallery.
     """
-    evidence = mined.evidence
-    shown = mined.pairs[:top]
-    counts = confusion_counts(evidence.labels, evidence.predicted, len(evidence.class_names))
-    drawn = {
-        "heatmap": figures.confusion_heatmap(
-            counts.mean(axis=0),
-            evidence.class_names,
-            title=f"errors on {evidence.split}, mean of {len(counts)} runs",
-        )
-    }
+    evidence, names = mined.evidence, mined.evidence.class_names
+    drawn = {}
+    if len(names) <= MOST_CLASSES:
+        counts = confusion_counts(evidence.labels, evidence.predicted, len(names))
+        title = f"errors on {mined.split}, mean of {len(counts)} runs"
+        drawn["heatmap"] = figures.confusion_heatmap(counts.mean(axis=0), names, title=title)
     galleries = []
-    for found in shown:
-        stem = "-".join(("pair", *(evidence.class_names[c] for c in found.pair)))
-        drawn[stem] = _gallery(mined, mined.errors_of(found.pair)[:_GALLERY], read_as=found.pair[1])
-        galleries.append((found, mined.pair_name(found.pair), stem))
-    suspects = mined.suspects()
-    if suspects:
-        names = evidence.class_names
-        drawn["suspected-mislabels"] = figures.gallery(
-            evidence.images[suspects[:_GALLERY]],
-            [f"{names[evidence.labels[i]]}, or {names[mined.images.suggested_class[i]]}?" for i in suspects[:_GALLERY]],
-        )
-    for kind in ("systematic", "seed noise"):
-        rows = mined.of_kind(kind)[:_GALLERY]
-        if len(rows):
-            drawn[kind.replace(" ", "-")] = _kind_gallery(mined, rows)
-    kinds = {kind: int((mined.images.kind == kind).sum()) for kind in np.unique(mined.images.kind)}
+    for pair in mined.pairs[:top]:
+        true, predicted = (names[label] for label in pair.found.pair)
+        stem = f"pair-{Pair(true, predicted).slug}"
+        drawn[stem] = _pair_gallery(mined, pair)
+        galleries.append((pair, true, predicted, stem))
+    for kind in (SYSTEMATIC, SEED_NOISE, SUSPECTED_MISLABEL):
+        images = mined.of_kind(kind)[:_GALLERY]
+        if images:
+            drawn[kind.replace(" ", "-")] = _gallery(mined, images)
     text = render(
         "confusions.md.j2",
         mined=mined,
-        group=mined.group,
+        group=mined.baseline,
         runs=evidence.runs,
-        split=evidence.split,
-        seeds=evidence.seeds,
-        names=evidence.class_names,
         galleries=galleries,
-        kinds=kinds,
-        suspects=suspects,
-        total=len(evidence.labels),
+        heatmap="heatmap" in drawn,
         folds=evidence.runs[0].spec.fold[1] if evidence.runs[0].spec.fold else None,
         command=provenance.command_line(),
-        hidden=len(mined.pairs) - len(shown),
+        hidden=len(mined.pairs) - len(galleries),
     )
-    return write_document(folder, "confusions", text, figures=drawn, data={"confusions": mined.to_json()})
+    path = write_document(folder, "confusions", text, figures=drawn, data={"confusions": mined.to_json()})
+    _write_mislabels(mined, folder / "confusions" / "suspected-mislabels.csv")
+    return path
 
 
-def _kind_gallery(mined: "Mined", rows: np.ndarray) -> Figure:
-    evidence, names = mined.evidence, mined.evidence.class_names
+def _write_mislabels(mined: "MiningResult", path: Path) -> None:
+    rows = [(suspect.id, suspect.label, suspect.looks_like) for suspect in mined.suspected_mislabels]
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows([("sample_id", "label", "looks_like"), *rows])
+    try:
+        write_text(path, text.getvalue())
+    except OSError as error:
+        raise Unavailable(
+            f"{path} cannot be written: {error.strerror}.", fix=f"check the folder {path.parent}"
+        ) from error
+
+
+def _gallery(mined: "MiningResult", images: Sequence["WrongImage"]) -> Figure:
     captions = [
-        f"{names[evidence.labels[i]]} as {names[mined.images.wrong_class[i]]}\n"
-        f"{mined.images.wrong_runs[i]} of {len(evidence.predicted)} runs"
-        for i in rows
-    ]
-    return figures.gallery(evidence.images[rows], captions)
+        f"{i.label}, or {i.looks_like}?" if i.looks_like is not None
+        else f"{i.label} as {i.read_as}\n{i.runs_wrong} of {len(mined.seeds)} runs"
+        for i in images
+    ]  # fmt: skip
+    return figures.gallery(mined.evidence.images[[image.row for image in images]], captions)
 
 
-def _gallery(mined: "Mined", rows: np.ndarray, *, read_as: int) -> Figure:
-    evidence = mined.evidence
-    wrong = (evidence.predicted[:, rows] == read_as).sum(axis=0)
-    captions = [f"{k} of {len(evidence.runs)} runs" for k in wrong]
-    return figures.gallery(evidence.images[rows], captions)
+def _pair_gallery(mined: "MiningResult", pair: "MinedPair") -> Figure:
+    rows = pair.rows[:_GALLERY]
+    wrong = (mined.evidence.predicted[:, rows] == pair.found.pair[1]).sum(axis=0)
+    return figures.gallery(mined.evidence.images[rows], [f"{count} of {len(mined.seeds)} runs" for count in wrong])

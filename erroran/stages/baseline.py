@@ -1,18 +1,93 @@
-"""Train the same model under several seeds: the ground that every later claim stands on."""
+"""Train the same model under several seeds, and sum up what the runs do."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
+from statistics import fmean, stdev
+from typing import Any
+
+import numpy as np
+from pydantic import Field
 
 from erroran import provenance
 from erroran.data import Dataset, split_dataset
 from erroran.execution.local import Completed, Request, complete_runs
+from erroran.experiment.pair import Pair
 from erroran.experiment.recipe import Precision, Recipe
 from erroran.experiment.runspec import RunSpec
+from erroran.results import Result
+from erroran.stats.confusion import class_scores, confusion_counts
 from erroran.store import Store
 from erroran.store.environment import current_environment
+from erroran.store.evidence import gather
 from erroran.store.ledger import Entry
 from erroran.store.records import Group, RunRecord
 from erroran.training.fit import Progress
-from erroran.training.models import find_model
+from erroran.training.models import check_model, find_model
+
+_TOP_PAIRS = 10
+
+
+class Spread(Result):
+    """One value per run, 0..1, with their mean and sample standard deviation (0 for a single run)."""
+
+    mean: float
+    sd: float
+    values: list[float]
+
+
+class PairErrors(Result):
+    """Errors of one directed pair on `mine`.
+
+    Attributes:
+        pair: ``4:9``: images of class 4 that are predicted as class 9.
+        errors: Number of errors of each run.
+        mean: Their mean.
+    """
+
+    pair: str
+    errors: list[int]
+    mean: float
+
+
+class BaselineResult(Result):
+    """Scores of a baseline group.
+
+    On `confirm` only each run's accuracy over all images is shown; everything by class is on `mine`.
+
+    Attributes:
+        trained: The group.
+        records: Its runs, in the order of its seeds.
+        confusions: int64 (S, K, K): images of `mine` by run, true class and predicted class.
+        group: Id of the group.
+        classes: For each class of `mine` its name, number of images, precision, recall and F1 (`Spread` each).
+        classes_on: The split of `classes` and `top_pairs`.
+        top_pairs: The pairs with the most errors, at most ten.
+
+    The other fields are those of the group and of its first run.
+    """
+
+    trained: Group = Field(exclude=True)
+    records: tuple[RunRecord, ...] = Field(exclude=True)
+    confusions: np.ndarray = Field(exclude=True)
+    class_names: tuple[str, ...] = Field(exclude=True)
+    group: str
+    dataset: str
+    dataset_digest: str
+    note: str | None
+    model: str
+    recipe: Recipe
+    precision: Precision
+    mine_fraction: float
+    accuracy_confirm: Spread
+    accuracy_mine: Spread
+    runs: list[dict[str, Any]]
+    classes: list[dict[str, Any]]
+    classes_on: str = "mine"
+    top_pairs: list[PairErrors]
+    command: str
+    versions: dict[str, str]
+    commit: str | None
+    machine: dict[str, str]
 
 
 def train_baseline(
@@ -35,20 +110,28 @@ def train_baseline(
         store: Where runs go.
         dataset: The images; a copy is kept in the store.
         recipe: How to train.
-        seeds: One run each.
+        seeds: The seed of each run.
         model: Name of the architecture, or ``path/to/file.py:function``.
         precision: Keras dtype policy.
-        mine_fraction: Part of the training data held out for mining, in (0, 0.5].
-        study: Name of the study that asks; a group that the user trained as a baseline stays one.
+        mine_fraction: Part of the training data held out as `mine`, in (0, 0.5].
+        study: Name of the study that the runs belong to; a group that was trained as a baseline before stays one.
         jobs: Runs at a time.
         on_progress: Called often.
         on_finished: Called with each run that was trained.
 
     Returns:
         The group, now the latest unless it is a study's, and its runs in the order of `seeds`.
+
+    Raises:
+        NotFound: There is no such model.
+        BadInput: The model cannot be built for these images or not be loaded again, or `mine_fraction` is out of range.
+            Nothing has been written then.
     """
     model_name, source = find_model(model)
     split_dataset(dataset, mine_fraction=mine_fraction)  # refuses bad fractions before anything is written
+    check = partial(check_model, model_name, dataset.x_train.shape[1:], len(dataset.class_names), source=source)
+    if source is not None:
+        check()
     group = Group(
         template=RunSpec(
             dataset=dataset.digest,
@@ -67,11 +150,76 @@ def train_baseline(
         command=provenance.command_line(),
         study=study,
     )
+    requests = [Request("baseline", group.run_spec(seed)) for seed in seeds]
+    if source is None and not all(store.has_run(request.spec.id) for request in requests):
+        check()
     store.put_dataset(dataset)
     store.mark_mined(dataset.digest, seeds)
     store.ledger.record(Entry(kind="baseline-accuracy", dataset=dataset.digest, group=group.id, seeds=tuple(seeds)))
-    requests = [Request("baseline", group.run_spec(seed)) for seed in seeds]
     completed = complete_runs(store, requests, jobs=jobs, on_progress=on_progress, on_finished=on_finished)
     if study is None or not store.has_group(group.id):
         store.put_group(group)
     return group, completed
+
+
+def summarise(store: Store, group: Group) -> BaselineResult:
+    """Gather the scores of a baseline group.
+
+    Raises:
+        NotFound: A run of the group was removed.
+    """
+    evidence = gather(store, [group.run_spec(seed).id for seed in group.seeds], "mine")
+    names, labels = evidence.class_names, evidence.labels
+    scores = class_scores(labels, evidence.predicted, len(names))
+    first = evidence.runs[0]
+    confusions = confusion_counts(labels, evidence.predicted, len(names))
+    return BaselineResult(
+        trained=group,
+        records=evidence.runs,
+        confusions=confusions,
+        class_names=names,
+        group=group.id,
+        dataset=group.dataset_name,
+        dataset_digest=group.template.dataset,
+        note=group.note,
+        model=group.template.model,
+        recipe=group.template.recipe,
+        precision=group.template.precision,
+        mine_fraction=group.template.mine_fraction,
+        accuracy_confirm=_spread([run.accuracy_confirm for run in evidence.runs]),
+        accuracy_mine=_spread([run.accuracy_mine for run in evidence.runs]),
+        runs=[run.summary() for run in evidence.runs],
+        classes=[
+            {
+                "class": name,
+                "support": int(scores.support[k]),
+                **{score: _spread(getattr(scores, score)[:, k]) for score in ("precision", "recall", "f1")},
+            }
+            for k, name in enumerate(names)
+        ],
+        top_pairs=_top_pairs(confusions, names),
+        command=group.command,
+        versions=first.versions,
+        commit=first.commit,
+        machine=first.machine,
+    )
+
+
+def _top_pairs(confusions: np.ndarray, names: Sequence[str]) -> list[PairErrors]:
+    errors = confusions.sum(axis=0)
+    np.fill_diagonal(errors, 0)
+    places = np.argsort(-errors, axis=None, kind="stable")[:_TOP_PAIRS]
+    cells = [divmod(int(place), len(names)) for place in places if errors.flat[place]]
+    return [
+        PairErrors(
+            pair=str(Pair(names[true], names[predicted])),
+            errors=confusions[:, true, predicted].tolist(),
+            mean=float(confusions[:, true, predicted].mean()),
+        )
+        for true, predicted in cells
+    ]
+
+
+def _spread(values: Sequence[float] | np.ndarray) -> Spread:
+    listed = [float(value) for value in values]
+    return Spread(mean=fmean(listed), sd=stdev(listed) if len(listed) > 1 else 0.0, values=listed)

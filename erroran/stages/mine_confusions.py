@@ -1,13 +1,15 @@
-"""Which class pairs are confused consistently, over seeds, on images that no run has trained on."""
+"""Rank the class pairs that are confused consistently over seeds, on images that no run has trained on."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
+from pydantic import Field
 
 from erroran.data import split_dataset
 from erroran.execution.local import Completed, Request, complete_runs
-from erroran.stats.consistency import ImageConsistency, PairSummary, classify_images, rank_pairs
+from erroran.experiment.pair import Pair
+from erroran.results import Result
+from erroran.stats.consistency import SUSPECTED_MISLABEL, PairSummary, classify_images, rank_pairs
 from erroran.store import Store
 from erroran.store.evidence import Evidence, gather, gather_out_of_fold
 from erroran.store.ledger import Entry
@@ -15,114 +17,104 @@ from erroran.store.records import Group, RunRecord
 from erroran.training.fit import Progress
 
 
-@dataclass(frozen=True)
-class Mined:
-    """What mining found.
+class MinedPair(Result):
+    """A directed pair with errors.
 
     Attributes:
-        group: The baseline that was mined.
-        evidence: Predictions and images of the mined split.
-        pairs: Directed pairs with any error, most systematic first.
-        images: What the runs agree on, image by image.
+        found: Its statistics, which the fields below repeat for JSON.
+        rows: int64 (k,): images with this error, as places in the evidence, those that most runs get wrong first.
+        image_ids: Their ids.
     """
 
-    group: Group
-    evidence: Evidence
-    pairs: list[PairSummary]
-    images: ImageConsistency
-
-    @property
-    def exploratory(self) -> bool:
-        """Whether the images that would confirm a fix have been used to choose the pair."""
-        return self.evidence.split == "confirm"
-
-    def pair_name(self, pair: tuple[int, int]) -> str:
-        """The pair as it is typed: ``4:9``."""
-        names = self.evidence.class_names
-        return f"{names[pair[0]]}:{names[pair[1]]}"
-
-    def errors_of(self, pair: tuple[int, int]) -> np.ndarray:
-        """Images of a pair, those that most runs get wrong first.
-
-        Returns:
-            int64 (k,) indices into the evidence.
-        """
-        true, read_as = pair
-        wrong = ((self.evidence.predicted == read_as) & (self.evidence.labels == true)).sum(axis=0)
-        order = np.lexsort((self.evidence.ids, -wrong))
-        chosen: np.ndarray = order[wrong[order] > 0]
-        return chosen
-
-    def to_json(self, *, top: int | None = None) -> dict[str, object]:
-        """The findings as JSON-ready data, `top` pairs at the most."""
-        evidence = self.evidence
-        return {
-            "group": self.group.id,
-            "dataset": self.group.dataset_name,
-            "note": self.group.note,
-            "split": evidence.split,
-            "exploratory": self.exploratory,
-            "seeds": evidence.seeds,
-            "images": len(evidence.labels),
-            "pairs": [
-                {
-                    "pair": self.pair_name(found.pair),
-                    "errors_per_seed": found.errors_per_seed,
-                    "mean_errors": found.mean_errors,
-                    "seeds_with_it": found.seeds_with_it,
-                    "images_by_runs": found.images_by_runs,
-                    "systematic_images": found.n_systematic,
-                    "reverse_per_seed": found.reverse_per_seed,
-                    "asymmetry_p": found.asymmetry_p,
-                    "rate": found.rate,
-                    "rate_interval": [found.rate_low, found.rate_high],
-                    "partial_conjunction_p": found.partial_conjunction_p,
-                    "partial_conjunction_q": found.partial_conjunction_q,
-                    "image_ids": evidence.ids[self.errors_of(found.pair)].tolist(),
-                }
-                for found in self.pairs[:top]
-            ],
-            "wrong_images": [
-                {
-                    "id": str(evidence.ids[i]),
-                    "label": evidence.class_names[evidence.labels[i]],
-                    "read_as": evidence.class_names[self.images.wrong_class[i]],
-                    "kind": str(self.images.kind[i]),
-                    "runs_wrong": int(self.images.wrong_runs[i]),
-                }
-                for i in np.flatnonzero(self.images.wrong_runs > 0)
-            ],
-            "suspected_mislabels": [
-                {
-                    "id": str(evidence.ids[i]),
-                    "label": evidence.class_names[evidence.labels[i]],
-                    "looks_like": evidence.class_names[self.images.suggested_class[i]],
-                    "self_confidence": self._confidence(i),
-                }
-                for i in self.suspects()
-            ],
-        }
-
-    def of_kind(self, kind: str) -> np.ndarray:
-        """Images of a kind (see `classify_images`), wrong in most runs first.
-
-        Returns:
-            int64 (k,) indices into the evidence.
-        """
-        order = np.lexsort((self.evidence.ids, -self.images.wrong_runs))
-        chosen: np.ndarray = order[self.images.kind[order] == kind]
-        return chosen
-
-    def suspects(self) -> list[int]:
-        """Indices of suspected mislabels."""
-        return [int(i) for i in np.flatnonzero(self.images.kind == "suspected mislabel")]
-
-    def _confidence(self, index: int) -> float | None:
-        confidence = self.images.self_confidence
-        return None if confidence is None else round(float(confidence[index]), 6)
+    found: PairSummary = Field(exclude=True)
+    rows: np.ndarray = Field(exclude=True)
+    pair: str
+    errors_per_seed: list[int]
+    mean_errors: float
+    seeds_with_it: int
+    images_by_runs: list[int]
+    systematic_images: int | None
+    reverse_per_seed: list[int]
+    asymmetry_p: float
+    rate: float
+    rate_interval: tuple[float, float]
+    partial_conjunction_p: float
+    partial_conjunction_q: float
+    image_ids: list[str]
 
 
-def mine(store: Store, group: Group, *, split: str = "mine") -> Mined:
+class WrongImage(Result):
+    """An image that at least one run gets wrong.
+
+    Attributes:
+        row: Its place in the evidence.
+        id: Its sample id.
+        label: Its class.
+        read_as: The wrong class that most runs predict.
+        kind: See `erroran.stats.consistency.classify_images`.
+        runs_wrong: How many runs get it wrong.
+        looks_like: For a suspected mislabel the class that it looks like.
+        self_confidence: Mean probability of its label, 0..1.
+    """
+
+    row: int = Field(exclude=True)
+    id: str
+    label: str
+    read_as: str
+    kind: str
+    runs_wrong: int
+    looks_like: str | None = Field(exclude=True)
+    self_confidence: float | None = Field(exclude=True)
+
+
+class Mislabel(Result):
+    """An image that is probably labelled wrongly; fields as in `WrongImage`."""
+
+    id: str
+    label: str
+    looks_like: str
+    self_confidence: float | None
+
+
+class MiningResult(Result):
+    """The confusions of a baseline group.
+
+    Attributes:
+        baseline: The group.
+        evidence: Predictions and images of the mined split.
+        kinds: How many images there are of each kind.
+        group: Id of the group.
+        exploratory: Whether the images that verdicts are reached on were used to choose the pair.
+        images: Number of images of the split.
+        pairs: Directed pairs with any error, those with most systematic errors first.
+        wrong_images: Images that any run gets wrong, in the order of the evidence.
+        suspected_mislabels: Those of them that are probably labelled wrongly.
+    """
+
+    baseline: Group = Field(exclude=True)
+    evidence: Evidence = Field(exclude=True)
+    kinds: dict[str, int] = Field(exclude=True)
+    group: str
+    dataset: str
+    note: str | None
+    split: str
+    exploratory: bool
+    seeds: list[int]
+    images: int
+    pairs: list[MinedPair]
+    wrong_images: list[WrongImage]
+    suspected_mislabels: list[Mislabel]
+
+    def first(self, top: int) -> "MiningResult":
+        """The same with `top` pairs at most."""
+        return self.model_copy(update={"pairs": self.pairs[:top]})
+
+    def of_kind(self, kind: str) -> list[WrongImage]:
+        """Wrong images of a kind, those that most runs get wrong first."""
+        return sorted((i for i in self.wrong_images if i.kind == kind), key=lambda image: (-image.runs_wrong, image.id))
+
+
+def rank_confusions(store: Store, group: Group, *, split: str = "mine") -> MiningResult:
     """Rank the confusions of a baseline group.
 
     Args:
@@ -132,15 +124,15 @@ def mine(store: Store, group: Group, *, split: str = "mine") -> Mined:
             data exploratory.
 
     Raises:
-        NotFound: A run of the group is gone.
+        NotFound: A run of the group was removed.
     """
     look = None
     if split == "confirm":
         look = Entry(kind="mined-on-confirm", dataset=group.template.dataset, group=group.id, seeds=group.seeds)
-    return _mined(group, gather(store, [group.run_spec(seed).id for seed in group.seeds], split, look=look))
+    return _rank(group, gather(store, [group.run_spec(seed).id for seed in group.seeds], split, look=look))
 
 
-def mine_out_of_fold(
+def rank_out_of_fold(
     store: Store,
     group: Group,
     folds: int,
@@ -148,10 +140,10 @@ def mine_out_of_fold(
     jobs: int = 1,
     on_progress: Callable[[Progress], None] = lambda _: None,
     on_finished: Callable[[RunRecord], None] = lambda _: None,
-) -> tuple[Mined, Completed]:
-    """Mine the whole training data: each image is judged by models that did not train on it.
+) -> tuple[MiningResult, Completed]:
+    """Rank the confusions on the whole training data: each image is predicted by models that did not train on it.
 
-    Trains `folds` models per seed of the group, and so sees about ten times as many images as `mine` holds.
+    Trains `folds` models per seed of the group.
 
     Args:
         store: Where runs go.
@@ -169,14 +161,67 @@ def mine_out_of_fold(
     requests = [Request("out-of-fold", spec) for specs in by_fold for spec in specs]
     completed = complete_runs(store, requests, jobs=jobs, on_progress=on_progress, on_finished=on_finished)
     evidence = gather_out_of_fold(store, [[spec.id for spec in specs] for specs in by_fold])
-    return _mined(group, evidence), completed
+    return _rank(group, evidence), completed
 
 
-def _mined(group: Group, evidence: Evidence) -> Mined:
-    n_classes = len(evidence.class_names)
-    return Mined(
-        group=group,
+def _rank(group: Group, evidence: Evidence) -> MiningResult:
+    names, n_classes = evidence.class_names, len(evidence.class_names)
+    found = classify_images(evidence.labels, evidence.predicted, n_classes, evidence.probabilities)
+    confidence = found.self_confidence
+    wrong = [
+        WrongImage(
+            row=int(i),
+            id=str(evidence.ids[i]),
+            label=names[evidence.labels[i]],
+            read_as=names[found.wrong_class[i]],
+            kind=str(found.kind[i]),
+            runs_wrong=int(found.wrong_runs[i]),
+            looks_like=names[found.suggested_class[i]] if found.suggested_class[i] >= 0 else None,
+            self_confidence=None if confidence is None else round(float(confidence[i]), 6),
+        )
+        for i in np.flatnonzero(found.wrong_runs > 0)
+    ]
+    kinds, counts = np.unique(found.kind, return_counts=True)
+    return MiningResult(
+        baseline=group,
         evidence=evidence,
-        pairs=rank_pairs(evidence.labels, evidence.predicted, n_classes),
-        images=classify_images(evidence.labels, evidence.predicted, n_classes, evidence.probabilities),
+        kinds=dict(zip(kinds.tolist(), counts.tolist(), strict=True)),
+        group=group.id,
+        dataset=group.dataset_name,
+        note=group.note,
+        split=evidence.split,
+        exploratory=evidence.split == "confirm",
+        seeds=evidence.seeds,
+        images=len(evidence.labels),
+        pairs=[_mined_pair(pair, evidence) for pair in rank_pairs(evidence.labels, evidence.predicted, n_classes)],
+        wrong_images=wrong,
+        suspected_mislabels=[
+            Mislabel(id=i.id, label=i.label, looks_like=i.looks_like, self_confidence=i.self_confidence)
+            for i in wrong
+            if i.kind == SUSPECTED_MISLABEL and i.looks_like is not None
+        ],
+    )
+
+
+def _mined_pair(found: PairSummary, evidence: Evidence) -> MinedPair:
+    true, predicted = found.pair
+    wrong = ((evidence.predicted == predicted) & (evidence.labels == true)).sum(axis=0)
+    order = np.lexsort((evidence.ids, -wrong))
+    rows = order[wrong[order] > 0]
+    return MinedPair(
+        found=found,
+        rows=rows,
+        pair=str(Pair(evidence.class_names[true], evidence.class_names[predicted])),
+        errors_per_seed=list(found.errors_per_seed),
+        mean_errors=found.mean_errors,
+        seeds_with_it=found.seeds_with_it,
+        images_by_runs=list(found.images_by_runs),
+        systematic_images=found.n_systematic,
+        reverse_per_seed=list(found.reverse_per_seed),
+        asymmetry_p=found.asymmetry_p,
+        rate=found.rate,
+        rate_interval=(found.rate_low, found.rate_high),
+        partial_conjunction_p=found.partial_conjunction_p,
+        partial_conjunction_q=found.partial_conjunction_q,
+        image_ids=evidence.ids[rows].tolist(),
     )

@@ -32,7 +32,7 @@ from erroran.stats.intervals import wilson_interval
 from erroran.store import Store
 from erroran.store.evidence import Evidence, gather
 from erroran.store.records import Group, RunRecord
-from erroran.training.fit import predict_with
+from erroran.training.predict import predict_with
 
 STEP_PX = 0.25
 REACH_PX = 1.5
@@ -347,9 +347,7 @@ def _sweep(
     flat = everything.reshape(-1, *images.shape[1:])
     read = np.stack(
         [
-            predict_with(
-                store.run_folder(run.id) / "model.keras", flat, source=store.load_source_of(run), name=run.spec.model
-            )
+            predict_with(store.run_folder(run.id) / "model.keras", flat, source=store.load_source_of(run))
             .argmax(axis=1)
             .reshape(everything.shape[:2])
             for run in evidence.runs

@@ -20,7 +20,7 @@ from erroran.store import Intervention, Store
 from erroran.store.evidence import Evidence, gather
 from erroran.store.ledger import Entry, Ledger
 from erroran.store.records import Group
-from erroran.training.fit import predict_with
+from erroran.training.predict import predict_with
 from erroran.verdict.compare import Comparison
 from erroran.verdict.decide import CANNOT_TELL, HARMED, IMPROVED, Verdict, judge
 
@@ -270,7 +270,7 @@ def _make_versions(
     for done, (arm, run) in enumerate(runs, start=len(recipes)):
         on_step(f"{arm}, seed {run.spec.seed}", done, in_all)
         model_file, source = store.run_folder(run.id) / "model.keras", store.load_source_of(run)
-        probabilities = predict_with(model_file, flat, source=source, name=run.spec.model)
+        probabilities = predict_with(model_file, flat, source=source)
         read[arm].append(probabilities.argmax(axis=1).reshape(len(changed), -1))
     on_step("judging", in_all, in_all)
     rows = _rows_to_show(some, pair)

@@ -16,8 +16,9 @@ from erroran.store import Store
 from erroran.store.evidence import Evidence, gather
 from erroran.store.ledger import Entry
 from erroran.store.records import Group, RunRecord
-from erroran.training.fit import Latency, Progress, measure_latency
+from erroran.training.fit import Progress
 from erroran.training.models import find_model
+from erroran.training.predict import Latency, measure_latency
 from erroran.verdict.compare import ArmComparison, Comparison
 
 HOLDS, CONTRADICTED, CANNOT_TELL = "holds", "contradicted", "cannot tell"
@@ -233,7 +234,6 @@ def _result(store: Store, entry: StudyModel, group: Group, look: Entry) -> Model
             model_file,
             evidence.images[:2000],
             source=store.load_source_of(evidence.runs[0]),
-            name=group.template.model,
         ),
         bytes_on_disk=model_file.stat().st_size,
     )

@@ -1,4 +1,4 @@
-"""Import Keras without its noise. Whoever imports this module pays for TensorFlow: import it late."""
+"""Import Keras without its start-up messages. Importing this module imports the backend: do it inside functions."""
 
 import logging
 import os
@@ -28,9 +28,29 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 if os.environ.get("ERRORAN_DEBUG") == "1":
     import keras
 else:
-    # Its Python side warns of "retracing" whenever a process trains several models, as ours does on purpose.
+    # TensorFlow warns of "retracing" whenever a process trains several models, which is intended here.
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
     with _silent_stderr():
         import keras
 
-__all__ = ["keras"]
+__all__ = ["describe_device", "keras"]
+
+
+def describe_device() -> dict[str, str]:
+    """What a training in this process runs on: ``device``, ``threads`` (of one operation) and ``precision``."""
+    devices = sorted({name.partition(":")[0] for name in keras.distribution.list_devices()})
+    return {
+        "device": ", ".join(device for device in devices if device != "cpu" or len(devices) == 1),
+        "threads": str(_threads()),
+        "precision": keras.config.dtype_policy().name,
+    }
+
+
+def _threads() -> int:
+    if keras.config.backend() == "tensorflow":
+        import tensorflow as tf
+
+        chosen = int(tf.config.threading.get_intra_op_parallelism_threads())
+        if chosen:
+            return chosen
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,9 +1,10 @@
-"""The custom Keras generator. Imports Keras: import it late."""
+"""The Keras generator of batches. Imports Keras: import it inside functions."""
 
 from collections.abc import Sequence
 
 import numpy as np
 
+from erroran.data import Part
 from erroran.operations.apply import LabelledStep, augment_batch, repeat_weights
 from erroran.operations.keyed import keyed_uniform, sample_keys
 from erroran.training.backend import keras
@@ -14,47 +15,51 @@ class AugmentedBatches(keras.utils.PyDataset):  # type: ignore[misc]  # Keras sh
 
     Keras fetches batches 0 and 1 once before training to infer their signature, and ``fit(shuffle=True)``
     would only permute whole batches. Neither matters here: fetching a batch changes no state, and the order of
-    the samples is drawn afresh each epoch. Call ``fit`` with ``shuffle=False``.
+    the samples is drawn again in each epoch. Call ``fit`` with ``shuffle=False``.
 
     The epochs of a ``fit`` count from 1: Keras calls `on_epoch_end` once more, after those first fetches, so 0 is
     never trained on.
 
+    A batch is (images, labels), or (images, labels, weights) where any image can have another weight than 1: the
+    product of the weights of its class and of its repetitions.
+
     Args:
-        images: uint8 (N, H, W, C).
-        labels: int (N,).
-        ids: str (N,), content-based sample ids.
-        augment: Operations, from `erroran.operations.apply.resolve_steps`; empty for a baseline.
+        part: The training images, uint8 (N, H, W, C), their labels and content-based ids.
+        steps: Operations on them, from `erroran.operations.apply.resolve_steps`; empty for a baseline.
         batch_size: Samples per batch; the last batch may be smaller.
         seed: The run's seed.
+        class_weights: Weight of each label in the loss; 1 for all by default.
     """
 
     def __init__(
         self,
-        images: np.ndarray,
-        labels: np.ndarray,
-        ids: np.ndarray,
-        augment: Sequence[LabelledStep],
+        part: Part,
+        steps: Sequence[LabelledStep] = (),
         *,
         batch_size: int,
         seed: int,
+        class_weights: Sequence[float] = (),
     ) -> None:
         super().__init__(workers=1, use_multiprocessing=False)
-        self._images, self._labels, self._keys = images, labels, sample_keys(ids)
-        self._augment, self._batch_size, self._seed = augment, batch_size, seed
+        self._part, self._keys = part, sample_keys(part.ids)
+        self._steps, self._batch_size, self._seed = steps, batch_size, seed
+        uniform = all(weight == 1 for weight in class_weights)
+        self._class_weights = None if uniform else np.asarray(class_weights, dtype=np.float32)
+        self._repeats = any(labelled.step.operation == "repeat" for labelled in steps)
         self._start_epoch(0)
 
     def __len__(self) -> int:
-        return -(-len(self._labels) // self._batch_size)
+        return -(-len(self._part.y) // self._batch_size)
 
     def __getitem__(self, index: int) -> tuple[np.ndarray, ...]:
         rows = self._order[index * self._batch_size : (index + 1) * self._batch_size]
-        labels, keys = self._labels[rows], self._keys[rows]
+        labels, keys = self._part.y[rows], self._keys[rows]
         moment = {"seed": self._seed, "epoch": self.epoch}
-        images = augment_batch(self._images[rows], labels, keys, self._augment, **moment)
-        batch = images, labels
-        if any(labelled.step.operation == "repeat" for labelled in self._augment):
-            return *batch, repeat_weights(labels, keys, self._augment, **moment)
-        return batch
+        images = augment_batch(self._part.x[rows], labels, keys, self._steps, **moment)
+        if self._class_weights is None and not self._repeats:
+            return images, labels
+        weights = repeat_weights(labels, keys, self._steps, **moment)
+        return images, labels, weights if self._class_weights is None else weights * self._class_weights[labels]
 
     def on_epoch_end(self) -> None:
         """Move on to the next epoch; Keras calls this."""

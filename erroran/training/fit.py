@@ -1,4 +1,4 @@
-"""One run spec in, one trained run out, and predictions of stored models. The only place that calls ``fit``."""
+"""Train one run: a run spec in, a trained run out. The only place that calls ``fit``."""
 
 import tempfile
 import time
@@ -10,24 +10,25 @@ from typing import Any
 
 import numpy as np
 
-from erroran.data import Splits
-from erroran.errors import ErroranError, TrainingError
+from erroran.data import Part, Splits
+from erroran.errors import TrainingError
 from erroran.experiment.recipe import Recipe
 from erroran.experiment.runspec import RunSpec
 from erroran.operations.apply import resolve_steps
+from erroran.training.predict import predict
 
 
 @dataclass(frozen=True)
 class Progress:
-    """Where a run stands.
+    """How far the training of a run has come.
 
     Attributes:
-        run_id: The run.
+        run_id: The run's key.
         seed: Its seed.
-        step: Steps done.
-        steps: Steps in all.
-        epoch: The epoch under way, counted from 1.
-        epochs: Epochs in all.
+        step: Finished steps.
+        steps: All steps.
+        epoch: The current epoch, counted from 1.
+        epochs: All epochs.
         loss: Mean training loss of the epoch so far; NaN before the first step.
     """
 
@@ -42,12 +43,13 @@ class Progress:
 
 @dataclass(frozen=True)
 class TrainedRun:
-    """What training gives.
+    """Result of a training.
 
     Attributes:
         probabilities_mine: float32 (n_mine, n_classes).
         probabilities_confirm: float32 (n_confirm, n_classes).
-        history: Per epoch: ``loss``, ``accuracy``, ``val_loss``, ``val_accuracy``.
+        history: One value for each epoch of ``loss``, ``accuracy`` (on the training images), ``val_loss`` and
+            ``val_accuracy`` (on `mine`).
         model: The ``.keras`` file's bytes, without the optimizer's state.
         parameters: Number of the model's parameters.
         seconds: Wall-clock time.
@@ -61,21 +63,6 @@ class TrainedRun:
     seconds: float
 
 
-@dataclass(frozen=True)
-class Latency:
-    """How long predicting takes on this machine.
-
-    Attributes:
-        predict_ms: One image through ``model.predict``, median, milliseconds.
-        call_ms: One image through ``model(image)``, which skips what ``predict`` sets up for batches.
-        images_per_second: Through ``model.predict`` in batches of 500.
-    """
-
-    predict_ms: float
-    call_ms: float
-    images_per_second: float
-
-
 def train(
     spec: RunSpec,
     splits: Splits,
@@ -83,38 +70,56 @@ def train(
     on_progress: Callable[[Progress], None] = lambda _: None,
     *,
     source: str | None = None,
+    added: Part | None = None,
 ) -> TrainedRun:
     """Train one model and predict `mine` and `confirm` with it.
 
     Args:
         spec: What to train.
         splits: The images; uint8 (n, H, W, C) each.
-        class_names: Name of each label, to resolve ``spec.augment``.
+        class_names: Name of each label, to resolve the classes that the spec names.
         on_progress: Called every few steps.
         source: Code of a model of the user's own.
+        added: The training images of the dataset ``spec.data.add``.
 
     Raises:
         TrainingError: The loss or the predictions became NaN or infinite.
-        BadInput: The model cannot be built for these images.
+        BadInput: The model cannot be built for these images, or its code calls ``sys.exit``.
     """
+    from erroran.training.backend import keras
+    from erroran.training.models import own
+
+    keras.backend.clear_session()
+    keras.utils.set_random_seed(spec.seed)
+    keras.config.set_dtype_policy(spec.precision)
+    with own.guarded(spec.model):
+        return _train(spec, splits, class_names, on_progress, source, added)
+
+
+def _train(
+    spec: RunSpec,
+    splits: Splits,
+    class_names: tuple[str, ...],
+    on_progress: Callable[[Progress], None],
+    source: str | None,
+    added: Part | None,
+) -> TrainedRun:
+    del added
     from erroran.training.backend import keras
     from erroran.training.batches import AugmentedBatches
     from erroran.training.models import build_model
     from erroran.training.models.augmentation import augmenting
 
     started = time.perf_counter()
-    keras.backend.clear_session()
-    keras.utils.set_random_seed(spec.seed)
-    keras.config.set_dtype_policy(spec.precision)
-    input_shape = splits.train.x.shape[1:]
-    build = partial(build_model, spec.model, input_shape=input_shape, n_classes=len(class_names), source=source)
+    fitted, validation = splits.train, splits.mine
+    shape = fitted.x.shape[1:]
+    build = partial(build_model, spec.model, shape, len(class_names), source=source)
     bare = build()
-    model = bare if spec.recipe.in_model is None else augmenting(bare, spec.recipe.in_model)
+    model = bare if spec.recipe.in_model is None else augmenting(bare, spec.recipe.in_model, input_shape=shape)
     batches = AugmentedBatches(
-        splits.train.x,
-        splits.train.y,
-        splits.train.ids,
+        fitted,
         resolve_steps(spec.augment, class_names),
+        class_weights=[spec.class_weights.get(name, 1.0) for name in class_names],
         batch_size=spec.recipe.batch_size,
         seed=spec.seed,
     )
@@ -128,7 +133,7 @@ def train(
         history = model.fit(
             batches,
             epochs=spec.recipe.epochs,
-            validation_data=(splits.mine.x, splits.mine.y),
+            validation_data=(validation.x, validation.y),
             validation_batch_size=500,
             shuffle=False,  # the order of the samples is the generator's
             verbose=0,
@@ -136,7 +141,7 @@ def train(
         ).history
         if best.exists():
             model.load_weights(best)
-    mine, confirm = _predict(bare, splits.mine.x), _predict(bare, splits.confirm.x)
+    mine, confirm = predict(bare, splits.mine.x), predict(bare, splits.confirm.x)
     # The last step can break the weights after the last loss was taken.
     if not (np.isfinite(history["loss"][-1]) and np.isfinite(mine).all() and np.isfinite(confirm).all()):
         raise TrainingError(
@@ -151,78 +156,6 @@ def train(
         parameters=int(bare.count_params()),
         seconds=time.perf_counter() - started,
     )
-
-
-def predict_with(model_file: Path, images: np.ndarray, *, source: str | None = None, name: str = "") -> np.ndarray:
-    """Predict images with a stored model.
-
-    Args:
-        model_file: A run's ``model.keras``.
-        images: uint8 (N, H, W, C), of the size it was trained on.
-        source: Code of a model of the user's own, as the store keeps it.
-        name: ``file.py:function`` of such a model.
-
-    Returns:
-        float32 (N, n_classes).
-
-    Raises:
-        ErroranError: The file is missing or damaged.
-    """
-    return _predict(_load(model_file, source, name), images)
-
-
-def measure_latency(
-    model_file: Path, images: np.ndarray, *, source: str | None = None, name: str = "", repeats: int = 30
-) -> Latency:
-    """Time a stored model on this machine, after warming it up.
-
-    Args:
-        model_file: A run's ``model.keras``.
-        images: uint8 (N, H, W, C), to be predicted in batches of 500, and the first of them alone.
-        source: As for `predict_with`.
-        name: Likewise.
-        repeats: Times that the single image is predicted, each way; their median counts.
-
-    Raises:
-        ErroranError: The file is missing or damaged.
-    """
-    model = _load(model_file, source, name)
-    one = images[:1]
-
-    def median_ms(call: Callable[[], object]) -> float:
-        seconds = []
-        for _ in range(repeats + 3):
-            started = time.perf_counter()
-            call()
-            seconds.append(time.perf_counter() - started)
-        return 1000 * float(np.median(seconds[3:]))
-
-    _predict(model, images)
-    started = time.perf_counter()
-    _predict(model, images)
-    batch_seconds = time.perf_counter() - started
-    return Latency(
-        predict_ms=median_ms(lambda: model.predict(one, verbose=0)),
-        call_ms=median_ms(lambda: np.asarray(model(one, training=False))),
-        images_per_second=len(images) / batch_seconds,
-    )
-
-
-def _load(model_file: Path, source: str | None, name: str) -> Any:
-    from erroran.training.backend import keras
-
-    keras.backend.clear_session()
-    try:
-        if source is not None:  # registers the layers that a model of the user's own defines
-            from erroran.training.models import own
-
-            own.load(name.rpartition(":")[0], source)
-        return keras.models.load_model(model_file, compile=False)
-    except Exception as error:  # what a damaged zip, HDF5 or JSON raises has no common class
-        raise ErroranError(
-            f"The model {model_file} cannot be read: {str(error).splitlines()[0]}.",
-            fix=f"erroran runs remove {model_file.parent.name}, then repeat `erroran baseline`",
-        ) from error
 
 
 def _learning_rate(recipe: Recipe, *, steps_per_epoch: int) -> Any:
@@ -248,7 +181,7 @@ def _learning_rate(recipe: Recipe, *, steps_per_epoch: int) -> Any:
 
 
 def _callbacks(recipe: Recipe, best: Path) -> list[Any]:
-    """Keras' own callbacks for what the recipe asks; the weights of the best epoch go to `best`."""
+    """Keras' callbacks for the recipe; the weights of the best epoch are written to `best`."""
     from erroran.training.backend import keras
 
     wanted: list[Any] = []
@@ -290,11 +223,6 @@ def _progress_callback(spec: RunSpec, steps_per_epoch: int, report: Callable[[Pr
                 )
 
     return Report()
-
-
-def _predict(model: Any, images: np.ndarray) -> np.ndarray:
-    probabilities: np.ndarray = model.predict(images, batch_size=500, verbose=0)
-    return probabilities.astype(np.float32)
 
 
 def _to_bytes(bare: Any, weights: list[np.ndarray]) -> bytes:

@@ -22,7 +22,8 @@ from erroran.report.confusions import write_confusions
 from erroran.report.intervention import comparison_json, write_intervention
 from erroran.report.review import write_review
 from erroran.stages.across_models import compare_groups
-from erroran.stages.mine_confusions import mine
+from erroran.stages.baseline import summarise
+from erroran.stages.mine_confusions import rank_confusions
 from erroran.stages.report import Assessment, assess
 from erroran.stages.review import review
 from erroran.store import Store
@@ -46,8 +47,8 @@ def reports(experiment: tuple[Store, Group], assessment: Assessment, tmp_path_fa
     """A folder with every report of the made-up experiment."""
     store, group = experiment
     folder = tmp_path_factory.mktemp("written") / "reports"
-    write_baseline(store, group, folder)
-    write_confusions(mine(store, group), folder, top=10)
+    write_baseline(summarise(store, group), folder)
+    write_confusions(rank_confusions(store, group), folder, top=10)
     write_intervention(assessment, folder)
     write_review(review(store, group), folder)
     put_group(store, made_up_dataset(), MINED, BEFORE, model="dense-baseline")
@@ -199,8 +200,8 @@ def test_one_run_reads_well(tmp_path: Path) -> None:
     """With a single seed there is no spread to print, and no plural."""
     store = Store(tmp_path / "store")
     group = put_group(store, made_up_dataset(), MINED[:1], BEFORE[:1])
-    write_baseline(store, group, tmp_path)
-    write_confusions(mine(store, group), tmp_path, top=3)
+    write_baseline(summarise(store, group), tmp_path)
+    write_confusions(rank_confusions(store, group), tmp_path, top=3)
     for document in ("baseline.md", "confusions.md"):
         test_text_is_clean(tmp_path, document)
     assert "±" not in (tmp_path / "baseline.md").read_text(encoding="utf-8")
@@ -210,7 +211,7 @@ def test_no_errors_at_all(tmp_path: Path) -> None:
     """A model without errors gets a report that says so and what to do."""
     store = Store(tmp_path / "store")
     group = put_group(store, made_up_dataset(), [{}, {}], [{}, {}])
-    text = write_confusions(mine(store, group), tmp_path, top=3).read_text(encoding="utf-8")
+    text = write_confusions(rank_confusions(store, group), tmp_path, top=3).read_text(encoding="utf-8")
     assert text.startswith("# No confusions on `mine`: 2 runs without an error on 30 images")
     assert "--mine-fraction 0.3" in text
 

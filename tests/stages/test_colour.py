@@ -11,7 +11,7 @@ from erroran.report.confusions import write_confusions
 from erroran.shape.exposure import measure_exposure
 from erroran.stages.baseline import train_baseline
 from erroran.stages.measure import measure_dataset
-from erroran.stages.mine_confusions import mine
+from erroran.stages.mine_confusions import rank_confusions
 from erroran.store import Store
 
 
@@ -35,7 +35,7 @@ def test_colour_is_trained_on_and_mined(store: Store, colours: Dataset) -> None:
     recipe = Recipe(name="standard", epochs=12, batch_size=9, learning_rate=1e-2, schedule="constant")
     group, completed = train_baseline(store, colours, recipe=recipe, seeds=[0], model="dense-baseline")
     assert completed.records[0].accuracy_confirm > 0.9
-    mined = mine(store, group)
+    mined = rank_confusions(store, group)
     assert mined.evidence.images.shape == (6, 8, 8, 3)
     assert write_confusions(mined, store.root / "report", top=3).exists()
 

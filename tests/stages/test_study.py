@@ -18,7 +18,7 @@ from erroran.stages.baseline import train_baseline
 from erroran.stages.study import StudyResult, assess_study, train_study
 from erroran.store import Predictions, Store
 from erroran.store.records import Group, RunRecord
-from erroran.training.fit import Latency
+from erroran.training.predict import Latency
 
 N, SEEDS = 400, 3
 STUDY = Study.model_validate(

@@ -1,11 +1,11 @@
-"""The custom generator, as a real Keras `fit` consumes it."""
+"""The generator of batches, as a real Keras `fit` consumes it."""
 
 from collections import Counter
 
 import numpy as np
 import pytest
 
-from erroran.data import sample_ids
+from erroran.data import Part
 from erroran.experiment.change import Step
 from erroran.operations.apply import LabelledStep, augment_batch, repeat_weights, resolve_steps
 from erroran.operations.keyed import sample_keys
@@ -15,7 +15,8 @@ from erroran.training.batches import AugmentedBatches
 N, EPOCHS, SEED = 50, 3, 5
 IMAGES = np.random.default_rng(1).integers(0, 256, (N, 6, 6, 1), dtype=np.uint8)
 LABELS = np.arange(N) % 3
-IDS = sample_ids(IMAGES)
+IDS = np.array([f"{row:016x}" for row in range(N)])
+PART = Part(IMAGES, LABELS, IDS)
 KEYS = sample_keys(IDS)
 ROW = {tuple(pixels): row for row, pixels in enumerate(IMAGES.reshape(N, -1).tolist())}
 NAMES = ("0", "1", "2")
@@ -46,7 +47,7 @@ class _Recorder(keras.Model):
 
 
 def _batches(augment: tuple[LabelledStep, ...], batch_size: int) -> AugmentedBatches:
-    return AugmentedBatches(IMAGES, LABELS, IDS, augment, batch_size=batch_size, seed=SEED)
+    return AugmentedBatches(PART, augment, batch_size=batch_size, seed=SEED)
 
 
 def _fit(augment: tuple[LabelledStep, ...], batch_size: int) -> list[list[Batch]]:
@@ -115,7 +116,7 @@ def test_fetching_changes_no_state() -> None:
 def test_the_order_of_the_dataset_does_not_matter() -> None:
     """The same samples in another order in memory give the same batches."""
     order = np.random.default_rng(9).permutation(N)
-    shuffled = AugmentedBatches(IMAGES[order], LABELS[order], IDS[order], AUGMENT, batch_size=16, seed=SEED)
+    shuffled = AugmentedBatches(Part(IMAGES[order], LABELS[order], IDS[order]), AUGMENT, batch_size=16, seed=SEED)
     for i, batch in enumerate(_batches(AUGMENT, 16)[i] for i in range(4)):
         assert [part.tobytes() for part in shuffled[i]] == [part.tobytes() for part in batch]
 
@@ -129,7 +130,7 @@ def test_shapes_types_and_number_of_batches() -> None:
 
 def test_another_seed_is_another_order() -> None:
     """The seed keys the order."""
-    other = AugmentedBatches(IMAGES, LABELS, IDS, (), batch_size=50, seed=SEED + 1)
+    other = AugmentedBatches(PART, batch_size=50, seed=SEED + 1)
     assert other[0][1].tolist() != _batches((), 50)[0][1].tolist()
 
 
@@ -137,7 +138,29 @@ def test_repeat_hands_weights_to_keras() -> None:
     """With `repeat` a batch has a third part, the weights of its samples; without, it has two."""
     augment = resolve_steps({"2": (Step(operation="repeat", probability=0.5),)}, NAMES)
     images, labels, weights = _batches(augment, N)[0]
-    rows = _rows([(images[..., 0], labels)])
+    rows = _rows([(images, labels)])
     assert weights.tolist() == repeat_weights(LABELS, KEYS, augment, seed=SEED, epoch=0)[rows].tolist()
     assert set(weights.tolist()) == {1.0, 2.0}
     assert len(_batches(AUGMENT, N)[0]) == 2
+
+
+def _weights(repeat: float, class_weights: tuple[float, ...]) -> tuple[np.ndarray, np.ndarray]:
+    steps = resolve_steps({"1": (Step(operation="repeat", probability=repeat),)}, NAMES)
+    batches = AugmentedBatches(PART, steps, batch_size=N, seed=SEED, class_weights=class_weights)
+    _, labels, weights = batches[0]
+    return labels, weights
+
+
+def test_class_weights_multiply_the_weights_of_repetitions() -> None:
+    """By hand: class 0 weighs 3, class 1 counts twice and weighs 0.5, class 2 weighs 1."""
+    labels, weights = _weights(1, (3, 0.5, 1))
+    assert weights.tolist() == np.array([3.0, 1.0, 1.0])[labels].tolist()
+    assert weights.dtype == np.float32
+
+
+def test_class_weights_alone_reach_every_batch() -> None:
+    """Without `repeat` too; weights that are all 1 are left out, as in a run without them."""
+    weighted = AugmentedBatches(PART, batch_size=16, seed=SEED, class_weights=(3, 0.5, 1))
+    for _, labels, weights in (weighted[i] for i in range(len(weighted))):
+        assert weights.tolist() == np.array([3.0, 0.5, 1.0])[labels].tolist()
+    assert len(AugmentedBatches(PART, batch_size=16, seed=SEED, class_weights=(1, 1, 1))[0]) == 2

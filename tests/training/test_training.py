@@ -139,7 +139,7 @@ def test_augmentation_reaches_the_label_of_its_class_name(
 
     def spy(images: np.ndarray, labels: np.ndarray, keys: np.ndarray, augment: object, **moment: int) -> np.ndarray:
         changed = augment_batch(images, labels, keys, augment, **moment)  # type: ignore[arg-type]
-        seen.append((labels, (changed != images).any(axis=(1, 2))))
+        seen.append((labels, (changed != images).reshape(len(images), -1).any(axis=1)))
         seeds.add(moment["seed"])
         return changed
 
@@ -311,7 +311,7 @@ def test_augmentation_in_the_model_is_trained_with_and_left_out_of_what_is_store
 ) -> None:
     """Other weights than without, the same twice; the stored model is the bare one and predicts the same."""
     from erroran.experiment.recipe import InModelAugmentation
-    from erroran.training.fit import predict_with
+    from erroran.training.predict import predict_with
 
     turned = spec.recipe.model_copy(update={"in_model": InModelAugmentation(rotation_deg=20)})
     runs = [
@@ -329,19 +329,27 @@ def test_augmentation_in_the_model_is_trained_with_and_left_out_of_what_is_store
 def test_a_model_of_the_users_own_is_trained_and_read_back(
     spec: RunSpec, splits: Splits, tiny_dataset: Dataset, tmp_path: Path
 ) -> None:
-    """With a layer that only its code knows; the code is passed in."""
-    from tests.test_models import OWN
+    """With a layer that only its code knows; the code is given, never taken from a file beside the model."""
+    from training.test_models import OWN
 
-    from erroran.training.fit import measure_latency, predict_with
+    from erroran.training.predict import measure_latency, predict_with
 
     own = spec.model_copy(update={"model": "mine.py:build_fn", "source": "ab" * 12})
     run = train(own, splits, tiny_dataset.class_names, source=OWN)
     assert run.parameters == 65 * 3
     file = tmp_path / "model.keras"
     file.write_bytes(run.model)
-    assert predict_with(file, splits.mine.x, source=OWN, name=own.model) == pytest.approx(
-        run.probabilities_mine, abs=1e-6
-    )
-    latency = measure_latency(file, splits.confirm.x, source=OWN, name=own.model, repeats=3)
+    (tmp_path / "model.py").write_text("raise SystemExit('executed')")
+    assert predict_with(file, splits.mine.x, source=OWN) == pytest.approx(run.probabilities_mine, abs=1e-6)
+    latency = measure_latency(file, splits.confirm.x, source=OWN, repeats=3)
     assert 0 < latency.call_ms < latency.predict_ms
     assert latency.images_per_second > 0
+
+
+def test_the_device_of_a_training_is_known() -> None:
+    """Device, threads and precision, as text for the run's record."""
+    from erroran.training.backend import describe_device
+
+    found = describe_device()
+    assert list(found) == ["device", "threads", "precision"]
+    assert int(found["threads"]) >= 1

@@ -23,12 +23,12 @@ PARAMETER_COUNTS = {
 """Parameters on 28 x 28 grey images and 10 classes, by model name; checked at every such build."""
 
 
-def build_model(name: str, *, input_shape: tuple[int, int, int], n_classes: int, source: str | None = None) -> Any:
+def build_model(name: str, input_shape: tuple[int, ...], n_classes: int, *, source: str | None = None) -> Any:
     """Build an uncompiled Keras model that takes raw uint8 images.
 
     Args:
         name: A key of `PARAMETER_COUNTS`, or ``file.py:function`` with `source`.
-        input_shape: (H, W, C) of the images.
+        input_shape: (H, W, C) of an image; C is 1 for grey.
         n_classes: Number of classes, >= 2.
         source: Code that defines the function of a model of the user's own.
 
@@ -56,13 +56,26 @@ def build_model(name: str, *, input_shape: tuple[int, int, int], n_classes: int,
             f"The model `{name}` cannot be built for images of {height} x {width}: they are too small.",
             fix="--model cnn",
         ) from error
-    if (input_shape, n_classes) == ((28, 28, 1), 10):
+    if (*input_shape, n_classes) == (28, 28, 1, 10):
         assert model.count_params() == PARAMETER_COUNTS[name], (name, model.count_params())
     return model
 
 
+def check_model(name: str, input_shape: tuple[int, ...], n_classes: int, *, source: str | None = None) -> None:
+    """Refuse a model before it is trained: one that cannot be built, or not be saved and loaded again.
+
+    Arguments and errors as for `build_model`.
+    """
+    if source is None:
+        build_model(name, input_shape, n_classes)
+        return
+    from erroran.training.models import own
+
+    own.check_loads_again(name, source, input_shape, n_classes)
+
+
 def find_model(reference: str) -> tuple[str, str | None]:
-    """Resolve what ``--model`` was given, without importing Keras or running anybody's code.
+    """Resolve what ``--model`` was given, without importing Keras or running the file.
 
     Args:
         reference: A key of `PARAMETER_COUNTS`, or ``path/to/file.py:function``.

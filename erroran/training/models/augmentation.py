@@ -8,15 +8,22 @@ from erroran.training.backend import keras
 layers = keras.layers
 
 
-def augmenting(model: keras.Model, augmentation: InModelAugmentation, *, seed: int | None = None) -> keras.Model:
+def augmenting(
+    model: keras.Model,
+    augmentation: InModelAugmentation,
+    *,
+    input_shape: tuple[int, ...],
+    seed: int | None = None,
+) -> keras.Model:
     """Put random layers before a model; they act in ``fit``, and in calls that do not say ``training=False``.
 
     Args:
-        model: Takes uint8 (N, H, W, channels); so does the result.
+        model: Takes uint8 (N, H, W, C); so does the result.
         augmentation: What the layers do.
-        seed: Seeds them; default Keras' global seed.
+        input_shape: (H, W, C).
+        seed: Their seed; by default Keras' global one.
     """
-    image = keras.Input(model.input_shape[1:], dtype="uint8")
+    image = keras.Input(input_shape, dtype="uint8")
     x = image
     for layer in augmentation_layers(augmentation, seed=seed):
         x = layer(x)
@@ -24,8 +31,8 @@ def augmenting(model: keras.Model, augmentation: InModelAugmentation, *, seed: i
 
 
 def augmentation_layers(augmentation: InModelAugmentation, *, seed: int | None = None) -> list[keras.Layer]:
-    """Keras' own layers for what is asked for, in the order rotation, zoom, translation."""
-    # Whatever lies beyond the image is like its edge: right for bright and for dark ink.
+    """Keras' own layers: rotation, zoom, translation, each only if it is asked for."""
+    # Outside the image its edge is repeated: correct for bright and for dark ink.
     common = {"fill_mode": "nearest", "seed": seed, "dtype": "float32"}
     wanted: list[keras.Layer] = []
     if augmentation.rotation_deg:
@@ -39,12 +46,12 @@ def augmentation_layers(augmentation: InModelAugmentation, *, seed: int | None =
 
 
 def augment_images(images: np.ndarray, augmentation: InModelAugmentation, *, seed: int) -> np.ndarray:
-    """Show what the layers do in training.
+    """Apply the layers to images as in training.
 
     Args:
         images: uint8 (N, H, W, C).
         augmentation: What the layers do.
-        seed: Seeds them.
+        seed: Their seed.
 
     Returns:
         uint8 (N, H, W, C).

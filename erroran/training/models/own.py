@@ -1,8 +1,12 @@
 """Models that users bring: ``build_fn((height, width, channels), n_classes) -> keras.Model``. Imports Keras."""
 
+import contextlib
+import hashlib
 import sys
+import tempfile
 import types
-from typing import Any
+from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 
@@ -10,31 +14,31 @@ from erroran.errors import BadInput
 from erroran.training.backend import keras
 
 
-def build(name: str, source: str, input_shape: tuple[int, int, int], n_classes: int) -> keras.Model:
-    """Run the user's function and hold the model to the contract.
+def build(name: str, source: str, input_shape: tuple[int, ...], n_classes: int) -> keras.Model:
+    """Run the user's function and check what it returns.
 
     Args:
         name: ``file.py:function``.
-        source: The file's text. It runs on its own: modules beside the file cannot be imported.
-        input_shape: (H, W, channels) of raw uint8 images.
+        source: The file's text. It runs alone: modules beside the file cannot be imported.
+        input_shape: (H, W, C) of raw uint8 images.
         n_classes: Number of classes.
 
     Raises:
-        BadInput: The code fails, or what it returns does not map uint8 (N, H, W, channels) to rows of n_classes
+        BadInput: The code fails, or what it returns does not map uint8 (N, H, W, C) to rows of n_classes
             probabilities.
     """
     file_name, _, function = name.rpartition(":")
+    edit = f"edit {file_name}"
     try:
-        model = getattr(load(file_name, source), function)(input_shape, n_classes)
-        images = np.random.default_rng(0).integers(0, 256, (2, *input_shape), dtype=np.uint8)
-        rows = np.asarray(model(images)) if isinstance(model, keras.Model) else None
-    except Exception as error:  # whatever a stranger's code raises
-        reason = f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else 'no message'}"
-        raise BadInput(
-            f"`{name}` fails for images of shape {input_shape}: {reason}.", fix=f"edit {file_name}"
-        ) from error
+        with guarded(name):
+            model = getattr(_run(source), function)(input_shape, n_classes)
+            rows = np.asarray(model(_two_images(input_shape))) if isinstance(model, keras.Model) else None
+    except BadInput:
+        raise
+    except Exception as error:  # a user's code may raise anything
+        raise BadInput(f"`{name}` fails for images of shape {input_shape}: {one_line(error)}.", fix=edit) from error
     if rows is None:
-        raise BadInput(f"`{name}` returns a {type(model).__name__}, not a keras.Model.", fix=f"edit {file_name}")
+        raise BadInput(f"`{name}` returns a {type(model).__name__}, not a keras.Model.", fix=edit)
     if rows.shape != (2, n_classes):
         raise BadInput(
             f"`{name}` gives outputs of shape {rows.shape} for 2 images and {n_classes} classes.",
@@ -48,11 +52,80 @@ def build(name: str, source: str, input_shape: tuple[int, int, int], n_classes: 
     return model
 
 
-def load(file_name: str, source: str) -> Any:
-    """Run the text as a module, which also registers the layers it defines with Keras."""
-    module = types.ModuleType(file_name.removesuffix(".py"))
-    # Keras looks the module of a class up when it saves a model.
-    sys.modules[f"erroran_own_{module.__name__}"] = module
-    module.__name__ = f"erroran_own_{module.__name__}"
-    exec(compile(source, file_name, "exec"), module.__dict__)  # noqa: S102 - running their code is what they asked for
+def check_loads_again(name: str, source: str, input_shape: tuple[int, ...], n_classes: int) -> None:
+    """Build a model, save it and load it again: one that cannot be loaded could be trained, but never be used.
+
+    Arguments as for `build`.
+
+    Raises:
+        BadInput: It cannot be built or loaded, or the loaded model gives other outputs.
+    """
+    file_name = name.rpartition(":")[0]
+    model, images = build(name, source, input_shape, n_classes), _two_images(input_shape)
+    try:
+        with guarded(name), tempfile.TemporaryDirectory() as folder:
+            before = np.asarray(model(images, training=False))
+            file = Path(folder) / "model.keras"
+            model.save(file)
+            after = np.asarray(read_model(file, source)(images, training=False))
+        reason = None if np.allclose(before, after, atol=1e-5) else "the loaded model gives other outputs"
+    except Exception as error:  # noqa: BLE001 - Keras and the user's layers may raise anything
+        reason = one_line(error)
+    if reason is not None:
+        raise BadInput(
+            f"The model `{name}` could be trained but not be loaded again: {reason}.",
+            fix=f"in {file_name} replace each Lambda by a subclass of keras.layers.Layer, and give every class of your "
+            "own a get_config() that returns the arguments of its __init__",
+        )
+
+
+def read_model(file: Path, source: str | None) -> keras.Model:
+    """Load a ``.keras`` file without compiling it.
+
+    Args:
+        file: The file.
+        source: Text of the code that defines the classes and functions in it which Keras does not know.
+
+    Raises:
+        Exception: Whatever Keras raises for a file that it cannot read.
+    """
+    module = types.ModuleType("none") if source is None else _run(source)
+    known = {name: value for name, value in vars(module).items() if callable(value)}
+    return keras.models.load_model(file, custom_objects=known, compile=False)
+
+
+def one_line(error: BaseException) -> str:
+    """The kind of an exception and the first line of its message, without a full stop."""
+    first = str(error).strip().partition("\n")[0]
+    return f"{type(error).__name__}: {first.rstrip('.') or 'no message'}"
+
+
+@contextlib.contextmanager
+def guarded(name: str = "the model") -> Iterator[None]:
+    """Run a user's code: what it prints goes to stderr, and ``sys.exit`` is an error.
+
+    Args:
+        name: ``file.py:function``, for the message.
+
+    Raises:
+        BadInput: The code calls ``sys.exit``.
+    """
+    with contextlib.redirect_stdout(sys.stderr):
+        try:
+            yield
+        except SystemExit as error:
+            file_name = name.rpartition(":")[0] or "its file"
+            raise BadInput(f"The code of {name} calls sys.exit().", fix=f"remove the call from {file_name}") from error
+
+
+def _run(source: str) -> types.ModuleType:
+    """Run the text as a module, which also registers the layers that it defines with Keras."""
+    # Keras looks up the module of a class when it saves a model. The same text gives the same name.
+    name = f"erroran_own_{hashlib.sha256(source.encode()).hexdigest()[:12]}"
+    module = sys.modules[name] = types.ModuleType(name)
+    exec(compile(source, f"{name}.py", "exec"), module.__dict__)  # noqa: S102 - running the user's code is the purpose
     return module
+
+
+def _two_images(shape: tuple[int, ...]) -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (2, *shape), dtype=np.uint8)

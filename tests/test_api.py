@@ -87,7 +87,7 @@ def test_shapes_that_do_not_fit() -> None:
         api.diff_frames(frames_of(BEFORE), [])
     with pytest.raises(DatasetError, match=r"before\[1\] has no column label"):
         api.diff_frames([frames_of(BEFORE)[0], frames_of(BEFORE)[1].drop(columns="label")], frames_of(AFTER))
-    with pytest.raises(NotFound, match="no class bee; the files have cat, dog, emu"):
+    with pytest.raises(NotFound, match=r"class `bee`, which is not among the classes \(cat, dog, emu\)"):
         api.diff_frames(frames_of(BEFORE), frames_of(AFTER), pair="cat:bee")
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import typer
 
-from erroran.cli import app
+from erroran.cli.commands import app
 from erroran.experiment.hypothesis import Hypothesis
 
 ROOT = Path(__file__).resolve().parents[1]

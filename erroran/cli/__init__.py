@@ -1,18 +1,16 @@
-"""The command line, as a table of contents: importing a module registers its commands."""
+"""The command line; `erroran.cli.commands` is its table of contents."""
 
-from erroran.cli import analysis, inspection, loop, runs, shapes, studies
-from erroran.cli.app import app
-
-__all__ = ["analysis", "app", "inspection", "loop", "main", "runs", "shapes", "studies"]
-
-_PIPELINE = (
-    *("run", "dataset", "baseline", "mine-confusions", "review", "across-models", "propose"),
-    *("new", "measure", "preview", "probe", "plan", "intervene", "report"),
-    *("stress", "diff", "study", "teach"),
-)
-app.registered_commands.sort(key=lambda registered: _PIPELINE.index(registered.name or ""))
+import sys
 
 
 def main() -> None:
     """Entry point of the ``erroran`` command."""
-    app()
+    try:
+        from erroran.cli.commands import app
+        from erroran.cli.console import make_streams_safe
+
+        make_streams_safe()
+        app()
+    except KeyboardInterrupt:  # while Python still imports; later `guarded` answers
+        sys.stderr.write("Interrupted.\n")
+        sys.exit(130)

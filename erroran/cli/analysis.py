@@ -1,19 +1,18 @@
 """Commands that count, plan and judge: dataset, mine-confusions, new, plan, diff."""
 
+import shlex
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.markup import escape
-from rich.table import Table
 
 from erroran.cli.app import app, command
 from erroran.cli.console import (
-    dataset_table,
     out,
-    pairs_table,
     print_json,
+    print_pairs,
     say_note,
     say_trained,
     talk,
@@ -21,26 +20,23 @@ from erroran.cli.console import (
 )
 from erroran.cli.options import (
     REPORTS,
-    ControlsOption,
-    DataDirOption,
-    DatasetOption,
-    EndpointName,
-    GroupOption,
-    JobsOption,
-    JsonOption,
+    ControlsOnly,
+    DataOptions,
+    JobOptions,
     NameArgument,
+    Session,
     SplitName,
-    StoreOption,
-    load_data,
-    open_store,
     parse_numbers,
 )
-from erroran.cli.specs import find_spec, split_pair, write_starter
+from erroran.cli.specs import find_spec, next_command, write_starter
 from erroran.errors import BadInput
+from erroran.experiment.endpoint import Endpoint
+from erroran.experiment.pair import Pair
 from erroran.report.text import counted
 
 if TYPE_CHECKING:
     from erroran.stages.mine_confusions import MiningResult
+    from erroran.store.records import Group
 
 
 @command(
@@ -55,10 +51,12 @@ erroran mine-confusions --on confirm
 """,
 )
 def mine_confusions(
+    session: Session,
+    parallel: JobOptions,
     on: Annotated[
         SplitName,
         typer.Option("--on", help="confirm uses up the test set: later verdicts become exploratory."),
-    ] = SplitName.MINE,
+    ] = "mine",
     out_of_fold: Annotated[
         int | None,
         typer.Option(
@@ -68,63 +66,116 @@ def mine_confusions(
     predictions: Annotated[
         list[str] | None,
         typer.Option(
-            help="Mine prediction files of any framework instead of stored runs: one run a file; repeat, or quote a "
+            help="Mine prediction files of any framework instead of stored runs: one run per file; repeat, or quote a "
             "pattern. Prints a table, writes no report.",
             metavar="FILES",
         ),
     ] = None,
     top: Annotated[int, typer.Option(min=1, help="Pairs to show, each with a gallery in the report.")] = 10,
-    jobs: JobsOption = 1,
-    group: GroupOption = None,
-    store: StoreOption = Path(".erroran"),
-    as_json: JsonOption = False,
 ) -> None:
     """Rank the class pairs that are confused consistently over seeds."""
-    from erroran.report.confusions import write_confusions
-
     if predictions:
-        _mine_files(predictions, top, as_json=as_json)
+        _mine_files(session, predictions, top)
         return
+    if out_of_fold is not None and on == "confirm":
+        raise BadInput("--out-of-fold mines the training data, not confirm.", fix="leave out --on confirm")
+    mined = mine_group(session, session.group, split=on, top=top, folds=out_of_fold, jobs=parallel.jobs)
+    if session.as_json:
+        print_json(mined.first(top).to_json())
+        return
+    say_note(mined.note)
+    print_mined(session, mined, top=top)
+
+
+def mine_group(
+    session: Session, group: "Group", *, split: SplitName, top: int, folds: int | None = None, jobs: int = 1
+) -> "MiningResult":
+    """Mine a baseline, out of fold if `folds` is given, and write the report.
+
+    Args:
+        session: Gives the store.
+        group: The baseline.
+        split: Ignored out of fold.
+        top: Pairs that the report shows.
+        folds: Number of folds.
+        jobs: Runs at a time.
+    """
+    from erroran.report.confusions import write_confusions
     from erroran.stages.mine_confusions import rank_confusions, rank_out_of_fold
 
-    opened = open_store(store)
-    found = opened.get_group(group)
-    if out_of_fold is None:
-        mined = rank_confusions(opened, found, split=on.value)
+    if folds is None:
+        mined = rank_confusions(session.store, group, split=split)
     else:
-        if on is SplitName.CONFIRM:
-            raise BadInput("--out-of-fold mines the training data, not confirm.", fix="leave out --on confirm")
         start = time.perf_counter()
         with training_display() as display:
             mined, completed = rank_out_of_fold(
-                opened,
-                found,
-                out_of_fold,
+                session.store,
+                group,
+                folds,
                 jobs=jobs,
                 on_progress=display.on_progress,
                 on_finished=display.on_finished,
             )
         say_trained(len(completed.trained), len(completed.records), start)
     path = write_confusions(mined, REPORTS, top=top)
-    if as_json:
-        print_json(mined.first(top).to_json())
-        return
-    say_note(mined.note)
-    _say_mined(mined, top)
     talk.print(f"wrote {path}")
+    return mined
+
+
+def print_mined(session: Session, mined: "MiningResult", *, top: int) -> None:
+    """Print the mined pairs, and what to do with the first."""
+    screen = session.screen
+    names, seeds = mined.evidence.class_names, mined.seeds
+    if mined.exploratory:
+        talk.say("Exploratory:", "mined on confirm; every later verdict on this data carries the stamp", "bold yellow")
+    if not mined.pairs:
+        screen.print(f"no errors on {mined.split} in {counted(len(seeds), 'run')}")
+        return
+    print_pairs(screen, [pair.found for pair in mined.pairs[:top]], names, len(seeds))
+    if suspects := mined.suspected_mislabels:
+        screen.print(f"{len(suspects)} suspected mislabels: see the report")
+    true, predicted = mined.pairs[0].found.pair
+    screen.say("next:", next_command(Pair(names[true], names[predicted])), "none")
+
+
+def _mine_files(session: Session, patterns: Sequence[str], top: int) -> None:
+    from dataclasses import asdict
+
+    from erroran.predictions import read_predictions
+    from erroran.stats.consistency import classify_images, rank_pairs
+
+    found = read_predictions(patterns)
+    names = found.class_names
+    pairs = rank_pairs(found.labels, found.predicted, len(names))
+    kinds = classify_images(found.labels, found.predicted, len(names), found.probabilities)
+    suspects = found.ids[kinds.kind == "suspected mislabel"].tolist()
+    if session.as_json:
+        rows = [{**asdict(row), "pair": f"{names[row.pair[0]]}:{names[row.pair[1]]}"} for row in pairs[:top]]
+        print_json({"files": [str(file) for file in found.files], "pairs": rows, "suspected_mislabels": suspects})
+        return
+    if not pairs:
+        out.print(f"no errors in {counted(len(found.predicted), 'run')}")
+        return
+    print_pairs(out, pairs[:top], names, len(found.predicted))
+    if suspects:
+        out.print(f"suspected mislabels: {', '.join(map(str, suspects[:20]))}")
+    pair = shlex.quote(":".join(names[c] for c in pairs[0].pair))
+    out.print(f"next: try a fix for {pair}, predict other images with and without it, several runs each, then")
+    out.print(f"erroran diff --before 'before*.csv' --after 'after*.csv' --pair {pair}", style="bold")
 
 
 @command(
     app,
     "dataset",
+    shared=("json",),
     examples="""
 erroran dataset --dataset train.csv
 erroran dataset --dataset mnist --rows 42000 --csv train.csv
 """,
 )
 def dataset(
-    dataset: DatasetOption = "auto",
-    data_dir: DataDirOption = None,
+    session: Session,
+    data: DataOptions,
     csv: Annotated[
         Path | None,
         typer.Option(
@@ -134,33 +185,42 @@ def dataset(
     rows: Annotated[
         int | None, typer.Option(min=1, help="With --csv: so many, in the proportions of the classes.")
     ] = None,
-    as_json: JsonOption = False,
 ) -> None:
     """Check a dataset and count its images, class by class; or write it as one table in Kaggle's layout."""
     from erroran.stages.dataset import describe_dataset, export_dataset
 
     if rows is not None and csv is None:
-        raise BadInput(
-            "--rows says how many rows to write, and --csv is not given.", fix=f"--rows {rows} --csv train.csv"
-        )
-    described = describe_dataset(load_data(dataset, data_dir))
+        raise BadInput("--rows needs --csv, which is not given.", fix=f"--rows {rows} --csv train.csv")
+    described = describe_dataset(data.load())
     written = None if csv is None else export_dataset(described.dataset, csv, rows=rows)
-    if as_json:
+    if session.as_json:
         print_json({**described.to_json(), "written": written})
-        return
-    if written is not None:
+    elif written is not None:
         out.print(f"wrote {counted(written, 'row')} to {csv}")
-        return
-    out.print(dataset_table(described.dataset.class_names, described.counts))
+    else:
+        table = [
+            [name, *counts]
+            for name, *counts in zip(described.dataset.class_names, *described.counts.values(), strict=True)
+        ]
+        table.append(["all", *(sum(counts) for counts in described.counts.values())])
+        texts = [[row[0], *(f"{n:,}" for n in (*row[1:], sum(row[1:])))] for row in table]
+        out.table(("class", *described.counts, "all"), texts)
 
 
-@command(app, "new", examples="erroran new 7to1 --pair 7:1")
+@command(app, "new", examples="erroran new 7to1 --pair 7:1", shared=("store", "group"))
 def new(
+    session: Session,
     name: Annotated[str, typer.Argument(help="The hypothesis' name: experiments/NAME.toml is written.")],
     pair: Annotated[str, typer.Option(help="true:predicted, as in 7:1.")],
 ) -> None:
     """Write a starter spec for a pair, to be edited."""
-    write_starter(name, *split_pair(pair))
+    try:
+        chosen = Pair.parse(pair)
+    except BadInput:  # a colon in a name: the classes of the baseline tell where the names end
+        if not session.store.has_group():
+            raise
+        chosen = Pair.parse(pair, session.store.get_dataset(session.group.template.dataset).class_names)
+    write_starter(name, chosen)
 
 
 @command(
@@ -172,41 +232,40 @@ erroran plan 4to9 --seeds 3,5,10,30 --controls none
 """,
 )
 def plan(
+    session: Session,
     name: NameArgument,
-    seeds: Annotated[str, typer.Option(help="Seeds an arm to try.", metavar="N,N,...")] = "3,5,8,10,15,20",
-    controls: ControlsOption = "default",
-    group: GroupOption = None,
-    store: StoreOption = Path(".erroran"),
-    as_json: JsonOption = False,
+    arms: ControlsOnly,
+    seeds: Annotated[str, typer.Option(help="Seeds per arm to try.", metavar="N,N,...")] = "3,5,8,10,15,20",
 ) -> None:
-    """Simulate how many seeds it takes to see a fix, and what that costs. Trains nothing."""
-    from erroran.experiment.controls import parse_controls
+    """Simulate how many seeds are needed to detect a fix, and what they cost. Trains nothing."""
     from erroran.report.plan import plan_sentence, write_plan
     from erroran.stages.plan import plan as simulate
 
-    opened = open_store(store)
-    found = opened.get_group(group)
+    group = session.group
     stem, hypothesis = find_spec(name)
     counts = tuple(parse_numbers(seeds, option="--seeds", example="3,5,10"))
     if min(counts) < 2:
-        raise BadInput("--seeds asks for an arm of one run, which cannot carry a verdict.", fix="--seeds 3,5,10")
+        raise BadInput("--seeds asks for an arm of one run, which cannot support a verdict.", fix="--seeds 3,5,10")
     with talk.status("simulating"):
-        planned = simulate(opened, found, stem, hypothesis, controls=parse_controls(controls), seeds=counts)
+        planned = simulate(session.store, group, stem, hypothesis, controls=arms.names(), seeds=counts)
     path = write_plan(planned, REPORTS)
-    if as_json:
+    if session.as_json:
         print_json(planned.to_json())
         return
-    table = Table("seeds per arm", *(f"-{r:.0%}" for r in planned.reductions), "minutes", box=None)
-    for count, row in zip(planned.seeds, planned.power, strict=True):
-        table.add_row(str(count), *(f"{value:.0%}" for value in row), f"{count * planned.minutes_per_seed:.0f}")
-    out.print(f'[bold]{escape(plan_sentence(planned))}[/]\n\nchance of the verdict "improved", by true change:')
-    out.print(table)
+    out.print(plan_sentence(planned), style="bold")
+    out.print('\nchance of the verdict "improved", by true change:')
+    rows = [
+        [str(count), *(f"{value:.0%}" for value in row), f"{count * planned.minutes_per_seed:.0f}"]
+        for count, row in zip(planned.seeds, planned.power, strict=True)
+    ]
+    out.table(("seeds per arm", *(f"-{r:.0%}" for r in planned.reductions), "minutes"), rows)
     talk.print(f"wrote {path}")
 
 
 @command(
     app,
     "diff",
+    shared=("json",),
     examples="""
 erroran diff --before 'before/*.csv' --after 'after/*.csv' --pair 4:9
 erroran diff --before b0.npz --before b1.npz --after 'a*.npz' --json
@@ -214,23 +273,24 @@ erroran diff --before 'b*.csv' --after 'a*.csv' --pair cat:dog --fail-on harmed
 """,
 )
 def diff(
+    session: Session,
     before: Annotated[
         list[str],
         typer.Option(
-            help="Prediction files without the fix, one run a file; repeat, or quote a pattern.", metavar="FILES"
+            help="Prediction files without the fix, one run per file; repeat, or quote a pattern.", metavar="FILES"
         ),
     ],
     after: Annotated[list[str], typer.Option(help="The same with the fix, on the same samples.", metavar="FILES")],
     pair: Annotated[
         str | None,
         typer.Option(
-            help="True class and the class it is read as; default: the worst before (the verdict is then exploratory).",
+            help="True class and predicted class; default: the worst before (the verdict is then exploratory).",
             metavar="A:B",
         ),
     ] = None,
     endpoint: Annotated[
-        EndpointName, typer.Option(help="What was to fall: A read as B, B read as A, or both together.")
-    ] = EndpointName.FORWARD,
+        Endpoint, typer.Option(help="What the fix should reduce: A read as B, B read as A, or both together.")
+    ] = Endpoint.FORWARD,
     margin: Annotated[
         float, typer.Option(help="Growth tolerated elsewhere, errors per 10,000 samples; fix it beforehand.")
     ] = 10.0,
@@ -242,62 +302,20 @@ def diff(
             metavar="WORDS",
         ),
     ] = None,
-    as_json: JsonOption = False,
 ) -> None:
     """Judge prediction files of any framework: CSV, Parquet or npz with sample_id, label, prediction or p_<class>."""
-    from erroran.stages.diff import diff_predictions, parse_words, should_fail
+    from erroran.report.diff import diff_lines
+    from erroran.stages.diff import diff_predictions, parse_words
 
-    parse_words(fail_on or [])  # a typing error shows before the work, not after it
-    result = diff_predictions(before, after, pair=pair, endpoint=endpoint.value, margin_per_10000=margin)
-    if as_json:
+    words = parse_words(fail_on or [])  # a typing error is reported before the work
+    result = diff_predictions(before, after, pair=pair, endpoint=endpoint, margin_per_10000=margin)
+    if session.as_json:
         print_json(result.to_json())
     else:
-        headline, *rest = result.lines()
-        out.print(f"[bold]{escape(headline)}[/]")
+        headline, *rest = diff_lines(result)
+        out.print(headline, style="bold")
         for line in rest:
-            out.print(escape(line))
-    if should_fail(result, fail_on or []):
-        talk.print(f"the verdict is [bold]{result.word}[/]: exit code 1, as --fail-on asks")
+            out.print(line)
+    if result.word in words:
+        talk.print(f"the verdict is {result.word}: exit code 1, as --fail-on asks")
         raise typer.Exit(1)
-
-
-def _mine_files(patterns: list[str], top: int, *, as_json: bool) -> None:
-    from dataclasses import asdict
-
-    from erroran.predictions import read_predictions
-    from erroran.stats.consistency import classify_images, rank_pairs
-
-    found = read_predictions(patterns)
-    names = found.class_names
-    pairs = rank_pairs(found.labels, found.predicted, len(names))
-    kinds = classify_images(found.labels, found.predicted, len(names), found.probabilities)
-    suspects = found.ids[kinds.kind == "suspected mislabel"].tolist()
-    if as_json:
-        rows = [{**asdict(row), "pair": f"{names[row.pair[0]]}:{names[row.pair[1]]}"} for row in pairs[:top]]
-        print_json({"files": [str(file) for file in found.files], "pairs": rows, "suspected_mislabels": suspects})
-        return
-    if not pairs:
-        out.print(f"no errors in {counted(len(found.predicted), 'run')}")
-        return
-    out.print(pairs_table(pairs[:top], names, len(found.predicted)))
-    if suspects:
-        out.print(f"suspected mislabels: {', '.join(map(str, suspects[:20]))}")
-    true, predicted = (names[c] for c in pairs[0].pair)
-    out.print(
-        f"next: try a fix for {true}:{predicted}, predict other images with and without it, several runs each, then\n"
-        f"[bold]erroran diff --before 'before*.csv' --after 'after*.csv' --pair {true}:{predicted}[/]"
-    )
-
-
-def _say_mined(mined: "MiningResult", top: int) -> None:
-    names, seeds = mined.evidence.class_names, mined.seeds
-    if mined.exploratory:
-        talk.print("[bold yellow]Exploratory:[/] mined on confirm; every later verdict on this data carries the stamp")
-    if not mined.pairs:
-        out.print(f"no errors on {mined.split} in {counted(len(seeds), 'run')}")
-        return
-    out.print(pairs_table([pair.found for pair in mined.pairs[:top]], names, len(seeds)))
-    if suspects := mined.suspected_mislabels:
-        out.print(f"{len(suspects)} suspected mislabels: see the report")
-    true, predicted = (names[c] for c in mined.pairs[0].found.pair)
-    out.print(f"next: [bold]erroran intervene {true}to{predicted}[/]")

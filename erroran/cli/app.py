@@ -9,12 +9,12 @@ import typer
 
 from erroran import __version__
 from erroran.cli.console import complain, out
+from erroran.cli.options import SHARED, Session, expand
 from erroran.errors import ErroranError
 
 P = ParamSpec("P")
-
-
 R = TypeVar("R")
+EVERY = ("store", "group", "json")
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -45,8 +45,11 @@ def guarded(function: Callable[P, R]) -> Callable[P, R]:
             complain(error.message, error.fix)
             raise typer.Exit(error.exit_code) from error
         except KeyboardInterrupt as error:
-            complain("Interrupted; every finished run is kept.", "the same command again goes on from there")
+            complain("Interrupted; every finished run is kept.", "run the same command again to continue")
             raise typer.Exit(130) from error
+        except SystemExit as error:  # from the code of a model: commands end with typer.Exit
+            complain("Code that was called, such as a model's, ended Python.", "remove sys.exit() and exit() from it")
+            raise typer.Exit(1) from error
         except (typer.Exit, typer.Abort, typer.BadParameter):
             raise
         except Exception as error:
@@ -59,23 +62,39 @@ def guarded(function: Callable[P, R]) -> Callable[P, R]:
     return wrapper
 
 
-def command(parent: typer.Typer, name: str, *, examples: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """Register a guarded command whose help ends with examples."""
+def command(
+    parent: typer.Typer, name: str, *, examples: str, shared: tuple[str, ...] = EVERY
+) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Register a guarded command whose help ends with examples.
+
+    Args:
+        parent: Where to register it.
+        name: The command's name.
+        examples: One a line.
+        shared: The shared options that it takes.
+    """
 
     def register(function: Callable[P, R]) -> Callable[P, R]:
-        lines = "\n\n".join(f"[cyan]$ {line}[/]" for line in examples.strip().splitlines())
-        registered = guarded(function)
-        parent.command(name, epilog=f"[bold]Examples[/]\n\n{lines}")(registered)
-        return registered
+        parent.command(name, epilog=epilog(examples))(guarded(expand(function, shared)))
+        return function
 
     return register
 
 
-@app.callback(invoke_without_command=True)
-def root(
-    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
+def epilog(examples: str) -> str:
+    """The end of a help text."""
+    lines = "\n\n".join(f"[cyan]$ {line}[/]" for line in examples.strip().splitlines())
+    return f"[bold]Examples[/]\n\n{lines}"
+
+
+def _root(
+    session: Session, version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False
 ) -> None:
     """Print the version, or go on to a command."""
+    del session
     if version:
         out.print(__version__)
         raise typer.Exit
+
+
+app.callback(invoke_without_command=True)(guarded(expand(_root, tuple(name for name in SHARED if name != "quiet"))))

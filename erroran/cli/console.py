@@ -1,34 +1,93 @@
-"""What the user sees: stdout is data, stderr is talk."""
+"""What the user sees: stdout is data, stderr is progress, remarks and errors."""
 
 import json
+import os
+import re
+import shlex
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
-from rich.markup import escape
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-from rich.table import Table
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.text import Text
 
-from erroran.report.text import counted
+from erroran.report.text import columns, counted
 
 if TYPE_CHECKING:
     from erroran.stats.consistency import PairSummary
     from erroran.store.records import RunRecord
     from erroran.training.fit import Progress as RunProgress
 
+# Control characters but tab and newline, marks that turn the direction of text, lone surrogates.
+_INVISIBLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+_ADVISED = re.compile(
+    r"\berroran (?=(?:run|baseline|mine-confusions|review|across-models|propose|measure|preview|probe|plan|intervene"
+    r"|report|stress|study|teach|runs)\b)"
+)
 
-def _console(stream: TextIO, *, stderr: bool) -> Console:
-    # Into a file or a pipe there is no width to fit: tables must not be cut.
-    width = None if stream.isatty() else 160
-    # Without `emoji=False` a pair such as a:b: would become a picture.
-    return Console(stderr=stderr, soft_wrap=True, highlight=False, emoji=False, width=width)
+
+class Screen(Console):
+    r"""A console that prints text as it stands: no markup, no emoji, control characters as ``\x1b``."""
+
+    def __init__(self, *, stderr: bool) -> None:
+        super().__init__(stderr=stderr, soft_wrap=True, highlight=False, emoji=False, markup=False)
+        self.store: str | None = None
+        """The folder that --store named, for the commands that messages advise."""
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        """Turn text into what is drawn."""
+        return super().render_str(visible(text), **options)
+
+    def on_broken_pipe(self) -> None:
+        """Drop the rest, so that the command ends with the exit code that it would have had."""
+        os.dup2(os.open(os.devnull, os.O_WRONLY), self.file.fileno())
+
+    def say(self, label: str, message: str, style: str = "bold") -> None:
+        """Print a message behind a label; commands in it carry the ``--store`` that was given."""
+        self.print(Text.assemble((label, style), " ", visible(self.advise(message))))
+
+    def advise(self, text: str) -> str:
+        """Add the ``--store`` that was given to every command in a text."""
+        if self.store is None:
+            return text
+        return _ADVISED.sub(lambda _: f"erroran --store {shlex.quote(self.store or '')} ", text)
+
+    def table(self, headers: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+        """Print rows below bold headers. Nothing is cut: a narrow terminal wraps the lines."""
+        first, *rest = columns([[visible(cell) for cell in row] for row in (headers, *rows)])
+        self.print(first, style="bold")
+        for line in rest:
+            self.print(line)
 
 
-out = _console(sys.stdout, stderr=False)
-talk = _console(sys.stderr, stderr=True)
+def visible(text: str) -> str:
+    r"""Write characters that a terminal would obey as escapes, such as ``\x1b``."""
+    return _INVISIBLE.sub(lambda found: ascii(found.group())[1:-1], text)
+
+
+def make_streams_safe() -> None:
+    """Let no character and no closed stream end a command: what cannot be encoded becomes ``?``."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:  # the shell closed it
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115, PTH123 - stays open
+        elif hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")
+
+
+out = Screen(stderr=False)
+talk = Screen(stderr=True)
+_errors = Screen(stderr=True)  # speaks under --quiet, too
+
+
+def configure(*, quiet: bool, store: str | None) -> None:
+    """Follow --quiet and --store."""
+    talk.quiet = quiet
+    for screen in (out, talk, _errors):
+        screen.store = store
 
 
 class TrainingDisplay:
@@ -36,44 +95,40 @@ class TrainingDisplay:
 
     def __init__(self, bars: Progress) -> None:
         self._bars = bars
-        self._tasks: dict[str, int] = {}
+        self._tasks: dict[str, TaskID] = {}
 
     def on_progress(self, progress: "RunProgress") -> None:
         """Move a run's bar."""
         if progress.run_id not in self._tasks:
             self._tasks[progress.run_id] = self._bars.add_task("", total=progress.steps)
         text = f"seed {progress.seed}  epoch {progress.epoch}/{progress.epochs}  loss {progress.loss:.4f}"
-        task = self._tasks[progress.run_id]
-        self._bars.update(task, completed=progress.step, description=text)  # type: ignore[arg-type]
+        self._bars.update(self._tasks[progress.run_id], completed=progress.step, description=text)
 
     def on_finished(self, run: "RunRecord") -> None:
         """Replace a run's bar by a line."""
         if run.id in self._tasks:
-            self._bars.remove_task(self._tasks.pop(run.id))  # type: ignore[arg-type]
+            self._bars.remove_task(self._tasks.pop(run.id))
         talk.print(
-            f"trained [bold]{run.arm}[/] seed {run.spec.seed}: "
-            f"{run.accuracy_confirm:.2%} on confirm, {run.seconds:.0f} s"
+            f"trained {run.arm} seed {run.spec.seed}: {run.accuracy_confirm:.2%} on confirm, {run.seconds:.0f} s"
         )
+
+
+def _bars() -> Progress:
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+    return Progress(*columns, console=talk, transient=True, disable=talk.quiet or not talk.is_terminal)
 
 
 @contextmanager
 def training_display() -> Iterator[TrainingDisplay]:
     """Show runs as they train."""
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=talk, transient=True, disable=not talk.is_terminal) as bars:
+    with _bars() as bars:
         yield TrainingDisplay(bars)
 
 
 @contextmanager
 def steps_display() -> Iterator[Callable[[str, int, int], None]]:
     """Show work that comes in pieces as one bar; give what moves it: the piece under way, pieces done, in all."""
-    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=talk, transient=True, disable=not talk.is_terminal) as bars:
+    with _bars() as bars:
         task = bars.add_task("")
 
         def move(piece: str, done: int, in_all: int) -> None:
@@ -82,81 +137,50 @@ def steps_display() -> Iterator[Callable[[str, int, int], None]]:
         yield move
 
 
-def seconds_since(start: float) -> str:
-    """How long something took, for a closing line."""
-    return f"{time.perf_counter() - start:.0f} s"
-
-
 def print_json(content: Any) -> None:
     """Print data for a script, alone on stdout."""
-    sys.stdout.write(json.dumps(content, indent=2, allow_nan=False) + "\n")
+    out.out(json.dumps(content, indent=2, allow_nan=False))
 
 
 def complain(message: str, fix: str) -> None:
     """Print an error: what is wrong, and what fixes it."""
-    talk.print(f"[bold red]error:[/] {escape(message)}")
-    talk.print(f"[bold]fix:[/]   {escape(fix)}")
+    _errors.say("error:", message, "bold red")
+    _errors.say("fix:  ", fix)
 
 
 def say_note(note: str | None) -> None:
     """Print a remark that must be seen."""
     if note:
-        talk.print(f"[bold yellow]Note:[/] {escape(note)}")
+        talk.say("Note:", note, "bold yellow")
 
 
 def say_trained(trained: int, wanted: int, start: float) -> None:
-    """Print what was trained, what was there, and how long it took."""
+    """Print how many runs were trained, how many were in the store, and how long it took."""
     kept = wanted - trained
     if not trained:
         all_of_it = "the run was" if wanted == 1 else f"all {wanted} runs were"
         talk.print(f"{all_of_it} in the store already: nothing was trained")
     else:
         also = f", {kept} {'was' if kept == 1 else 'were'} in the store already" if kept else ""
-        talk.print(f"trained {counted(trained, 'run')} in {seconds_since(start)}{also}")
+        talk.print(f"trained {counted(trained, 'run')} in {time.perf_counter() - start:.0f} s{also}")
 
 
-def dataset_table(class_names: Sequence[str], counts: Mapping[str, Sequence[int]]) -> Table:
-    """Lay out the images of each class, a column for each part, with their sums."""
-    table = Table("class", *counts, "all", box=None, header_style="bold")
-    for name, *row in zip(class_names, *counts.values(), strict=True):
-        table.add_row(name, *(f"{n:,}" for n in (*row, sum(row))))
-    sums = [sum(column) for column in counts.values()]
-    table.add_row("[bold]all[/]", *(f"[bold]{n:,}[/]" for n in (*sums, sum(sums))))
-    return table
-
-
-def runs_table(records: "list[RunRecord]") -> Table:
-    """Lay out runs, one a row."""
-    columns = (
-        "run",
-        "arm",
-        "seed",
-        "dataset",
-        "model",
-        "recipe",
-        "epochs",
-        "mine",
-        "confirm",
-        "seconds",
-    )
-    table = Table(*columns, box=None, header_style="bold")
+def print_runs(screen: Screen, records: "Sequence[RunRecord]") -> None:
+    """Print runs, one a row."""
+    keys = ("id", "arm", "seed", "dataset", "model", "recipe", "epochs")
+    rows = []
     for record in records:
-        row = record.summary()
-        table.add_row(
-            *(str(row[key]) for key in ("id", "arm", "seed", "dataset", "model", "recipe", "epochs")),
-            f"{record.accuracy_mine:.2%}",
-            f"{record.accuracy_confirm:.2%}",
-            f"{record.seconds:.1f}",
-        )
-    return table
+        summary = record.summary()
+        accuracies = (f"{record.accuracy_mine:.2%}", f"{record.accuracy_confirm:.2%}")
+        rows.append([*(str(summary[key]) for key in keys), *accuracies, f"{record.seconds:.1f}"])
+    screen.table(("run", *keys[1:], "mine", "confirm", "seconds"), rows)
 
 
-def pairs_table(pairs: "Sequence[PairSummary]", names: "Sequence[str]", n_runs: int) -> Table:
-    """Lay out mined pairs, one a row."""
+def print_pairs(screen: Screen, pairs: "Sequence[PairSummary]", names: Sequence[str], n_runs: int) -> None:
+    """Print mined pairs, one a row."""
     headers = ("pair", "errors per run", "mean", "runs with it", "systematic", "reverse", "rate, 95 % interval")
-    table = Table(*headers, box=None)
-    for found in pairs:
-        table.add_row(
+    rows = [
+        (
             f"{names[found.pair[0]]}:{names[found.pair[1]]}",
             " ".join(map(str, found.errors_per_seed)),
             f"{found.mean_errors:.1f}",
@@ -165,4 +189,6 @@ def pairs_table(pairs: "Sequence[PairSummary]", names: "Sequence[str]", n_runs: 
             " ".join(map(str, found.reverse_per_seed)),
             f"{found.rate:.2%} ({found.rate_low:.2%} to {found.rate_high:.2%})",
         )
-    return table
+        for found in pairs
+    ]
+    screen.table(headers, rows)

@@ -1,210 +1,283 @@
-"""Options that several commands share, each named once, and how their texts are read."""
+"""Options: those that all commands share, and pydantic models of which each field becomes an option."""
 
-from enum import StrEnum
+import inspect
+import os
+import typing
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 import typer
+from annotated_types import Ge, Gt, Le
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic.fields import FieldInfo
 
-from erroran.cli.console import say_note
+from erroran.cli.console import Screen, configure, out, say_note, talk
 from erroran.errors import BadInput
+from erroran.experiment.recipe import RECIPES, Precision, Recipe, RecipeChange
 
 if TYPE_CHECKING:
     from erroran.data import Dataset
-    from erroran.experiment.recipe import Recipe
     from erroran.store import Store
+    from erroran.store.records import Group
 
 REPORTS = Path("reports")
+R = TypeVar("R")
+
+RecipeName = Literal["standard", "fast", "augmented", "patient", "plateau"]
+SplitName = Literal["mine", "confirm"]
+SHARED: Mapping[str, Any] = {
+    "store": Annotated[
+        str | None,
+        typer.Option(
+            "--store", help="Folder of the artifact store; default: $ERRORAN_STORE, else .erroran.", metavar="<path>"
+        ),
+    ],
+    "group": Annotated[str | None, typer.Option("--group", help="Baseline group; default: the latest.", metavar="ID")],
+    "json": Annotated[bool, typer.Option("--json", help="Print JSON to stdout instead of tables.")],
+    "quiet": Annotated[bool, typer.Option("--quiet", "-q", help="Print no progress and no remarks.")],
+}
+"""Options of the root callback that commands take too; a value behind the command wins."""
 
 
-class RecipeName(StrEnum):
-    """Training recipes."""
+@dataclass(frozen=True)
+class Session:
+    """What the shared options ask for.
 
-    STANDARD = "standard"
-    FAST = "fast"
-    AUGMENTED = "augmented"
-    PATIENT = "patient"
-    PLATEAU = "plateau"
+    Attributes:
+        folder: The store's folder.
+        group_id: Beginning of a group's id; None for the latest.
+        as_json: Whether stdout is for JSON alone.
+    """
 
+    folder: Path = Path(".erroran")
+    group_id: str | None = None
+    as_json: bool = False
 
-class ScheduleName(StrEnum):
-    """Learning rate schedules."""
+    @cached_property
+    def store(self) -> "Store":
+        """The artifact store, opened when it is first needed."""
+        from erroran.store import Store
 
-    CONSTANT = "constant"
-    COSINE = "cosine"
-    ONE_CYCLE = "one-cycle"
+        return Store(self.folder)
 
+    @cached_property
+    def group(self) -> "Group":
+        """The baseline group, read when it is first needed."""
+        return self.store.get_group(self.group_id)
 
-class PrecisionName(StrEnum):
-    """Keras dtype policies."""
+    def write_index(self) -> None:
+        """Write the index of all reports."""
+        from erroran.report.index import write_index
 
-    FLOAT32 = "float32"
-    MIXED_BFLOAT16 = "mixed_bfloat16"
+        write_index(self.store.ledger.entries(), REPORTS)
 
-
-class EndpointName(StrEnum):
-    """What a fix promises to lower."""
-
-    FORWARD = "forward"
-    REVERSE = "reverse"
-    SUM = "sum"
-
-
-class InkName(StrEnum):
-    """What the ink is, compared with the ground."""
-
-    DETECT = "detect"
-    BRIGHT = "bright"
-    DARK = "dark"
+    @property
+    def screen(self) -> Screen:
+        """Where tables and sentences go: stderr if stdout is for JSON."""
+        return talk if self.as_json else out
 
 
-class DistanceName(StrEnum):
-    """How the closure margin counts distance."""
+@dataclass(frozen=True)
+class Only:
+    """Marks a parameter whose model gives only some of its fields as options."""
 
-    EUCLIDEAN = "euclidean"
-    CHESSBOARD = "chessboard"
-
-
-class MeasuredName(StrEnum):
-    """Splits that can be measured."""
-
-    MINE = "mine"
-    TRAIN = "train"
-    CONFIRM = "confirm"
-    ALL = "all"
+    fields: tuple[str, ...]
 
 
-class SplitName(StrEnum):
-    """Splits that can be mined."""
+class Options(BaseModel):
+    """Base of the models that exist for the command line alone."""
 
-    MINE = "mine"
-    CONFIRM = "confirm"
+    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
 
 
-StoreOption = Annotated[Path, typer.Option("--store", envvar="ERRORAN_STORE", help="Folder of the artifact store.")]
-GroupOption = Annotated[
-    str | None,
-    typer.Option("--group", help="Baseline group to stand on; default: the latest.", metavar="ID"),
-]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON to stdout instead of tables.")]
-JobsOption = Annotated[int, typer.Option("--jobs", min=1, help="Runs at a time, each in a process of its own.")]
-DatasetOption = Annotated[
-    str,
-    typer.Option(
-        help="auto (MNIST if it can be had, else digits), mnist, digits, or a path: .npz in Keras layout, .csv in "
-        "Kaggle's (label,pixel0,...), or a folder with the four MNIST IDX files."
-    ),
-]
-DataDirOption = Annotated[
-    Path | None,
-    typer.Option("--data-dir", envvar="ERRORAN_DATA", help="Where to look for MNIST before downloading it."),
-]
-SeedsOption = Annotated[int | None, typer.Option(min=1, max=1000, help="Number of runs: seeds 0, 1, 2, ...")]
-SeedListOption = Annotated[
-    str | None,
-    typer.Option("--seed-list", help="The seeds themselves, as in 7,8,9.", metavar="N,N,..."),
-]
-RecipeOption = Annotated[
-    RecipeName,
-    typer.Option(
-        help="standard: 10 plain epochs; fast: 4 epochs, one-cycle; augmented: 15 epochs, one-cycle, augmented in the "
-        "model; patient: up to 120, augmented, early stopping; plateau: up to 50, also halving the rate on plateaus."
-    ),
-]
-EpochsOption = Annotated[int | None, typer.Option(min=1, help="Instead of the recipe's number of epochs.")]
-BatchSizeOption = Annotated[int | None, typer.Option(min=1, help="Instead of the recipe's 128.")]
-LearningRateOption = Annotated[float | None, typer.Option(min=0, help="Of Adam; the peak of a schedule.")]
-ScheduleOption = Annotated[ScheduleName | None, typer.Option(help="Of the learning rate.")]
-EarlyStoppingOption = Annotated[
-    int | None, typer.Option(min=1, help="Stop after so many epochs without a lower loss on `mine`.", metavar="EPOCHS")
-]
-PlateauOption = Annotated[
-    int | None,
-    typer.Option(min=1, help="Halve the rate after so many epochs without a lower loss on `mine`.", metavar="EPOCHS"),
-]
-BestWeightsOption = Annotated[
-    bool | None,
-    typer.Option("--best-weights/--last-weights", help="Keep the epoch with the best accuracy on `mine`, or the last."),
-]
-RotationOption = Annotated[
-    float | None, typer.Option(help="Augment in the model: turn by up to so many degrees.", metavar="DEG")
-]
-ZoomOption = Annotated[
-    float | None, typer.Option(help="Augment in the model: zoom by up to so many percent.", metavar="PERCENT")
-]
-TranslationOption = Annotated[
-    float | None, typer.Option(help="Augment in the model: move by up to so many percent.", metavar="PERCENT")
-]
-ModelOption = Annotated[
-    str,
-    typer.Option(
-        help="cnn, cnn-small, cnn-deep, cnn-enhanced, resnet, dense-baseline, dense-deeper, dense-dropout, "
-        "dense-tuned, or your own: path/to/file.py:function."
-    ),
-]
-PrecisionOption = Annotated[PrecisionName, typer.Option(help="Arithmetic of the layers.")]
-MineFractionOption = Annotated[float, typer.Option(help="Part of the training data held out for mining, up to 0.5.")]
-ControlsOption = Annotated[
-    str,
-    typer.Option(
-        help="default (sham, logit-shift), all, none, or a list of: sham, swapped, same-op, oversample, logit-shift."
-    ),
-]
-ReuseOption = Annotated[
-    bool,
-    typer.Option(
-        "--reuse-baseline",
-        help="Compare with the mined runs instead of fresh ones: cheaper, and stamped in the report.",
-    ),
-]
+class DataOptions(Options):
+    """Which images."""
+
+    dataset: str = Field(
+        default="auto",
+        description="auto (MNIST if it can be had, else digits), mnist, digits, or a path: .npz in Keras layout, .csv "
+        "in Kaggle's (label,pixel0,...), or a folder with the four MNIST IDX files.",
+    )
+    data_dir: Path | None = Field(
+        default=None,
+        description="Where to look for MNIST before downloading it.",
+        json_schema_extra={"envvar": "ERRORAN_DATA"},
+    )
+
+    def load(self) -> "Dataset":
+        """Load the dataset, and print its note."""
+        from erroran.data import load_dataset
+
+        loaded = load_dataset(self.dataset, data_dir=self.data_dir)
+        say_note(loaded.note)
+        return loaded
+
+
+class OtherDataOptions(Options):
+    """Which images, if not the baseline's."""
+
+    dataset: str | None = Field(
+        default=None, description="Instead of the baseline's dataset: auto, mnist, digits or a path."
+    )
+    data_dir: Path | None = Field(
+        default=None,
+        description="Where to look for MNIST before downloading it.",
+        json_schema_extra={"envvar": "ERRORAN_DATA"},
+    )
+
+    def load(self, session: Session) -> "tuple[Dataset, float]":
+        """Load the dataset that is named, else the baseline's, with its fraction of images to mine."""
+        if self.dataset is not None or not session.store.has_group():
+            return DataOptions(dataset=self.dataset or "auto", data_dir=self.data_dir).load(), 0.1
+        template = session.group.template
+        return session.store.get_dataset(template.dataset), template.mine_fraction
+
+
+class SeedOptions(Options):
+    """Which runs."""
+
+    seeds: int | None = Field(default=None, ge=1, le=1000, description="Number of runs: seeds 0, 1, 2, ...")
+    seed_list: str | None = Field(
+        default=None, description="The seeds themselves, as in 7,8,9.", json_schema_extra={"metavar": "N,N,..."}
+    )
+
+    def listed(self) -> list[int] | None:
+        """The seeds of --seed-list.
+
+        Raises:
+            BadInput: It cannot be read, or --seeds was given as well.
+        """
+        if self.seed_list is None:
+            return None
+        if self.seeds is not None:
+            raise BadInput("--seeds and --seed-list were both given.", fix="give one of them")
+        return parse_numbers(self.seed_list, option="--seed-list", example="7,8,9")
+
+    def chosen(self, default: int) -> list[int]:
+        """The seeds; by default the first few."""
+        listed = self.listed()
+        return list(range(self.seeds or default)) if listed is None else listed
+
+
+class ArmSeedOptions(SeedOptions):
+    """Which runs of each arm."""
+
+    seeds: int | None = Field(default=None, ge=1, le=1000, description="Runs per arm, instead of the spec's.")
+
+
+class TrainingOptions(Options):
+    """What is trained, and how, apart from the parts of the recipe."""
+
+    recipe: RecipeName = Field(
+        default="standard",
+        description="standard: 10 plain epochs; fast: 4 epochs, one-cycle; augmented: 15 epochs, one-cycle, augmented "
+        "in the model; patient: up to 120, augmented, early stopping; plateau: up to 50, also halving the rate on "
+        "plateaus.",
+    )
+    model: str = Field(
+        default="cnn",
+        description="cnn, cnn-small, cnn-deep, cnn-enhanced, resnet, dense-baseline, dense-deeper, dense-dropout, "
+        "dense-tuned, or your own: path/to/file.py:function.",
+    )
+    precision: Precision = Field(default="float32", description="Arithmetic of the layers.")
+    mine_fraction: float = Field(default=0.1, description="Part of the training data held out for mining, up to 0.5.")
+
+
+class JobOptions(Options):
+    """How many runs at a time."""
+
+    jobs: int = Field(default=1, ge=1, description="Runs at a time, each in a process of its own.")
+
+
+class ArmOptions(Options):
+    """Which arms an experiment has."""
+
+    controls: str = Field(
+        default="default",
+        description="default (sham, logit-shift), all, none, or a list of: sham, swapped, same-op, oversample, "
+        "logit-shift.",
+    )
+    reuse_baseline: bool = Field(
+        default=False,
+        description="Compare with the mined runs instead of fresh ones: cheaper, and stamped in the report.",
+        json_schema_extra={"flag": "--reuse-baseline"},
+    )
+
+    def names(self) -> tuple[str, ...]:
+        """The names of the controls."""
+        from erroran.experiment.controls import parse_controls
+
+        return parse_controls(self.controls)
+
+
 NameArgument = Annotated[str, typer.Argument(help="A spec in ./experiments, a shipped one, or a path.", metavar="NAME")]
+EpochsOnly = Annotated[RecipeChange, Only(("epochs",))]
+EpochsAndBatch = Annotated[RecipeChange, Only(("epochs", "batch_size"))]
+ControlsOnly = Annotated[ArmOptions, Only(("controls",))]
+CountOnly = Annotated[SeedOptions, Only(("seeds",))]
+InModelOnly = Annotated[RecipeChange, Only(("rotation_deg", "zoom_percent", "translation_percent"))]
+
+# How options are written where the field alone does not say it.
+_SPELLED: Mapping[str, Mapping[str, str]] = {
+    "best_weights": {"flag": "--best-weights/--last-weights"},
+    "early_stopping": {"metavar": "EPOCHS"},
+    "reduce_on_plateau": {"metavar": "EPOCHS"},
+}
+_UNITS = {"_deg": "DEG", "_percent": "PERCENT"}
 
 
-def open_store(root: Path) -> "Store":
-    """Open the artifact store."""
-    from erroran.store import Store
-
-    return Store(root)
-
-
-def load_data(dataset: str, data_dir: Path | None) -> "Dataset":
-    """Load a dataset, and say loudly what it has to note."""
-    from erroran.data import load_dataset
-
-    loaded = load_dataset(dataset, data_dir=data_dir)
-    say_note(loaded.note)
-    return loaded
-
-
-def parse_recipe(name: RecipeName, **changes: object) -> "Recipe":
-    """Build the recipe that the options ask for.
+def expand(function: Callable[..., R], shared: tuple[str, ...]) -> Callable[..., R]:
+    """Give a command the shared options, and an option for each field of its models.
 
     Args:
-        name: The recipe to start from.
-        changes: Fields of `Recipe` or `InModelAugmentation` to values; ``None`` keeps the recipe's.
+        function: Its parameters are models, what Typer takes, and perhaps one `Session`.
+        shared: Names in `SHARED`; ``--quiet`` always joins them.
+
+    Returns:
+        A function of single options that Typer can read; the values it is called with come from the command line.
     """
-    from pydantic import ValidationError
+    hints = typing.get_type_hints(function, include_extras=True)
+    models = {name: _model_of(hints[name]) for name in inspect.signature(function).parameters}
+    parameters = {"context": _keyword("context", typer.Context)}
+    for name, given in inspect.signature(function).parameters.items():
+        model = models[name]
+        if model is not None:
+            parameters |= {field: _option(field, info) for field, info in model[1].items()}
+        elif hints[name] is not Session:
+            parameters[name] = given.replace(annotation=hints[name], kind=inspect.Parameter.KEYWORD_ONLY)
+    for name in (*shared, "quiet"):
+        default = False if name in ("json", "quiet") else None
+        parameters[f"shared_{name}"] = _keyword(f"shared_{name}", SHARED[name], default)
 
-    from erroran.experiment.recipe import RECIPES, RecipeChange
+    def command(**values: Any) -> R:
+        session = _merge(values["context"], {name: values.pop(f"shared_{name}") for name in (*shared, "quiet")}, shared)
+        arguments: dict[str, Any] = {}
+        for name, model in models.items():
+            if model is not None:
+                arguments[name] = _build(model[0], {field: values[field] for field in model[1]})
+            else:
+                arguments[name] = session if hints[name] is Session else values[name]
+        return function(**arguments)
 
-    given = {key: value for key, value in changes.items() if value is not None}
+    command.__name__, command.__doc__ = function.__name__, function.__doc__
+    command.__signature__ = inspect.Signature(list(parameters.values()))  # type: ignore[attr-defined]
+    command.__annotations__ = {name: parameter.annotation for name, parameter in parameters.items()}
+    return command
+
+
+def build_recipe(name: str, change: RecipeChange) -> Recipe:
+    """Build the recipe that the options ask for.
+
+    Raises:
+        BadInput: The parts do not go together.
+    """
     try:
-        return RecipeChange.model_validate(given).apply_to(RECIPES[name.value])
+        return change.apply_to(RECIPES[name])
     except ValidationError as error:
-        problem = error.errors()[0]
-        options = [str(part).removesuffix("_deg").removesuffix("_percent") for part in problem["loc"][-1:]]
-        said = str(problem["msg"]).removeprefix("Value error, ").lower()
-        named = " or ".join("--" + option.replace("_", "-") for option in options or ["schedule", "reduce_on_plateau"])
-        raise BadInput(f"The training recipe does not work: {said}.", fix=f"change {named}, or leave it out") from error
-
-
-def parse_seeds(count: int | None, listed: str | None, *, default: int) -> list[int]:
-    """Read --seeds and --seed-list, of which one may be given."""
-    if listed is None:
-        return list(range(default if count is None else count))
-    if count is not None:
-        raise BadInput("--seeds and --seed-list were both given.", fix="give one of them")
-    return parse_numbers(listed, option="--seed-list", example="7,8,9")
+        raise _refuse(error, "The training recipe does not work", ["schedule", "reduce_on_plateau"]) from error
 
 
 def parse_numbers(listed: str, *, option: str, example: str) -> list[int]:
@@ -219,3 +292,67 @@ def parse_numbers(listed: str, *, option: str, example: str) -> list[int]:
     if not all(0 <= number < 2**32 for number in numbers):
         raise BadInput(f"{option} `{listed}` has a number outside 0 to {2**32 - 1}.", fix=fix)
     return numbers
+
+
+def _keyword(name: str, annotation: Any, default: Any = inspect.Parameter.empty) -> inspect.Parameter:
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=annotation, default=default)
+
+
+def _model_of(hint: Any) -> tuple[type[BaseModel], dict[str, FieldInfo]] | None:
+    kind, *extras = typing.get_args(hint) if typing.get_origin(hint) is Annotated else (hint,)
+    if not (isinstance(kind, type) and issubclass(kind, BaseModel)):
+        return None
+    only = next((extra.fields for extra in extras if isinstance(extra, Only)), None)
+    return kind, {name: kind.model_fields[name] for name in only or kind.model_fields}
+
+
+def _option_name(field: str) -> str:
+    for unit in _UNITS:
+        field = field.removesuffix(unit)
+    return "--" + field.replace("_", "-")
+
+
+def _option(name: str, field: FieldInfo) -> inspect.Parameter:
+    """One field as a parameter of a command."""
+    extra = field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
+    settings: dict[str, Any] = {**extra, **_SPELLED.get(name, {})}
+    flag = settings.pop("flag", _option_name(name))
+    for unit, metavar in _UNITS.items():
+        if name.endswith(unit):
+            settings["metavar"] = metavar
+    for limit in field.metadata:
+        if isinstance(limit, Ge | Gt):
+            settings["min"] = limit.ge if isinstance(limit, Ge) else limit.gt
+        elif isinstance(limit, Le):
+            settings["max"] = limit.le
+    option = typer.Option(flag, help=field.description, **settings)
+    return _keyword(name, Annotated[field.annotation, option], field.default)
+
+
+def _build(model: type[BaseModel], values: Mapping[str, object]) -> BaseModel:
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        raise _refuse(error, "An option has a wrong value", []) from error
+
+
+def _refuse(error: ValidationError, what: str, otherwise: list[str]) -> BadInput:
+    problem = error.errors()[0]
+    said = str(problem["msg"]).removeprefix("Value error, ").lower()
+    options = [_option_name(str(part)) for part in problem["loc"][-1:] or otherwise]
+    return BadInput(f"{what}: {said}.", fix=f"change {' or '.join(options)}, or leave it out")
+
+
+def _merge(context: typer.Context, given: Mapping[str, Any], taken: tuple[str, ...]) -> Session:
+    """Merge shared options of the root and of the command, which wins; print nothing if that is asked for."""
+    shared = context.meta.setdefault("erroran", {})
+    shared |= {name: value for name, value in given.items() if value not in (None, False)}
+    if context.invoked_subcommand is None:
+        for name in sorted({"group", "json"} & shared.keys() - {*taken}):
+            raise BadInput(f"`{context.command_path}` takes no --{name}.", fix=f"leave out --{name}")
+    named = shared.get("store")
+    if named == "":
+        raise BadInput("--store names no folder.", fix="--store FOLDER, or leave it out")
+    configure(quiet=shared.get("quiet", False), store=named)
+    folder = named or os.environ.get("ERRORAN_STORE") or ".erroran"
+    return Session(Path(folder).expanduser(), shared.get("group"), shared.get("json", False))

@@ -1,70 +1,59 @@
-"""What is in the store: runs, runs show, runs remove."""
+"""Commands about the content of the store: runs, runs show, runs remove."""
 
 import json
-from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.markup import escape
 
-from erroran.cli.app import app, command, guarded
-from erroran.cli.console import (
-    out,
-    print_json,
-    runs_table,
-    talk,
-)
-from erroran.cli.options import (
-    JsonOption,
-    StoreOption,
-    open_store,
-)
+from erroran.cli.app import app, command, epilog, guarded
+from erroran.cli.console import out, print_json, print_runs, talk
+from erroran.cli.options import Session, expand
 
-runs_app = typer.Typer(help="List, show and remove runs.", invoke_without_command=True, no_args_is_help=False)
+runs_app = typer.Typer(help="List, show and remove runs.", no_args_is_help=False)
 app.add_typer(runs_app, name="runs")
 
 
-@runs_app.callback(epilog="[bold]Examples[/]\n\n[cyan]$ erroran runs --json[/]\n\n[cyan]$ erroran runs show 3f2a[/]")
-@guarded
-def runs(context: typer.Context, store: StoreOption = Path(".erroran"), as_json: JsonOption = False) -> None:
+def runs(session: Session, context: typer.Context) -> None:
     """List the runs in the store, oldest first."""
-    context.obj = store
     if context.invoked_subcommand is not None:
         return
-    records = open_store(store).list_runs()
-    if as_json:
+    records = session.store.list_runs()
+    if session.as_json:
         print_json([record.summary() for record in records])
     elif records:
-        out.print(runs_table(records))
+        print_runs(out, records)
     else:
-        talk.print(f"no runs in {store} yet; next: [bold]erroran baseline[/]")
+        talk.say(f"no runs in {session.folder} yet; next:", "erroran baseline", "none")
 
 
-@command(runs_app, "show", examples="erroran runs show 3f2a")
-def runs_show(
-    context: typer.Context,
-    run_id: Annotated[str, typer.Argument(help="A run's id, or its beginning.")],
-    as_json: JsonOption = False,
-) -> None:
+runs_app.callback(invoke_without_command=True, epilog=epilog("erroran runs --json\nerroran runs show 3f2a"))(
+    guarded(expand(runs, ("store", "json")))
+)
+
+
+@command(runs_app, "show", examples="erroran runs show 3f2a", shared=("store", "json"))
+def runs_show(session: Session, run_id: Annotated[str, typer.Argument(help="A run's id, or its beginning.")]) -> None:
     """Print everything recorded about a run."""
-    store = open_store(context.obj)
-    record = store.get_run(run_id)
-    content = {**record.model_dump(mode="json"), "id": record.id, "folder": str(store.run_folder(record.id))}
-    if as_json:
+    record = session.store.get_run(run_id)
+    content = {
+        **record.model_dump(mode="json"),
+        "id": record.id,
+        "folder": str(session.store.run_folder(record.id)),
+    }
+    if session.as_json:
         print_json(content)
         return
     for key, value in content.items():
-        out.print(f"[bold]{key}[/]: {escape(json.dumps(value) if isinstance(value, (dict, list)) else str(value))}")
+        out.print(f"{key}: {json.dumps(value) if isinstance(value, (dict, list)) else value}")
 
 
-@command(runs_app, "remove", examples="erroran runs remove 3f2a 91bc")
+@command(runs_app, "remove", examples="erroran runs remove 3f2a 91bc", shared=("store",))
 def runs_remove(
-    context: typer.Context,
+    session: Session,
     run_ids: Annotated[list[str], typer.Argument(help="Ids, or their beginnings.", metavar="ID...")],
 ) -> None:
     """Delete runs. What needs them trains them again."""
-    store = open_store(context.obj)
-    # All are checked before the first goes; by their folders, because a damaged run has to go too.
-    for run_id in [store.run_folder(run_id).name for run_id in run_ids]:
-        store.remove_run(run_id)
+    # All ids are checked before the first run is removed; by folder, because a damaged run can be removed too.
+    for run_id in [session.store.run_folder(run_id).name for run_id in run_ids]:
+        session.store.remove_run(run_id)
         out.print(f"removed {run_id}")

@@ -1,8 +1,9 @@
-"""Find a hypothesis by name, or offer a starter."""
+"""Find a hypothesis by name, or write a starter."""
 
 import re
+import shlex
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,25 +11,20 @@ import typer
 
 from erroran.cli.console import talk
 from erroran.errors import BadInput, NotFound
+from erroran.experiment.pair import Pair
+from erroran.files import write_text
 
 if TYPE_CHECKING:
     from erroran.experiment.hypothesis import Hypothesis
 
 EXPERIMENTS = Path("experiments")
-
-
-_TAKEN = (
-    "readme",
-    "baseline",
-    "benchmarks",
-    "calibration",
-    "confusions",
-    "in-model-preview",
-    "morphometry",
-    "out-of-fold",
-    "proposals",
-    "teach",
-)
+REPORT_NAMES = (
+    "readme", "across-models", "baseline", "benchmarks", "calibration", "confusions", "in-model-preview", "morphometry",
+    "proposals", "review", "teach",
+)  # fmt: skip
+"""Documents in ``reports/`` that belong to no hypothesis."""
+REPORT_ENDINGS = ("-preview", "-probe", "-proposal", "-plan", "-stress")
+"""Ends of the names of a hypothesis' other documents."""
 
 
 def find_path(name: str) -> Path:
@@ -48,63 +44,99 @@ def find_spec(name: str) -> "tuple[str, Hypothesis]":
 
 
 def check_name(name: str, *, fix: str) -> None:
-    """Refuse a hypothesis' name that cannot be linked in a report, or would overwrite another document or arm."""
+    """Refuse a name that cannot be linked in a report, or would overwrite another document or arm.
+
+    Raises:
+        BadInput: It would.
+    """
     from erroran.experiment.controls import CONTROLS
 
-    if not re.fullmatch(r"[A-Za-z0-9][\w.-]*", name, flags=re.ASCII):
-        raise BadInput(f"`{name}` cannot name a hypothesis: letters, digits, `-`, `_` and `.` can.", fix=fix)
-    if name.lower() in {*_TAKEN, *CONTROLS}:
+    if not re.fullmatch(r"[A-Za-z0-9][\w.-]{0,99}", name, flags=re.ASCII):
+        raise BadInput(f"`{name}` cannot name a hypothesis: up to 100 letters, digits, `-`, `_` and `.` can.", fix=fix)
+    if name.lower() in {*REPORT_NAMES, *CONTROLS} or name.lower().endswith(REPORT_ENDINGS):
         raise BadInput(f"`{name}` is the name of another report or arm.", fix=fix)
 
 
-def find_or_offer(name: str) -> "tuple[str, Hypothesis]":
-    """Find a spec; for a pair that has none, such as 7to1, offer to write a starter."""
+def find_or_offer(name: str, class_names: Sequence[str]) -> "tuple[str, Hypothesis]":
+    """Find a spec; for a pair that has none, such as 7to1, offer to write a starter.
+
+    Args:
+        name: The spec's name.
+        class_names: The classes of the dataset.
+
+    Raises:
+        NotFound: There is no spec, and none was written.
+    """
     try:
         return find_spec(name)
     except NotFound as error:
-        true, _, predicted = name.partition("to")
-        if not (true and predicted) or name.endswith(".toml"):
-            raise
-        path = EXPERIMENTS / f"{name}.toml"
-        command = f"erroran new {name} --pair {true}:{predicted}"
+        try:
+            pair = Pair.parse(name, class_names)
+        except BadInput:
+            raise error from None
+        command = new_command(pair)
+        path = EXPERIMENTS / f"{pair.slug}.toml"
         if not sys.stdin.isatty() or not typer.confirm(
             f"There is no spec for {name}. Write a starter to {path}?", err=True
         ):
             raise NotFound(error.message, fix=f"{command}   (writes a starter spec to edit)") from error
-        write_starter(name, true, predicted)
+        write_starter(pair.slug, pair)
         raise typer.Exit(0) from error
 
 
-def write_starter(name: str, true: str, predicted: str) -> Path:
-    """Write a starter spec, unless there is one."""
+def new_command(pair: Pair) -> str:
+    """The command that writes a starter spec for a pair."""
+    return f"erroran new {pair.slug} --pair {shlex.quote(str(pair))}"
+
+
+def next_command(pair: Pair) -> str:
+    """What to type once a pair has been chosen: try its hypothesis, or write one."""
+    try:
+        find_path(pair.slug)
+    except NotFound:
+        return new_command(pair)
+    return f"erroran intervene {pair.slug}"
+
+
+def spec_for_pair(pair: Pair) -> "tuple[str, Hypothesis]":
+    """The spec that is named after a pair; a starter is written where there is none."""
+    try:
+        return find_spec(pair.slug)
+    except NotFound:
+        write_starter(pair.slug, pair)
+        return find_spec(pair.slug)
+
+
+def write_starter(name: str, pair: Pair) -> Path:
+    """Write a starter spec, unless there is one.
+
+    Raises:
+        BadInput: There is one, or the name cannot be used.
+    """
     from erroran.experiment.hypothesis import starter_toml
 
-    check_name(name, fix=f"erroran new {true}to{predicted} --pair {true}:{predicted}")
+    check_name(name, fix=new_command(pair))
     path = EXPERIMENTS / f"{name}.toml"
     if path.exists():
         raise BadInput(f"{path} exists already.", fix="edit it, or choose another name")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(starter_toml(true, predicted), encoding="utf-8")
-    talk.print(f"wrote a starter spec to [bold]{path}[/]; edit it, then: [bold]erroran preview {name}[/]")
+    write_text(path, starter_toml(*pair.classes))
+    talk.say(f"wrote a starter spec to {path}; edit it, then:", f"erroran preview {name}", "none")
     return path
 
 
-def find_pair_name(name: str) -> str:
-    """The pair of a spec of that name; the name itself, such as ``4to9`` or ``4:9``, where there is none."""
-    if ":" in name:
-        return name
-    try:
-        return str(find_spec(name)[1].pair)
-    except NotFound:
-        if name.endswith(".toml"):
-            raise
-        return name
+def read_pair(text: str, class_names: Sequence[str]) -> Pair:
+    """The pair of the spec of that name; otherwise the pair that the text itself names, as ``4to9`` or ``4:9``.
 
-
-def name_pair(true: str, predicted: str) -> str:
-    """Name files after a pair, as in ``4to9``; what a file's name should not have becomes a dash."""
-    parts = [re.sub(r"[^A-Za-z0-9]+", "-", part).strip("-") or "class" for part in (true, predicted)]
-    return "to".join(parts)
+    Raises:
+        BadInput: Neither.
+    """
+    if ":" not in text:
+        try:
+            return find_spec(text)[1].pair
+        except NotFound:
+            if text.endswith(".toml"):
+                raise
+    return Pair.parse(text, class_names)
 
 
 def write_proposed(texts: Mapping[str, str], *, force: bool) -> list[Path]:
@@ -117,25 +149,14 @@ def write_proposed(texts: Mapping[str, str], *, force: bool) -> list[Path]:
     Raises:
         BadInput: A spec is there already, with another content.
     """
-    for name, text in texts.items():
-        path = EXPERIMENTS / f"{name}.toml"
-        check_name(name, fix="rename the classes of the dataset")
+    paths = {EXPERIMENTS / f"{name}.toml": text for name, text in texts.items()}
+    for path, text in paths.items():
+        check_name(path.stem, fix="rename the classes of the dataset")
         if path.exists() and not force and path.read_text(encoding="utf-8") != text:
             raise BadInput(
                 f"{path} exists already and differs from what is proposed now.",
                 fix="--force to overwrite it, or rename it",
             )
-    paths = []
-    for name, text in texts.items():
-        EXPERIMENTS.mkdir(parents=True, exist_ok=True)
-        paths.append(EXPERIMENTS / f"{name}.toml")
-        paths[-1].write_text(text, encoding="utf-8")
-    return paths
-
-
-def split_pair(pair: str) -> tuple[str, str]:
-    """Read what ``--pair`` was given, such as 7:1."""
-    true, _, predicted = pair.partition(":")
-    if not true or not predicted or true == predicted:
-        raise BadInput(f"--pair {pair} does not name two classes.", fix="--pair 7:1")
-    return true, predicted
+    for path, text in paths.items():
+        write_text(path, text)
+    return list(paths)

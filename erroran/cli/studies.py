@@ -1,24 +1,13 @@
 """Commands about several models at once."""
 
 import time
-from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.markup import escape
 
 from erroran.cli.app import app, command
 from erroran.cli.console import out, print_json, say_trained, training_display
-from erroran.cli.options import (
-    REPORTS,
-    DataDirOption,
-    DatasetOption,
-    JobsOption,
-    JsonOption,
-    StoreOption,
-    load_data,
-    open_store,
-)
+from erroran.cli.options import REPORTS, DataOptions, JobOptions, Session
 from erroran.cli.specs import EXPERIMENTS, check_name
 
 
@@ -30,15 +19,14 @@ erroran study dense-study
 erroran study cnn-study --jobs 2
 erroran study path/to/study.toml --seeds 5 --dataset digits
 """,
+    shared=("store", "json"),
 )
 def study(
+    session: Session,
+    data: DataOptions,
+    parallel: JobOptions,
     name: Annotated[str, typer.Argument(help="A study in ./experiments, a shipped one, or a path.", metavar="NAME")],
     seeds: Annotated[int | None, typer.Option(min=1, max=1000, help="Runs per model, instead of the study's.")] = None,
-    dataset: DatasetOption = "auto",
-    data_dir: DataDirOption = None,
-    jobs: JobsOption = 1,
-    store: StoreOption = Path(".erroran"),
-    as_json: JsonOption = False,
 ) -> None:
     """Train several models under several seeds, and say which differ by more than chance."""
     from erroran.experiment.hypothesis import shipped_folder
@@ -52,25 +40,25 @@ def study(
     spec = read_study(path)
     if seeds is not None:
         spec = spec.model_copy(update={"seeds": seeds})
-    opened, images = open_store(store), load_data(dataset, data_dir)
+    images = data.load()
     with training_display() as display:
         trained = train_study(
-            opened,
+            session.store,
             images,
             path.stem,
             spec,
-            jobs=jobs,
+            jobs=parallel.jobs,
             on_progress=display.on_progress,
             on_finished=display.on_finished,
         )
     runs = [completed for _, completed in trained]
     say_trained(sum(len(c.trained) for c in runs), sum(len(c.records) for c in runs), start)
-    result = assess_study(opened, path.stem, spec, [group for group, _ in trained])
+    result = assess_study(session.store, path.stem, spec, [group for group, _ in trained])
     summary = write_study(result, REPORTS)
-    if as_json:
+    if session.as_json:
         print_json(summary)
         return
-    out.print(f"[bold]{escape(study_headline(result).replace('`', ''))}[/]")
+    out.print(study_headline(result).replace("`", ""), style="bold")
     for checked in result.claims:
-        out.print("  " + escape(claim_line(checked).replace("`", "").replace("**", "")))
+        out.print("  " + claim_line(checked).replace("`", "").replace("**", ""))
     out.print(f"wrote {REPORTS / path.stem}.md")

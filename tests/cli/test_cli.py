@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from erroran.cli import app, console
+from erroran.cli import console
+from erroran.cli.commands import app
 from erroran.data import Dataset
 
 COMMANDS = [
@@ -114,7 +115,7 @@ def test_help_is_quick_and_shows_examples() -> None:
 import sys
 from typer.testing import CliRunner
 from erroran.cli import console
-from erroran.cli import app
+from erroran.cli.commands import app
 for command in {[[], *[[c] for c in COMMANDS], ["runs", "show"], ["runs", "remove"]]}:
     result = CliRunner().invoke(app, [*command, "--help"])
     assert result.exit_code == 0, command
@@ -275,8 +276,8 @@ def test_bad_specs(in_project: Path, tmp_path: Path, command: str, change: tuple
         ("intervene 0to1 --reuse-baseline --seeds 9", "asked for: 9 of them"),
         ("probe nope", "There is no hypothesis `nope`"),
         ("propose", "No pair is named"),
-        ("propose nope", "does not name two classes"),
-        ("propose 0to7", "names class `7`, which the dataset does not have"),
+        ("propose nope", "does not name two different classes"),
+        ("propose 0to7", "names class `7`, which is not among the classes (0, 1, 2)"),
         ("propose gone.toml", "There is no spec file gone.toml"),
         ("plan 0to1 --seeds x", "--seeds `x` is not a list"),
         ("plan 0to1 --seeds 1", "an arm of one run"),
@@ -292,12 +293,12 @@ def test_bad_specs(in_project: Path, tmp_path: Path, command: str, change: tuple
         ("across-models", "There is a single model to compare: cnn"),
         ("across-models --groups zzz", "No single baseline group begins with `zzz`"),
         ("across-models --groups ,", "is not a list of groups"),
-        ("dataset --dataset digits --rows 50", "--csv is not given"),
+        ("dataset --dataset digits --rows 50", "--rows needs --csv"),
         ("dataset --dataset digits --csv new.csv --rows 5", "5 rows cannot be drawn"),
         ("dataset --dataset nope", "no dataset called 'nope'"),
-        ("new 0to0 --pair 0:0", "does not name two classes"),
-        ("measure --pair 0", "--pair 0 does not name two classes"),
-        ("measure --pair 0:9", "class `9`, which the dataset does not have"),
+        ("new 0to0 --pair 0:0", "does not name two different classes"),
+        ("measure --pair 0", "`0` does not name two different classes"),
+        ("measure --pair 0:9", "names class `9`, which is not among the classes (0, 1, 2)"),
         ("new ../x --pair 4:9", "cannot name a hypothesis"),
         ("new sham --pair 4:9", "the name of another report or arm"),
         ("new confusions --pair 4:9", "the name of another report or arm"),

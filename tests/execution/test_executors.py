@@ -1,7 +1,10 @@
-"""Executors: train what is missing, keep what is finished, whatever breaks."""
+"""Executors: train what is missing, keep what is finished, whatever breaks, and whoever else works on it."""
 
+import contextlib
+import random
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -10,13 +13,15 @@ import numpy as np
 import pytest
 
 from erroran.data import Dataset, Splits, split_dataset
-from erroran.errors import TrainingError
+from erroran.errors import ErroranError, TrainingError
 from erroran.execution import local as executors
 from erroran.execution.local import Completed, Request, complete_runs
 from erroran.experiment.recipe import Recipe
 from erroran.experiment.runspec import RunSpec
+from erroran.files import host
 from erroran.store import Store
 from erroran.store.environment import current_environment
+from erroran.store.leases import lease
 from erroran.store.ledger import Entry
 from erroran.store.records import RunRecord
 from erroran.training.fit import Progress, TrainedRun
@@ -231,49 +236,192 @@ def test_a_failure_in_a_worker_arrives_and_keeps_the_rest(ready: Store, spec: Ru
     assert 9 not in {record.spec.seed for record in ready.list_runs()}
 
 
+# --- several processes
+
+
+def test_a_run_of_another_environment_is_refused(ready: Store, requests: Requests, trained_seeds: list[int]) -> None:
+    """Before anything is trained; but what is in the store already is read."""
+    complete_runs(ready, requests[:1])
+    environment = requests[1].spec.environment
+    old = environment.model_copy(update={"versions": {**environment.versions, "numpy": "1.0"}})
+    strange = Request("baseline", requests[1].spec.model_copy(update={"environment": old}))
+    with pytest.raises(ErroranError, match=r"cannot be trained here as its baseline was: numpy was 1\.0, here it is"):
+        complete_runs(ready, [requests[0], requests[2], strange])
+    assert trained_seeds == [5]
+    assert complete_runs(ready, requests[:1]).trained == []
+
+
+@pytest.fixture
+def other_process(ready: Store, requests: Requests, monkeypatch: pytest.MonkeyPatch) -> Callable[[bool], None]:
+    """Has the lease of the second seed; ends 0.3 seconds later, with or without having finished it."""
+    monkeypatch.setattr(executors, "_POLL_SECONDS", 0.05)
+    threads = []
+
+    def start(finishes: bool) -> None:
+        has_it = threading.Event()
+
+        def work() -> None:
+            with contextlib.suppress(TrainingError), lease(ready.root, requests[1].spec.id):
+                has_it.set()
+                time.sleep(0.3)
+                if not finishes:
+                    raise TrainingError("It broke off.", fix="none")
+                record = ready.get_run(requests[0].spec.id).model_copy(update={"spec": requests[1].spec})
+                ready.put_run(record, {}, {})
+
+        threads.append(threading.Thread(target=work))
+        threads[-1].start()
+        assert has_it.wait(10)
+
+    yield start
+    for thread in threads:
+        thread.join()
+
+
+def test_a_run_that_another_process_trains_is_waited_for(
+    ready: Store, requests: Requests, trained_seeds: list[int],
+    other_process: Callable[[bool], None], caplog: pytest.LogCaptureFixture,
+) -> None:  # fmt: skip
+    """What nobody trains is trained first; the wait is said once, with its seeds."""
+    complete_runs(ready, requests[:1])
+    other_process(True)
+    completed = complete_runs(ready, requests)
+    assert trained_seeds == [5, 3]
+    assert completed.trained == [requests[2].spec.id]
+    assert [record.spec.seed for record in completed.records] == [5, 1, 3]
+    (line,) = caplog.messages
+    assert line == f"Waiting for another process that trains these seeds in {ready.root}: 1"
+
+
+def test_a_run_that_another_process_gave_up_is_trained(
+    ready: Store, requests: Requests, trained_seeds: list[int], other_process: Callable[[bool], None]
+) -> None:
+    complete_runs(ready, requests[:1])
+    other_process(False)
+    completed = complete_runs(ready, requests)
+    assert trained_seeds == [5, 3, 1]
+    assert completed.trained == [requests[1].spec.id, requests[2].spec.id]
+
+
+def test_the_lease_of_a_dead_process_is_taken_over_at_once(
+    ready: Store, requests: Requests, trained_seeds: list[int], caplog: pytest.LogCaptureFixture
+) -> None:
+    """After kill -9 the next command waits for nobody."""
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    (ready.root / "leases").mkdir()
+    (ready.root / "leases" / f"{requests[0].spec.id}.0").write_text(f"{host()}-{process.pid}-0-x")
+    complete_runs(ready, requests)
+    assert trained_seeds == [5, 1, 3]
+    assert caplog.messages == []
+    assert not list((ready.root / "leases").iterdir())
+
+
+def test_ctrl_c_ends_the_wait(
+    ready: Store, requests: Requests, trained_seeds: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(_: float) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(time, "sleep", interrupt)
+    with lease(ready.root, requests[0].spec.id), pytest.raises(KeyboardInterrupt):
+        complete_runs(ready, requests[:1])
+    assert trained_seeds == []
+
+
 _TRAIN_THREE = """
-import sys
+import sys, time
 from pathlib import Path
 from erroran.data import build_dataset
 from erroran.data.sources.digits import load_digits
 from erroran.experiment.recipe import Recipe
 from erroran.stages.baseline import train_baseline
 from erroran.store import Store
+from erroran.training.backend import keras
 
 digits = load_digits()
 dataset = build_dataset("digits", "here", x_train=digits.x_train[:400], y_train=digits.y_train[:400],
                         x_test=digits.x_test[:200], y_test=digits.y_test[:200])
 recipe = Recipe(name="standard", epochs=2, batch_size=32, learning_rate=1e-3, schedule="constant")
-train_baseline(Store(Path(sys.argv[1])), dataset, recipe=recipe, seeds=[0, 1, 2])
+root, start = Path(sys.argv[1]), Path(sys.argv[2])
+print("ready", flush=True)
+while not start.exists():
+    time.sleep(0.001)
+_, completed = train_baseline(Store(root), dataset, recipe=recipe, seeds=[0, 1, 2], jobs=int(sys.argv[3]))
+print(*completed.trained)
+print(*(record.id for record in completed.records))
 """
 
 
 @pytest.mark.slow
-def test_kill_9_loses_nothing_that_was_finished(tmp_path: Path) -> None:
-    """Killed once the first run is there; the same command again ends with what it always ends with."""
-    killed, whole = Store(tmp_path / "killed"), Store(tmp_path / "whole")
-    process = subprocess.Popen([sys.executable, "-c", _TRAIN_THREE, str(killed.root)])
-    deadline = time.monotonic() + 120
-    while not list((killed.root / "runs").glob("*/run.json")):
-        assert process.poll() is None
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-    process.kill()
-    process.wait()
+@pytest.mark.parametrize("jobs", [("1", "1"), ("1", "2")], ids=["one by one", "with workers"])
+def test_two_processes_with_the_same_seeds_train_three_runs_in_all(tmp_path: Path, jobs: tuple[str, str]) -> None:
+    """Started at the same moment on one store: each run is trained by one of them, and both end with all three."""
+    root, start = tmp_path / "store", tmp_path / "start"
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", _TRAIN_THREE, str(root), str(start), number], stdout=subprocess.PIPE, text=True
+        )
+        for number in jobs
+    ]
+    for process in processes:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+    start.touch()
+    printed = [process.communicate(timeout=300)[0].split("\n") for process in processes]
+    assert [process.returncode for process in processes] == [0, 0]
+    trained = [line[0].split() for line in printed]
+    assert sorted(trained[0] + trained[1]) == sorted(record.id for record in Store(root).list_runs())
+    assert len(trained[0] + trained[1]) == 3
+    assert printed[0][1] == printed[1][1]
+    assert len(printed[0][1].split()) == 3
+    assert not list((root / "leases").iterdir())
+    assert not list((root / "tmp").iterdir())
 
-    survivors = killed.list_runs()
-    assert len(survivors) == 1
-    folder = killed.run_folder(survivors[0].id)
-    before = _files(folder)
-    for store in (killed, whole):
-        subprocess.run([sys.executable, "-c", _TRAIN_THREE, str(store.root)], check=True)
 
-    assert _files(folder) == before
-    assert [r.id for r in killed.list_runs()] == [r.id for r in whole.list_runs()]
-    assert len(whole.list_runs()) == 3
-    for record in whole.list_runs():
-        for split in ("mine", "confirm"):
-            one, other = (np.load(store.run_folder(record.id) / f"{split}.npz") for store in (killed, whole))
-            assert one["probabilities"].tobytes() == other["probabilities"].tobytes()
-    assert killed.get_group().id == whole.get_group().id
-    assert not list((killed.root / "tmp").iterdir())
+_LOOP = ("run", "4to9", "--dataset", "digits", "--model", "dense-baseline", "--epochs", "1", "--seeds", "2")
+
+
+def _run_loop(folder: Path) -> "subprocess.Popen[str]":
+    command = [sys.executable, "-m", "erroran", *_LOOP, "--controls", "sham"]
+    return subprocess.Popen(command, cwd=folder, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+
+
+def _predictions(store: Store) -> dict[str, bytes]:
+    return {
+        f"{record.id}/{split}": np.load(store.run_folder(record.id) / f"{split}.npz")["probabilities"].tobytes()
+        for record in store.list_runs()
+        for split in ("mine", "confirm")
+    }
+
+
+@pytest.mark.slow
+def test_twenty_kills_at_random_moments_lose_nothing_and_need_no_repair(tmp_path: Path) -> None:
+    """Kill -9 anywhere in the whole loop: finished runs stay as they are, and the same command goes on from there."""
+    (tmp_path / "whole").mkdir()
+    started = time.monotonic()
+    process = _run_loop(tmp_path / "whole")
+    printed, _ = process.communicate()
+    assert process.returncode == 0, printed
+    duration = time.monotonic() - started
+
+    folder = tmp_path / "killed"
+    folder.mkdir()
+    moments = random.Random(9)
+    store, before = Store(folder / ".erroran"), {}
+    for _ in range(20):
+        process = _run_loop(folder)
+        time.sleep(moments.uniform(0.1, 1) * duration)
+        process.kill()
+        process.communicate()
+        for path, content in before.items():
+            assert path.read_bytes() == content
+        before = {path: path.read_bytes() for path in (store.root / "runs").glob("*/*")}
+        assert len({path.parent for path in before}) == len(store.list_runs())
+
+    process = _run_loop(folder)
+    printed, _ = process.communicate()
+    assert process.returncode == 0, printed
+    assert _predictions(store) == _predictions(Store(tmp_path / "whole" / ".erroran"))
+    assert len(store.list_runs()) == 8
+    assert not list((store.root / "tmp").iterdir())

@@ -163,7 +163,7 @@ def teach(
     runs: Annotated[int, typer.Option(min=13, max=200, help="Runs of the same network to train.")] = 16,
 ) -> None:
     """Show on digits, offline, how a fix that changes nothing can look like a success."""
-    from erroran.report.teach import teach_sentence, write_teach
+    from erroran.report.teach import lesson_sentence, write_lesson
     from erroran.stages.teach import teach as replay
 
     start = time.perf_counter()
@@ -176,11 +176,11 @@ def teach(
             on_finished=display.on_finished,
         )
     say_trained(len(taught.completed.trained), len(taught.completed.records), start)
-    path = write_teach(taught, REPORTS)
+    path = write_lesson(taught, REPORTS)
     if session.as_json:
         print_json(taught.to_json())
         return
-    out.print(teach_sentence(taught), style="bold")
+    out.print(lesson_sentence(taught), style="bold")
     talk.print(f"wrote {path}")
 
 

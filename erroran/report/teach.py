@@ -1,4 +1,4 @@
-"""``reports/teach.md``: a lesson for a classroom, with the numbers of runs that were really trained."""
+"""``reports/teach.md``: a lesson for a classroom, with the numbers of really trained runs."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,67 +10,69 @@ from erroran import provenance
 from erroran.report.figures import AFTER, BEFORE
 from erroran.report.render import render, write_document
 from erroran.report.text import percent, signed
+from erroran.verdict.decide import CANNOT_TELL, EQUIVALENT, HARMED, IMPROVED
 
 if TYPE_CHECKING:
-    from erroran.stages.teach import Taught
+    from erroran.stages.teach import LessonResult
     from erroran.verdict.replay import NaiveReplay
 
 _CHOSEN = "#b91c1c"
 
 
-def write_teach(taught: "Taught", folder: Path) -> Path:
+def write_lesson(lesson: "LessonResult", folder: Path) -> Path:
     """Write the lesson, its figures and its numbers."""
-    naive = taught.naive
-    chosen, again = naive.typical()
-    boldest = int(naive.relative.argmin())
-    accuracy = [record.accuracy_confirm for record in taught.completed.records]
+    replay, words = lesson.replay, [judged.word for judged in lesson.protocol.verdicts]
+    chosen, again = replay.typical()
+    boldest = int(replay.relative.argmin())
+    means_of_others = (replay.counts.sum(axis=1) - np.diag(replay.counts)) / (len(lesson.seeds) - 1)
+    most_frequent = max(sorted(set(lesson.naive.cells)), key=lesson.naive.cells.count)
     text = render(
         "teach.md.j2",
-        taught=taught,
-        naive=naive,
-        sentence=teach_sentence(taught),
-        accuracy=accuracy,
-        mean_accuracy=float(np.mean(accuracy)),
+        lesson=lesson,
+        naive=lesson.naive,
+        sentence=lesson_sentence(lesson),
+        mean_accuracy=float(np.mean(lesson.accuracy)),
         story={
-            "cell": taught.cell_name(naive.cells[chosen]),
-            "first": taught.evidence.seeds[chosen],
-            "second": taught.evidence.seeds[again],
-            "before": int(naive.counts[chosen, chosen]),
-            "after": int(naive.counts[chosen, again]),
-            "change": _whole_percent(naive.counts[chosen, again] / naive.counts[chosen, chosen] - 1),
+            "cell": lesson.naive.cells[chosen],
+            "first": lesson.seeds[chosen],
+            "second": lesson.seeds[again],
+            "before": int(replay.counts[chosen, chosen]),
+            "after": int(replay.counts[chosen, again]),
+            "change": float(replay.counts[chosen, again] / replay.counts[chosen, chosen] - 1),
         },
         boldest={
-            "before": int(naive.before[boldest]),
-            "after": int(naive.after[boldest]),
-            "cell": taught.cell_name(naive.cells[naive.pairs[boldest][0]]),
-            "change": _whole_percent(naive.relative[boldest]),
+            "before": int(replay.before[boldest]),
+            "after": int(replay.after[boldest]),
+            "cell": lesson.naive.cells[replay.pairs[boldest][0]],
+            "change": float(replay.relative[boldest]),
         },
-        down=int((np.diag(naive.counts) > _means_of_others(naive)).sum()),
-        mean_change=_whole_percent(naive.mean_change),
-        same=1 - naive.improved - naive.worse,
-        mean_before=float(naive.before.mean()),
-        mean_after=float(naive.after.mean()),
-        verdicts=_verdicts(taught),
-        claims=_how_many(taught.claims, len(taught.protocol)),
-        single=_single_cell(taught),
-        seeds_per_arm=len(taught.protocol[0].before),
-        mining_runs=len(taught.protocol[0].runs[0]),
-        runs=taught.completed.records,
+        down=int((np.diag(replay.counts) > means_of_others).sum()),
+        mean_before=float(replay.before.mean()),
+        mean_after=float(replay.after.mean()),
+        verdicts=[(word, words.count(word)) for word in (IMPROVED, HARMED, EQUIVALENT, CANNOT_TELL)],
+        claims=_how_many(lesson),
+        most_frequent=most_frequent,
+        runs=lesson.completed.records,
+        seconds=sum(record.seconds for record in lesson.completed.records),
         command=provenance.command_line(),
     )
-    drawn = {"headlines": headline_histogram(naive), "regression": regression_chart(naive, taught.evidence.seeds)}
-    return write_document(folder, "teach", text, figures=drawn, data={"teach": taught.to_json()})
+    drawn = {"headlines": headline_histogram(replay), "regression": regression_chart(replay, lesson.seeds)}
+    return write_document(folder, "teach", text, figures=drawn, data={"teach": lesson.to_json()})
 
 
-def teach_sentence(taught: "Taught") -> str:
-    """What was seen, in numbers: the first line of the report."""
-    naive = taught.naive
+def lesson_sentence(lesson: "LessonResult") -> str:
+    """What was found, in numbers: the first line of the report."""
+    naive = lesson.naive
     seen = f"by {percent(-naive.mean_change, 0)} on average" if naive.mean_change < 0 else "but not on average"
     return (
-        f'A fix that changes nothing "improves" the worst confusion in {percent(naive.improved, 0)} of '
-        f"{len(naive.before)} retrainings, {seen}; erroran's protocol claims a change in "
-        f"{_how_many(taught.claims, len(taught.protocol))} comparisons"
+        f'A treatment that changes nothing "improves" the worst confusion in {percent(naive.improved, 0)} of '
+        f"{naive.pairs_of_runs} retrainings, {seen}; erroran's protocol claims a change in {_how_many(lesson)} "
+        "comparisons"
     )
+
+
+def _how_many(lesson: "LessonResult") -> str:
+    return f"{lesson.protocol.claims or 'none'} of {lesson.protocol.comparisons}"
 
 
 def headline_histogram(naive: "NaiveReplay") -> Figure:
@@ -132,31 +134,3 @@ def regression_chart(naive: "NaiveReplay", seeds: list[int]) -> Figure:
     axes.legend(fontsize=8, frameon=False, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3, handletextpad=0.4)
     axes.spines[["top", "right"]].set_visible(False)
     return figure
-
-
-def _verdicts(taught: "Taught") -> list[tuple[str, int]]:
-    words, counts = np.unique([replay.word for replay in taught.protocol], return_counts=True)
-    found = dict(zip(words.tolist(), counts.tolist(), strict=True))
-    return [(word, found.get(word, 0)) for word in ("improved", "harmed", "equivalent", "cannot tell")]
-
-
-def _single_cell(taught: "Taught") -> dict[str, object]:
-    """How many different cells were chosen as worst, and the most frequent one."""
-    cells = taught.naive.cells
-    most = max(sorted(set(cells)), key=cells.count)
-    return {"different": len(set(cells)), "name": taught.cell_name(most), "runs": cells.count(most)}
-
-
-def _means_of_others(naive: "NaiveReplay") -> np.ndarray:
-    """Give float64 (S,): mean count of each run's worst cell in the other runs."""
-    chosen = np.diag(naive.counts)
-    means: np.ndarray = (naive.counts.sum(axis=1) - chosen) / (len(chosen) - 1)
-    return means
-
-
-def _how_many(count: int, of: int) -> str:
-    return f"none of {of}" if count == 0 else f"{count} of {of}"
-
-
-def _whole_percent(change: float) -> str:
-    return f"{signed(100 * float(change), 0)} %"

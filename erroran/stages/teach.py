@@ -1,126 +1,131 @@
-"""A lesson in five minutes, offline: a fix that changes nothing looks like a cure, until it is judged properly."""
+"""A lesson in five minutes, offline: why a treatment that changes nothing seems to work, and how to judge it."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
+from pydantic import Field
 
 from erroran.data import load_dataset
 from erroran.execution.local import Completed, Request, complete_runs
+from erroran.experiment.endpoint import Cell, Endpoint
 from erroran.experiment.recipe import Recipe
 from erroran.experiment.runspec import RunSpec
+from erroran.results import Result
 from erroran.store import Store, environment
-from erroran.store.evidence import Evidence, gather
+from erroran.store.evidence import gather
 from erroran.store.ledger import Entry
 from erroran.store.records import RunRecord
 from erroran.training.fit import Progress
 from erroran.verdict.decide import HARMED, IMPROVED
-from erroran.verdict.replay import NaiveReplay, Replay, replay_naive, replay_protocol
+from erroran.verdict.replay import NaiveReplay, replay_naive, replay_protocol
 
+MODEL = "cnn"
 RECIPE = Recipe(name="teach", epochs=8, batch_size=32, learning_rate=2e-3, schedule="one-cycle")
-"""Short, and good enough: errors get rare, as in a network that somebody would use, in a few seconds a run."""
+"""A few seconds per run, and as few errors as in a network that is really used."""
 
 MINE_FRACTION = 0.3
-"""The digits are few; a tenth of them would leave hardly an error to mine."""
+"""The digits are few: a tenth of them would have hardly any errors to mine."""
 
 MINING_RUNS = 3
 SEEDS_PER_ARM = 5
 
 
-@dataclass(frozen=True)
-class Taught:
+class NaiveLesson(Result):
+    """Act 1: each run's worst cell, counted again in every other run.
+
+    Attributes:
+        pairs_of_runs: Ordered pairs of runs.
+        improved: Share of them with fewer errors after; `worse` with more.
+        mean_change: All errors after over all errors before, minus 1.
+        elsewhere: Mean change of the errors in all other cells, per run.
+        cells: The worst cell of each run, as in ``4 read as 9``.
+        counts: Entry [i][j] counts the errors of run j in run i's worst cell.
+        all_errors: Errors of each run.
+    """
+
+    pairs_of_runs: int
+    improved: float
+    worse: float
+    mean_change: float
+    elsewhere: float
+    cells: list[str]
+    counts: list[list[int]]
+    all_errors: list[int]
+
+
+class JudgedComparison(Result):
+    """One comparison of act 2: the cell, the verdict's word, errors per run of both arms, and the primary test."""
+
+    cell: str
+    word: str
+    before: tuple[int, ...]
+    after: tuple[int, ...]
+    method: str
+
+
+class ProtocolLesson(Result):
+    """Act 2: comparisons of runs with runs under erroran's protocol.
+
+    Attributes:
+        comparisons: How many.
+        claims: Those with the verdict "improved" or "harmed"; every one is false.
+        mining_runs: Runs that choose the cell.
+        seeds_per_arm: Runs per arm.
+        verdicts: Every comparison.
+    """
+
+    comparisons: int
+    claims: int
+    mining_runs: int
+    seeds_per_arm: int
+    verdicts: list[JudgedComparison]
+
+
+class LessonResult(Result):
     """What the lesson found.
 
     Attributes:
-        evidence: All runs on `confirm`, the test images.
-        mined_images: Images of `mine`.
+        dataset: Name of the dataset.
+        seeds: Seed of each run, and `accuracy` its accuracy on `confirm`, the test images.
+        test_images: Images of `confirm`; `mined_images` those of `mine`.
+        naive: Act 1.
+        protocol: Act 2.
+        replay: The comparisons behind act 1.
         completed: The runs, and which of them were trained just now.
-        naive: Act 1: each run's worst cell, counted again in every other run.
-        protocol: Act 2: comparisons of runs with runs under erroran's protocol.
     """
 
-    evidence: Evidence
+    dataset: str
+    seeds: list[int]
+    accuracy: list[float]
+    test_images: int
     mined_images: int
-    completed: Completed
-    naive: NaiveReplay
-    protocol: tuple[Replay, ...]
-
-    @property
-    def claims(self) -> int:
-        """Comparisons of act 2 whose verdict is "improved" or "harmed"; every one is false."""
-        return sum(replay.word in (IMPROVED, HARMED) for replay in self.protocol)
-
-    @property
-    def seconds(self) -> float:
-        """Training time of all runs, whenever they were trained."""
-        return sum(record.seconds for record in self.completed.records)
-
-    def cell_name(self, cell: tuple[int, int]) -> str:
-        """A cell in words: ``4 read as 9``."""
-        names = self.evidence.class_names
-        return f"{names[cell[0]]} read as {names[cell[1]]}"
-
-    def to_json(self) -> dict[str, object]:
-        """Every number behind the report as JSON-ready data."""
-        naive = self.naive
-        return {
-            "dataset": self.completed.records[0].dataset_name,
-            "seeds": self.evidence.seeds,
-            "accuracy": [record.accuracy_confirm for record in self.completed.records],
-            "naive": {
-                "pairs_of_runs": len(naive.before),
-                "improved": naive.improved,
-                "worse": naive.worse,
-                "mean_change": naive.mean_change,
-                "elsewhere": naive.elsewhere,
-                "cells": [self.cell_name(cell) for cell in naive.cells],
-                "counts": naive.counts.tolist(),
-                "all_errors": naive.totals.tolist(),
-            },
-            "protocol": {
-                "comparisons": len(self.protocol),
-                "claims": self.claims,
-                "mining_runs": MINING_RUNS,
-                "seeds_per_arm": SEEDS_PER_ARM,
-                "verdicts": [
-                    {
-                        "cell": self.cell_name(replay.cell),
-                        "word": replay.word,
-                        "before": replay.before,
-                        "after": replay.after,
-                        "method": replay.method,
-                    }
-                    for replay in self.protocol
-                ],
-            },
-        }
+    naive: NaiveLesson
+    protocol: ProtocolLesson
+    replay: NaiveReplay = Field(exclude=True)
+    completed: Completed = Field(exclude=True)
 
 
 def teach(
     store: Store,
     *,
-    model: str = "cnn",
     n_runs: int = 16,
     n_draws: int = 200,
     jobs: int = 1,
     on_progress: Callable[[Progress], None] = lambda _: None,
     on_finished: Callable[[RunRecord], None] = lambda _: None,
-    on_judged: Callable[[int], None] = lambda _: None,
-) -> Taught:
-    """Train the same network several times on scikit-learn's digits, and judge a fix that does nothing.
+) -> LessonResult:
+    """Train the same network several times on scikit-learn's digits, and judge a treatment that does nothing.
 
-    The fix is a placebo: it changes the seed. The runs go into the store like any others, so a second call trains
+    The treatment is a placebo: it changes the seed. The runs go into the store like any others, so a second call trains
     nothing. They do not become the latest group. The look at `confirm` is entered in the ledger.
 
     Args:
         store: Where runs go.
-        model: Name of the architecture.
         n_runs: Runs, at least 13: 3 that mine, 5 before, 5 after.
         n_draws: Comparisons under erroran's protocol, drawn at random.
         jobs: Runs at a time.
         on_progress: Called often while training.
         on_finished: Called with each run that was trained.
-        on_judged: Called with the number of comparisons done.
 
     Raises:
         BadInput: Too few runs.
@@ -130,9 +135,9 @@ def teach(
     template = {
         "dataset": dataset.digest,
         "mine_fraction": MINE_FRACTION,
-        "model": model,
+        "model": MODEL,
         "recipe": RECIPE,
-        "environment": environment.current_environment(model),
+        "environment": environment.current_environment(MODEL),
     }
     specs = [RunSpec.model_validate({**template, "seed": seed}) for seed in range(n_runs)]
     requests = [Request("placebo", spec) for spec in specs]
@@ -140,22 +145,47 @@ def teach(
     run_ids = [spec.id for spec in specs]
     look = Entry(kind="teach", dataset=dataset.digest, group=specs[0].group_id, seeds=tuple(range(n_runs)))
     mine, confirm = gather(store, run_ids, "mine"), gather(store, run_ids, "confirm", look=look)
-    n_classes = len(confirm.class_names)
-    return Taught(
-        evidence=confirm,
+    names = confirm.class_names
+    naive = replay_naive(confirm.labels, confirm.predicted, len(names))
+    replays = replay_protocol(
+        (mine.labels, mine.predicted),
+        (confirm.labels, confirm.predicted),
+        len(names),
+        n_seeds=SEEDS_PER_ARM,
+        n_mining=MINING_RUNS,
+        n_draws=n_draws,
+        rng=np.random.default_rng(0),
+    )
+
+    def name(cell: Cell) -> str:
+        return Endpoint.FORWARD.describe(names[cell[0]], names[cell[1]])
+
+    return LessonResult(
+        dataset=dataset.name,
+        seeds=confirm.seeds,
+        accuracy=[record.accuracy_confirm for record in completed.records],
+        test_images=len(confirm.labels),
         mined_images=len(mine.labels),
-        completed=completed,
-        naive=replay_naive(confirm.labels, confirm.predicted, n_classes),
-        protocol=tuple(
-            replay_protocol(
-                (mine.labels, mine.predicted),
-                (confirm.labels, confirm.predicted),
-                n_classes,
-                n_seeds=SEEDS_PER_ARM,
-                n_mining=MINING_RUNS,
-                n_draws=n_draws,
-                rng=np.random.default_rng(0),
-                on_draw=on_judged,
-            )
+        naive=NaiveLesson(
+            pairs_of_runs=len(naive.pairs),
+            improved=naive.improved,
+            worse=naive.worse,
+            mean_change=naive.mean_change,
+            elsewhere=naive.elsewhere,
+            cells=[name(cell) for cell in naive.cells],
+            counts=naive.counts.tolist(),
+            all_errors=naive.totals.tolist(),
         ),
+        protocol=ProtocolLesson(
+            comparisons=len(replays),
+            claims=sum(replay.word in (IMPROVED, HARMED) for replay in replays),
+            mining_runs=MINING_RUNS,
+            seeds_per_arm=SEEDS_PER_ARM,
+            verdicts=[
+                JudgedComparison(cell=name(r.cell), word=r.word, before=r.before, after=r.after, method=r.method)
+                for r in replays
+            ],
+        ),
+        replay=naive,
+        completed=completed,
     )

@@ -4,7 +4,7 @@
 erroran's. `clustered_share` and `clustered_mean` sum up such comparisons, which share runs and images.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -187,7 +187,6 @@ def replay_protocol(
     n_draws: int,
     rng: np.random.Generator,
     n_mining: int = 3,
-    on_draw: Callable[[int], None] = lambda _: None,
 ) -> list[Replay]:
     """Compare runs of one recipe with each other, many times, under erroran's protocol.
 
@@ -202,18 +201,16 @@ def replay_protocol(
         n_draws: Comparisons.
         rng: Generator of the draws.
         n_mining: Runs that mine.
-        on_draw: Called with the number of comparisons done.
 
     Raises:
         BadInput: The pool is too small, or the mining runs make no error.
     """
     labels, pred = confirm
     found = []
-    for done in range(1, n_draws + 1):
+    for _ in range(n_draws):
         mining, before, after = draw_runs(len(pred), (n_mining, n_seeds, n_seeds), rng)
         cell = worst_cell(mine[0], mine[1][mining], n_classes)
         found.append(replay_once(labels, (pred, pred), (mining, before, after), cell, n_classes))
-        on_draw(done)
     return found
 
 

@@ -11,8 +11,8 @@ import pytest
 from erroran.data import split_dataset
 from erroran.errors import BadInput, NotFound
 from erroran.execution.local import Completed, Request
-from erroran.report.teach import headline_histogram, regression_chart, teach_sentence, write_teach
-from erroran.stages.teach import MINE_FRACTION, Taught, teach
+from erroran.report.teach import headline_histogram, lesson_sentence, regression_chart, write_lesson
+from erroran.stages.teach import MINE_FRACTION, LessonResult, teach
 from erroran.store import Predictions, Store
 from erroran.store.records import RunRecord
 
@@ -49,14 +49,13 @@ def trained(monkeypatch: pytest.MonkeyPatch, make_record: Callable[..., RunRecor
     return trained
 
 
-def taught(store: Store, **options: Any) -> Taught:
+def taught(store: Store, **options: Any) -> LessonResult:
     return teach(store, **{"n_runs": 13, "n_draws": 6, **options})
 
 
 def test_a_second_lesson_trains_nothing_and_is_the_same(store: Store, trained: list[str]) -> None:
-    done: list[int] = []
-    first = taught(store, on_judged=done.append)
-    assert (len(trained), done) == (13, [1, 2, 3, 4, 5, 6])
+    first = taught(store)
+    assert (len(trained), first.protocol.comparisons) == (13, 6)
     assert {record.spec.mine_fraction for record in first.completed.records} == {MINE_FRACTION}
     again = taught(store)
     assert (len(trained), again.completed.trained) == (13, [])
@@ -78,19 +77,20 @@ def test_too_few_runs_are_refused(store: Store, trained: list[str]) -> None:
 
 def test_the_report_says_what_the_runs_say(store: Store, trained: list[str], tmp_path: Path) -> None:
     lesson = taught(store)
-    path = write_teach(lesson, tmp_path / "reports")
+    path = write_lesson(lesson, tmp_path / "reports")
     text = path.read_text()
     naive = lesson.naive
-    assert text.startswith("# A fix that changes nothing")
-    assert teach_sentence(lesson) in text.splitlines()[0]
+    assert text.startswith("# A treatment that changes nothing")
+    assert lesson_sentence(lesson) in text.splitlines()[0]
     assert f"{naive.improved:.0%}".replace("%", " %") in text.splitlines()[0]
     assert naive.mean_change < 0  # the worst cell regresses, whatever the seeds
     assert "{{" not in text
     assert "nan" not in text
     beside = tmp_path / "reports" / "teach"
     saved = json.loads((beside / "teach.json").read_text())
-    assert saved["naive"]["counts"] == naive.counts.tolist()
-    assert saved["protocol"]["comparisons"] == 6
+    assert saved["naive"]["counts"] == naive.counts
+    assert saved["protocol"]["comparisons"] == len(saved["protocol"]["verdicts"]) == 6
+    assert saved.keys() >= {"dataset", "seeds", "accuracy", "naive", "protocol"}
     for link in ("teach/headlines.png", "teach/regression.png"):
         assert link in text
         assert (tmp_path / "reports" / link).read_bytes()[:8] == PNG
@@ -98,9 +98,9 @@ def test_the_report_says_what_the_runs_say(store: Store, trained: list[str], tmp
 
 def test_the_figures_show_every_pair_and_every_run(store: Store, trained: list[str]) -> None:
     lesson = taught(store)
-    bars = headline_histogram(lesson.naive).axes[0].patches
+    bars = headline_histogram(lesson.replay).axes[0].patches
     assert sum(bar.get_height() for bar in bars) == 13 * 12
-    axes = regression_chart(lesson.naive, lesson.evidence.seeds).axes[0]
+    axes = regression_chart(lesson.replay, lesson.seeds).axes[0]
     diamonds = axes.lines[-1].get_ydata()
-    assert sorted(diamonds) == sorted(np.diag(lesson.naive.counts))
+    assert sorted(diamonds) == sorted(np.diag(lesson.replay.counts))
     assert len(axes.get_xticklabels()) == 13

@@ -17,7 +17,7 @@ from erroran.data.archive import read_dataset, save_dataset
 from erroran.data.dataset import Dataset, build_dataset
 from erroran.data.ids import sample_ids
 from erroran.data.load import load_dataset
-from erroran.data.split import Part, Splits, split_dataset
+from erroran.data.split import Part, Splits, split_dataset, validation_part
 
 __all__ = [
     "Dataset",
@@ -29,4 +29,5 @@ __all__ = [
     "sample_ids",
     "save_dataset",
     "split_dataset",
+    "validation_part",
 ]

@@ -3,7 +3,7 @@
 import numpy as np
 
 from erroran.data.dataset import Dataset, build_dataset
-from erroran.data.ids import choose_by_id, sample_ids
+from erroran.data.ids import choose_fraction, sample_ids, strip_copy_numbers
 
 INK_PX = 20
 MARGIN_PX = 4
@@ -24,8 +24,8 @@ def load_digits() -> Dataset:
 
     raw, labels = datasets.load_digits(return_X_y=True)
     images = enlarge_digits(raw.reshape(-1, SOURCE_PX, SOURCE_PX).astype(np.int64))
-    ids = sample_ids(images, labels)
-    test = choose_by_id(ids, labels, fraction=1 / 3, purpose="confirm")
+    groups = strip_copy_numbers(sample_ids(images))
+    test = choose_fraction(groups, labels, fraction=1 / 3, purpose="confirm")
     return build_dataset(
         "digits",
         "scikit-learn",

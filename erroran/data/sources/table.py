@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from erroran.data.dataset import MAX_CLASSES, Dataset, build_dataset, name_classes
-from erroran.data.ids import choose_stratified, sample_ids
+from erroran.data.ids import choose_count, count_different, sample_ids, strip_copy_numbers
 from erroran.data.sources.files import tidy_path
 from erroran.errors import BadInput, DatasetError, Unavailable
 
@@ -54,15 +54,15 @@ def load_table(path: Path) -> Dataset:
         DatasetError: The file cannot be read or used; it is named, with column and row where they are known.
     """
     images, labels, names = read_table(path)
-    counts = np.bincount(labels, minlength=len(names))
-    if counts.min() < FEWEST_OF_A_CLASS:
+    groups = strip_copy_numbers(sample_ids(images))
+    different = count_different(groups, labels)
+    if different.min() < FEWEST_OF_A_CLASS:
         raise DatasetError(
-            f"{tidy_path(path)}: class {names[counts.argmin()]} has {counts.min()} of the {len(labels):,} rows; "
-            f"to train, mine and confirm takes {FEWEST_OF_A_CLASS}.",
+            f"{tidy_path(path)}: class {names[different.argmin()]} has {different.min()} different image(s) in the "
+            f"{len(labels):,} rows; to train, mine and confirm takes {FEWEST_OF_A_CLASS}.",
             fix="add images of that class, or leave it out",
         )
-    count = round(CONFIRM_SHARE * len(labels))
-    chosen = choose_stratified(sample_ids(images, labels), labels, count=count, purpose="confirm")
+    chosen = choose_count(groups, labels, count=round(CONFIRM_SHARE * len(labels)), purpose="confirm")
     dataset = build_dataset(
         re.sub(r"\.csv(\.\w+)?$", "", path.name, flags=re.IGNORECASE),
         tidy_path(path),
@@ -163,7 +163,7 @@ def draw_rows(dataset: Dataset, rows: int | None = None) -> tuple[np.ndarray, np
             f"{fewest:,} a class would have fewer than {FEWEST_OF_A_CLASS}.",
             fix=f"--rows with a number from {fewest} to {len(labels)}",
         )
-    chosen = choose_stratified(sample_ids(images, labels), labels, count=rows, purpose="rows")
+    chosen = choose_count(sample_ids(images, labels), labels, count=rows, purpose="rows")
     return images[chosen], labels[chosen]
 
 

@@ -68,7 +68,7 @@ def build_dataset(
         y_test: As ``y_train``; classes may be missing, but none may be new.
 
     Returns:
-        The dataset; its note tells of test images that also occur in training.
+        The dataset; its note tells of copies in the training part, and of training images that are in the test part.
 
     Raises:
         DatasetError: The arrays cannot be used; the message says which and why.
@@ -92,7 +92,7 @@ def build_dataset(
         train_ids=train_ids,
         test_ids=test_ids,
         digest=_digest((x_train, y_train, train_ids), (x_test, y_test, test_ids)),
-        note=_describe_overlap(train_ids, test_ids),
+        note=_describe_copies(train_ids, y_train, test_ids),
     )
 
 
@@ -233,8 +233,14 @@ def _digest(*parts: tuple[np.ndarray, np.ndarray, np.ndarray]) -> str:
     return content.hexdigest()
 
 
-def _describe_overlap(train_ids: np.ndarray, test_ids: np.ndarray) -> str | None:
-    leaked = np.isin(strip_copy_numbers(test_ids), strip_copy_numbers(train_ids))
-    if not leaked.any():
-        return None
-    return f"{leaked.sum():,} of {len(test_ids):,} test images also occur in the training images"
+def _describe_copies(train_ids: np.ndarray, y_train: np.ndarray, test_ids: np.ndarray) -> str | None:
+    groups, n = strip_copy_numbers(train_ids), len(train_ids)
+    notes = []
+    if in_test := int(np.isin(groups, strip_copy_numbers(test_ids)).sum()):
+        notes.append(f"{in_test:,} of {n:,} training images are also in the test part, so they are neither trained on "
+                     "nor mined")  # fmt: skip
+    if copies := n - len(different := np.unique(groups)):
+        several = len(set(zip(groups.tolist(), y_train.tolist(), strict=True))) - len(different)
+        with_labels = f"; {several:,} of them with another label" if several else ""
+        notes.append(f"{copies:,} of {n:,} training images are copies of others{with_labels}")
+    return "; ".join(notes) or None

@@ -100,17 +100,17 @@ def split_dataset(dataset: Dataset, *, mine_fraction: float = 0.1, fold: tuple[i
     unseen = np.flatnonzero(~np.isin(groups, strip_copy_numbers(dataset.test_ids)))
     groups, labels = groups[unseen], dataset.y_train[unseen]
     different = count_different(groups, labels)
-    if fold is not None and not 0 <= fold[0] < fold[1] <= different.min():
-        raise BadInput(
-            f"There is no fold {fold[0]} of {fold[1]}: the smallest class has {different.min()} different "
-            "training images.",
-            fix="--out-of-fold with a number from 2 to 20",
-        )
     if different.min() < 2:
         raise DatasetError(
             f"{dataset.source}: class {dataset.class_names[different.argmin()]} has {different.min()} different "
             "training images that are not in the test part; two are needed, one to train on and one to mine.",
             fix="add training images of that class, or drop it",
+        )
+    if fold is not None and not 0 <= fold[0] < fold[1] <= different.min():
+        raise BadInput(
+            f"There is no fold {fold[0]} of {fold[1]}: the smallest class has {different.min()} different "
+            "training images.",
+            fix="--out-of-fold with a number from 2 to 20",
         )
     if fold is None:
         mined = choose_fraction(groups, labels, fraction=mine_fraction, purpose="mine")

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from erroran.data import Dataset, build_dataset, load_dataset, read_dataset, save_dataset, split_dataset
 from erroran.data.dataset import name_classes
-from erroran.data.ids import choose_stratified, sample_ids
+from erroran.data.ids import choose_count, sample_ids
 from erroran.data.sources.table import draw_rows, load_table, read_table, write_table
 from erroran.errors import BadInput, DatasetError
 
@@ -105,7 +105,7 @@ def test_stratified_choice_is_exact(sizes: list[int], share: float) -> None:
     labels = np.repeat(np.arange(len(sizes)), sizes)
     ids = np.array([f"{i:016x}" for i in range(len(labels))])
     count = round(share * len(labels))
-    chosen = choose_stratified(ids, labels, count=count, purpose="x")
+    chosen = choose_count(ids, labels, count=count, purpose="x")
     assert chosen.sum() == count
     exact = count * np.array(sizes) / len(labels)
     assert (abs(np.bincount(labels[chosen], minlength=len(sizes)) - exact) < 1).all()
@@ -115,7 +115,7 @@ def test_kaggle_s_own_numbers() -> None:
     """8,400 of 42,000 exactly, though no class of MNIST divides evenly."""
     labels = np.repeat(np.arange(10), [4132, 4684, 4177, 4351, 4072, 3795, 4137, 4401, 4063, 4188])
     ids = np.array([f"{i:016x}" for i in range(42_000)])
-    assert choose_stratified(ids, labels, count=8400, purpose="confirm").sum() == 8400
+    assert choose_count(ids, labels, count=8400, purpose="confirm").sum() == 8400
 
 
 @pytest.mark.parametrize(
@@ -187,8 +187,8 @@ def test_digest_of_numbered_classes_is_as_it_was(tiny_dataset: Dataset) -> None:
         ([HEADER, rows(), rows(pixels="1,2,3,4,5")], "is damaged: Expected 5 fields in line 3, saw 6"),
         ([HEADER, rows(), rows(label="")], "the label of row 2 is empty"),
         ([HEADER, rows(label="a/b")], "the label of row 1 is 'a/b'"),
-        ([HEADER, rows(), rows()], "class 0 has 2 of the 2 rows"),
-        ([HEADER, rows(), rows(), rows()], "nothing can be confused"),
+        ([HEADER, rows(), rows(), rows(pixels="1,2,3,5")], "class 0 has 2 different image(s) in the 3 rows"),
+        ([HEADER, *(rows(pixels=f"{n},2,3,4") for n in range(3))], "nothing can be confused"),
         ([HEADER, *(rows(f"c{i}") for i in range(1001))], "has 1,001 different labels"),
     ],
 )

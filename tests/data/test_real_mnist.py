@@ -1,5 +1,6 @@
 """The real thing, where this machine has it."""
 
+import hashlib
 import os
 import time
 from pathlib import Path
@@ -38,6 +39,16 @@ def test_no_image_occurs_twice(mnist: Dataset) -> None:
 def test_a_tenth_of_each_class_is_mined(mnist: Dataset) -> None:
     mined = np.bincount(split_dataset(mnist).mine.y)
     assert mined.tolist() == [round(0.1 * n) for n in np.bincount(mnist.y_train)]
+
+
+def test_mnist_is_split_as_ever(mnist: Dataset) -> None:
+    """Golden: stored runs rest on it."""
+    splits, fold = split_dataset(mnist), split_dataset(mnist, fold=(1, 5))
+    found = [
+        (len(part.ids), hashlib.sha256("".join(part.ids).encode()).hexdigest()[:16])
+        for part in (splits.train, splits.mine, fold.mine)
+    ]
+    assert found == [(54001, "fd937d771b4a28cc"), (5999, "46fb6326cca78939"), (12002, "09a281610b465fcf")]
 
 
 def test_ids_are_made_quickly(mnist: Dataset) -> None:

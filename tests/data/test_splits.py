@@ -75,7 +75,7 @@ def test_a_senseless_fraction_is_refused(dataset: Dataset, fraction: float) -> N
 def test_a_class_of_one_cannot_be_split(arrays: Arrays) -> None:
     arrays["y_train"] = np.array([0] * 30 + [1] * 29 + [2])
     dataset = build_dataset("tiny", "tiny.npz", **arrays)
-    with pytest.raises(DatasetError, match=r"tiny\.npz: class 2 has a single training image"):
+    with pytest.raises(DatasetError, match=r"tiny\.npz: class 2 has 1 different training images"):
         split_dataset(dataset)
 
 

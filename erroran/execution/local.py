@@ -12,6 +12,7 @@ from multiprocessing import Manager
 from typing import Any
 
 from erroran import provenance
+from erroran.data import Part
 from erroran.experiment.runspec import RunSpec
 from erroran.store import Predictions, Store
 from erroran.store.environment import check_environment
@@ -197,7 +198,11 @@ def _train_and_store(
             return None
         dataset, splits = store.get_dataset(spec.dataset), store.get_splits(spec)
         source = store.get_source(spec.source) if spec.source else None
-        trained = train(spec, splits, dataset.class_names, on_progress, source=source)
+        added = None
+        if spec.data.add is not None:
+            other = store.get_dataset(spec.data.add)
+            added = Part(other.x_train, other.y_train, other.train_ids)
+        trained = train(spec, splits, dataset.class_names, on_progress, source=source, added=added)
         predictions = {
             name: Predictions(probabilities=probabilities, labels=part.y, ids=part.ids)
             for name, part, probabilities in (

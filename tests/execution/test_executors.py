@@ -12,10 +12,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from erroran.data import Dataset, Splits, split_dataset
-from erroran.errors import ErroranError, TrainingError
+from erroran.data import Dataset, Part, Splits, split_dataset
+from erroran.errors import ErroranError, NotFound, TrainingError
 from erroran.execution import local as executors
 from erroran.execution.local import Completed, Request, complete_runs
+from erroran.experiment.change import DataChange
 from erroran.experiment.recipe import Recipe
 from erroran.experiment.runspec import RunSpec
 from erroran.files import host
@@ -63,8 +64,11 @@ def trained_seeds(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         on_progress: Callable[[Progress], None],
         *,
         source: str | None,
+        added: Part | None,
     ) -> TrainedRun:
         assert source is None
+        assert (added is None) == (spec.data.add is None)
+        assert added is None or len(added.x) == len(added.y) == len(added.ids) == 150
         seeds.append(spec.seed)
         on_progress(Progress(spec.id, spec.seed, step=1, steps=1, epoch=1, epochs=1, loss=0.5))
         draw = np.random.default_rng(spec.seed).dirichlet(np.ones(len(class_names)), len(splits.confirm.y))
@@ -153,6 +157,18 @@ def test_a_run_is_stored_with_all_that_repeating_it_needs(
     assert {path.name for path in ready.run_folder(record.id).iterdir()} == {
         "run.json", "mine.npz", "confirm.npz", "model.keras",
     }  # fmt: skip
+
+
+def test_the_images_of_an_added_dataset_are_handed_to_training(
+    ready: Store, spec: RunSpec, trained_seeds: list[int]
+) -> None:
+    """Read from the store by the digest in the spec; one that is not there is said."""
+    adding = spec.model_copy(update={"data": DataChange(add=spec.dataset)})
+    complete_runs(ready, [Request("more", adding)])
+    assert trained_seeds == [0]
+    missing = spec.model_copy(update={"data": DataChange(add="ff" * 32)})
+    with pytest.raises(NotFound, match="has no dataset ffffffffffff"):
+        complete_runs(ready, [Request("more", missing)])
 
 
 def _breaking(train: Callable[..., TrainedRun], seed: int, error: BaseException) -> Callable[..., TrainedRun]:
@@ -334,6 +350,7 @@ import sys, time
 from pathlib import Path
 from erroran.data import build_dataset
 from erroran.data.sources.digits import load_digits
+from erroran.experiment.change import DataChange
 from erroran.experiment.recipe import Recipe
 from erroran.stages.baseline import train_baseline
 from erroran.store import Store

@@ -69,6 +69,30 @@ class Comparison:
     test: ArmTest
 
 
+@dataclass(frozen=True, kw_only=True)
+class PairComparison:
+    """Two arms compared by the errors of a pair (a, b), and by all errors.
+
+    Attributes:
+        endpoint: The primary endpoint.
+        forward: a predicted as b.
+        reverse: b predicted as a.
+        both: Their sum.
+        overall: All errors.
+    """
+
+    endpoint: Endpoint
+    forward: Comparison
+    reverse: Comparison
+    both: Comparison
+    overall: Comparison
+
+    @property
+    def primary(self) -> Comparison:
+        """The comparison of the primary endpoint."""
+        return {Endpoint.FORWARD: self.forward, Endpoint.REVERSE: self.reverse, Endpoint.SUM: self.both}[self.endpoint]
+
+
 def compare_errors(before_errors: BoolArray, after_errors: BoolArray, *, logit_sd: float = 0.0) -> ArmTest:
     """Test "no change" of one kind of error.
 
@@ -141,6 +165,15 @@ class ArmComparison:
         """Compare the errors of an endpoint of a pair (a, b) of class indices."""
         name = endpoint.describe(*(self.class_names[label] for label in pair))
         return self.cells(name, cell_mask(len(self.class_names), endpoint.cells(pair)), confidence=confidence)
+
+    def pair(self, pair: Cell, endpoint: Endpoint, *, confidence: float = 0.95) -> PairComparison:
+        """Compare every endpoint of a pair, and all errors; `endpoint` is the primary one."""
+        forward, reverse, both = (
+            self.endpoint(each, pair, confidence=confidence)
+            for each in (Endpoint.FORWARD, Endpoint.REVERSE, Endpoint.SUM)
+        )
+        overall = self.all_errors(confidence=confidence)
+        return PairComparison(endpoint=endpoint, forward=forward, reverse=reverse, both=both, overall=overall)
 
     def all_errors(self, *, confidence: float = 0.95) -> Comparison:
         """Compare all errors."""

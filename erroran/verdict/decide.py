@@ -13,7 +13,7 @@ from erroran.stats.dispersion import count_variance
 from erroran.stats.intervals import Effect
 from erroran.stats.multiplicity import CellChange
 from erroran.verdict.collateral import Collateral, check_collateral
-from erroran.verdict.compare import MIN_SEEDS, NO_TEST, ArmComparison, ArmTest, Comparison
+from erroran.verdict.compare import MIN_SEEDS, NO_TEST, ArmComparison, ArmTest, Comparison, PairComparison
 
 IMPROVED: Final = "improved"
 HARMED: Final = "harmed"
@@ -23,15 +23,14 @@ _OPPOSITE = {IMPROVED: HARMED, HARMED: IMPROVED}
 _MANY_SEEDS = 200
 
 
-@dataclass(frozen=True)
-class Verdict:
+@dataclass(frozen=True, kw_only=True)
+class Verdict(PairComparison):
     """What the data say about a treatment, with everything needed to print it.
 
     Attributes:
         word: "improved", "harmed", "equivalent" or "cannot tell".
         sentence: The first line of a report, plain English.
         pair: (a, b), class indices; `pair_names` their names.
-        endpoint: The primary endpoint: "forward" (a predicted as b), "reverse" or "sum".
         alpha: Two-sided level of the primary test.
         margin_per_10000: Collateral margin, errors per 10,000 evaluated images.
         equivalence_per_10000: Margin of "equivalent" for the endpoint, same units.
@@ -41,8 +40,6 @@ class Verdict:
         test: The primary test and why it was used.
         effect: Change of the primary endpoint with its interval.
         equivalence_low: Lower end of the 1 - 2 alpha interval compared with the margin; `equivalence_high` the upper.
-        forward: a predicted as b, before and after; `reverse` b predicted as a; `both` their sum.
-        overall: All errors.
         collateral: Non-inferiority of everything else.
         cells: The other directed cells, exploratory, under the false discovery rate.
         logit_sd: Run-to-run variation that the tests are corrected for, in logits, from all other cells.
@@ -55,7 +52,6 @@ class Verdict:
     sentence: str
     pair: Cell
     pair_names: tuple[str, str]
-    endpoint: str
     alpha: float
     margin_per_10000: float
     equivalence_per_10000: float
@@ -67,22 +63,11 @@ class Verdict:
     effect: Effect
     equivalence_low: float
     equivalence_high: float
-    forward: Comparison
-    reverse: Comparison
-    both: Comparison
-    overall: Comparison
     collateral: Collateral
     cells: tuple[CellChange, ...]
     logit_sd: float
     seeds_needed: int | None
     caveats: tuple[str, ...]
-
-    @property
-    def primary(self) -> Comparison:
-        """The comparison that the word is about."""
-        return {Endpoint.FORWARD: self.forward, Endpoint.REVERSE: self.reverse, Endpoint.SUM: self.both}[
-            Endpoint(self.endpoint)
-        ]
 
     def to_dict(self) -> dict[str, Any]:
         """Plain dicts, lists, numbers and None (for NaN and infinity): ready for ``json.dumps``."""
@@ -144,23 +129,23 @@ def judge(
     labels, after = check_runs(labels, after, n_classes)
     names = tuple(class_names or map(str, range(n_classes)))
     arms = ArmComparison(labels, before, after, names, skip=Endpoint.SUM.cells(pair))
-    results = {key: arms.endpoint(key, pair, confidence=1 - alpha) for key in Endpoint}
-    primary = results[endpoint]
+    compared = arms.pair(pair, endpoint, confidence=1 - alpha)
+    primary = compared.primary
     inner = arms.endpoint(endpoint, pair, confidence=1 - 2 * alpha).effect
     margin = equivalence_per_10000
     if margin is None:
         margin = min(margin_per_10000, (primary.effect.before_per_10000 + primary.effect.after_per_10000) / 8)
     collateral = check_collateral(arms, pair, margin_per_10000=margin_per_10000, alpha=alpha)
     within = -margin < inner.low and inner.high < margin
-    word, why = _decide(results, endpoint, collateral, alpha, within=within)
+    word, why = _decide(compared, collateral, alpha, within=within)
     needed = _seeds_for_observed(arms, endpoint, pair, primary, alpha)
     fewest = min(len(before), len(after))
     return Verdict(
+        **vars(compared),
         word=word,
         sentence=_sentence(word, why, primary, collateral, needed, fewest),
         pair=pair,
         pair_names=(names[pair[0]], names[pair[1]]),
-        endpoint=endpoint.value,
         alpha=alpha,
         margin_per_10000=margin_per_10000,
         equivalence_per_10000=margin,
@@ -172,10 +157,6 @@ def judge(
         effect=primary.effect,
         equivalence_low=inner.low,
         equivalence_high=inner.high,
-        forward=results[Endpoint.FORWARD],
-        reverse=results[Endpoint.REVERSE],
-        both=results[Endpoint.SUM],
-        overall=arms.all_errors(confidence=1 - alpha),
         collateral=collateral,
         cells=tuple(arms.single_cells(fdr)),
         logit_sd=arms.variation.logit_sd,
@@ -184,19 +165,17 @@ def judge(
     )
 
 
-def _decide(
-    results: dict[Endpoint, Comparison], endpoint: Endpoint, collateral: Collateral, alpha: float, *, within: bool
-) -> tuple[str, str]:
+def _decide(compared: PairComparison, collateral: Collateral, alpha: float, *, within: bool) -> tuple[str, str]:
     """The word, and a clause that explains it where the endpoint alone does not."""
-    moved = {key: result.test.direction(alpha) for key, result in results.items()}
-    direction = moved[endpoint]
+    direction = compared.primary.test.direction(alpha)
+    pair_sum = compared.both.test.direction(alpha)
     overall = int(collateral.accuracy.worse) - int(collateral.accuracy.better)
     rest = int(collateral.other_cells.worse) - int(collateral.other_cells.better)
     if direction == 0:
-        still = moved[Endpoint.SUM] == 0 and overall == 0 and results[endpoint].test.method != NO_TEST
+        still = pair_sum == overall == 0 and compared.primary.test.method != NO_TEST
         return (EQUIVALENT, "") if within and still else (CANNOT_TELL, "")
     word = IMPROVED if direction < 0 else HARMED
-    against = {"the pair's sum": moved[Endpoint.SUM], "accuracy": overall}
+    against = {"the pair's sum": pair_sum, "accuracy": overall}
     for_it = [key for key, sign in against.items() if sign == direction]
     opposed = [key for key, sign in against.items() if sign == -direction]
     verb = "got worse" if direction < 0 else "got better"
@@ -206,10 +185,10 @@ def _decide(
         return CANNOT_TELL, f"{opposed[0]} {verb} while {for_it[0]} did the opposite"
     if rest == -direction:
         return CANNOT_TELL, f"the other cells {verb}"
-    opposite = [key for key in (Endpoint.FORWARD, Endpoint.REVERSE) if moved[key] == -direction]
-    if opposite and moved[Endpoint.SUM] != direction:
+    opposite = [side for side in (compared.forward, compared.reverse) if side.test.direction(alpha) == -direction]
+    if opposite and pair_sum != direction:
         return CANNOT_TELL, "errors moved from one direction of the pair to the other"
-    return word, " and ".join(_moved_clause(results[key]) for key in opposite)
+    return word, " and ".join(map(_moved_clause, opposite))
 
 
 def _moved_clause(result: Comparison) -> str:

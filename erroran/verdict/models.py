@@ -1,0 +1,121 @@
+"""Models compared with each other by all their errors, and claims checked."""
+
+from collections.abc import Mapping, Sequence
+from itertools import combinations
+from typing import Final
+
+from pydantic import Field, computed_field
+
+from erroran.experiment.study import Claim
+from erroran.results import Result
+from erroran.stats.confusion import IntArray
+from erroran.stats.multiplicity import holm
+from erroran.verdict.compare import ArmComparison, Comparison
+
+HOLDS: Final = "holds"
+CONTRADICTED: Final = "contradicted"
+UNDECIDED: Final = "cannot tell"
+ALPHA: Final = 0.05
+"""Two-sided level, a convention."""
+
+
+class Points(Result):
+    """A difference of accuracies in percentage points, with its 95 % interval."""
+
+    difference: float
+    low: float
+    high: float
+
+
+class ModelPair(Result):
+    """Two models compared by all their errors.
+
+    Attributes:
+        first: A model's name; `second` that of the other.
+        comparison: Errors of the first ("before") and the second ("after").
+        p_adjusted: Holm's over all pairs; None without a test.
+    """
+
+    first: str
+    second: str
+    comparison: Comparison
+    p_adjusted: float | None
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def points(self) -> Points:
+        """Accuracy of the second minus that of the first."""
+        return _points(self.comparison)
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def better(self) -> str | None:
+        """The model with significantly fewer errors; None where that cannot be told."""
+        if self.p_adjusted is None or self.p_adjusted >= ALPHA:
+            return None
+        return self.second if self.comparison.effect.per_10000 < 0 else self.first
+
+
+class CheckedClaim(Result):
+    """A claim, and what the runs say about it.
+
+    Attributes:
+        claim: From the spec.
+        word: ``holds``, ``contradicted`` or ``cannot tell``.
+        measured: Difference of the accuracies, positive if it is as claimed.
+        comparison: Errors of the model that was said to be worse ("before") and of the other ("after"). Its p-value is
+            not adjusted: the claim was made beforehand.
+    """
+
+    claim: Claim
+    word: str
+    measured: Points
+    comparison: Comparison = Field(exclude=True)
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def p_value(self) -> float | None:
+        """Two-sided, of this claim alone; None without a test."""
+        return self.comparison.test.p_value
+
+
+def compare_all(labels: IntArray, models: Mapping[str, IntArray], class_names: Sequence[str]) -> list[ModelPair]:
+    """Compare every two models on the same images.
+
+    Args:
+        labels: Integer (N,).
+        models: Name to predictions, integer (S, N).
+        class_names: The C names.
+    """
+    pairs = [
+        (a, b, ArmComparison(labels, models[a], models[b], class_names).all_errors())
+        for a, b in combinations(models, 2)
+    ]
+    adjusted = iter(holm([c.test.p_value for _, _, c in pairs if c.test.p_value is not None]).tolist())
+    return [
+        ModelPair(first=a, second=b, comparison=c, p_adjusted=None if c.test.p_value is None else next(adjusted))
+        for a, b, c in pairs
+    ]
+
+
+def check_claim(
+    claim: Claim, labels: IntArray, worse: IntArray, better: IntArray, class_names: Sequence[str]
+) -> CheckedClaim:
+    """Check whether a model makes significantly fewer errors than another, as was claimed.
+
+    Args:
+        claim: The claim.
+        labels: Integer (N,).
+        worse: Predictions of the model that was said to be worse, integer (S, N).
+        better: Predictions of the other.
+        class_names: The C names.
+    """
+    comparison = ArmComparison(labels, worse, better, class_names).all_errors()
+    word = {-1: HOLDS, 1: CONTRADICTED, 0: UNDECIDED}[comparison.test.direction(ALPHA)]
+    return CheckedClaim(claim=claim, word=word, measured=_points(comparison), comparison=comparison)
+
+
+def _points(comparison: Comparison) -> Points:
+    # Errors per 10,000 images are hundredths of a point, and fewer errors are more points.
+    effect = comparison.effect
+    return Points(difference=-effect.per_10000 / 100, low=-effect.high / 100, high=-effect.low / 100)

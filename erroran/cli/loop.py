@@ -290,7 +290,7 @@ def _warn_of_low_power(session: Session, group: "Group", stem: str, hypothesis: 
 
 
 def _report(session: Session, group: "Group", stem: str) -> None:
-    from erroran.report.intervention import comparison_json, write_intervention
+    from erroran.report.intervention import write_intervention
     from erroran.stages.report import assess
 
     with talk.status("judging"):
@@ -298,7 +298,7 @@ def _report(session: Session, group: "Group", stem: str) -> None:
     path = write_intervention(assessment, REPORTS)
     session.write_index()
     if session.as_json:
-        print_json(comparison_json(assessment))
+        print_json(assessment.to_json())
     else:
         _print_assessment(assessment, path)
 
@@ -309,11 +309,11 @@ def _print_assessment(assessment: "Assessment", path: Path) -> None:
     for compared in (verdict.forward, verdict.reverse, verdict.both):
         before, after = (" ".join(map(str, values)) for values in (compared.before_per_seed, compared.after_per_seed))
         out.print(f"  {compared.name}: {before} -> {after}")
-    if verdict.word == "improved" and assessment.unbeaten:
-        names = " or ".join(control.name for control in assessment.unbeaten)
+    if verdict.word == "improved" and assessment.not_shown_to_beat:
+        names = " or ".join(assessment.not_shown_to_beat)
         out.print(f"  not shown to do more than {names}", style="yellow")
     for stamp in assessment.stamps:
-        out.print(f"  {stamp.replace('**', '')}", style="yellow")
+        out.print(f"  {stamp.kind}: {stamp.sentence}", style="yellow")
     out.print(f"wrote {path}")
 
 

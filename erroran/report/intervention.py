@@ -1,12 +1,8 @@
-"""``reports/<name>.md``: did the fix work? The verdict first, then everything it rests on."""
+"""``reports/<name>.md``: did the treatment work? The verdict first, then everything it rests on."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
-from matplotlib.figure import Figure
+from typing import TYPE_CHECKING
 
 from erroran.experiment.change import ALL_CLASSES
 from erroran.report import figures
@@ -14,18 +10,32 @@ from erroran.report.render import render, write_document
 from erroran.report.text import signed
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from matplotlib.figure import Figure
+
     from erroran.experiment.hypothesis import Hypothesis
     from erroran.shape.exposure import Example, SeenDose
-    from erroran.stages.report import Assessment, Control, Flip
+    from erroran.stages.report import Assessment
     from erroran.stats.intervals import Effect
+    from erroran.verdict.controls import Control
+    from erroran.verdict.flips import Flip
 
 _GALLERY = 20
 _CELLS_SHOWN = 8
+_CONTROLS = {
+    "sham": "images of the same classes, at the same rate, shifted by 1 px",
+    "swapped": "the operations exchanged between the classes",
+    "same-op": "one operation on both classes, so that its result, such as thickness, cannot predict the label",
+    "oversample": "the same images counted twice, unchanged",
+    "logit-shift": "the baseline with a bias towards the true class, nothing trained",
+}
 
 
 def write_intervention(assessment: "Assessment", folder: Path) -> Path:
     """Write the report of an intervention, its figures and ``comparison.json``."""
     intervention, verdict = assessment.intervention, assessment.verdict
+    arms = {"baseline": assessment.before, intervention.name: assessment.after}
     drawn = {
         "seeds": figures.seeds_before_after(
             [
@@ -34,16 +44,12 @@ def write_intervention(assessment: "Assessment", folder: Path) -> Path:
             ]
         ),
         "confusion-difference": figures.confusion_difference(
-            assessment.mean_change,
+            assessment.mean_counts[1] - assessment.mean_counts[0],
             assessment.before.class_names,
             title="errors per run on confirm, after − before",
         ),
         "training-curves": figures.training_curves(
-            {
-                f"{arm} {run.spec.seed}": run.history
-                for arm, evidence in (("baseline", assessment.before), (intervention.name, assessment.after))
-                for run in evidence.runs
-            }
+            {f"{arm} {run.spec.seed}": run.history for arm, evidence in arms.items() for run in evidence.runs}
         ),
     }
     for stem, flips in (("fixed", assessment.fixed), ("broken", assessment.broken)):
@@ -64,85 +70,16 @@ def write_intervention(assessment: "Assessment", folder: Path) -> Path:
         hypothesis=intervention.hypothesis,
         verdict=verdict,
         names=assessment.before.class_names,
-        primary={"forward": verdict.forward, "reverse": verdict.reverse, "sum": verdict.both}[verdict.endpoint],
-        cells=sorted(verdict.cells, key=lambda cell: cell.p_value)[:_CELLS_SHOWN],
-        pair_flips={stem: _count_pair(assessment, flips) for stem, flips in _sides(assessment)},
-        seconds=sum(run.seconds for run in assessment.after.runs),
-        unbeaten=" or ".join(control.name for control in assessment.unbeaten),
+        cells=verdict.cells[:_CELLS_SHOWN],
+        pair_flips={"fixed": _count_pair(assessment, "fixed"), "broken": _count_pair(assessment, "broken")},
+        mean=lambda key: sum(getattr(row, key) for row in assessment.seeds) / len(assessment.seeds),
         command=intervention.command,
-        zip=zip,
-        mean_accuracy=lambda evidence: sum(run.accuracy_confirm for run in evidence.runs) / len(evidence.runs),
         relative=_relative,
         answer={-1: "fewer", 0: "no change shown", 1: "more"}.__getitem__,
         describe_control=_describe_control,
     )
-    comparison = comparison_json(assessment)
-    return write_document(folder, intervention.name, text, figures=drawn, data={"comparison": comparison})
-
-
-def comparison_json(assessment: "Assessment") -> dict[str, Any]:
-    """Everything in the report as JSON-ready data."""
-    intervention = assessment.intervention
-    before, after = assessment.before, assessment.after
-    return {
-        "hypothesis": intervention.name,
-        "spec": intervention.hypothesis.model_dump(mode="json"),
-        "spec_hash": intervention.hypothesis.hash,
-        "dataset": {"name": assessment.group.dataset_name, "digest": assessment.group.template.dataset},
-        "group": assessment.group.id,
-        "note": assessment.group.note,
-        "model": assessment.group.template.model,
-        "recipe": before.runs[0].spec.recipe.model_dump(mode="json"),
-        "verdict": assessment.verdict.to_dict(),
-        "stamps": assessment.stamps,
-        "seeds": [
-            {
-                "seed": row.seed,
-                "accuracy_before": was.accuracy_confirm,
-                "accuracy_after": now.accuracy_confirm,
-                "mcnemar_all_images": vars(row.overall),
-                "mcnemar_primary": vars(row.primary),
-                "runs": [was.id, now.id],
-            }
-            for row, was, now in zip(assessment.seed_pairs, before.runs, after.runs, strict=True)
-        ],
-        "classes": [vars(row) for row in assessment.classes],
-        "controls": [
-            {
-                "name": control.name,
-                "accuracy": control.accuracy,
-                **{
-                    key: {
-                        "control_per_seed": compared.before_per_seed,
-                        "treatment_per_seed": compared.after_per_seed,
-                        "treatment_minus_control_per_10000": compared.effect.per_10000,
-                        "interval": [compared.effect.low, compared.effect.high],
-                        "p_value": compared.test.p_value,
-                    }
-                    for key, compared in (
-                        ("forward", control.forward),
-                        ("reverse", control.reverse),
-                        ("sum", control.both),
-                        ("all_errors", control.overall),
-                    )
-                },
-                "shift": None if control.shift is None else vars(control.shift),
-            }
-            for control in assessment.controls
-        ],
-        "not_shown_to_beat": [control.name for control in assessment.unbeaten],
-        "mean_change": assessment.mean_change.round(6).tolist(),
-        "augmentation": assessment.exposure and assessment.exposure.model_dump(mode="json"),
-        "fixed": [_flip_json(assessment, flip) for flip in assessment.fixed],
-        "broken": [_flip_json(assessment, flip) for flip in assessment.broken],
-        "arms": intervention.arms,
-        "command": intervention.command,
-        "created": intervention.created,
-        "versions": after.runs[0].versions,
-        "commit": after.runs[0].commit,
-        "machine": after.runs[0].machine,
-        "seconds": {run.id: round(run.seconds, 2) for evidence in (before, after) for run in evidence.runs},
-    }
+    data = {"comparison": assessment.to_json()}
+    return write_document(folder, intervention.name, text, figures=drawn, data=data)
 
 
 @dataclass(frozen=True)
@@ -150,13 +87,13 @@ class _SeenClass:
     """What was done to a class, and what became of its errors.
 
     Attributes:
-        name: The class.
+        name: The class, or ``all``.
         doses: What each dose did.
         changed: Images changed in an epoch of a run, mean.
         images: Training images of the class.
         altered: Of the changed images, the share with another topology; None where none was measured.
-        errors: The class's errors of a run on `confirm`, mean over the runs before, and after.
-        as_partner: Those read as the other class of the pair; None for a class outside the pair.
+        errors: The class's errors per run on `confirm`, mean over the runs before, and after.
+        as_partner: Those predicted as the other class of the pair; None for a class outside the pair.
         partner: The other class of the pair.
     """
 
@@ -165,8 +102,8 @@ class _SeenClass:
     changed: float
     images: int
     altered: float | None
-    errors: tuple[float, float]
-    as_partner: tuple[float, float] | None
+    errors: tuple[float, ...]
+    as_partner: tuple[float, ...] | None
     partner: str
 
 
@@ -174,29 +111,26 @@ def _seen_by_class(assessment: "Assessment") -> list[_SeenClass]:
     exposure, names = assessment.exposure, assessment.before.class_names
     if exposure is None:
         return []
-    moments = sum(exposure.epochs)
     partners = dict(zip(assessment.verdict.pair_names, reversed(assessment.verdict.pair_names), strict=True))
     found = []
     for name, images in exposure.class_images.items():
         doses = [dose for dose in exposure.doses if dose.class_name == name]
         measured = sum(dose.measured for dose in doses)
-        partner, labels = partners.get(name), [i for i, other in enumerate(names) if name in {other, ALL_CLASSES}]
-        arms = [
-            (arm.predicted[:, of], arm.labels[of])
-            for arm in (assessment.before, assessment.after)
-            for of in [np.isin(arm.labels, labels)]
-        ]
-        wrong = [float((read != true).sum(axis=1).mean()) for read, true in arms]
-        read_as = [float((read == names.index(partner)).sum(axis=1).mean()) for read, _ in arms] if partner else None
+        rows = [i for i, other in enumerate(names) if name in {other, ALL_CLASSES}]
+        partner = partners.get(name)
+        errors = [float(counts[rows].sum() - counts[rows, rows].sum()) for counts in assessment.mean_counts]
+        as_partner = None
+        if partner is not None:
+            as_partner = tuple(float(counts[rows[0], names.index(partner)]) for counts in assessment.mean_counts)
         found.append(
             _SeenClass(
                 name=name,
                 doses=doses,
-                changed=sum(dose.changed for dose in doses) / moments,
+                changed=sum(dose.changed for dose in doses) / sum(exposure.epochs),
                 images=images,
                 altered=sum(dose.topology_changed for dose in doses) / measured if measured else None,
-                errors=(wrong[0], wrong[1]),
-                as_partner=(read_as[0], read_as[1]) if read_as else None,
+                errors=tuple(errors),
+                as_partner=as_partner,
                 partner=partner or "",
             )
         )
@@ -218,7 +152,7 @@ def _describe_example(example: "Example", hypothesis: "Hypothesis") -> str:
 
 
 def _relative(effect: "Effect") -> str:
-    """A ratio never without its interval: of three errors "-100 %" says nothing."""
+    """The ratio with its interval: of three errors "-100 %" alone says nothing."""
     if effect.relative is None:
         return "–"
     low = "?" if effect.relative_low is None else signed(100 * effect.relative_low, 0)
@@ -227,47 +161,25 @@ def _relative(effect: "Effect") -> str:
 
 
 def _describe_control(control: "Control") -> str:
-    meaning = {
-        "sham": "the same classes' images, at the same rate, shifted by 1 px",
-        "swapped": "the operations exchanged between the classes",
-        "same-op": "one operation on both classes, so that thickness cannot predict the label",
-        "oversample": "the same images counted twice, unchanged",
-        "logit-shift": "the baseline with a bias towards the true class, nothing trained",
-    }[control.name]
-    if control.shift is None:
+    meaning, shift = _CONTROLS[control.name], control.shift
+    if shift is None:
         return f"{meaning}."
-    shift = control.shift
     if shift.shift == 0:
-        return (
-            f"{meaning}. On `mine` the treatment makes no fewer such errors than the baseline, so no bias was needed."
-        )
+        return f"{meaning}. On `mine` the treatment makes as many such errors as the baseline: no bias was needed."
     return (
-        f"{meaning}. On `mine` a bias of {shift.shift:.2f} brings {shift.errors_before} errors down to "
+        f"{meaning}. On `mine` a bias of {shift.shift:.2f} logits reduces {shift.errors_before} errors to "
         f"{shift.errors_after}, as the treatment does. If it does as well here, the treatment only moved the threshold."
     )
 
 
-def _sides(assessment: "Assessment") -> tuple[tuple[str, list["Flip"]], ...]:
-    return ("fixed", assessment.fixed), ("broken", assessment.broken)
+def _count_pair(assessment: "Assessment", side: str) -> int:
+    pair = assessment.verdict.pair_names
+    return sum((flip.true, flip.read_as) in (pair, pair[::-1]) for flip in getattr(assessment, side))
 
 
-def _count_pair(assessment: "Assessment", flips: Sequence["Flip"]) -> int:
-    pair = assessment.verdict.pair
-    return sum((flip.true, flip.read_as) in (pair, pair[::-1]) for flip in flips)
-
-
-def _gallery(assessment: "Assessment", flips: Sequence["Flip"]) -> Figure:
-    names, n = assessment.before.class_names, len(assessment.before.runs)
-    captions = [f"{names[f.true]} as {names[f.read_as]}\n{f.wrong_before}/{n} → {f.wrong_after}/{n}" for f in flips]
+def _gallery(assessment: "Assessment", flips: "Sequence[Flip]") -> "Figure":
+    before, after = len(assessment.before.runs), len(assessment.after.runs)
+    captions = [
+        f"{f.true} as {f.read_as}\n{f.runs_wrong_before}/{before} → {f.runs_wrong_after}/{after}" for f in flips
+    ]
     return figures.gallery(assessment.before.images[[flip.index for flip in flips]], captions)
-
-
-def _flip_json(assessment: "Assessment", flip: "Flip") -> dict[str, object]:
-    names = assessment.before.class_names
-    return {
-        "id": str(assessment.before.ids[flip.index]),
-        "true": names[flip.true],
-        "read_as": names[flip.read_as],
-        "runs_wrong_before": flip.wrong_before,
-        "runs_wrong_after": flip.wrong_after,
-    }

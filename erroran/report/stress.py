@@ -1,4 +1,4 @@
-"""``reports/<name>-stress.md``: what became of a fix where strokes are thinner, thicker, swollen or broken."""
+"""``reports/<name>-stress.md``: does a treatment still work where strokes are thinner, thicker, swollen or broken?"""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,55 +7,44 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from erroran import provenance
+from erroran.experiment.endpoint import Endpoint
 from erroran.report import figures
 from erroran.report.render import render, write_document
 from erroran.report.text import p_value
 
 if TYPE_CHECKING:
-    from erroran.stages.stress import Contrast, Stressed, Version
+    from erroran.stages.stress import Stressed
+    from erroran.verdict.contrasts import Contrast
 
 _KINDS = ("forward", "reverse", "overall")
 
 
 def write_stress(stressed: "Stressed", folder: Path) -> Path:
-    """Write a stress test's verdict, tables, figures and JSON."""
-    arms = list(stressed.evidence)
-    names = _names(stressed)
-    errors = {(v.name, arm): stressed.errors(v, arm) for v in stressed.versions for arm in arms}
-    panels = [
-        (names[kind], {arm: [errors[v.name, arm][kind] for v in stressed.versions] for arm in arms}) for kind in _KINDS
-    ]
+    """Write a stress test's verdicts, tables, figures and JSON."""
+    names, arms, versions = _names(stressed), list(stressed.evidence), stressed.versions
+    panels = [(names[kind], {arm: [v.errors[arm][kind] for v in versions] for arm in arms}) for kind in _KINDS]
     drawn = {
-        "errors": figures.errors_by_version([v.name for v in stressed.versions], panels),
-        "images": figures.before_after_sheet([(v.name, v.shown) for v in stressed.versions]),
+        "errors": figures.errors_by_version([v.name for v in versions], panels),
+        "images": figures.before_after_sheet([(v.name, v.shown) for v in versions]),
     }
+    made = {"command": provenance.command_line(), "commit": provenance.commit()}
     text = render(
         "stress.md.j2",
         stressed=stressed,
         sentence=stress_sentence(stressed),
         moved=_moved(stressed),
         thickness=_thickness(stressed),
-        same_op="same-op" in stressed.intervention.controls,
+        same_op="same-op" in stressed.intervention.controls or not stressed.intervention.hypothesis.augment,
         names=names,
         kinds=_KINDS,
         arms=arms,
-        errors=errors,
-        n_images=len(stressed.evidence["baseline"].labels),
-        mean=lambda values: f"{np.mean(values):.1f}",
-        accuracy=lambda version, arm: _accuracy(stressed, version, arm),
+        mean=np.mean,
         group=stressed.group,
         runs=[run for evidence in stressed.evidence.values() for run in evidence.runs],
-        command=provenance.command_line(),
-        commit=provenance.commit(),
+        **made,
     )
-    data = {
-        **stressed.to_json(),
-        "sentence": stress_sentence(stressed),
-        "command": provenance.command_line(),
-        "versions_of_software": provenance.versions(),
-        "commit": provenance.commit(),
-        "machine": provenance.machine(),
-    }
+    data = {**stressed.to_json(), "sentence": stress_sentence(stressed), **made, "machine": provenance.machine()}
+    data |= {"versions_of_software": provenance.versions()}
     return write_document(folder, f"{stressed.intervention.name}-stress", text, figures=drawn, data={"stress": data})
 
 
@@ -66,10 +55,9 @@ def stress_sentence(stressed: "Stressed") -> str:
     quiet = [contrast.version for contrast in contrasts if not contrast.found]
     if not found:
         return (
-            f"Nothing shown under stress: on {_listed(quiet)} images the treatment is not shown to make other errors "
-            "than the baseline."
+            f"No difference shown under stress: on {_listed(quiet)} images no change of the baseline's errors is shown."
         )
-    rest = f"; nothing is shown on {_listed(quiet)} ones" if quiet else ""
+    rest = f"; no change is shown on {_listed(quiet)} ones" if quiet else ""
     return f"{_opening(stressed)}: {'; '.join(found)}{rest}."
 
 
@@ -95,13 +83,8 @@ def summary_rows(stressed: "Stressed") -> list[tuple[str, ...]]:
 
 
 def _names(stressed: "Stressed") -> dict[str, str]:
-    a, b = stressed.intervention.hypothesis.pair.classes
-    return {
-        "forward": f"{a} read as {b}",
-        "reverse": f"{b} read as {a}",
-        "sum": f"{a} and {b} confused either way",
-        "overall": "all errors",
-    }
+    classes = stressed.intervention.hypothesis.pair.classes
+    return {**{endpoint.value: endpoint.describe(*classes) for endpoint in Endpoint}, "overall": "all errors"}
 
 
 def _found_text(contrast: "Contrast") -> str:
@@ -122,11 +105,6 @@ def _thickness(stressed: "Stressed") -> bool:
     found = {c.version: c.found for c in stressed.against_baseline}
     thin, thick = found.get("thinned", {}), found.get("thickened", {})
     return any(thin.get(kind, 0) * thick.get(kind, 0) < 0 for kind in ("forward", "reverse"))
-
-
-def _accuracy(stressed: "Stressed", version: "Version", arm: str) -> float:
-    evidence = stressed.evidence[arm]
-    return float((version.predicted[arm] == evidence.labels).mean())
 
 
 def _listed(words: Sequence[str]) -> str:

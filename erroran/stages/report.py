@@ -1,41 +1,46 @@
-"""What an intervention changed, on the images kept for confirming: everything a report shows, and no more."""
+"""What an intervention changed on `confirm`: loads the runs, judges them, and hands everything to the report."""
 
-from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from pydantic import Field, computed_field
 
-from erroran.experiment.endpoint import Endpoint
+from erroran.results import Result
 from erroran.shape.exposure import Exposure, redraw
 from erroran.stages.intervene import gather_exposure
-from erroran.stats.confusion import class_scores, confusion_counts, pair_errors
-from erroran.stats.shift import LogitShift, apply_logit_shift, match_logit_shift
-from erroran.stats.significance import McNemarResult, mcnemar
+from erroran.stats.confusion import accuracy, cell_mask, class_scores, confusion_counts
+from erroran.stats.significance import McNemarResult
 from erroran.store import Intervention, Store
 from erroran.store.evidence import Evidence, gather
-from erroran.store.ledger import Entry, Ledger
 from erroran.store.records import Group
-from erroran.verdict.compare import ArmComparison, Comparison
-from erroran.verdict.decide import Verdict, judge
+from erroran.store.stamps import Stamp, compare_environments, find_stamps, look_entry
+from erroran.verdict.compare import ArmComparison
+from erroran.verdict.controls import Control, compare_control, shift_baseline
+from erroran.verdict.decide import Verdict, judge_hypothesis
+from erroran.verdict.flips import Flip, find_flips
 
 
-@dataclass(frozen=True)
-class SeedPair:
-    """One run against one run, same seed; McNemar over all `confirm` images and over the primary cells.
+class SeedRow(Result):
+    """The baseline's run and the treatment's run of one seed, compared by McNemar's test.
 
     Attributes:
         seed: The seed.
-        overall: Discordant images of all classes, right in one run and wrong in the other.
-        primary: Discordant images that make the primary endpoint's error in one run only.
+        runs: Their ids.
+        accuracy_before: On `confirm`, 0..1; `accuracy_after` likewise.
+        mcnemar_all_images: Images that one of them predicts correctly and the other does not.
+        mcnemar_primary: Images that make the primary endpoint's error in one of them only.
     """
 
     seed: int
-    overall: McNemarResult
-    primary: McNemarResult
+    runs: tuple[str, str]
+    accuracy_before: float
+    accuracy_after: float
+    mcnemar_all_images: McNemarResult
+    mcnemar_primary: McNemarResult
 
 
-@dataclass(frozen=True)
-class ClassRow:
-    """Scores of one class, mean over runs, 0..1."""
+class ClassRow(Result):
+    """Scores of one class before and after, means over runs, 0..1."""
 
     name: str
     support: int
@@ -44,99 +49,73 @@ class ClassRow:
     f1: tuple[float, float]
 
 
-@dataclass(frozen=True)
-class Control:
-    """The treatment against one control arm: ``before`` is the control, ``after`` the treatment.
-
-    Attributes:
-        name: The control.
-        forward: Errors a -> b.
-        reverse: Errors b -> a.
-        both: Their sum.
-        primary: Whichever of these is the primary endpoint.
-        overall: All errors.
-        accuracy: Mean accuracy of the control, 0..1.
-        shift: For ``logit-shift``: the bias that was chosen on `mine`.
-    """
-
-    name: str
-    forward: Comparison
-    reverse: Comparison
-    both: Comparison
-    primary: Comparison
-    overall: Comparison
-    accuracy: float
-    shift: LogitShift | None = None
-
-
-@dataclass(frozen=True)
-class Flip:
-    """An image whose fate changed.
-
-    Attributes:
-        index: Its place in the evidence.
-        wrong_before: Runs of the baseline that get it wrong.
-        wrong_after: Runs of the treatment that get it wrong.
-        true: Its label.
-        read_as: The wrong class that most runs take it for, in the arm that errs more.
-    """
-
-    index: int
-    wrong_before: int
-    wrong_after: int
-    true: int
-    read_as: int
-
-
-@dataclass(frozen=True)
-class Assessment:
-    """The whole comparison.
+class Assessment(Result):
+    """Everything that the report of an intervention shows.
 
     Attributes:
         group: The baseline group.
         intervention: What was run.
-        before: Baseline evidence on `confirm`.
-        after: Treatment evidence on `confirm`.
+        before: Baseline evidence on `confirm`; `after` the treatment's.
         verdict: The verdict.
-        seed_pairs: One per seed.
+        stamps: What limits the claim.
+        environments: In what the arms' software or hardware differ: name to each arm's value.
+        seeds: One row per seed.
         classes: One row per class.
         controls: One per control.
-        mean_change: float (C, C), mean confusion counts after minus before.
-        fixed: Images that the treatment gets right more often, clearest first.
-        broken: Images that it gets wrong more often, clearest first.
-        stamps: What limits the claim, from the ledger and the design.
-        exposure: What the operations did to the images that the treatment's runs saw; None where there are none, or
-            where the images are not grey.
+        mean_counts: float (2, C, C), mean confusion counts before and after.
+        fixed: Images that the treatment predicts correctly more often, clearest first.
+        broken: Images that it predicts wrongly more often, clearest first.
+        exposure: What the augmentation did to the images that the treatment's runs saw; None without operations, and
+            for images with several channels.
         shown: uint8 (n, H, W, C) twice: the exposure's examples before and after.
     """
 
     group: Group
     intervention: Intervention
-    before: Evidence
-    after: Evidence
+    before: Evidence = Field(exclude=True)
+    after: Evidence = Field(exclude=True)
     verdict: Verdict
-    seed_pairs: list[SeedPair]
+    stamps: list[Stamp]
+    environments: dict[str, dict[str, str]]
+    seeds: list[SeedRow]
     classes: list[ClassRow]
     controls: list[Control]
-    mean_change: np.ndarray
+    mean_counts: np.ndarray = Field(exclude=True)
     fixed: list[Flip]
     broken: list[Flip]
-    stamps: list[str]
     exposure: Exposure | None
-    shown: tuple[np.ndarray, np.ndarray] | None
+    shown: tuple[np.ndarray, np.ndarray] | None = Field(exclude=True)
 
+    @computed_field  # type: ignore[prop-decorator]
     @property
-    def unbeaten(self) -> list[Control]:
-        """Controls that the treatment is not shown to beat: neither on the primary endpoint, nor on what it costs.
+    def not_shown_to_beat(self) -> list[str]:
+        """Names of the controls that the treatment is not shown to beat."""
+        return [control.name for control in self.controls if not control.is_beaten(self.verdict.alpha)]
 
-        A bias on the logits can buy any drop of one direction; then the pair's sum or all errors give it away.
-        """
-        alpha = self.verdict.alpha
-        return [
-            control
-            for control in self.controls
-            if all(compared.test.direction(alpha) >= 0 for compared in (control.primary, control.both, control.overall))
-        ]
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def mean_change(self) -> list[list[float]]:
+        """(C, C): mean confusion counts, after minus before."""
+        change: list[list[float]] = (self.mean_counts[1] - self.mean_counts[0]).round(6).tolist()
+        return change
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def arms(self) -> dict[str, tuple[str, ...]]:
+        """Arm name to the ids of its runs."""
+        return self.intervention.arms
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def provenance(self) -> dict[str, Any]:
+        """Versions, commit and machine of the treatment's first run, and the seconds that each run took."""
+        first, runs = self.after.runs[0], (*self.before.runs, *self.after.runs)
+        return {
+            "versions": first.versions,
+            "commit": first.commit,
+            "machine": first.machine,
+            "seconds": {run.id: round(run.seconds, 2) for run in runs},
+        }
 
 
 def assess(store: Store, group: Group, name: str) -> Assessment:
@@ -147,202 +126,80 @@ def assess(store: Store, group: Group, name: str) -> Assessment:
     """
     intervention = store.get_intervention(group.id, name)
     hypothesis = intervention.hypothesis
-    look = Entry(
-        kind="look",
-        dataset=group.template.dataset,
-        group=group.id,
-        name=name,
-        pair=str(hypothesis.pair),
-        spec_hash=hypothesis.hash,
-        seeds=intervention.seeds,
-        epochs=intervention.epochs,
-        recipe=group.template.recipe.name,
-    )
+    look = look_entry(group, intervention, "look")
     arms = {arm: gather(store, runs, "confirm", look=look) for arm, runs in intervention.arms.items()}
     before, after = arms["baseline"], arms[name]
-    names = before.class_names
-    pair = (names.index(hypothesis.pair.classes[0]), names.index(hypothesis.pair.classes[1]))
-    verdict = judge(
-        before.labels,
-        before.predicted,
-        after.predicted,
-        pair=pair,
-        n_classes=len(names),
-        endpoint=hypothesis.primary,
-        margin_per_10000=hypothesis.margin_per_10000,
-        equivalence_per_10000=hypothesis.equivalence_per_10000,
-        class_names=names,
-    )
-    stamps = _stamps(store.ledger, group, intervention)
-    concluded = {"kind": "verdict", "word": verdict.word, "sentence": verdict.sentence}
-    store.ledger.record(look.model_copy(update=concluded))
-    controls = [
-        _against(arm, evidence.predicted, after, pair, hypothesis.primary)
-        for arm, evidence in arms.items()
-        if arm not in ("baseline", name)
-    ]
+    labels, names = before.labels, before.class_names
+    pair, endpoint = hypothesis.pair.indices(names), hypothesis.primary
+    verdict = judge_hypothesis(hypothesis, labels, before.predicted, after.predicted, names)
+    concluded = look.model_copy(update={"kind": "verdict", "word": verdict.word, "sentence": verdict.sentence})
+    store.ledger.record(concluded)
+    environments = compare_environments({arm: evidence.runs for arm, evidence in arms.items()})
+    others = {arm: evidence.predicted for arm, evidence in arms.items() if arm not in ("baseline", name)}
+    shift = None
     if "logit-shift" in intervention.controls:
-        controls.append(_against_shift(store, intervention, before, after, pair))
-    fixed, broken = _flips(before, after)
+        mined, treated = (gather(store, intervention.arms[arm], "mine") for arm in ("baseline", name))
+        shift, others["logit-shift"] = shift_baseline(
+            (mined.labels, mined.probabilities), treated.predicted, before.probabilities, pair
+        )
+    fixed, broken = find_flips(labels, before.predicted, after.predicted, before.ids.tolist(), names)
     exposure = gather_exposure(store, intervention)
+    train = store.get_splits(group.template).train
     return Assessment(
         group=group,
         intervention=intervention,
         before=before,
         after=after,
         verdict=verdict,
-        seed_pairs=_seed_pairs(before, after, pair, hypothesis.primary),
+        stamps=find_stamps(store.ledger.entries(), concluded, group, intervention, environments),
+        environments=environments,
+        seeds=_seed_rows(before, after, cell_mask(len(names), endpoint.cells(pair))),
         classes=_class_rows(before, after),
-        controls=controls,
-        mean_change=_mean_counts(after) - _mean_counts(before),
+        controls=[
+            compare_control(
+                arm, labels, predicted, after.predicted, names, pair, endpoint,
+                shift=shift if arm == "logit-shift" else None,
+            )
+            for arm, predicted in others.items()
+        ],
+        mean_counts=np.stack(
+            [confusion_counts(labels, arm.predicted, len(names)).mean(axis=0) for arm in (before, after)]
+        ),
         fixed=fixed,
         broken=broken,
-        stamps=stamps,
         exposure=exposure,
-        shown=_redraw(store, group, intervention, exposure),
+        shown=None if exposure is None else redraw(train, names, hypothesis.augment, exposure.examples),
+    )  # fmt: skip
+
+
+def _seed_rows(before: Evidence, after: Evidence, primary: np.ndarray) -> list[SeedRow]:
+    arms = ArmComparison(before.labels, before.predicted, after.predicted, before.class_names)
+    columns = zip(
+        zip(before.runs, after.runs, strict=True),
+        accuracy(before.labels, before.predicted).tolist(),
+        accuracy(after.labels, after.predicted).tolist(),
+        arms.run_by_run(~np.eye(len(before.class_names), dtype=bool)),
+        arms.run_by_run(primary),
+        strict=True,
     )
-
-
-def _redraw(
-    store: Store, group: Group, intervention: Intervention, exposure: Exposure | None
-) -> tuple[np.ndarray, np.ndarray] | None:
-    if exposure is None:
-        return None
-    train, names = store.get_splits(group.template).train, store.get_dataset(group.template.dataset).class_names
-    return redraw(train, names, intervention.hypothesis.augment, exposure.examples)
-
-
-def _stamps(ledger: Ledger, group: Group, intervention: Intervention) -> list[str]:
-    hypothesis = intervention.hypothesis
-    entries = [entry for entry in ledger.entries() if entry.dataset == group.template.dataset]
-    verdicts = [entry for entry in entries if entry.kind == "verdict"]
-    mine = [e for e in verdicts if (e.name, e.spec_hash) == (intervention.name, hypothesis.hash)]
-    others = [e for e in verdicts if e not in mine]
-    stamps = []
-    if group.note:
-        stamps.append(f"**Data:** {group.note}.")
-    if any(entry.kind == "mined-on-confirm" for entry in entries):
-        stamps.append(
-            "**Exploratory:** pairs were mined on `confirm`, the images that this report judges by; an effect found "
-            "on the images that suggested it is no confirmation."
-        )
-    if not intervention.fresh_baseline:
-        stamps.append(
-            "**Reused baseline:** the runs before are those that the confusions were mined from. Mining picks what "
-            "went wrong in them by chance too, so that any retraining looks a little like a cure."
-        )
-    if any(set(e.seeds) != set(intervention.seeds) and e.group == group.id for e in mine):
-        stamps.append(
-            "**Peeked:** this hypothesis was judged before with other seeds; stopping when the answer pleases raises "
-            "the rate of false claims above the level that is stated."
-        )
-    if len(intervention.seeds) != hypothesis.seeds:
-        ran = len(intervention.seeds)
-        stamps.append(
-            f"**Seeds:** the spec asks for {hypothesis.seeds} an arm, {ran} {'was' if ran == 1 else 'were'} run."
-        )
-    looks = []
-    if others:
-        looks.append(f"verdicts were reached on these images for {_named(others)} too")
-    if stressed := [entry for entry in entries if entry.kind == "stress"]:
-        looks.append(f"changed versions of these images were read in a stress test of {_named(stressed)}")
-    if looks:
-        stamps.append(f"**Not the only look:** {'; '.join(looks)}; nothing here is adjusted for that.")
-    changed = sorted({e.spec_hash for e in entries if e.name == intervention.name and e.kind == "registered"})
-    if len(changed) > 1:
-        stamps.append(f"**Changed spec:** {len(changed)} versions of `{intervention.name}` have been registered.")
-    return stamps
-
-
-def _named(entries: list[Entry]) -> str:
-    return ", ".join(sorted({f"`{entry.name}`" for entry in entries}))
-
-
-def _against(name: str, predicted: np.ndarray, after: Evidence, pair: tuple[int, int], endpoint: Endpoint) -> Control:
-    arms = ArmComparison(after.labels, predicted, after.predicted, after.class_names, skip=Endpoint.SUM.cells(pair))
-    compared = {key: arms.endpoint(key, pair) for key in Endpoint}
-    return Control(
-        name=name,
-        forward=compared[Endpoint.FORWARD],
-        reverse=compared[Endpoint.REVERSE],
-        both=compared[Endpoint.SUM],
-        primary=compared[endpoint],
-        overall=arms.all_errors(),
-        accuracy=float((predicted == after.labels).mean()),
-    )
-
-
-def _against_shift(
-    store: Store, intervention: Intervention, before: Evidence, after: Evidence, pair: tuple[int, int]
-) -> Control:
-    mined, treated = (gather(store, intervention.arms[arm], "mine") for arm in ("baseline", intervention.name))
-    target = float(pair_errors(treated.labels, treated.predicted, pair).mean())
-    shift = match_logit_shift(mined.labels, mined.probabilities, pair, target)
-    predicted = apply_logit_shift(before.probabilities, pair[0], shift.shift)
-    control = _against("logit-shift", predicted, after, pair, intervention.hypothesis.primary)
-    return Control(**{**vars(control), "shift": shift})
-
-
-def _seed_pairs(before: Evidence, after: Evidence, pair: tuple[int, int], endpoint: str) -> list[SeedPair]:
-    cells = {"forward": [pair], "reverse": [pair[::-1]], "sum": [pair, pair[::-1]]}[endpoint]
-    labels = before.labels
-
-    def primary(run: np.ndarray) -> np.ndarray:
-        wrong: np.ndarray = np.any([(labels == a) & (run == b) for a, b in cells], axis=0)
-        return wrong
-
-    rows = []
-    for seed, was, now in zip(before.seeds, before.predicted, after.predicted, strict=True):
-        overall = _discordant(was != labels, now != labels)
-        rows.append(SeedPair(seed, overall=overall, primary=_discordant(primary(was), primary(now))))
-    return rows
-
-
-def _discordant(was: np.ndarray, now: np.ndarray) -> McNemarResult:
-    return mcnemar(int((was & ~now).sum()), int((now & ~was).sum()))
-
-
-def _class_rows(before: Evidence, after: Evidence) -> list[ClassRow]:
-    scores = []
-    for evidence in (before, after):
-        found = class_scores(evidence.labels, evidence.predicted, len(evidence.class_names))
-        scores.append({m: getattr(found, m).mean(axis=0) for m in ("precision", "recall", "f1")})
-    support = np.bincount(before.labels, minlength=len(before.class_names))
     return [
-        ClassRow(
-            name=name,
-            support=int(support[i]),
-            **{m: (float(scores[0][m][i]), float(scores[1][m][i])) for m in ("precision", "recall", "f1")},
+        SeedRow(
+            seed=was.spec.seed,
+            runs=(was.id, now.id),
+            accuracy_before=accuracy_before,
+            accuracy_after=accuracy_after,
+            mcnemar_all_images=every,
+            mcnemar_primary=of_endpoint,
         )
-        for i, name in enumerate(before.class_names)
+        for (was, now), accuracy_before, accuracy_after, every, of_endpoint in columns
     ]
 
 
-def _mean_counts(evidence: Evidence) -> np.ndarray:
-    counts = confusion_counts(evidence.labels, evidence.predicted, len(evidence.class_names))
-    mean: np.ndarray = counts.mean(axis=0)
-    return mean
-
-
-def _flips(before: Evidence, after: Evidence) -> tuple[list[Flip], list[Flip]]:
-    """Images by how many more runs of one arm get them wrong; those that move by a third of the runs or more."""
-    labels = before.labels
-    wrong = [(arm.predicted != labels).mean(axis=0) for arm in (before, after)]
-    change = wrong[1] - wrong[0]
-    order = np.lexsort((before.ids, change))
-    least = 1 / 3 - 1e-9
-
-    def flip(i: int) -> Flip:
-        erring = before if change[i] < 0 else after
-        column = erring.predicted[:, i]
-        return Flip(
-            index=int(i),
-            wrong_before=int((before.predicted[:, i] != labels[i]).sum()),
-            wrong_after=int((after.predicted[:, i] != labels[i]).sum()),
-            true=int(labels[i]),
-            read_as=int(np.bincount(column[column != labels[i]]).argmax()),
-        )
-
-    fixed = [flip(i) for i in order if change[i] <= -least]
-    broken = [flip(i) for i in order[::-1] if change[i] >= least]
-    return fixed, broken
+def _class_rows(before: Evidence, after: Evidence) -> list[ClassRow]:
+    names = before.class_names
+    scores = [class_scores(arm.labels, arm.predicted, len(names)) for arm in (before, after)]
+    means = {m: [getattr(s, m).mean(axis=0).tolist() for s in scores] for m in ("precision", "recall", "f1")}
+    return [
+        ClassRow(name=name, support=support, **{m: (was[i], now[i]) for m, (was, now) in means.items()})
+        for i, (name, support) in enumerate(zip(names, scores[0].support.tolist(), strict=True))
+    ]

@@ -5,8 +5,9 @@ from typing import Final
 
 from pydantic import Field, computed_field
 
-from erroran.experiment.endpoint import Endpoint
+from erroran.experiment.endpoint import Cell, Endpoint
 from erroran.results import Result
+from erroran.stats.confusion import IntArray, pair_errors
 from erroran.stats.multiplicity import benjamini_hochberg
 from erroran.verdict.compare import Comparison
 from erroran.verdict.decide import CANNOT_TELL, HARMED, IMPROVED, Verdict
@@ -55,6 +56,21 @@ class Contrast(Result):
         held = (key for key, q_value in self.q_values.items() if q_value is not None and q_value <= FDR)
         signs = {key: self.compared[key].test.direction(FDR) for key in held}
         return {key: sign for key, sign in signs.items() if sign}
+
+
+def count_errors(labels: IntArray, predicted: IntArray, pair: Cell) -> dict[str, list[int]]:
+    """Errors of each run: ``forward``, ``reverse`` and ``overall``.
+
+    Args:
+        labels: Integer (N,).
+        predicted: Integer (S, N).
+        pair: (a, b), class indices.
+    """
+    return {
+        "forward": pair_errors(labels, predicted, pair).tolist(),
+        "reverse": pair_errors(labels, predicted, pair[::-1]).tolist(),
+        "overall": (predicted != labels).sum(axis=1).tolist(),
+    }
 
 
 def adjust_contrasts(verdicts: Sequence[tuple[str, str, Verdict]]) -> list[Contrast]:

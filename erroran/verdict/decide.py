@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from erroran.errors import BadInput
 from erroran.experiment.endpoint import Cell, Endpoint
+from erroran.experiment.hypothesis import Hypothesis
 from erroran.results import to_plain
 from erroran.stats.confusion import IntArray, cell_mask, check_runs
 from erroran.stats.dispersion import count_variance
@@ -162,6 +163,23 @@ def judge(
         logit_sd=arms.variation.logit_sd,
         seeds_needed=needed,
         caveats=_caveats(primary, collateral, fewest, alpha),
+    )
+
+
+def judge_hypothesis(
+    hypothesis: Hypothesis, labels: IntArray, before: IntArray, after: IntArray, class_names: Sequence[str]
+) -> Verdict:
+    """`judge` with the pair, the endpoint and the margins of a hypothesis."""
+    return judge(
+        labels,
+        before,
+        after,
+        pair=hypothesis.pair.indices(class_names),
+        n_classes=len(class_names),
+        endpoint=hypothesis.primary,
+        margin_per_10000=hypothesis.margin_per_10000,
+        equivalence_per_10000=hypothesis.equivalence_per_10000,
+        class_names=class_names,
     )
 
 

@@ -19,7 +19,7 @@ from erroran.report import index
 from erroran.report.across_models import write_across
 from erroran.report.baseline import write_baseline
 from erroran.report.confusions import write_confusions
-from erroran.report.intervention import comparison_json, write_intervention
+from erroran.report.intervention import write_intervention
 from erroran.report.review import write_review
 from erroran.stages.across_models import compare_groups
 from erroran.stages.baseline import summarise
@@ -171,7 +171,7 @@ def test_comparison_agrees_with_the_runs(reports: Path, experiment: tuple[Store,
 def test_comparison_json_is_what_is_printed(assessment: Assessment, reports: Path) -> None:
     """`report --json` and the file hold the same."""
     text = (reports / NAME / "comparison.json").read_text(encoding="utf-8")
-    assert json.loads(json.dumps(comparison_json(assessment))) == json.loads(text)
+    assert assessment.to_json() == json.loads(text)
 
 
 def test_the_report_begins_with_the_verdict(assessment: Assessment, reports: Path) -> None:

@@ -1,8 +1,10 @@
 """The assessment, on made-up predictions whose every count can be checked by hand; and its stamps."""
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -183,11 +185,21 @@ def test_errors_per_seed(assessment: Assessment) -> None:
 
 def test_mcnemar_of_each_seed(assessment: Assessment) -> None:
     """Discordant images counted by hand; of 3 : 0 the exact p is 2 / 2^3, the mid-p half of that."""
-    rows = assessment.seed_pairs
+    rows = assessment.seeds
     assert [row.seed for row in rows] == list(SEEDS)
-    assert [(row.primary.before_only, row.primary.after_only) for row in rows] == [(3, 0), (2, 0), (4, 0)]
-    assert [(row.overall.before_only, row.overall.after_only) for row in rows] == [(3, 1), (2, 1), (4, 0)]
-    assert (rows[0].primary.p_exact, rows[0].primary.p_midp) == pytest.approx((0.25, 0.125))
+    assert [(row.mcnemar_primary.before_only, row.mcnemar_primary.after_only) for row in rows] == [
+        (3, 0),
+        (2, 0),
+        (4, 0),
+    ]
+    assert [(row.mcnemar_all_images.before_only, row.mcnemar_all_images.after_only) for row in rows] == [
+        (3, 1),
+        (2, 1),
+        (4, 0),
+    ]
+    assert (rows[0].mcnemar_primary.p_exact, rows[0].mcnemar_primary.p_midp) == pytest.approx((0.25, 0.125))
+    assert [row.accuracy_before for row in rows] == pytest.approx([54 / 60, 56 / 60, 54 / 60])
+    assert [row.runs for row in rows] == list(zip(assessment.arms["baseline"], assessment.arms[NAME], strict=True))
 
 
 def test_class_rows(assessment: Assessment) -> None:
@@ -207,13 +219,14 @@ def test_flips(assessment: Assessment) -> None:
     assert {f.index for f in assessment.fixed[:2]} == {place[0, 1], place[0, 2]}
     assert {f.index for f in assessment.fixed[2:]} == {place[0, 0], place[0, 3], place[0, 4]}
     (broken,) = assessment.broken
-    assert (broken.index, broken.wrong_before, broken.wrong_after) == (place[1, 1], 0, 2)
-    assert (broken.true, broken.read_as) == (1, 0)
+    assert (broken.index, broken.runs_wrong_before, broken.runs_wrong_after) == (place[1, 1], 0, 2)
+    assert (broken.true, broken.read_as) == ("1", "0")
+    assert broken.id == assessment.before.ids[broken.index]
 
 
 def test_mean_change(assessment: Assessment) -> None:
     """Mean confusion counts, after minus before: 0 as 1 falls from 11 to 2 over three runs."""
-    change = assessment.mean_change
+    change = np.array(assessment.mean_change)
     assert (change[0, 1], change[1, 0], change[2, 1]) == pytest.approx((-9 / 3, 2 / 3, 0))
     assert change.sum() == pytest.approx(0)
 
@@ -272,7 +285,7 @@ def test_stamps_from_the_ledger(experiment: tuple[Store, Group], stamp: str) -> 
     for entry in ENTRIES[stamp](group):
         store.ledger.record(entry)
     stamps = assess(store, group, NAME).stamps
-    assert [text.split(":")[0].strip("*") for text in stamps] == [stamp]
+    assert [found.kind for found in stamps] == [stamp]
 
 
 @pytest.mark.parametrize("stamp", ENTRIES)
@@ -295,14 +308,72 @@ def test_other_datasets_leave_no_stamp(experiment: tuple[Store, Group], stamp: s
 def test_stamps_from_the_intervention(tmp_path: Path, changes: dict[str, object], stamp: str) -> None:
     """Mined runs as baseline, and fewer seeds than planned, are said."""
     stamps = assess(*put_experiment(tmp_path / "store", **changes), NAME).stamps
-    assert [text.split(":")[0].strip("*") for text in stamps] == [stamp]
+    assert [found.kind for found in stamps] == [stamp]
 
 
 def test_note_of_the_dataset_is_a_stamp(experiment: tuple[Store, Group]) -> None:
     """A fallback dataset is stamped on the report."""
     store, group = experiment
     stamps = assess(store, group.model_copy(update={"note": "not MNIST"}), NAME).stamps
-    assert stamps == ["**Data:** not MNIST."]
+    assert [(stamp.kind, stamp.sentence) for stamp in stamps] == [("Data", "not MNIST.")]
+
+
+def _put_again(store: Store, run_id: str, change: Callable[[dict[str, Any]], None]) -> None:
+    """Replace the record of a stored run by one whose JSON was edited; its key stays."""
+    path = store.run_folder(run_id) / "run.json"
+    content = json.loads(path.read_text())
+    change(content)
+    path.write_text(json.dumps(content))
+
+
+def test_arms_of_one_environment_are_not_stamped_and_others_are(experiment: tuple[Store, Group]) -> None:
+    """Another version or another number of processors in one arm: named, with each arm's value."""
+    store, group = experiment
+    assert assess(store, group, NAME).environments == {}
+    for run_id in store.get_intervention(group.id, NAME).arms[NAME]:
+        _put_again(store, run_id, lambda run: (run["versions"].update(keras="3.1"), run["machine"].update(cpus="64")))
+    found = assess(store, group, NAME)
+    assert found.environments["keras"] == {"baseline": "3.0", NAME: "3.1", "sham": "3.0"}
+    assert found.environments["cpus"] == {"baseline": "2", NAME: "64", "sham": "2"}
+    (stamp,) = found.stamps
+    assert stamp.kind == "Environments"
+    assert "keras" in stamp.sentence
+    assert "cpus" in stamp.sentence
+
+
+def test_controls_beaten_or_not(assessment: Assessment) -> None:
+    """The sham makes 3 errors 0 as 1 where the treatment makes 0.7; the shift makes none."""
+    assert assessment.not_shown_to_beat == [c.name for c in assessment.controls if not c.is_beaten(0.05)]
+    assert "logit-shift" in assessment.not_shown_to_beat
+
+
+def test_any_change_is_described_and_without_operations_nothing_is_measured(tmp_path: Path) -> None:
+    """A treatment by class weights: its words, its controls that do not apply, no exposure."""
+    from erroran.report.intervention import write_intervention
+
+    hypothesis = HYPOTHESIS.model_copy(update={"augment": {}, "class_weights": {"0": 2.0}})
+    reason = "the change applies no operation to images"
+    found = assess(
+        *put_experiment(tmp_path / "store", hypothesis=hypothesis, not_applicable={"sham": reason}, controls=()), NAME
+    )
+    assert (found.exposure, found.shown) == (None, None)
+    text = write_intervention(found, tmp_path / "reports").read_text()
+    assert "- weights in the loss: 0: 2" in text
+    assert f"- **sham** is not applicable: {reason}." in text
+    assert "The treatment applies no operation to images." in text
+    assert "All arms were trained in the same environment: tensorflow, python 3.11" in text
+
+
+def test_json_is_the_fields(assessment: Assessment) -> None:
+    """Names and numbers of the report as plain JSON; images stay out."""
+    plain = assessment.to_json()
+    assert {"verdict", "seeds", "controls", "arms", "classes", "stamps", "fixed", "broken", "mean_change"} <= set(plain)
+    assert {"before", "after", "shown", "mean_counts"}.isdisjoint(plain)
+    assert plain["verdict"]["forward"]["before_per_seed"] == [4, 3, 4]
+    assert plain["controls"][0]["name"] == "sham"
+    assert plain["controls"][0]["forward"]["before_per_seed"] == [3, 3, 3]
+    assert plain["intervention"]["hypothesis"]["pair"] == "0:1"
+    json.dumps(plain, allow_nan=False)
 
 
 def test_never_run(experiment: tuple[Store, Group]) -> None:

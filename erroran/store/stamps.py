@@ -1,0 +1,139 @@
+"""What limits a claim: earlier looks at `confirm`, the design, arms that were trained in different environments."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Literal
+
+from erroran.results import Result
+from erroran.store.ledger import Entry
+from erroran.store.records import Group, Intervention, RunRecord
+
+_LOOKS = {
+    "verdict": "verdicts were reached on these images for {}",
+    "stress": "changed versions of these images were predicted in a stress test of {}",
+}
+
+
+class Stamp(Result):
+    """A reason to take a report's claim with care.
+
+    Attributes:
+        kind: One or two words, such as ``Peeked``.
+        sentence: The reason, one sentence or two.
+    """
+
+    kind: str
+    sentence: str
+
+
+def look_entry(group: Group, intervention: Intervention, kind: Literal["look", "stress"]) -> Entry:
+    """The ledger's entry for a look at `confirm` with the runs of an intervention."""
+    return Entry(
+        kind=kind,
+        dataset=group.template.dataset,
+        group=group.id,
+        name=intervention.name,
+        pair=str(intervention.hypothesis.pair),
+        spec_hash=intervention.hypothesis.hash,
+        seeds=intervention.seeds,
+        epochs=intervention.epochs,
+        recipe=group.template.recipe.name,
+    )
+
+
+def find_stamps(
+    entries: Iterable[Entry],
+    look: Entry,
+    group: Group,
+    intervention: Intervention,
+    environments: Mapping[str, Mapping[str, str]],
+) -> list[Stamp]:
+    """List what limits the claims of a report.
+
+    Args:
+        entries: The ledger's; those of other datasets are passed over.
+        look: The entry of this report itself.
+        group: The baseline group.
+        intervention: What was run.
+        environments: Of the arms; see `compare_environments`.
+    """
+    hypothesis, ran = intervention.hypothesis, len(intervention.seeds)
+    entries = [entry for entry in entries if entry.dataset == look.dataset]
+    own = [entry for entry in entries if (entry.name, entry.spec_hash) == (look.name, look.spec_hash)]
+    registered = {entry.spec_hash for entry in entries if entry.name == look.name and entry.kind == "registered"}
+    found = {
+        "Data": f"{group.note}." if group.note else "",
+        "Exploratory": (
+            "Pairs were mined on confirm, the images that this report judges by. An effect found on the images that "
+            "suggested it is no confirmation."
+            if any(entry.kind == "mined-on-confirm" for entry in entries)
+            else ""
+        ),
+        "Reused baseline": (
+            ""
+            if intervention.fresh_baseline
+            else "The baseline's runs are those that the confusions were mined from. Mining also selects what went "
+            "wrong by chance, so any retraining seems to reduce the errors."
+        ),
+        "Peeked": (
+            "This hypothesis was judged before with other seeds. Stopping when the result pleases raises the rate of "
+            "false claims above the stated level."
+            if any(e.kind == "verdict" and set(e.seeds) != set(look.seeds) and e.group == look.group for e in own)
+            else ""
+        ),
+        "Seeds": (
+            f"The spec asks for {hypothesis.seeds} seeds per arm; {ran} {'was' if ran == 1 else 'were'} run."
+            if ran != hypothesis.seeds
+            else ""
+        ),
+        "Environments": (
+            f"The arms were trained in different environments ({', '.join(environments)}), which by itself can change "
+            "results."
+            if environments
+            else ""
+        ),
+        "Not the only look": _other_looks([entry for entry in entries if entry.kind != look.kind or entry not in own]),
+        "Changed spec": (
+            f"{len(registered)} versions of {look.name} have been registered." if len(registered) > 1 else ""
+        ),
+    }
+    return [Stamp(kind=kind, sentence=sentence) for kind, sentence in found.items() if sentence]
+
+
+def _other_looks(entries: Sequence[Entry]) -> str:
+    parts = []
+    for kind, text in _LOOKS.items():
+        names = sorted({entry.name for entry in entries if entry.kind == kind})
+        if names:
+            parts.append(text.format(", ".join(names)))
+    joined = "; ".join(parts)
+    return f"{joined[0].upper()}{joined[1:]}. Nothing here is adjusted for that." if parts else ""
+
+
+def compare_environments(arms: Mapping[str, Sequence[RunRecord]]) -> dict[str, dict[str, str]]:
+    """Compare the software and hardware that the runs of several arms were trained with.
+
+    Args:
+        arms: Arm name to its runs.
+
+    Returns:
+        Only what differs: its name, such as ``keras`` or ``cpus``, to each arm's value.
+    """
+    found = {arm: [_environment(run) for run in runs] for arm, runs in arms.items()}
+    names = dict.fromkeys(name for runs in found.values() for run in runs for name in run)
+    rows = {}
+    for name in names:
+        row = {arm: sorted({run[name] for run in runs if name in run}) for arm, runs in found.items()}
+        if len(set().union(*row.values())) > 1:
+            rows[name] = {arm: ", ".join(values) for arm, values in row.items()}
+    return rows
+
+
+def _environment(run: RunRecord) -> dict[str, str]:
+    """What may change a run's outcome, by name; code that the run does not use is left out."""
+    recorded = run.spec.environment
+    code = {f"code of {part}": digest for part, digest in recorded.code.items() if part == "training"}
+    if run.spec.augment and "operations" in recorded.code:
+        code["code of operations"] = recorded.code["operations"]
+    if recorded.code.get("model"):
+        code[f"code of {run.spec.model}"] = recorded.code["model"]
+    return {"backend": recorded.backend, **recorded.versions, **run.versions, **code, **run.machine}

@@ -23,7 +23,7 @@ import numpy.typing as npt
 
 from erroran.errors import BadInput, DatasetError
 from erroran.predictions import Run, align_runs, run_from_arrays, run_from_frame
-from erroran.stages.diff import MARGIN_PER_10000, DiffResult, diff_predictions, diff_sets
+from erroran.stages.diff import MARGIN_PER_10000, DiffResult, PairName, diff_predictions, diff_sets
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -38,7 +38,7 @@ def diff(
     after: Any,
     *,
     labels: npt.ArrayLike | None = None,
-    pair: str | None = None,
+    pair: PairName | None = None,
     class_names: Sequence[object] | None = None,
     endpoint: str = "forward",
     margin_per_10000: float = MARGIN_PER_10000,
@@ -49,17 +49,19 @@ def diff(
     Args:
         before: The runs without the fix: an array as in `diff_arrays` (then `labels` is needed), data
             frames as in `diff_frames`, or paths and patterns as in `diff_predictions`.
-        after: The same with the fix, in the same form.
+        after: The same with the fix, in the same form; the number of runs may differ.
         labels: (N,), with arrays only.
-        pair: ``"4:9"`` for 4 read as 9. Without it the worst confusion before is taken, and the result
-            is exploratory.
+        pair: ``"4:9"`` or ``(4, 9)`` for 4 predicted as 9, by class names. Without it the worst confusion before is
+            taken, and the result is exploratory.
         class_names: C names, with arrays only.
         endpoint: What was to fall: ``forward``, ``reverse`` or ``sum``.
         margin_per_10000: Growth tolerated elsewhere, errors per 10,000 evaluated samples, > 0.
         alpha: Two-sided level, in (0, 0.5).
 
     Raises:
-        BadInput: `labels` or `class_names` do not go with this form; or see the three functions.
+        DatasetError: A value cannot be used, shapes disagree, or runs have different samples or labels.
+        NotFound: The pair names a class that is not there.
+        BadInput: An option is out of range, or `labels` or `class_names` do not go with this form.
     """
     options: dict[str, Any] = {
         "pair": pair,
@@ -86,34 +88,27 @@ def diff_arrays(
     before: npt.ArrayLike,
     after: npt.ArrayLike,
     *,
-    pair: str | None = None,
+    pair: PairName | None = None,
     class_names: Sequence[object] | None = None,
     ids: npt.ArrayLike | None = None,
     endpoint: str = "forward",
     margin_per_10000: float = MARGIN_PER_10000,
     alpha: float = 0.05,
 ) -> DiffResult:
-    """Judge predictions in arrays; samples are in one order throughout.
+    """Judge predictions in arrays; samples are in one order throughout. Other options and errors: see `diff`.
 
     Args:
         labels: (N,), whole numbers or names.
-        before: (S, N) or (N,) predicted classes, or (S, N, C) probabilities in [0, 1]; S runs
-            without the fix.
-        after: The same with the fix; the number of runs may differ.
-        pair: ``"4:9"`` for 4 read as 9, by class names. Without it the worst confusion before is taken,
-            and the result is exploratory.
+        before: (S, N) or (N,) predicted classes, or (S, N, C) probabilities in [0, 1]; S runs without the fix.
+        after: The same with the fix.
+        pair: Two whole numbers in it are indices into `class_names`, as in the arrays.
         class_names: C names; whole numbers in the arrays are then indices into them (unless the names
             are whole numbers themselves). Column c of probabilities belongs to entry c, or to class
             c without names.
         ids: (N,) names of the samples; default 0..N-1.
-        endpoint: What was to fall: ``forward``, ``reverse`` or ``sum``.
-        margin_per_10000: Growth tolerated elsewhere, errors per 10,000 evaluated samples, > 0.
-        alpha: Two-sided level, in (0, 0.5).
-
-    Raises:
-        DatasetError: Shapes disagree or a value cannot be used.
-        NotFound: The pair names a class that is not there.
-        BadInput: An option is out of range.
+        endpoint: See `diff`.
+        margin_per_10000: See `diff`.
+        alpha: See `diff`.
 
     Two runs are too few for a word, and say so:
 
@@ -124,15 +119,15 @@ def diff_arrays(
     >>> result.word, result.pair, result.test, round(result.p_value, 3)
     ('cannot tell', 'cat:dog', 'McNemar mid-p', 0.25)
     """
-    truth = np.asarray(labels)
+    truth = _as_array("labels", labels)
     if truth.ndim != 1:
         raise DatasetError(f"labels have shape {truth.shape}; (N,) is needed.", fix="pass one label per sample")
-    names = np.arange(len(truth)) if ids is None else np.asarray(ids)
-    arms = [
-        _runs_from_array(arm, truth, np.asarray(values), names, class_names)
-        for arm, values in (("before", before), ("after", after))
-    ]
+    names = np.arange(len(truth)) if ids is None else _as_array("ids", ids)
+    arms = [_runs_from_array(arm, truth, values, names, class_names) for arm, values in _arms(before, after)]
     sets = align_runs(arms)
+    if class_names is not None and isinstance(pair, list | tuple) and all(isinstance(part, int) for part in pair):
+        known = set(sets[0].class_names)
+        pair = [part if str(part) in known else class_names[part] for part in pair if part < len(class_names)]
     return diff_sets(*sets, pair=pair, endpoint=endpoint, margin_per_10000=margin_per_10000, alpha=alpha)
 
 
@@ -140,26 +135,21 @@ def diff_frames(
     before: "pd.DataFrame | Sequence[pd.DataFrame]",
     after: "pd.DataFrame | Sequence[pd.DataFrame]",
     *,
-    pair: str | None = None,
+    pair: PairName | None = None,
     endpoint: str = "forward",
     margin_per_10000: float = MARGIN_PER_10000,
     alpha: float = 0.05,
 ) -> DiffResult:
-    """Judge data frames, one a run, with the columns of a prediction file.
+    """Judge data frames, one a run, with the columns of a prediction file. Other options and errors: see `diff`.
 
     Args:
         before: Frames with ``sample_id`` (or as index), ``label``, and ``prediction`` and/or
             ``p_<class>``, in any order of rows; the runs without the fix.
         after: The same with the fix.
-        pair: See `diff_arrays`.
-        endpoint: What was to fall: ``forward``, ``reverse`` or ``sum``.
-        margin_per_10000: Growth tolerated elsewhere, errors per 10,000 evaluated samples, > 0.
-        alpha: Two-sided level, in (0, 0.5).
-
-    Raises:
-        DatasetError: A frame cannot be used, or frames disagree.
-        NotFound: The pair names a class that is not there.
-        BadInput: An option is out of range.
+        pair: See `diff`.
+        endpoint: See `diff`.
+        margin_per_10000: See `diff`.
+        alpha: See `diff`.
 
     >>> import pandas as pd
     >>> truth = ["cat"] * 40 + ["dog"] * 40
@@ -170,20 +160,30 @@ def diff_frames(
     >>> result.word
     'harmed'
     """
-    arms = [
-        [run_from_frame(f"{arm}[{at}]", frame) for at, frame in enumerate(_as_list(frames))]
-        for arm, frames in (("before", before), ("after", after))
-    ]
-    for arm, runs in zip(("before", "after"), arms, strict=True):
-        if not runs:
+    arms = []
+    for arm, frames in _arms(before, after):
+        arms.append([run_from_frame(f"{arm}[{at}]", frame) for at, frame in enumerate(_as_list(frames))])
+        if not arms[-1]:
             raise DatasetError(f"{arm} has no data frames.", fix="pass at least one frame per arm")
     sets = align_runs(arms)
     return diff_sets(*sets, pair=pair, endpoint=endpoint, margin_per_10000=margin_per_10000, alpha=alpha)
 
 
+def _arms(before: Any, after: Any) -> tuple[tuple[str, Any], tuple[str, Any]]:
+    return ("before", before), ("after", after)
+
+
+def _as_array(what: str, values: npt.ArrayLike) -> Array:
+    try:
+        return np.asarray(values)
+    except ValueError as problem:
+        raise DatasetError(f"{what} is not an array: {problem}.", fix="pass rows of equal length") from problem
+
+
 def _runs_from_array(
-    arm: str, labels: Array, values: Array, ids: Array, class_names: Sequence[object] | None
+    arm: str, labels: Array, given: npt.ArrayLike, ids: Array, class_names: Sequence[object] | None
 ) -> list[Run]:
+    values = _as_array(arm, given)
     values = values[None] if values.ndim == 1 else values
     if values.ndim not in (2, 3) or values.shape[1] != len(labels) or len(values) == 0:
         raise DatasetError(
@@ -191,11 +191,11 @@ def _runs_from_array(
             "probabilities are needed.",
             fix="pass one row per run, one column per sample",
         )
-    runs = []
-    for at, run in enumerate(values):
-        arrays = {"sample_id": ids, "label": labels} | ({"prediction": run} if run.ndim == 1 else {})
-        runs.append(run_from_arrays(f"{arm}[{at}]", arrays, run if run.ndim == 2 else None, class_names))
-    return runs
+    kind = "prediction" if values.ndim == 2 else "probabilities"
+    return [
+        run_from_arrays(f"{arm}[{at}]", {"sample_id": ids, "label": labels, kind: run}, class_names)
+        for at, run in enumerate(values)
+    ]
 
 
 def _are_paths(value: object) -> bool:

@@ -9,7 +9,7 @@ import pytest
 from stages.test_report import BEFORE, MINED, made_up_dataset, put_group
 from typer.testing import CliRunner
 
-from erroran.cli import app
+from erroran.cli.commands import app
 from erroran.data import split_dataset
 from erroran.errors import BadInput
 from erroran.report.review import review_sentence, write_review

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from erroran import provenance
+from erroran.operations.table import OPERATIONS
 from erroran.report import figures
 from erroran.report.render import render, write_document
 from erroran.report.text import percent
@@ -13,14 +14,15 @@ from erroran.report.text import percent
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from erroran.stages.probe import Direction, Probed, Rate
+    from erroran.shape.sweep import ProbedDirection, Rate
+    from erroran.stages.probe import ProbeResult
 
 _ACTING = {"dilate": "dilating", "erode": "eroding"}
 
 
-def write_probe(probed: "Probed", folder: Path) -> Path:
+def write_probe(probed: "ProbeResult", folder: Path) -> Path:
     """Write a probe's verdict, curves, pictures and table."""
-    name = f"{probed.name}-probe"
+    name = f"{probed.hypothesis}-probe"
     both = (probed.forward, probed.reverse)
     drawn = {"dose-response": _draw_curves(probed)}
     if probed.strips:
@@ -41,18 +43,18 @@ def write_probe(probed: "Probed", folder: Path) -> Path:
         directions=both,
         rate=rate_text,
         figures=drawn,
-        group=probed.group,
-        runs=probed.runs,
+        group=probed.baseline,
+        runs=probed.records,
         command=provenance.command_line(),
         commit=provenance.commit(),
     )
     return write_document(folder, name, text, figures=drawn, data={"probe": _with_provenance(probed)})
 
 
-def probe_sentence(probed: "Probed") -> str:
+def probe_sentence(probed: "ProbeResult") -> str:
     """The verdict in a sentence with its numbers, the first line of the report."""
     parts = "; ".join(_direction_text(direction) for direction in probed.judged)
-    return f"{probed.word.capitalize()}: {parts}."
+    return f"{probed.verdict.capitalize()}: {parts}."
 
 
 def rate_text(rate: "Rate", digits: int = 1) -> str:
@@ -62,8 +64,8 @@ def rate_text(rate: "Rate", digits: int = 1) -> str:
     return f"{percent(rate.share, digits)} ({100 * rate.low:.{digits}f} to {percent(rate.high, digits)})"
 
 
-def _direction_text(direction: "Direction") -> str:
-    inverse = {"dilate": "eroding", "erode": "dilating"}[direction.operation]
+def _direction_text(direction: "ProbedDirection") -> str:
+    inverse = _ACTING[OPERATIONS[direction.operation].opposite or ""]
     by_doses = " or ".join(f"{dose:g}" for dose in direction.doses_px)
     induced = (
         f"{_ACTING[direction.operation]} {direction.true} by {direction.doses_px[-1]:g} px makes "
@@ -81,7 +83,7 @@ def _direction_text(direction: "Direction") -> str:
     )
 
 
-def _with_provenance(probed: "Probed") -> dict[str, object]:
+def _with_provenance(probed: "ProbeResult") -> dict[str, object]:
     return {
         **probed.to_json(),
         "sentence": probe_sentence(probed),
@@ -92,10 +94,10 @@ def _with_provenance(probed: "Probed") -> dict[str, object]:
     }
 
 
-def _draw_curves(probed: "Probed") -> "Figure":
+def _draw_curves(probed: "ProbeResult") -> "Figure":
     panels = []
     for d in (probed.forward, probed.reverse):
-        sign = 1 if d.operation == "dilate" else -1
+        sign = OPERATIONS[d.operation].sweep
         lines = [
             (f"{d.true} read correctly, then as {d.predicted}", _bands(d.curve)),
             (f"bystanders, then as {d.predicted}", _bands(d.bystanders)),

@@ -1,7 +1,6 @@
 """Probes of really trained tiny models that tell an open ring from a closed one, and the rule on drawn numbers."""
 
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +12,9 @@ from erroran.errors import BadInput, ErroranError, NotFound
 from erroran.experiment.hypothesis import Hypothesis
 from erroran.experiment.recipe import Recipe
 from erroran.report.probe import probe_sentence, write_probe
+from erroran.shape.sweep import Rate, judge_directions, judge_half, mean_rate
 from erroran.stages.baseline import train_baseline
-from erroran.stages.probe import Probed, Rate, _beats, _judge, _rate, probe
+from erroran.stages.probe import ProbeResult, probe
 from erroran.stats.correlation import correlate_ranks
 from erroran.store import Store
 from erroran.store.records import Group
@@ -61,11 +61,11 @@ def trained(rings: Dataset, tmp_path_factory: pytest.TempPathFactory) -> tuple[S
 
 
 @pytest.fixture(scope="module")
-def probed(trained: tuple[Store, Group]) -> Probed:
+def probed(trained: tuple[Store, Group]) -> ProbeResult:
     return probe(*trained, "opentoclosed", _spec())
 
 
-def test_closing_the_gap_makes_the_error(probed: Probed) -> None:
+def test_closing_the_gap_makes_the_error(probed: ProbeResult) -> None:
     """Dilating an open ring by 1 px closes it: most are then read as closed, and neither bars nor shifts are."""
     forward = probed.forward
     assert forward.induction == "holds"
@@ -76,7 +76,7 @@ def test_closing_the_gap_makes_the_error(probed: Probed) -> None:
     assert (probed.doses_px[0], probed.doses_px[-1]) == (-1.5, 1.5)
 
 
-def test_images_flip_at_the_sign_of_the_operation(probed: Probed) -> None:
+def test_images_flip_at_the_sign_of_the_operation(probed: ProbeResult) -> None:
     """The pair's images flip by dilation; a gap of two pixels has margin 1, and none flips for nothing."""
     forward = probed.forward
     assert len(forward.flip_doses_px) == len(forward.flip_margins_px) == forward.tracking.n > 0
@@ -85,7 +85,7 @@ def test_images_flip_at_the_sign_of_the_operation(probed: Probed) -> None:
     assert np.median(forward.flip_margins_px) == pytest.approx(1, abs=0.3)
 
 
-def test_a_class_without_an_operation_gets_the_inverse(probed: Probed) -> None:
+def test_a_class_without_an_operation_gets_the_inverse(probed: ProbeResult) -> None:
     """The reverse pair is probed also where the spec is about one class."""
     assert (probed.forward.operation, probed.reverse.operation) == ("dilate", "erode")
     assert probed.reverse.doses_px == (0.5, 1)
@@ -95,10 +95,10 @@ def test_the_wrong_operation_is_not_supported(trained: tuple[Store, Group]) -> N
     """Eroding open rings does not close them, whatever a spec believes; and a kernel of side 1 is no dose."""
     wrong = _spec(open={"operation": "erode", "kernel_px": [1, 2]})
     found = probe(*trained, "wrong", wrong)
-    assert (found.word, found.forward.induction, found.forward.doses_px) == ("not supported", "fails", (0.5,))
+    assert (found.verdict, found.forward.induction, found.forward.doses_px) == ("not supported", "fails", (0.5,))
 
 
-def test_a_probe_made_twice_is_the_same(trained: tuple[Store, Group], probed: Probed) -> None:
+def test_a_probe_made_twice_is_the_same(trained: tuple[Store, Group], probed: ProbeResult) -> None:
     """No randomness, and it writes nothing into the store."""
     before = sorted(path for path in trained[0].root.rglob("*"))
     assert probe(*trained, "opentoclosed", _spec()).to_json() == probed.to_json()
@@ -112,7 +112,7 @@ def test_samples_are_capped(trained: tuple[Store, Group]) -> None:
     assert found.forward.induced_controls["bystanders"].images <= 7
 
 
-def test_the_report(probed: Probed, tmp_path: Path) -> None:
+def test_the_report(probed: ProbeResult, tmp_path: Path) -> None:
     """The verdict comes first, its pictures exist, and the JSON is strict."""
 
     def refuse(constant: str) -> None:
@@ -121,12 +121,12 @@ def test_the_report(probed: Probed, tmp_path: Path) -> None:
     path = write_probe(probed, tmp_path)
     text = path.read_text()
     assert text.splitlines()[0] == f"# {probe_sentence(probed)}"
-    assert probe_sentence(probed).startswith(f"{probed.word.capitalize()}: dilating open by 1 px makes ")
+    assert probe_sentence(probed).startswith(f"{probed.verdict.capitalize()}: dilating open by 1 px makes ")
     for name in ("dose-response", "strips", "flips"):
         assert f"opentoclosed-probe/{name}.png" in text
         assert (tmp_path / "opentoclosed-probe" / f"{name}.png").stat().st_size > 1000
     content = json.loads((tmp_path / "opentoclosed-probe" / "probe.json").read_text(), parse_constant=refuse)
-    assert (content["verdict"], content["seeds"], content["pair"]) == (probed.word, [0, 1], "open:closed")
+    assert (content["verdict"], content["seeds"], content["pair"]) == (probed.verdict, [0, 1], "open:closed")
     assert {"versions", "commit", "machine", "command"} <= set(content)
 
 
@@ -137,6 +137,8 @@ def test_the_report(probed: Probed, tmp_path: Path) -> None:
         ({"open": {"operation": "dilate", "kernel_px": 1}}, BadInput, "no dose in pixels"),
         ({"open": {"operation": "dilate", "stroke_fraction": 0.5}}, BadInput, "no dose in pixels"),
         ({"bar": {"operation": "dilate", "radius_px": 1}}, BadInput, "neither class"),
+        ({"open": [{"operation": "dilate", "radius_px": 1}] * 2}, BadInput, "several operations to a class"),
+        ({"all": {"operation": "dilate", "radius_px": 1}}, BadInput, "acts on all classes"),
         ({"nope": {"operation": "dilate", "radius_px": 1}}, NotFound, "class `nope`"),
     ],
 )
@@ -163,7 +165,7 @@ def test_a_damaged_model_is_named(trained: tuple[Store, Group], tmp_path: Path) 
 
 
 def _share(share: float, images: int = 100) -> Rate:
-    return _rate(np.arange(images)[None] < share * images, np.ones((1, images), dtype=bool))
+    return mean_rate(np.arange(images)[None] < share * images, np.ones((1, images), dtype=bool))
 
 
 @pytest.mark.parametrize(
@@ -174,13 +176,13 @@ def _share(share: float, images: int = 100) -> Rate:
         (_share(0.5), [_share(0.1), _share(0.5)], "fails"),
         (_share(0.6), [_share(0.6)], "open"),
         (_share(0.5, 4), [_share(0.6)], "open"),
-        (_share(0.5), [Rate(0, None, None, None)], "holds"),
-        (Rate(0, None, None, None), [_share(0.1)], "open"),
+        (_share(0.5), [Rate(images=0)], "holds"),
+        (Rate(images=0), [_share(0.1)], "open"),
     ],
 )
 def test_half_of_the_rule(rate: Rate, controls: list[Rate], half: str) -> None:
     """Intervals apart hold; a rate that is not above and surely below the large one, 65 %, fails."""
-    assert _beats(rate, controls, 5, 0.65) == half
+    assert judge_half(rate, controls, 5, 0.65) == half
 
 
 @pytest.mark.parametrize(
@@ -193,17 +195,20 @@ def test_half_of_the_rule(rate: Rate, controls: list[Rate], half: str) -> None:
         (("holds", "fails"), "not supported"),
     ],
 )
-def test_both_halves_must_hold(probed: Probed, halves: tuple[str, str], word: str) -> None:
+def test_both_halves_must_hold(probed: ProbeResult, halves: tuple[str, str], word: str) -> None:
     """Too few errors to repair: one cannot tell, unless induction refutes."""
-    assert _judge([replace(probed.forward, induction=halves[0], repairing=halves[1])]) == word
+    assert (
+        judge_directions([probed.forward.model_copy(update=dict(zip(("induction", "repairing"), halves, strict=True)))])
+        == word
+    )
 
 
 def test_a_rate_counts_an_image_once() -> None:
     """Two runs count the first image half, one run counts the second, none the third."""
     hit = np.array([[True, True, True], [False, True, True]])
     among = np.array([[True, True, False], [True, False, False]])
-    assert _rate(hit, among).share == pytest.approx((0.5 + 1) / 2)
-    assert _rate(hit, among).images == 2
+    assert mean_rate(hit, among).share == pytest.approx((0.5 + 1) / 2)
+    assert mean_rate(hit, among).images == 2
 
 
 def test_rank_correlation() -> None:

@@ -1,0 +1,388 @@
+"""Does a hypothesis hold? Predictions for images swept from erosion to dilation, and the rule that judges them.
+
+If the operation of a spec acts on the cause of an error, then it *induces* the error on images that are predicted
+correctly, and its inverse *repairs* the errors.
+
+The rule, for images of a that are predicted as b:
+
+- Induction holds if, at the spec's largest dose, the interval of the induced rate lies above the intervals of its four
+  controls: the same images untouched, shifted by 1 px, under the inverse at the same dose, and bystander classes
+  under the same operation. It fails if the rate is not above that of every control, and certainly less than 10 %.
+- Repair holds if the repaired rate, mean over the spec's doses, has an interval above that of a shift by 1 px, mean
+  over its four directions. It fails if the rate is not above the shift's, and certainly less than a half. With fewer
+  than 5 distinct errors it is open.
+- A hypothesis is supported if both hold, not supported if either fails; otherwise one cannot tell.
+
+All rates are over images, each image counting with its mean over the runs; intervals are Wilson's, 95 %.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from pydantic import Field, computed_field
+
+from erroran.errors import BadInput
+from erroran.experiment.change import ALL_CLASSES, Step
+from erroran.experiment.hypothesis import Hypothesis
+from erroran.operations import geometry, morphology
+from erroran.operations.table import OPERATIONS
+from erroran.results import Result
+from erroran.shape.measure import closure_margin
+from erroran.stats.correlation import Correlation, correlate_ranks
+from erroran.stats.intervals import wilson_interval
+
+STEP_PX = 0.25  # px of radius; the finest dose there is
+REACH_PX = 1.5  # px of radius; strokes are 2 to 4 px thick, so that eroding by more leaves nothing
+FEWEST_ERRORS = 5  # distinct images; with fewer no repaired rate can differ from another by its interval
+FEWEST_IMAGES = 20  # distinct images; the same for induced rates, which are smaller
+# Rates below which a cause would be of no use, not from a source: a tenth of the images can be made wrong by it, and
+# half of the errors can be undone by it.
+LARGE_INDUCED, LARGE_REPAIRED = 0.1, 0.5
+_SHIFTS = 4  # directions
+_CORRECT_SHOWN, _ERRORS_SHOWN = 4, 4  # images of each class
+
+Half = Literal["holds", "fails", "open"]
+Word = Literal["supported", "not supported", "cannot tell"]
+
+
+class Rate(Result):
+    """A share of images, each counting with its mean over the runs.
+
+    Attributes:
+        images: Distinct images.
+        share: In [0, 1]; None without images.
+        low: Lower end of its 95 % interval; `high` the upper one; None without images.
+    """
+
+    images: int
+    share: float | None = None
+    low: float | None = None
+    high: float | None = None
+
+
+class ProbedDirection(Result):
+    """What was found about images of one class that are predicted as another.
+
+    Attributes:
+        true: The class.
+        predicted: The class that they are predicted as.
+        operation: What is believed to cause the error: ``dilate`` or ``erode``.
+        doses_px: The spec's doses.
+        curve: For each dose of the sweep, share of the correctly predicted images that is then predicted as
+            `predicted`.
+        bystanders: The same for correctly predicted images of all other classes.
+        repair: For each dose, the share of the errors that is then predicted as `true`.
+        induced: At the largest of `doses_px`.
+        induced_by_run: The same for each run alone; None for a run that predicts no image correctly.
+        errors_by_run: Errors of each run among the images swept.
+        induced_controls: Name of the control to its rate.
+        repaired: Under the inverse, mean over `doses_px`.
+        repaired_by_shift: Under a shift by 1 px, mean over four directions.
+        induction: Whether that half of the rule holds.
+        repairing: Whether the other half does.
+        flip_doses_px: float (F,): signed dose, positive dilates, at which half the runs predict an image as
+            `predicted`.
+        flip_margins_px: float (F,): closure margins of these images; NaN without a loop.
+        tracking: Their rank correlation.
+    """
+
+    true: str
+    predicted: str
+    operation: str
+    doses_px: tuple[float, ...]
+    curve: list[Rate]
+    bystanders: list[Rate]
+    repair: list[Rate]
+    induced: Rate
+    induced_by_run: list[float | None]
+    errors_by_run: list[int]
+    induced_controls: dict[str, Rate]
+    repaired: Rate
+    repaired_by_shift: Rate
+    induction: Half
+    repairing: Half
+    flip_doses_px: np.ndarray
+    flip_margins_px: np.ndarray
+    tracking: Correlation
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def word(self) -> Word:
+        """The rule's answer for this direction alone."""
+        return judge_directions([self])
+
+
+class Strip(Result):
+    """One image over the doses of the sweep.
+
+    Attributes:
+        label: What it is: its class, and whether it is an error.
+        true: Its class.
+        images: uint8 (D, H, W, 1).
+        read_as: D names: what most runs predict.
+    """
+
+    label: str
+    true: str
+    images: np.ndarray = Field(exclude=True)
+    read_as: list[str]
+
+
+@dataclass(frozen=True)
+class Cause:
+    """What a spec believes to cause an error of a class.
+
+    Attributes:
+        sign: 1 dilates, -1 erodes.
+        doses: Radii in pixels, ascending.
+    """
+
+    sign: int
+    doses: tuple[float, ...]
+
+    @property
+    def operation(self) -> str:
+        """Its name in a spec."""
+        return next(operation.name for operation in OPERATIONS.values() if operation.sweep == self.sign)
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """N images under D doses and four shifts.
+
+    Attributes:
+        labels: int (N,).
+        drawn: bool (N,): in the random sample; the others are errors, swept to be repaired.
+        doses: float (D,), in pixels; negative erodes, positive dilates.
+        images: uint8 (D + 4, N, H, W, 1): the doses, then the shifts by 1 px.
+        margins: float (N,), closure margins in pixels; NaN where there is none.
+    """
+
+    labels: np.ndarray
+    drawn: np.ndarray
+    doses: np.ndarray
+    images: np.ndarray
+    margins: np.ndarray
+
+    def at(self, dose: float) -> int:
+        """Place of a dose."""
+        return int(abs(self.doses - dose).argmin())
+
+
+def find_causes(name: str, hypothesis: Hypothesis) -> tuple[Step, tuple[Cause, Cause]]:
+    """Read from a spec what is believed to cause the errors of its pair.
+
+    Args:
+        name: The hypothesis' name.
+        hypothesis: Its spec.
+
+    Returns:
+        The first of its steps on a class of the pair, whose kernel is swept; and the cause for either class. A class
+        without an operation of its own gets the inverse of the other's.
+
+    Raises:
+        BadInput: It neither dilates nor erodes a class of the pair, or not in pixels, or does several things at once.
+    """
+    fix = f"probe a spec with one operation per class, dilate or erode, or judge this one: erroran intervene {name}"
+    if not hypothesis.augment:
+        raise BadInput(f"`{name}` applies no operation to images, so there is nothing to sweep.", fix=fix)
+    if ALL_CLASSES in hypothesis.augment:
+        raise BadInput(f"`{name}` acts on all classes, so that no class is left to compare with.", fix=fix)
+    given = [hypothesis.augment.get(class_name, ()) for class_name in hypothesis.pair.classes]
+    if any(len(steps) > 1 for steps in given):
+        raise BadInput(f"`{name}` applies several operations to a class; a probe sweeps a single one.", fix=fix)
+    first, second = (_read_cause(name, steps[0], fix) if steps else None for steps in given)
+    if first is None and second is None:
+        raise BadInput(f"`{name}` acts on neither class of its pair.", fix="add [augment.<class>] for one of them")
+    first = first or Cause(-second.sign, second.doses)  # type: ignore[union-attr]
+    second = second or Cause(-first.sign, first.doses)
+    return next(steps[0] for steps in given if steps), (first, second)
+
+
+def choose_images(
+    labels: np.ndarray, predicted: np.ndarray, ids: np.ndarray, pair: tuple[int, int], *, most: tuple[int, int]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Choose what is swept: a random sample, and all errors of the pair.
+
+    Args:
+        labels: int (N,).
+        predicted: int (S, N).
+        ids: str (N,), sample ids.
+        pair: The pair's classes.
+        most: Images in the sample, at most: of each class of the pair, and of all other classes together.
+
+    Returns:
+        int (n,), rows; and bool (n,), which of them are in the sample.
+    """
+    by_id = np.argsort(ids)  # a random sample that is the same in every order of the data
+    sorted_labels, drawn = labels[by_id], np.zeros(len(by_id), dtype=bool)
+    drawn[by_id[~np.isin(sorted_labels, pair)][: most[1]]] = True
+    errors = np.zeros(len(by_id), dtype=bool)
+    for true, other in (pair, pair[::-1]):
+        drawn[by_id[sorted_labels == true][: most[0]]] = True
+        errors |= (labels == true) & (predicted == other).any(axis=0)
+    rows = np.flatnonzero(drawn | errors)
+    return rows, drawn[rows]
+
+
+def sweep_images(
+    images: np.ndarray, labels: np.ndarray, drawn: np.ndarray, step: Step, causes: Sequence[Cause]
+) -> Sweep:
+    """Erode and dilate images in steps of a quarter of a pixel, and shift them by one.
+
+    Args:
+        images: uint8 (N, H, W, 1).
+        labels: int (N,).
+        drawn: bool (N,), see `Sweep`.
+        step: Gives the shape of the kernel and the ink.
+        causes: Their doses are within the sweep.
+
+    Raises:
+        BadInput: The images are not grey.
+    """
+    bright = images if step.ink == "bright" else 255 - images
+    margins = closure_margin(bright, distance="chessboard" if step.shape == "square" else "euclidean")
+    reach = round(max(REACH_PX, *(dose for cause in causes for dose in cause.doses)) / STEP_PX)
+    doses = np.arange(-reach, reach + 1) * STEP_PX
+    by_dose = [
+        (morphology.dilate if dose > 0 else morphology.erode)(
+            images, radius_px=abs(float(dose)), shape=step.shape, ink=step.ink
+        )
+        for dose in doses
+    ]
+    shifts = [
+        geometry.shift(images, pixels=1, direction=np.full(len(images), direction), ink=step.ink)
+        for direction in range(_SHIFTS)
+    ]
+    return Sweep(labels, drawn, doses, np.stack([*by_dose, *shifts]), margins)
+
+
+def examine_direction(
+    swept: Sweep, read: np.ndarray, pair: tuple[int, int], cause: Cause, names: Sequence[str]
+) -> ProbedDirection:
+    """Apply the rule to images of the first class that are predicted as the second.
+
+    Args:
+        swept: The images.
+        read: int (S, D + 4, N): predictions of S runs for ``swept.images``.
+        pair: True and predicted class.
+        cause: What is believed to cause this error.
+        names: Name of each class.
+    """
+    a, b = pair
+    read, shifted = read[:, : len(swept.doses)], read[:, len(swept.doses) :]
+    zero = swept.at(0)
+    before = read[:, zero]  # (S, N)
+    correct = (before == swept.labels) & swept.drawn
+    of_a = swept.labels == a
+    errors = of_a & (before == b)
+    others = correct & ~np.isin(swept.labels, pair)
+    by_dose = read.transpose(1, 0, 2)
+    curve = [mean_rate(run == b, of_a & correct) for run in by_dose]
+    bystanders = [mean_rate(run == b, others) for run in by_dose]
+    largest = swept.at(cause.sign * cause.doses[-1])
+    inverse = [swept.at(-cause.sign * dose) for dose in cause.doses]
+    controls = {
+        "untouched": curve[zero],
+        "shifted by 1 px": mean_rate((shifted == b).mean(axis=1), of_a & correct),
+        "the inverse": curve[swept.at(-cause.sign * cause.doses[-1])],
+        "bystanders": bystanders[largest],
+    }
+    repaired = mean_rate((read[:, inverse] == a).mean(axis=1), errors)
+    by_shift = mean_rate((shifted == a).mean(axis=1), errors)
+    rows, flips = _flip_doses(swept, read, pair, cause)
+    return ProbedDirection(
+        true=names[a],
+        predicted=names[b],
+        operation=cause.operation,
+        doses_px=cause.doses,
+        curve=curve,
+        bystanders=bystanders,
+        repair=[mean_rate(run == a, errors) for run in by_dose],
+        induced=curve[largest],
+        induced_by_run=[
+            mean_rate(run[None, largest] == b, counted[None]).share
+            for run, counted in zip(read, of_a & correct, strict=True)
+        ],
+        errors_by_run=errors.sum(axis=1).tolist(),
+        induced_controls=controls,
+        repaired=repaired,
+        repaired_by_shift=by_shift,
+        induction=judge_half(curve[largest], list(controls.values()), FEWEST_IMAGES, LARGE_INDUCED),
+        repairing=judge_half(repaired, [by_shift], FEWEST_ERRORS, LARGE_REPAIRED),
+        flip_doses_px=flips,
+        flip_margins_px=swept.margins[rows],
+        tracking=correlate_ranks(flips, swept.margins[rows]),
+    )
+
+
+def mean_rate(hit: np.ndarray, among: np.ndarray) -> Rate:
+    """Share of hits over images; (S, N) both, `among` says which runs count for which images."""
+    counted = among.any(axis=0)
+    n = int(counted.sum())
+    if not n:
+        return Rate(images=0)
+    by_image = (hit * among).sum(axis=0)[counted] / among.sum(axis=0)[counted]
+    total = float(by_image.sum())
+    low, high = wilson_interval(total, n)
+    return Rate(images=n, share=total / n, low=low, high=high)
+
+
+def judge_half(rate: Rate, controls: Sequence[Rate], fewest: int, large: float) -> Half:
+    """Half of the rule: more than every control, or neither more nor possibly `large`."""
+    if rate.share is None or rate.low is None or rate.high is None or rate.images < fewest:
+        return "open"
+    there = [(c.share, c.high) for c in controls if c.share is not None and c.high is not None]
+    if any(rate.share <= share for share, _ in there):
+        return "fails" if rate.high < large else "open"
+    return "holds" if all(rate.low > high for _, high in there) else "open"
+
+
+def judge_directions(directions: Sequence[ProbedDirection]) -> Word:
+    """The rule's answer for some directions together."""
+    halves = [half for d in directions for half in (d.induction, d.repairing)]
+    if "fails" in halves:
+        return "not supported"
+    return "supported" if set(halves) == {"holds"} else "cannot tell"
+
+
+def choose_strips(
+    swept: Sweep, read: np.ndarray, pair: tuple[int, int], causes: Sequence[Cause], names: Sequence[str]
+) -> list[Strip]:
+    """The first images of each class to flip, and the errors that most runs make; see `examine_direction`."""
+    read, found = read[:, : len(swept.doses)], []
+    for (a, b), cause in zip((pair, pair[::-1]), causes, strict=True):
+        rows, flips = _flip_doses(swept, read, (a, b), cause)
+        wrong = ((read[:, swept.at(0)] == b) & (swept.labels == a)).mean(axis=0)
+        errors = [row for row in np.argsort(-wrong, kind="stable") if wrong[row] > 0][:_ERRORS_SHOWN]
+        easiest = rows[np.argsort(abs(flips), kind="stable")][:_CORRECT_SHOWN]
+        for kind, some in ((f"{names[a]}, read correctly", easiest), (f"{names[a]} read as {names[b]}", errors)):
+            for row in some:
+                votes = [np.bincount(read[:, i, row]).argmax() for i in range(len(swept.doses))]
+                images = swept.images[: len(swept.doses), row]
+                found.append(Strip(label=kind, true=names[a], images=images, read_as=[names[int(v)] for v in votes]))
+    return found
+
+
+def _read_cause(name: str, step: Step, fix: str) -> Cause:
+    sign = OPERATIONS[step.operation].sweep
+    if not sign:
+        raise BadInput(f"`{name}` uses {step.operation}; a probe sweeps from erosion to dilation.", fix=fix)
+    radii = step.radius_px or tuple((side - 1) / 2 for side in step.kernel_px or ())
+    doses = tuple(sorted({float(radius) for radius in radii if radius > 0}))
+    if not doses:
+        raise BadInput(f"`{name}` has no dose in pixels that changes anything.", fix=fix)
+    return Cause(sign, doses)
+
+
+def _flip_doses(swept: Sweep, read: np.ndarray, pair: tuple[int, int], cause: Cause) -> tuple[np.ndarray, np.ndarray]:
+    """Images of the first class that most runs predict correctly and that flip; rows, and signed doses."""
+    a, b = pair
+    right = (swept.labels == a) & ((read[:, swept.at(0)] == swept.labels).mean(axis=0) > 0.5)
+    steps = np.flatnonzero(swept.doses * cause.sign > 0)
+    steps = steps[np.argsort(abs(swept.doses[steps]))]
+    flipped = ((read[:, steps] == b).mean(axis=0) >= 0.5) & right  # (steps, N)
+    rows = np.flatnonzero(flipped.any(axis=0))
+    return rows, swept.doses[steps[flipped[:, rows].argmax(axis=0)]]

@@ -109,7 +109,7 @@ def probe(
 
     def predict(run: RunRecord) -> np.ndarray:
         model, source = store.run_folder(run.id) / "model.keras", store.load_source_of(run)
-        probabilities = predict_with(model, flat, source=source, name=run.spec.model)
+        probabilities = predict_with(model, flat, source=source)
         return np.asarray(probabilities.argmax(axis=1).reshape(swept.images.shape[:2]))
 
     read = np.stack([predict(run) for run in evidence.runs])

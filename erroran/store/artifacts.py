@@ -37,8 +37,8 @@ from pydantic import BaseModel, ConfigDict
 from erroran.data import Dataset, Splits, read_dataset, save_dataset, split_dataset
 from erroran.errors import NotFound
 from erroran.experiment.runspec import RunSpec
-from erroran.files import temporary_name
-from erroran.store.folder import check_format, damaged, read_json, remove, write_json, writing
+from erroran.files import make_folder, temporary_name
+from erroran.store.folder import check_format, damaged, read_json, remove, saying_what_failed, write_json, writing
 from erroran.store.ledger import Entry, Ledger
 from erroran.store.records import Group, Intervention, RunRecord
 
@@ -59,6 +59,16 @@ class Predictions(BaseModel):
     probabilities: np.ndarray
     labels: np.ndarray
     ids: np.ndarray
+
+    def problem(self) -> str | None:
+        """What is wrong with the arrays, if anything."""
+        if not len(self.probabilities) == len(self.labels) == len(self.ids):
+            return "its arrays differ in length"
+        if self.probabilities.ndim != 2 or self.probabilities.dtype.kind != "f":
+            return f"its probabilities are {self.probabilities.dtype} of shape {self.probabilities.shape}"
+        if not np.isfinite(self.probabilities).all():
+            return "some of its probabilities are not finite"
+        return None
 
 
 class Store:
@@ -230,8 +240,8 @@ class Store:
                 found = Predictions(**{name: arrays[name] for name in Predictions.model_fields})
         except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile, zlib.error) as error:
             raise damaged(path, error, f"erroran runs remove {run_id}, then train it again") from error
-        if not len(found.probabilities) == len(found.labels) == len(found.ids):
-            raise damaged(path, "its arrays differ in length", f"erroran runs remove {run_id}")
+        if problem := found.problem():
+            raise damaged(path, problem, f"erroran runs remove {run_id}, then train it again")
         return found
 
     def run_folder(self, run_id: str) -> Path:
@@ -262,9 +272,11 @@ class Store:
             NotFound: No run, or several, begin with `run_id`.
         """
         folder = self.run_folder(run_id)
-        grave = self.root / "tmp" / temporary_name(folder.name)
-        folder.replace(grave)  # gone in one step, even if deleting is interrupted
-        remove(grave)
+        with saying_what_failed(self.root):
+            make_folder(self.root / "tmp")
+            grave = self.root / "tmp" / temporary_name(folder.name)
+            folder.replace(grave)  # gone in one step, even if deleting is interrupted
+            remove(grave)
         return folder.name
 
     # --- groups and interventions
@@ -275,7 +287,7 @@ class Store:
         self.put_artifact("groups", group.id, group)
 
     def mark_mined(self, dataset: str, seeds: Iterable[int]) -> None:
-        """Note for ever that confusions are looked for in runs of these seeds; see `mined_seeds`.
+        """Record, for good, that confusions are looked for in runs of these seeds; see `mined_seeds`.
 
         Args:
             dataset: The dataset's digest.

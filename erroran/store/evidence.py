@@ -72,12 +72,14 @@ def gather(store: Store, run_ids: Sequence[str], split: str, *, look: Entry | No
     runs = tuple(store.get_run(run_id) for run_id in run_ids)
     splits = store.get_splits(runs[0].spec)
     part = splits.mine if split == "mine" else splits.confirm
+    class_names = store.get_dataset(runs[0].spec.dataset).class_names
     stacked = []
     for run in runs:
         predictions = store.get_predictions(run.id, split, look=look)
-        if not np.array_equal(predictions.ids, part.ids):
+        columns = predictions.probabilities.shape[1]
+        if not np.array_equal(predictions.ids, part.ids) or columns != len(class_names):
             raise ErroranError(
-                f"Run {run.id} has no predictions for the images of `{split}`.",
+                f"Run {run.id} has no predictions of {len(class_names)} classes for the images of `{split}`.",
                 fix=f"erroran runs remove {run.id}, then train it again",
             )
         stacked.append(predictions.probabilities)
@@ -88,7 +90,7 @@ def gather(store: Store, run_ids: Sequence[str], split: str, *, look: Entry | No
         labels=part.y,
         ids=part.ids,
         probabilities=np.stack(stacked),
-        class_names=store.get_dataset(runs[0].spec.dataset).class_names,
+        class_names=class_names,
     )
 
 

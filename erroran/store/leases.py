@@ -54,8 +54,9 @@ def lease(root: Path, run_id: str) -> Iterator[bool]:
 
 def is_leased(root: Path, run_id: str) -> bool:
     """Whether a process trains a run at present."""
-    numbers = _numbers(root, run_id)
-    return bool(numbers) and not _has_expired(root, _path(root, run_id, numbers[-1]))
+    with saying_what_failed(root):
+        numbers = _numbers(root, run_id)
+        return bool(numbers) and not _has_expired(root, _path(root, run_id, numbers[-1]))
 
 
 def _acquire(root: Path, run_id: str) -> Path | None:

@@ -1,5 +1,6 @@
 """Evidence: predictions of several runs, lined up with the images they are about."""
 
+import pickle
 from collections.abc import Callable
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 from erroran.data import Dataset, Splits, split_dataset
 from erroran.errors import ErroranError, NotFound
 from erroran.experiment.runspec import RunSpec
-from erroran.store import Predictions, Store
+from erroran.store import Predictions, Store, artifacts
 from erroran.store.evidence import gather, gather_most
 from erroran.store.ledger import Entry
 from erroran.store.records import Group, RunRecord
@@ -71,10 +72,48 @@ def test_predictions_of_other_images_are_refused(store: Store, put_run: Callable
     """The same images in another order would be read as errors; the fix removes the run."""
     good = put_run(0)
     strange = put_run(1, order=np.arange(30)[::-1])
-    with pytest.raises(ErroranError, match=f"Run {strange} has no predictions for the images of `mine`") as caught:
+    with pytest.raises(
+        ErroranError, match=f"Run {strange} has no predictions of 3 classes for the images of `mine`"
+    ) as caught:
         gather(store, [good, strange], "mine")
     assert f"erroran runs remove {strange}" in caught.value.fix
     assert len(gather(store, [good, strange], "confirm", look=LOOK).runs) == 2
+
+
+def test_predictions_of_other_classes_are_refused(store: Store, put_run: Callable[..., str]) -> None:
+    """Five columns where the dataset has three classes."""
+    run = put_run(0)
+    path = store.run_folder(run) / "mine.npz"
+    arrays = dict(np.load(path))
+    np.savez(path, **{**arrays, "probabilities": np.full((30, 5), 0.2, dtype=np.float32)})
+    with pytest.raises(ErroranError, match=f"Run {run} has no predictions of 3 classes"):
+        gather(store, [run], "mine")
+
+
+def test_a_dataset_is_read_and_split_once(
+    store: Store, put_run: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many arms and splits of the same runs are read."""
+    done = []
+    for name in ("read_dataset", "split_dataset"):
+        original = getattr(artifacts, name)
+        spy = functools.partial(
+            lambda name, original, *a, **k: (done.append(name), original(*a, **k))[1], name, original
+        )
+        monkeypatch.setattr(artifacts, name, spy)
+    ids, fresh = [put_run(0), put_run(1)], Store(store.root)
+    for split, look in (("mine", None), ("confirm", LOOK), ("mine", None)):
+        gather(fresh, ids, split, look=look)
+    assert done == ["read_dataset", "split_dataset"]
+
+
+def test_workers_share_one_store_per_process(store: Store, put_run: Callable[..., str]) -> None:
+    """A store that arrives in a worker several times, once per run, reads its dataset once."""
+    put_run(0)
+    first, second = (pickle.loads(pickle.dumps(store)) for _ in range(2))
+    assert first is second
+    assert first.root == store.root
+    assert first.get_dataset(first.list_runs()[0].spec.dataset) is second.get_dataset(first.list_runs()[0].spec.dataset)
 
 
 def test_a_missing_run_is_refused(store: Store, put_run: Callable[..., str]) -> None:

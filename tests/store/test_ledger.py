@@ -107,12 +107,14 @@ def test_many_processes_record_at_once(ledger: Ledger) -> None:
     assert sorted(entry.name for entry in ledger.entries()) == ["4to9", *(f"own-{number}" for number in range(6))]
 
 
-@pytest.mark.parametrize("content", ["", "{", "garbage", "{}", '{"kind": "guess", "dataset": "d"}', "[1]"])
-def test_a_damaged_entry_is_named_and_blocks_only_reading(ledger: Ledger, content: str) -> None:
+@pytest.mark.parametrize(
+    "content", [b"", b"{", b"garbage", b"{}", b'{"kind": "guess", "dataset": "d"}', b"[1]", b"\xff\xfe"]
+)
+def test_a_damaged_entry_is_named_and_blocks_only_reading(ledger: Ledger, content: bytes) -> None:
     """A report that left a look out in silence would be wrong; recording another look needs no other entry."""
     ledger.record(LOOK)
     path = ledger.folder / "20260101T000000-000000000000.json"
-    path.write_text(content)
+    path.write_bytes(content)
     with pytest.raises(ErroranError, match=r"20260101T000000-000000000000\.json is damaged") as caught:
         ledger.entries()
     assert caught.value.fix.startswith(f"delete {path}")

@@ -296,6 +296,12 @@ def test_predictions_must_belong_together(filled: Store, record: RunRecord, run_
     np.savez(path, **{name: array for name, array in arrays.items() if name != "ids"})
     with pytest.raises(ErroranError, match=r"mine\.npz is damaged: .*ids"):
         filled.get_predictions(record.id, "mine")
+    np.savez(path, **{**arrays, "probabilities": arrays["probabilities"] * np.nan})
+    with pytest.raises(ErroranError, match="some of its probabilities are not finite"):
+        filled.get_predictions(record.id, "mine")
+    np.savez(path, **{**arrays, "probabilities": arrays["labels"]})
+    with pytest.raises(ErroranError, match=r"its probabilities are int64 of shape \(2,\)"):
+        filled.get_predictions(record.id, "mine")
     path.unlink()
     with pytest.raises(ErroranError, match=r"mine\.npz is damaged: .*No such file"):
         filled.get_predictions(record.id, "mine")

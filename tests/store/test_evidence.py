@@ -95,12 +95,16 @@ def test_a_dataset_is_read_and_split_once(
 ) -> None:
     """However many arms and splits of the same runs are read."""
     done = []
-    for name in ("read_dataset", "split_dataset"):
-        original = getattr(artifacts, name)
-        spy = functools.partial(
-            lambda name, original, *a, **k: (done.append(name), original(*a, **k))[1], name, original
-        )
-        monkeypatch.setattr(artifacts, name, spy)
+
+    def counted(function: Callable[..., object]) -> Callable[..., object]:
+        def call(*arguments: object, **options: object) -> object:
+            done.append(function.__name__)
+            return function(*arguments, **options)
+
+        return call
+
+    for function in (artifacts.read_dataset, artifacts.split_dataset):
+        monkeypatch.setattr(artifacts, function.__name__, counted(function))
     ids, fresh = [put_run(0), put_run(1)], Store(store.root)
     for split, look in (("mine", None), ("confirm", LOOK), ("mine", None)):
         gather(fresh, ids, split, look=look)

@@ -114,9 +114,7 @@ def rank_pairs(labels: IntArray, pred: IntArray, n_classes: int) -> list[PairSum
     summaries = []
     for cell, runs_wrong in images.items():
         a, b = divmod(cell, n_classes)
-        low, high = wilson_interval(
-            float(runs_wrong.sum()), int(support[a]), n_runs=n_runs, squares=float((runs_wrong**2).sum())
-        )
+        low, high = wilson_interval(runs_wrong, int(support[a]), n_runs=n_runs)
         histogram = np.bincount(runs_wrong, minlength=n_runs + 1)
         histogram[0] = support[a] - len(runs_wrong)
         reverse = images.get(b * n_classes + a, none)

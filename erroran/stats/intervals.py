@@ -6,7 +6,7 @@ from typing import Final
 
 import numpy as np
 
-from erroran.stats.confusion import BoolArray, FloatArray
+from erroran.stats.confusion import BoolArray, FloatArray, IntArray
 from erroran.stats.dispersion import PRIOR_DF, excess_run_variance
 from erroran.stats.significance import check_arms
 
@@ -52,28 +52,30 @@ class Effect:
 
 
 def wilson_interval(
-    errors: float, n_images: float, confidence: float = 0.95, *, n_runs: int = 1, squares: float | None = None
+    errors: float | IntArray, n_images: float, confidence: float = 0.95, *, n_runs: int = 1
 ) -> tuple[float, float]:
     """Score interval of one rate.
 
     Args:
-        errors: Count over all runs, >= 0; may be fractional.
+        errors: Count in one run, >= 0, which may be fractional. Or, for runs on the same images, integer (n,): how many
+            of the runs made the error, image by image; zeros may be left out.
         n_images: Images that a run was evaluated on, > 0; a mean over runs may be fractional.
         confidence: Level, in (0, 1).
-        n_runs: Runs on the same images; the images are the sample.
-        squares: With several runs, the sum over images of the squared number of runs with the error. Then
-            errors^2 / squares is the effective number of independent errors (the design effect of Rao and Scott
-            1992, Biometrics 48, 577-585).
+        n_runs: Runs behind an array of errors.
 
     Returns:
-        Low and high end in [0, 1].
+        Low and high end in [0, 1], for new images: of runs on the same images, the images are the sample. With
+        w = sum k^2 / sum k over images, sum k / w is the effective number of independent errors (the design effect of
+        Rao and Scott 1992, Biometrics 48, 577-585).
 
     Source: Wilson (1927); ``statsmodels.stats.proportion.proportion_confint(method="wilson")``.
     """
     from statsmodels.stats.proportion import proportion_confint
 
-    weight = squares / errors / n_runs if squares and errors else 1.0
-    low, high = proportion_confint(errors / n_runs / weight, n_images / weight, alpha=1 - confidence, method="wilson")
+    count, weight = float(np.sum(errors)) / n_runs, 1.0
+    if np.ndim(errors) and count:
+        weight = float(np.sum(np.square(errors))) / n_runs / count / n_runs
+    low, high = proportion_confint(count / weight, n_images / weight, alpha=1 - confidence, method="wilson")
     return max(0.0, float(low)), min(1.0, float(high))
 
 

@@ -85,9 +85,7 @@ def reliability_bins(
         here = place == number
         count, sure = int(here.sum()), confidence[here]
         failing = (here & wrong).sum(axis=0)
-        low, high = wilson_interval(
-            float(failing.sum()), count / len(here), n_runs=len(here), squares=float((failing**2).sum())
-        )
+        low, high = wilson_interval(failing, count / len(confidence), n_runs=len(confidence))
         accuracy = 1 - float(failing.sum()) / count
         mean = float(sure.mean())
         bins.append(ReliabilityBin(float(sure.min()), float(sure.max()), count, mean, accuracy, 1 - high, 1 - low))

@@ -1,7 +1,7 @@
-"""Answering only when sure: what rejecting the least confident predictions buys, and which threshold to use.
+"""Selective prediction: the risk if the least confident predictions are rejected, and which threshold to use.
 
-A model *answers* an image if its confidence is at least the threshold; the others wait for a human. *Coverage* is the
-share answered, *risk* the share of the answered that is wrong (El-Yaniv and Wiener 2010, JMLR 11, 1605-1641).
+A model *answers* an image if its confidence is at least the threshold; the others are left to a human. *Coverage* is
+the share answered, *risk* the share of the answered that is wrong (El-Yaniv and Wiener 2010, JMLR 11, 1605-1641).
 """
 
 from dataclasses import dataclass
@@ -60,7 +60,7 @@ def risk_coverage(confidence: FloatArray, wrong: BoolArray) -> RiskCoverage:
     """The risk-coverage curve of one run.
 
     Args:
-        confidence: float (N,), the higher the surer.
+        confidence: float (N,), higher is more confident.
         wrong: bool (N,).
 
     Source: El-Yaniv and Wiener (2010); the area as in Geifman, Uziel, El-Yaniv (2019), arXiv 1805.08206.
@@ -91,17 +91,16 @@ def select(confidence: FloatArray, wrong: BoolArray, threshold: float) -> Select
         wrong: bool (S, N).
         threshold: Images with at least this confidence are answered.
 
-    Intervals are Wilson's on effective counts: a run's decisions on an image are taken as one image, not as S (design
-    effect, Rao and Scott 1992, Biometrics 48, 577-585). They are for new images and these runs.
+    Intervals are `wilson_interval`, for new images and these runs.
     """
     confidence, wrong = np.atleast_2d(confidence), np.atleast_2d(wrong)
     kept = confidence >= threshold
     waiting, failing = (~kept).sum(axis=0), (kept & wrong).sum(axis=0)
-    low, high = _shared_images_interval(waiting, len(kept), kept.shape[1])
+    low, high = wilson_interval(waiting, kept.shape[1], n_runs=len(kept))
     answered = int(kept.sum())
     accuracy = None
     if kept.any(axis=1).all():
-        fails_low, fails_high = _shared_images_interval(failing, len(kept), answered / len(kept))
+        fails_low, fails_high = wilson_interval(failing, answered / len(kept), n_runs=len(kept))
         accuracy = (1 - float(failing.sum()) / answered, 1 - fails_high, 1 - fails_low)
     return Selection(
         threshold=float(threshold),
@@ -117,7 +116,7 @@ def select(confidence: FloatArray, wrong: BoolArray, threshold: float) -> Select
 def threshold_for(confidence: FloatArray, wrong: BoolArray, accuracy: float) -> float | None:
     """The lowest threshold at which the answered images reach an accuracy, all runs together.
 
-    Chosen on images, it flatters on these images; `held_out` says by how much.
+    On the images that it was chosen on it reaches more than on others; `held_out` says by how much.
 
     Args:
         confidence: float (S, N), in [0, 1].
@@ -164,8 +163,3 @@ def _check(confidence: FloatArray, wrong: BoolArray) -> tuple[FloatArray, BoolAr
             fix="pass one confidence and one error flag per image",
         )
     return confidence, wrong
-
-
-def _shared_images_interval(times: IntArray, n_runs: int, n_images: float) -> tuple[float, float]:
-    """`wilson_interval` from the number of runs in which each image had the event."""
-    return wilson_interval(float(times.sum()), n_images, n_runs=n_runs, squares=float((times**2).sum()))

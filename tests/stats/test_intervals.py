@@ -44,9 +44,9 @@ def test_wilson_is_statsmodels():
 
 def test_wilson_counts_images_that_runs_share_once():
     """Each error in one run only: as if there were S times as many images. In all runs: as if there were one run."""
-    assert wilson_interval(12, 100, n_runs=3, squares=12) == pytest.approx(wilson_interval(12, 300))
-    assert wilson_interval(12, 100, n_runs=3, squares=36) == pytest.approx(wilson_interval(4, 100))
-    assert wilson_interval(0, 100, n_runs=3, squares=0) == pytest.approx(wilson_interval(0, 100))
+    assert wilson_interval(np.ones(12, dtype=int), 100, n_runs=3) == pytest.approx(wilson_interval(12, 300))
+    assert wilson_interval(np.array([3, 3, 3, 3, 0]), 100, n_runs=3) == pytest.approx(wilson_interval(4, 100))
+    assert wilson_interval(np.zeros(5, dtype=int), 100, n_runs=3) == pytest.approx(wilson_interval(0, 100))
 
 
 def test_tango_gives_the_published_example():

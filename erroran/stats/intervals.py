@@ -1,6 +1,6 @@
 """How large is a change? Differences in errors per 10,000 images, and ratios, with intervals."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -152,6 +152,14 @@ def score_interval(
         confidence=confidence,
         method="score (seeds, whole runs, sampled images)",
     )
+
+
+def mean_interval(values: Sequence[float], confidence: float = 0.95) -> tuple[float, float]:
+    """Student's t interval of the mean of independent values, at least two."""
+    from statsmodels.stats.weightstats import DescrStatsW
+
+    low, high = DescrStatsW(np.asarray(values, dtype=float)).tconfint_mean(alpha=1 - confidence)
+    return float(low), float(high)
 
 
 def tango_interval(before_only: float, after_only: float, n: float, confidence: float = 0.95) -> tuple[float, float]:

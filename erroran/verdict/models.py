@@ -1,6 +1,6 @@
 """Models compared with each other by all their errors, and claims checked."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import combinations
 from typing import Final
 
@@ -79,17 +79,19 @@ class CheckedClaim(Result):
         return self.comparison.test.p_value
 
 
-def compare_all(labels: IntArray, models: Mapping[str, IntArray], class_names: Sequence[str]) -> list[ModelPair]:
+def compare_all(
+    labels: IntArray, models: Sequence[tuple[str, IntArray]], class_names: Sequence[str]
+) -> list[ModelPair]:
     """Compare every two models on the same images.
 
     Args:
         labels: Integer (N,).
-        models: Name to predictions, integer (S, N).
+        models: Name and predictions, integer (S, N), of each.
         class_names: The C names.
     """
     pairs = [
-        (a, b, ArmComparison(labels, models[a], models[b], class_names).all_errors())
-        for a, b in combinations(models, 2)
+        (first, second, ArmComparison(labels, was, now, class_names).all_errors())
+        for (first, was), (second, now) in combinations(models, 2)
     ]
     adjusted = iter(holm([c.test.p_value for _, _, c in pairs if c.test.p_value is not None]).tolist())
     return [

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from erroran.errors import BadInput
 from erroran.stats.confusion import Cell, FloatArray, IntArray, confusion_counts, pair_errors
+from erroran.stats.intervals import mean_interval
 from erroran.verdict.decide import judge
 
 
@@ -287,8 +288,4 @@ def clustered_mean(clusters: Sequence[float], *, confidence: float = 0.95) -> tu
         clusters: One value per cluster, at least two.
         confidence: Level, in (0, 1).
     """
-    from statsmodels.stats.weightstats import DescrStatsW
-
-    described = DescrStatsW(np.asarray(clusters, dtype=float))
-    low, high = described.tconfint_mean(alpha=1 - confidence)
-    return float(described.mean), float(low), float(high)
+    return float(np.mean(clusters)), *mean_interval(clusters, confidence)

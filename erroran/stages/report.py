@@ -11,9 +11,10 @@ from erroran.stages.intervene import gather_exposure
 from erroran.stats.confusion import accuracy, cell_mask, class_scores, confusion_counts
 from erroran.stats.significance import McNemarResult
 from erroran.store import Intervention, Store
+from erroran.store.environment import compare_environments
 from erroran.store.evidence import Evidence, gather
 from erroran.store.records import Group
-from erroran.store.stamps import Stamp, compare_environments, find_stamps, look_entry
+from erroran.store.stamps import Stamp, find_stamps, look_entry
 from erroran.verdict.compare import ArmComparison
 from erroran.verdict.controls import Control, compare_control, shift_baseline
 from erroran.verdict.decide import Verdict, judge_hypothesis

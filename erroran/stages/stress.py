@@ -17,9 +17,10 @@ from erroran.operations.keyed import keyed_uniform, sample_keys
 from erroran.operations.morphology import Ink, ink_is_bright
 from erroran.results import Result
 from erroran.store import Intervention, Store
+from erroran.store.environment import compare_environments
 from erroran.store.evidence import Evidence, gather
 from erroran.store.records import Group
-from erroran.store.stamps import Stamp, compare_environments, find_stamps, look_entry
+from erroran.store.stamps import Stamp, find_stamps, look_entry
 from erroran.training.predict import predict_with
 from erroran.verdict.contrasts import Contrast, adjust_contrasts, count_errors
 from erroran.verdict.decide import judge_hypothesis

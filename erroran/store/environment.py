@@ -5,7 +5,7 @@ import io
 import json
 import os
 import tokenize
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -51,8 +51,8 @@ def check_environment(spec: RunSpec) -> None:
     Raises:
         ErroranError: Keras' backend, a package's version, or erroran's own code differs.
     """
-    here = _aspects(spec.model_copy(update={"environment": current_environment(spec.model)}))
-    recorded = _aspects(spec)
+    here = _software(spec.model_copy(update={"environment": current_environment(spec.model)}))
+    recorded = _software(spec)
     differing = [
         f"{name} was {recorded.get(name, 'absent')}, here it is {here.get(name, 'absent')}"
         for name in sorted(recorded.keys() | here.keys())
@@ -65,32 +65,37 @@ def check_environment(spec: RunSpec) -> None:
         )
 
 
-def describe_environments(records: Iterable[RunRecord]) -> str | None:
-    """Say in what the environments of runs that are compared differ.
+def compare_environments(arms: Mapping[str, Sequence[RunRecord]]) -> dict[str, dict[str, str]]:
+    """Compare the software and hardware that the runs of several arms were trained with.
 
-    Backend, versions of packages, erroran's code, device, number of threads and features of the processor are
-    compared; the code of operations only among runs that use them, that of a model only among its runs.
+    Args:
+        arms: Arm name to its runs.
 
     Returns:
-        One sentence; None where they do not differ.
+        Only what differs: its name, such as ``keras`` or ``threads``, to each arm's value. The code of operations is
+        compared only among runs that use them, that of a model only among its runs.
     """
-    found: dict[str, set[str]] = {}
-    for record in records:
-        machine = {name: record.machine.get(name, "unknown") for name in ("device", "threads", "processor")}
-        for name, value in {**_aspects(record.spec), **machine}.items():
-            found.setdefault(name, set()).add(value)
-    differing = [f"{name} ({', '.join(sorted(values))})" for name, values in found.items() if len(values) > 1]
-    return f"The runs were not all trained in the same environment: {'; '.join(differing)}." if differing else None
+    found = {
+        arm: [{**_software(run.spec), **run.versions, **run.machine} for run in runs] for arm, runs in arms.items()
+    }
+    names = dict.fromkeys(name for runs in found.values() for run in runs for name in run)
+    rows = {}
+    for name in names:
+        row = {arm: sorted({run[name] for run in runs if name in run}) for arm, runs in found.items()}
+        if len(set().union(*row.values())) > 1:
+            rows[name] = {arm: ", ".join(values) for arm, values in row.items()}
+    return rows
 
 
-def _aspects(spec: RunSpec) -> dict[str, str]:
+def _software(spec: RunSpec) -> dict[str, str]:
+    """What decides the outcome of a run, by name; code that it does not use is left out."""
     environment = spec.environment
-    aspects = {"Keras' backend": environment.backend, **environment.versions}
-    aspects["the digest of erroran's training code"] = environment.code.get("training", "")
-    aspects[f"the digest of `{spec.model}`"] = environment.code.get("model", "")
-    if spec.augment:
-        aspects["the digest of erroran's operations"] = environment.code.get("operations", "")
-    return aspects
+    code = {f"code of {part}": environment.code.get(part, "") for part in ("training", "operations")}
+    if not spec.augment:
+        del code["code of operations"]
+    if model := environment.code.get("model"):
+        code[f"code of {spec.model}"] = model
+    return {"backend": environment.backend, **environment.versions, **code}
 
 
 @cache

@@ -79,7 +79,7 @@ def gather(store: Store, run_ids: Sequence[str], split: str, *, look: Entry | No
         columns = predictions.probabilities.shape[1]
         if not np.array_equal(predictions.ids, part.ids) or columns != len(class_names):
             raise ErroranError(
-                f"Run {run.id} has no predictions of {len(class_names)} classes for the images of `{split}`.",
+                f"Run {run.id} has no predictions for the images of `{split}` in {len(class_names)} classes.",
                 fix=f"erroran runs remove {run.id}, then train it again",
             )
         stacked.append(predictions.probabilities)

@@ -5,7 +5,7 @@ from typing import Literal
 
 from erroran.results import Result
 from erroran.store.ledger import Entry
-from erroran.store.records import Group, Intervention, RunRecord
+from erroran.store.records import Group, Intervention
 
 _LOOKS = {
     "verdict": "verdicts were reached on these images for {}",
@@ -54,7 +54,7 @@ def find_stamps(
         look: The entry of this report itself.
         group: The baseline group.
         intervention: What was run.
-        environments: Of the arms; see `compare_environments`.
+        environments: Of the arms; see `erroran.store.environment.compare_environments`.
     """
     hypothesis, ran = intervention.hypothesis, len(intervention.seeds)
     entries = [entry for entry in entries if entry.dataset == look.dataset]
@@ -107,33 +107,3 @@ def _other_looks(entries: Sequence[Entry]) -> str:
             parts.append(text.format(", ".join(names)))
     joined = "; ".join(parts)
     return f"{joined[0].upper()}{joined[1:]}. Nothing here is adjusted for that." if parts else ""
-
-
-def compare_environments(arms: Mapping[str, Sequence[RunRecord]]) -> dict[str, dict[str, str]]:
-    """Compare the software and hardware that the runs of several arms were trained with.
-
-    Args:
-        arms: Arm name to its runs.
-
-    Returns:
-        Only what differs: its name, such as ``keras`` or ``cpus``, to each arm's value.
-    """
-    found = {arm: [_environment(run) for run in runs] for arm, runs in arms.items()}
-    names = dict.fromkeys(name for runs in found.values() for run in runs for name in run)
-    rows = {}
-    for name in names:
-        row = {arm: sorted({run[name] for run in runs if name in run}) for arm, runs in found.items()}
-        if len(set().union(*row.values())) > 1:
-            rows[name] = {arm: ", ".join(values) for arm, values in row.items()}
-    return rows
-
-
-def _environment(run: RunRecord) -> dict[str, str]:
-    """What may change a run's outcome, by name; code that the run does not use is left out."""
-    recorded = run.spec.environment
-    code = {f"code of {part}": digest for part, digest in recorded.code.items() if part == "training"}
-    if run.spec.augment and "operations" in recorded.code:
-        code["code of operations"] = recorded.code["operations"]
-    if recorded.code.get("model"):
-        code[f"code of {run.spec.model}"] = recorded.code["model"]
-    return {"backend": recorded.backend, **recorded.versions, **run.versions, **code, **run.machine}

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from erroran.errors import ErroranError
 from erroran.experiment.change import Step
 from erroran.experiment.runspec import RunSpec
-from erroran.store.environment import check_environment, current_environment, describe_environments, digest_code
+from erroran.store.environment import check_environment, compare_environments, current_environment, digest_code
 from erroran.store.records import RunRecord
 
 MakeSpec = Callable[..., RunSpec]
@@ -137,7 +137,7 @@ def test_a_package_that_was_absent_is_refused(here: RunSpec) -> None:
 
 def test_other_code_and_backend_are_refused_together(here: RunSpec) -> None:
     code = {**here.environment.code, "training": "0" * 12}
-    with pytest.raises(ErroranError, match=r"backend was jax, here it is tensorflow; .*training code was 0{12}, "):
+    with pytest.raises(ErroranError, match=r"backend was jax, here it is tensorflow; code of training was 0{12}, "):
         check_environment(_elsewhere(here, backend="jax", code=code))
 
 
@@ -146,27 +146,37 @@ def test_the_code_of_operations_counts_only_for_runs_that_use_them(here: RunSpec
     spec = _elsewhere(here, code={**here.environment.code, "operations": "0" * 12})
     check_environment(spec)
     step = Step(operation="dilate", radius_px=1, probability=0.5)
-    with pytest.raises(ErroranError, match=r"operations was 0{12}, here"):
+    with pytest.raises(ErroranError, match=r"code of operations was 0{12}, here"):
         check_environment(spec.model_copy(update={"augment": {"0": (step,)}}))
 
 
-def test_runs_of_one_environment_need_no_remark(make_record: Callable[..., RunRecord], here: RunSpec) -> None:
+def test_arms_of_one_environment_do_not_differ(make_record: Callable[..., RunRecord], here: RunSpec) -> None:
     """Other seeds and a treatment differ in nothing that is compared, nor does the code of another model."""
     code = {**here.environment.code, "model": "0" * 12, "operations": "1" * 12}
     other = _elsewhere(here.model_copy(update={"model": "dense-baseline", "seed": 3}), code=code)
-    assert describe_environments([make_record(here), make_record(other)]) is None
-    assert describe_environments([]) is None
+    assert compare_environments({"baseline": [make_record(here)], "4to9": [make_record(other)]}) == {}
+    assert compare_environments({}) == {}
 
 
-def test_what_differs_between_runs_is_said(make_record: Callable[..., RunRecord], here: RunSpec) -> None:
-    """Versions, device, threads and processor, with every value."""
+def test_what_differs_between_arms_is_listed(make_record: Callable[..., RunRecord], here: RunSpec) -> None:
+    """Versions, device and threads, with the values of each arm; not what is the same."""
     old = _elsewhere(here, versions={**here.environment.versions, "numpy": "1.0"})
     machine = {"device": "cpu", "threads": "2", "processor": "x86_64 avx2"}
     one = make_record(here, machine=machine)
     other = make_record(old, machine={**machine, "device": "NVIDIA H100", "threads": "16"})
-    sentence = describe_environments([one, one, other])
-    assert sentence is not None
-    assert sentence.startswith("The runs were not all trained in the same environment: ")
-    assert f"numpy (1.0, {here.environment.versions['numpy']})" in sentence
-    assert "device (NVIDIA H100, cpu); threads (16, 2)" in sentence
-    assert "processor" not in sentence
+    now = here.environment.versions["numpy"]
+    assert compare_environments({"baseline": [one, one], "4to9": [one, other]}) == {
+        "numpy": {"baseline": now, "4to9": f"1.0, {now}"},
+        "device": {"baseline": "cpu", "4to9": "NVIDIA H100, cpu"},
+        "threads": {"baseline": "2", "4to9": "16, 2"},
+    }
+
+
+def test_the_code_of_operations_is_compared_among_runs_that_use_them(
+    make_record: Callable[..., RunRecord], here: RunSpec
+) -> None:
+    step = Step(operation="dilate", radius_px=1, probability=0.5)
+    treated = here.model_copy(update={"augment": {"0": (step,)}})
+    old = _elsewhere(treated, code={**here.environment.code, "operations": "0" * 12})
+    differing = compare_environments({"4to9": [make_record(treated)], "sham": [make_record(old)]})
+    assert list(differing) == ["code of operations"]

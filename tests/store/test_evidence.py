@@ -73,7 +73,7 @@ def test_predictions_of_other_images_are_refused(store: Store, put_run: Callable
     good = put_run(0)
     strange = put_run(1, order=np.arange(30)[::-1])
     with pytest.raises(
-        ErroranError, match=f"Run {strange} has no predictions of 3 classes for the images of `mine`"
+        ErroranError, match=f"Run {strange} has no predictions for the images of `mine` in 3 classes"
     ) as caught:
         gather(store, [good, strange], "mine")
     assert f"erroran runs remove {strange}" in caught.value.fix
@@ -86,7 +86,7 @@ def test_predictions_of_other_classes_are_refused(store: Store, put_run: Callabl
     path = store.run_folder(run) / "mine.npz"
     arrays = dict(np.load(path))
     np.savez(path, **{**arrays, "probabilities": np.full((30, 5), 0.2, dtype=np.float32)})
-    with pytest.raises(ErroranError, match=f"Run {run} has no predictions of 3 classes"):
+    with pytest.raises(ErroranError, match=f"Run {run} has no predictions for the images of `mine` in 3 classes"):
         gather(store, [run], "mine")
 
 

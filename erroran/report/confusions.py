@@ -1,7 +1,5 @@
 """``reports/confusions.md``: what mining found, with pictures of the errors and the next command."""
 
-import csv
-import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,12 +7,10 @@ from typing import TYPE_CHECKING
 from matplotlib.figure import Figure
 
 from erroran import provenance
-from erroran.errors import Unavailable
 from erroran.experiment.pair import Pair
-from erroran.files import write_text
 from erroran.report import figures
-from erroran.report.baseline import MOST_CLASSES
 from erroran.report.render import render, write_document
+from erroran.report.text import to_csv
 from erroran.stats.confusion import confusion_counts
 from erroran.stats.consistency import SEED_NOISE, SUSPECTED_MISLABEL, SYSTEMATIC
 
@@ -33,11 +29,9 @@ def write_confusions(mined: "MiningResult", folder: Path, *, top: int) -> Path:
         top: Pairs that get a row and a gallery.
     """
     evidence, names = mined.evidence, mined.evidence.class_names
-    drawn = {}
-    if len(names) <= MOST_CLASSES:
-        counts = confusion_counts(evidence.labels, evidence.predicted, len(names))
-        title = f"errors on {mined.split}, mean of {len(counts)} runs"
-        drawn["heatmap"] = figures.confusion_heatmap(counts.mean(axis=0), names, title=title)
+    counts = confusion_counts(evidence.labels, evidence.predicted, len(names))
+    title = f"errors on {mined.split}, mean of {len(counts)} runs"
+    drawn = {"heatmap": figures.confusion_heatmaps([(title, counts.mean(axis=0))], names)}
     galleries = []
     for pair in mined.pairs[:top]:
         true, predicted = (names[label] for label in pair.found.pair)
@@ -54,26 +48,19 @@ def write_confusions(mined: "MiningResult", folder: Path, *, top: int) -> Path:
         group=mined.baseline,
         runs=evidence.runs,
         galleries=galleries,
-        heatmap="heatmap" in drawn,
         folds=evidence.runs[0].spec.fold[1] if evidence.runs[0].spec.fold else None,
         command=provenance.command_line(),
         hidden=len(mined.pairs) - len(galleries),
     )
-    path = write_document(folder, "confusions", text, figures=drawn, data={"confusions": mined.to_json()})
-    _write_mislabels(mined, folder / "confusions" / "suspected-mislabels.csv")
-    return path
-
-
-def _write_mislabels(mined: "MiningResult", path: Path) -> None:
-    rows = [(suspect.id, suspect.label, suspect.looks_like) for suspect in mined.suspected_mislabels]
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows([("sample_id", "label", "looks_like"), *rows])
-    try:
-        write_text(path, text.getvalue())
-    except OSError as error:
-        raise Unavailable(
-            f"{path} cannot be written: {error.strerror}.", fix=f"check the folder {path.parent}"
-        ) from error
+    suspects = [(suspect.id, suspect.label, suspect.looks_like) for suspect in mined.suspected_mislabels]
+    return write_document(
+        folder,
+        "confusions",
+        text,
+        figures=drawn,
+        data={"confusions": mined.to_json()},
+        tables={"suspected-mislabels": to_csv(["sample_id", "label", "looks_like"], suspects)},
+    )
 
 
 def _gallery(mined: "MiningResult", images: Sequence["WrongImage"]) -> Figure:

@@ -37,16 +37,16 @@ def write_intervention(assessment: "Assessment", folder: Path) -> Path:
     intervention, verdict = assessment.intervention, assessment.verdict
     arms = {"baseline": assessment.before, intervention.name: assessment.after}
     drawn = {
-        "seeds": figures.seeds_before_after(
+        "seeds": figures.errors_by_arm(
             [
-                (compared.name, compared.before_per_seed, compared.after_per_seed)
+                (compared.name, {"before": [compared.before_per_seed], "after": [compared.after_per_seed]})
                 for compared in (verdict.forward, verdict.reverse, verdict.both)
             ]
         ),
-        "confusion-difference": figures.confusion_difference(
-            assessment.mean_counts[1] - assessment.mean_counts[0],
+        "confusion-difference": figures.confusion_heatmaps(
+            [("errors per run on confirm, after − before", assessment.mean_counts[1] - assessment.mean_counts[0])],
             assessment.before.class_names,
-            title="errors per run on confirm, after − before",
+            change=True,
         ),
         "training-curves": figures.training_curves(
             {f"{arm} {run.spec.seed}": run.history for arm, evidence in arms.items() for run in evidence.runs}

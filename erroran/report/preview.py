@@ -25,7 +25,7 @@ def write_preview(name: str, hypothesis: Hypothesis, previewed: "Preview", datas
         folder,
         f"{name}-preview",
         text,
-        figures={"sheet": figures.before_after_sheet(previewed.rows)},
+        figures={"sheet": figures.image_rows(previewed.rows)},
         data={"effects": {"hypothesis": name, "dataset": dataset.name, "note": dataset.note, "effects": effects}},
     )
 
@@ -35,5 +35,5 @@ def write_in_model_preview(
 ) -> Path:
     """Write the sheet of what layers of a model do to training images."""
     text = render("in_model_preview.md.j2", augmentation=augmentation, dataset=dataset, command=command_line())
-    figure = figures.before_after_sheet(rows)
+    figure = figures.image_rows(rows)
     return write_document(folder, "in-model-preview", text, figures={"sheet": figure}, data={})

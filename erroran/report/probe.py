@@ -27,9 +27,12 @@ def write_probe(probed: "ProbeResult", folder: Path) -> Path:
     drawn = {"dose-response": _draw_curves(probed)}
     if probed.strips:
         shown = [i for i, dose in enumerate(probed.doses_px) if dose * 2 == round(dose * 2)]
-        drawn["strips"] = figures.dose_strips(
-            [(s.label, s.images[shown], [s.read_as[i] for i in shown], s.true) for s in probed.strips],
-            [f"{probed.doses_px[i]:+g} px" if probed.doses_px[i] else "as it is" for i in shown],
+        drawn["strips"] = figures.image_rows(
+            [
+                (s.label, s.images[shown], [s.read_as[i] for i in shown], [s.read_as[i] == s.true for i in shown])
+                for s in probed.strips
+            ],
+            heads=[f"{probed.doses_px[i]:+g} px" if probed.doses_px[i] else "as it is" for i in shown],
         )
     scattered = [d for d in both if np.isfinite(d.flip_margins_px).any()]
     if scattered:

@@ -354,7 +354,7 @@ def _draw_images(proposed: "ProposalResult") -> "Figure":
         rows.append((f"{d.true}s nearest to {d.predicted}", d.images[d.near & ~d.misread][:_SHOWN]))
         if d.misread.any():
             rows.append((f"{d.true}s misread as {d.predicted}", d.images[d.misread][:_SHOWN]))
-    return figures.before_after_sheet([(name, _filled(images)) for name, images in rows if len(images)])
+    return figures.image_rows([(name, _filled(images)) for name, images in rows if len(images)])
 
 
 def _filled(images: np.ndarray) -> np.ndarray:

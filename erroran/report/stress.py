@@ -24,8 +24,8 @@ def write_stress(stressed: "Stressed", folder: Path) -> Path:
     names, arms, versions = _names(stressed), list(stressed.evidence), stressed.versions
     panels = [(names[kind], {arm: [v.errors[arm][kind] for v in versions] for arm in arms}) for kind in _KINDS]
     drawn = {
-        "errors": figures.errors_by_version([v.name for v in versions], panels),
-        "images": figures.before_after_sheet([(v.name, v.shown) for v in versions]),
+        "errors": figures.errors_by_arm(panels, [v.name for v in versions], one_scale=False),
+        "images": figures.image_rows([(v.name, v.shown) for v in versions]),
     }
     made = {"command": provenance.command_line(), "commit": provenance.commit()}
     text = render(

@@ -47,10 +47,14 @@ def write_study(result: "StudyResult", folder: Path) -> dict[str, Any]:
         ),
         "training-curves": figures.training_curves(histories),
         "confusion-matrices": figures.confusion_heatmaps(
-            [(model.name, model.mean_counts) for model in result.models], first.mined.class_names
+            [
+                (f"{m.name}: {m.mean_counts.sum() - m.mean_counts.trace():.0f} errors per run", m.mean_counts)
+                for m in result.models
+            ],
+            first.mined.class_names,
         ),
         "samples": _samples(first),
-        "predictions": figures.prediction_rows([_predictions(model) for model in result.models]),
+        "predictions": figures.image_rows([_predictions(model) for model in result.models]),
     }
     run = first.evidence.runs[0]
     summary = {

@@ -440,7 +440,7 @@ def test_damaged_run_is_named_and_can_be_removed(
     shutil.copytree(in_project / ".erroran", tmp_path / "copy")
     monkeypatch.setenv("ERRORAN_STORE", str(tmp_path / "copy"))
     run = _invoke("runs", "--json").json[0]["id"]
-    (tmp_path / "copy" / "runs" / run / "run.json").write_text("{")
+    (tmp_path / "copy" / "runs" / run / "run.json").write_text("{}")
     _assert_refused(_invoke("mine-confusions"), f"{run}/run.json is damaged", code=1)
     _assert_refused(_invoke("runs"), f"erroran runs remove {run}", code=1)
     assert _invoke("runs", "remove", run).stdout.strip() == f"removed {run}"

@@ -1,0 +1,141 @@
+"""What reaches a terminal, a pipe or a script: nothing obeys names, nothing is cut, nothing crashes on a stream."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from erroran.cli import console
+from erroran.cli.console import Screen, visible
+from erroran.report.text import columns
+
+NAMES = ["[/b]", "[x](javascript:alert)", "\x1b[2Jcat", "a:b", "é", "c+", "tomato", ":cat:"]
+
+
+def _screen(capsys: pytest.CaptureFixture[str], *, width: int = 80) -> Screen:
+    screen = Screen(stderr=False)
+    screen.width = width
+    return screen
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_names_are_printed_as_they_are(capsys: pytest.CaptureFixture[str], name: str) -> None:
+    """No markup, no emoji, no escape sequences, wherever a name stands."""
+    screen = _screen(capsys)
+    screen.print(f"class {name}", style="bold")
+    screen.say("next:", f"look at {name}")
+    screen.table(("class", "n"), [(name, "1")])
+    shown = name.replace("\x1b", "\\x1b")
+    text = capsys.readouterr().out
+    assert text.count(shown) == 3
+    assert "\x1b" not in text
+
+
+def test_what_a_terminal_obeys_becomes_visible() -> None:
+    """Control characters, marks of direction and lone surrogates; tabs, newlines and letters stay."""
+    assert visible("a\tb\né漢") == "a\tb\né漢"
+    assert visible("\x1b]0;x\x07\r\x9b\u202e\ud800") == "\\x1b]0;x\\x07\\r\\x9b\\u202e\\ud800"
+
+
+def test_narrow_terminals_cut_no_number(capsys: pytest.CaptureFixture[str]) -> None:
+    """At 40 columns every cell of a wide table is there in one piece."""
+    cells = ["1234567890.123456 %", "9876543210", "4:9", "1,000,000", "12 13 12 12 11"]
+    _screen(capsys, width=40).table(["a long header"] * 5, [cells])
+    text = capsys.readouterr().out
+    assert all(cell in text for cell in cells)
+    assert "…" not in text
+
+
+def test_columns_line_up_also_with_wide_letters() -> None:
+    """A Chinese character takes two places."""
+    assert columns([("漢", "b"), ("abc", "d")]) == ["漢   b", "abc  d"]
+
+
+def test_advised_commands_carry_the_store() -> None:
+    """Only commands of ours that read it, and quoted for a shell."""
+    screen = Screen(stderr=True)
+    assert screen.advise("erroran baseline --seeds 3") == "erroran baseline --seeds 3"
+    screen.store = "my store"
+    assert screen.advise("erroran baseline, or erroran runs remove 1: erroran is here") == (
+        "erroran --store 'my store' baseline, or erroran --store 'my store' runs remove 1: erroran is here"
+    )
+
+
+# --- in processes of their own
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> list[str]:
+    """Two arms of prediction files with a class that latin-1 lacks."""
+    for arm, wrong in (("b", 12), ("a", 2)):
+        for run in range(3):
+            rows = [f"{row},漢,{'[/b]' if row < wrong + run else '漢'}" for row in range(50)]
+            text = "\n".join(["sample_id,label,prediction", *rows, ""])
+            (tmp_path / f"{arm}{run}.csv").write_text(text, encoding="utf-8")
+    return ["diff", "--before", str(tmp_path / "b*.csv"), "--after", str(tmp_path / "a*.csv"), "--pair", "漢:[/b]"]
+
+
+def _run(arguments: list[str], **options: object) -> "subprocess.CompletedProcess[bytes]":
+    command = [sys.executable, "-m", "erroran", *arguments]
+    return subprocess.run(command, check=False, stderr=subprocess.PIPE, **options)  # type: ignore[call-overload, no-any-return]
+
+
+def test_a_stream_that_lacks_a_character_gets_a_question_mark(files: list[str]) -> None:
+    """Latin-1 has no Chinese: the verdict is printed, and the exit code is that of the verdict."""
+    environment = {**os.environ, "PYTHONIOENCODING": "latin-1"}
+    done = _run(files, stdout=subprocess.PIPE, env=environment)
+    assert done.returncode == 0, done.stderr
+    assert b"? read as [/b]" in done.stdout
+    assert done.stderr == b""
+
+
+@pytest.mark.parametrize("fail", [[], ["--fail-on", "improved"]])
+def test_a_reader_that_leaves_changes_no_exit_code(files: list[str], fail: list[str]) -> None:
+    """`erroran diff ... | head -0`: quiet, and CI still learns the verdict."""
+    read, write = os.pipe()
+    os.close(read)
+    done = _run([*files, *fail], stdout=write)
+    os.close(write)
+    assert done.returncode == len(fail) // 2, done.stderr
+    assert b"Broken" not in done.stderr
+    assert b"Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("closing", [">&-", ">&- 2>&-"])
+def test_closed_streams(files: list[str], closing: str) -> None:
+    """The shell may close stdout, and stderr as well."""
+    line = f'"$@" {closing}'
+    done = subprocess.run(
+        ["sh", "-c", line, "sh", sys.executable, "-m", "erroran", *files], check=False, capture_output=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == b""
+
+
+def test_ctrl_c_while_importing_is_one_line() -> None:
+    """Typer and Rich are still being imported; no traceback."""
+    code = """
+import sys
+class Interrupt:
+    def find_spec(self, name, path=None, target=None):
+        if name == "typer":
+            raise KeyboardInterrupt
+sys.meta_path.insert(0, Interrupt())
+from erroran.cli import main
+main()
+"""
+    done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "Interrupted.\n")
+
+
+def test_errors_are_printed_under_quiet(capsys: pytest.CaptureFixture[str]) -> None:
+    """--quiet silences remarks, not errors."""
+    console.configure(quiet=True, store=None)
+    try:
+        console.say_note("a remark")
+        console.complain("It is broken.", "mend it")
+    finally:
+        console.configure(quiet=False, store=None)
+    assert capsys.readouterr().err == "error: It is broken.\nfix:   mend it\n"

@@ -12,7 +12,6 @@ from multiprocessing import Manager
 from typing import Any
 
 from erroran import provenance
-from erroran.data import Part
 from erroran.experiment.runspec import RunSpec
 from erroran.store import Predictions, Store
 from erroran.store.environment import check_environment
@@ -198,10 +197,7 @@ def _train_and_store(
             return None
         dataset, splits = store.get_dataset(spec.dataset), store.get_splits(spec)
         source = store.get_source(spec.source) if spec.source else None
-        added = None
-        if spec.data.add is not None:
-            other = store.get_dataset(spec.data.add)
-            added = Part(other.x_train, other.y_train, other.train_ids)
+        added = store.get_dataset(spec.data.add) if spec.data.add else None
         trained = train(spec, splits, dataset.class_names, on_progress, source=source, added=added)
         predictions = {
             name: Predictions(probabilities=probabilities, labels=part.y, ids=part.ids)

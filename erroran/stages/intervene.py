@@ -1,21 +1,28 @@
-"""Retrain with the augmentation of a hypothesis, beside a baseline and controls that differ in nothing else."""
+"""Train the arms of a hypothesis: a baseline, the treatment, and controls, which differ in nothing but their change."""
 
 from collections.abc import Callable, Sequence
 
+from pydantic import ValidationError
+
 from erroran import provenance
-from erroran.errors import BadInput, NotFound
+from erroran.data import Dataset, load_dataset
+from erroran.errors import BadInput, ErroranError, NotFound
 from erroran.execution.local import Completed, Request, complete_runs
 from erroran.experiment.change import Change
 from erroran.experiment.controls import DEFAULT_CONTROLS, build_controls
 from erroran.experiment.hypothesis import Hypothesis, check_classes
+from erroran.experiment.runspec import RunSpec
+from erroran.operations.apply import apply_dose
 from erroran.shape.exposure import Exposure, measure_exposure
 from erroran.store import Intervention, Store
+from erroran.store.environment import check_environment, current_environment
 from erroran.store.ledger import Entry
 from erroran.store.records import Group, RunRecord
-from erroran.training.fit import Progress
+from erroran.training.fit import Progress, training_parts
+from erroran.training.models import check_model, find_model
 
 FIRST_FRESH_SEED = 1000
-"""Verdicts are reached on seeds from here on, far from those that people type for mining."""
+"""The seeds of interventions start here, far from those that people type for a baseline."""
 
 
 def intervene(
@@ -35,22 +42,23 @@ def intervene(
     on_finished: Callable[[RunRecord], None] = lambda _: None,
     before_measuring: Callable[[], None] = lambda: None,
 ) -> tuple[Intervention, Completed]:
-    """Train every arm of an experiment; runs that are in the store already are not trained again.
+    """Train every arm of a hypothesis; runs that are in the store already are not trained again.
 
-    The hypothesis is entered in the ledger before anything is trained. At the end it is measured what the augmentation
-    did to the images that the treatment's runs saw.
+    Everything that can be refused is refused before anything is written. Then the hypothesis is entered in the ledger,
+    and the arms are trained. At the end it is measured what the operations did to the images that the treatment's runs
+    trained on.
 
     Args:
         store: Holds the baseline group.
         group: Gives dataset, model, recipe and precision.
-        name: The hypothesis' name; its arm in the store.
+        name: The hypothesis' name, and that of its arm.
         hypothesis: Its spec.
         seeds: The arms' seeds, instead of a number of them.
-        n_seeds: Runs per arm; default the spec's.
-        epochs: Overrides the spec's, which overrides the recipe's.
+        n_seeds: Runs per arm; by default the spec's.
+        epochs: Epochs of every arm, instead of the spec's, which replace the recipe's.
         controls: See `erroran.experiment.controls`.
-        fresh_baseline: Compare with baseline runs on new seeds; otherwise with the runs that were mined, which
-            flatters every fix.
+        fresh_baseline: Train the baseline under seeds that no mining has used; otherwise compare with the mined runs,
+            which makes every fix look better than it is.
         jobs: Runs at a time.
         before_training: Called with the number of seeds once everything has been checked.
         on_progress: Called often.
@@ -58,25 +66,30 @@ def intervene(
         before_measuring: Called once every run is finished.
 
     Raises:
-        NotFound: The spec names a class that the dataset lacks.
-        BadInput: The mined baseline has too few seeds, or `name` is that of another arm.
+        NotFound: The spec names a class, a model or a dataset that does not exist.
+        BadInput: A seed was mined or is missing, `name` is that of another arm, or the change cannot be trained: its
+            model, recipe, operations or data do not fit the dataset or the baseline's recipe.
     """
-    check_classes(hypothesis, store.get_dataset(group.template.dataset).class_names)
+    dataset = store.get_dataset(group.template.dataset)
+    check_classes(hypothesis, dataset.class_names)
     mined = store.mined_seeds(group.template.dataset)
     chosen = _choose_seeds(group, mined, seeds, n_seeds or hypothesis.seeds, fresh=fresh_baseline)
     epochs = epochs or hypothesis.epochs or group.template.recipe.epochs
     controls = _with_earlier(store, group, name, hypothesis, controls, (tuple(chosen), epochs, fresh_baseline))
-    arms: dict[str, Change] = {"baseline": Change(), name: hypothesis.change}
     built = build_controls(hypothesis, controls)
-    for control, change in built.arms.items():
-        if control in arms or name == "baseline":
-            raise BadInput(f"`{name}` is the name of another arm.", fix="rename the spec file")
-        arms[control] = change
-    requests = {
-        arm: [Request(arm, group.run_spec(seed, change, epochs=epochs)) for seed in chosen]
-        for arm, change in arms.items()
-    }
+    if name in ("baseline", *built.arms):
+        raise BadInput(f"`{name}` is the name of another arm.", fix="rename the spec file")
+    model, source = _resolve_model(store, hypothesis, dataset)
+    added = load_dataset(hypothesis.data.add) if hypothesis.data.add is not None else None
+    specs = {"baseline": [_baseline_spec(group, seed, epochs, fresh=fresh_baseline) for seed in chosen]}
+    for arm, change in {name: hypothesis.change, **built.arms}.items():
+        resolved = change.model_copy(update={"model": model})
+        specs[arm] = [_changed_spec(group, seed, epochs, resolved, source, added) for seed in chosen]
+    _check(store, dataset, [of_arm[0] for of_arm in specs.values()], added)
     before_training(len(chosen))
+
+    if added is not None:
+        store.put_dataset(added)
     registration = Entry(
         kind="registered",
         dataset=group.template.dataset,
@@ -88,14 +101,14 @@ def intervene(
         recipe=group.template.recipe.name,
     )
     store.ledger.record(registration)
-    by_seed = [request for same_seed in zip(*requests.values(), strict=True) for request in same_seed]
+    by_seed = [Request(arm, of_arm[place]) for place in range(len(chosen)) for arm, of_arm in specs.items()]
     completed = complete_runs(store, by_seed, jobs=jobs, on_progress=on_progress, on_finished=on_finished)
     intervention = Intervention(
         name=name,
         hypothesis=hypothesis,
         group=group.id,
         epochs=epochs,
-        arms={arm: tuple(request.spec.id for request in wanted) for arm, wanted in requests.items()},
+        arms={arm: tuple(spec.id for spec in of_arm) for arm, of_arm in specs.items()},
         seeds=tuple(chosen),
         controls=tuple(controls),
         not_applicable=built.not_applicable,
@@ -104,9 +117,74 @@ def intervene(
         command=provenance.command_line(),
     )
     store.put_intervention(intervention)
-    before_measuring()
-    gather_exposure(store, intervention)
+    if hypothesis.augment:
+        before_measuring()
+        gather_exposure(store, intervention)
     return intervention, completed
+
+
+def _resolve_model(store: Store, hypothesis: Hypothesis, dataset: Dataset) -> tuple[str | None, str | None]:
+    """The treatment's model as run specs name it, and the digest of its code, which the store then keeps."""
+    if hypothesis.model is None:
+        return None, None
+    name, source = find_model(hypothesis.model)
+    if source is None:
+        return name, None
+    check_model(name, dataset.x_train.shape[1:], len(dataset.class_names), source=source)
+    return name, store.put_source(source)
+
+
+def _baseline_spec(group: Group, seed: int, epochs: int, *, fresh: bool) -> RunSpec:
+    if fresh:
+        return group.run_spec(seed, epochs=epochs, environment=current_environment(group.template.model))
+    spec = group.run_spec(seed, epochs=epochs)
+    try:
+        check_environment(spec)
+    except ErroranError as error:
+        raise BadInput(
+            f"The mined runs cannot be compared with new ones: {error.message}",
+            fix="leave out --reuse-baseline, or repeat `erroran baseline`",
+        ) from error
+    return spec
+
+
+def _changed_spec(
+    group: Group, seed: int, epochs: int, change: Change, source: str | None, added: Dataset | None
+) -> RunSpec:
+    try:
+        return group.run_spec(
+            seed,
+            change,
+            epochs=epochs,
+            environment=current_environment(change.model or group.template.model),
+            source=source,
+            added=None if added is None else added.digest,
+        )
+    except ValidationError as error:
+        problem = str(error.errors()[0]["msg"]).removeprefix("Value error, ")
+        raise BadInput(
+            f"The spec's [recipe] does not fit the baseline's recipe `{group.template.recipe.name}`: {problem}.",
+            fix="change [recipe] in the spec",
+        ) from error
+
+
+def _check(store: Store, dataset: Dataset, specs: Sequence[RunSpec], added: Dataset | None) -> None:
+    """Refuse runs that could not be trained.
+
+    Args:
+        store: Holds the group's dataset.
+        dataset: That dataset.
+        specs: One run of each arm, the baseline's first.
+        added: The dataset whose images are added in all arms but the baseline.
+    """
+    built = set()
+    for spec in specs:
+        training_parts(spec, store.get_splits(spec), dataset.class_names, added if spec.data.add else None)
+        for step in (step for steps in spec.augment.values() for step in steps if step.doses):
+            apply_dose(dataset.x_train[:1], step, step.doses[0])
+        if spec.source is None and spec.model not in built and not store.has_run(spec.id):
+            check_model(spec.model, dataset.x_train.shape[1:], len(dataset.class_names))
+            built.add(spec.model)
 
 
 def _with_earlier(
@@ -117,7 +195,7 @@ def _with_earlier(
     controls: Sequence[str],
     design: tuple[tuple[int, ...], int, bool],
 ) -> tuple[str, ...]:
-    """Keep the controls that the same experiment had before: a report must not lose arms by being run again."""
+    """Keep the controls of the same intervention's earlier run, so that its report loses no arms."""
     try:
         earlier = store.get_intervention(group.id, name)
     except NotFound:
@@ -149,7 +227,7 @@ def _choose_seeds(group: Group, mined: set[int], seeds: Sequence[int] | None, co
 
 
 def gather_exposure(store: Store, intervention: Intervention) -> Exposure | None:
-    """Read what the runs of a treatment saw; what is not in the store is drawn again, measured and kept.
+    """Read what the runs of a treatment were trained on; what is not in the store is drawn again, measured and kept.
 
     Returns:
         None for a treatment without operations, and for images with several channels.
@@ -162,9 +240,12 @@ def gather_exposure(store: Store, intervention: Intervention) -> Exposure | None
     if kept is not None and kept.runs == run_ids:
         return kept
     runs = [store.get_run(run_id) for run_id in run_ids]
+    spec = runs[0].spec
+    class_names = store.get_dataset(spec.dataset).class_names
+    added = None if spec.data.add is None else store.get_dataset(spec.data.add)
     exposure = measure_exposure(
-        store.get_splits(runs[0].spec).train,
-        store.get_dataset(runs[0].spec.dataset).class_names,
+        training_parts(spec, store.get_splits(spec), class_names, added)[0],
+        class_names,
         intervention.hypothesis.augment,
         runs=run_ids,
         seeds=intervention.seeds,

@@ -55,7 +55,7 @@ class AugmentedBatches(keras.utils.PyDataset):  # type: ignore[misc]  # Keras sh
         rows = self._order[index * self._batch_size : (index + 1) * self._batch_size]
         labels, keys = self._part.y[rows], self._keys[rows]
         moment = {"seed": self._seed, "epoch": self.epoch}
-        images = augment_batch(self._part.x[rows], labels, keys, self._steps, **moment)
+        images = augment_batch(self._part.read(rows), labels, keys, self._steps, **moment)
         if self._class_weights is None and not self._repeats:
             return images, labels
         weights = repeat_weights(labels, keys, self._steps, **moment)

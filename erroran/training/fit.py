@@ -2,7 +2,7 @@
 
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from erroran.data import Part, Splits
+from erroran.data import Dataset, Part, Splits, validation_part
+from erroran.data.change import change_train
 from erroran.errors import TrainingError
 from erroran.experiment.recipe import Recipe
 from erroran.experiment.runspec import RunSpec
@@ -49,7 +50,7 @@ class TrainedRun:
         probabilities_mine: float32 (n_mine, n_classes).
         probabilities_confirm: float32 (n_confirm, n_classes).
         history: One value for each epoch of ``loss``, ``accuracy`` (on the training images), ``val_loss`` and
-            ``val_accuracy`` (on `mine`).
+            ``val_accuracy`` (on the validation images of `training_parts`).
         model: The ``.keras`` file's bytes, without the optimizer's state.
         parameters: Number of the model's parameters.
         seconds: Wall-clock time.
@@ -70,7 +71,7 @@ def train(
     on_progress: Callable[[Progress], None] = lambda _: None,
     *,
     source: str | None = None,
-    added: Part | None = None,
+    added: Dataset | None = None,
 ) -> TrainedRun:
     """Train one model and predict `mine` and `confirm` with it.
 
@@ -80,7 +81,7 @@ def train(
         class_names: Name of each label, to resolve the classes that the spec names.
         on_progress: Called every few steps.
         source: Code of a model of the user's own.
-        added: The training images of the dataset ``spec.data.add``.
+        added: The dataset ``spec.data.add``, whose training images are added.
 
     Raises:
         TrainingError: The loss or the predictions became NaN or infinite.
@@ -96,23 +97,47 @@ def train(
         return _train(spec, splits, class_names, on_progress, source, added)
 
 
+def training_parts(
+    spec: RunSpec, splits: Splits, class_names: Sequence[str], added: Dataset | None
+) -> tuple[Part, Part]:
+    """Divide the images of a run: those that its weights are fitted to, and those it is validated on after each epoch.
+
+    With a recipe that chooses epochs the latter are a part of `train` that the change of the data leaves as it is, so
+    that all arms choose by the same images. With any other recipe they are `mine`, and nothing depends on them.
+
+    Args:
+        spec: The run.
+        splits: Of its dataset.
+        class_names: Name of each label.
+        added: The dataset ``spec.data.add``.
+
+    Raises:
+        BadInput: The change of the data does not fit the dataset.
+        DatasetError: There are too few images for a validation part.
+    """
+    fitted, validation = validation_part(splits.train) if spec.recipe.chooses_epochs else (splits.train, splits.mine)
+    if spec.data:
+        held_out_ids = np.concatenate([validation.ids, splits.mine.ids, splits.confirm.ids])
+        fitted = change_train(fitted, spec.data, class_names, added=added, held_out_ids=held_out_ids)
+    return fitted, validation
+
+
 def _train(
     spec: RunSpec,
     splits: Splits,
     class_names: tuple[str, ...],
     on_progress: Callable[[Progress], None],
     source: str | None,
-    added: Part | None,
+    added: Dataset | None,
 ) -> TrainedRun:
-    del added
     from erroran.training.backend import keras
     from erroran.training.batches import AugmentedBatches
     from erroran.training.models import build_model
     from erroran.training.models.augmentation import augmenting
 
     started = time.perf_counter()
-    fitted, validation = splits.train, splits.mine
-    shape = fitted.x.shape[1:]
+    fitted, validation = training_parts(spec, splits, class_names, added)
+    shape = fitted.image_shape
     build = partial(build_model, spec.model, shape, len(class_names), source=source)
     bare = build()
     model = bare if spec.recipe.in_model is None else augmenting(bare, spec.recipe.in_model, input_shape=shape)

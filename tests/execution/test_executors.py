@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from erroran.data import Dataset, Part, Splits, split_dataset
+from erroran.data import Dataset, Splits, split_dataset
 from erroran.errors import ErroranError, NotFound, TrainingError
 from erroran.execution import local as executors
 from erroran.execution.local import Completed, Request, complete_runs
@@ -64,11 +64,11 @@ def trained_seeds(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         on_progress: Callable[[Progress], None],
         *,
         source: str | None,
-        added: Part | None,
+        added: Dataset | None,
     ) -> TrainedRun:
         assert source is None
         assert (added is None) == (spec.data.add is None)
-        assert added is None or len(added.x) == len(added.y) == len(added.ids) == 150
+        assert added is None or added.digest == spec.data.add
         seeds.append(spec.seed)
         on_progress(Progress(spec.id, spec.seed, step=1, steps=1, epoch=1, epochs=1, loss=0.5))
         draw = np.random.default_rng(spec.seed).dirichlet(np.ones(len(class_names)), len(splits.confirm.y))

@@ -1,19 +1,27 @@
-"""Interventions with really trained, tiny runs: arms, seeds, registration, sharing."""
+"""Interventions with really trained, tiny runs: every kind of change, arms, seeds, registration, sharing."""
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
+from training.test_models import OWN
 
-from erroran.data import Dataset
-from erroran.errors import BadInput, NotFound, TrainingError
-from erroran.execution.local import Completed
+from erroran.data import Dataset, build_dataset
+from erroran.errors import BadInput, ErroranError, NotFound, TrainingError
+from erroran.execution.local import Completed, Request
+from erroran.experiment.endpoint import Endpoint
 from erroran.experiment.hypothesis import Hypothesis
+from erroran.experiment.pair import Pair
 from erroran.experiment.recipe import Recipe
 from erroran.stages import intervene as stage
 from erroran.stages.baseline import train_baseline
 from erroran.stages.intervene import FIRST_FRESH_SEED, gather_exposure, intervene
 from erroran.store import Intervention, Store
-from erroran.store.records import Group
+from erroran.store.environment import current_environment
+from erroran.store.records import Group, RunRecord
+from erroran.training.fit import training_parts
 
 HYPOTHESIS = Hypothesis.model_validate(
     {
@@ -23,6 +31,7 @@ HYPOTHESIS = Hypothesis.model_validate(
         "seeds": 1,
     }
 )
+RECIPE = Recipe(name="standard", epochs=4, batch_size=32, learning_rate=5e-3, schedule="constant")
 Trained = tuple[Store, Group, Intervention, Completed]
 
 
@@ -30,8 +39,7 @@ Trained = tuple[Store, Group, Intervention, Completed]
 def trained(tiny_dataset: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Trained:
     """A baseline of one seed, and an intervention of one seed with two controls: four runs in all."""
     store = Store(tmp_path_factory.mktemp("intervene") / "store")
-    recipe = Recipe(name="standard", epochs=1, batch_size=64, learning_rate=5e-3, schedule="constant")
-    group, _ = train_baseline(store, tiny_dataset, recipe=recipe, seeds=[0])
+    group, _ = train_baseline(store, tiny_dataset, recipe=RECIPE, seeds=[0], model="dense-baseline")
     return store, group, *intervene(store, group, "0to1", HYPOTHESIS)
 
 
@@ -75,7 +83,7 @@ def test_arms(trained: Trained) -> None:
     specs = {arm: store.get_run(ids[0]).spec for arm, ids in intervention.arms.items()}
     assert specs["baseline"].augment == {}
     assert specs["0to1"].augment == HYPOTHESIS.augment
-    assert specs["sham"].augment["0"].operation == "shift"
+    assert [step.operation for step in specs["sham"].augment["0"]] == ["shift"]
     assert {spec.seed for spec in specs.values()} == {FIRST_FRESH_SEED}
     assert len(completed.trained) == 3
 
@@ -98,18 +106,32 @@ def test_same_again_trains_nothing(trained: Trained) -> None:
 def test_equal_augmentation_is_shared(trained: Trained) -> None:
     """A hypothesis under another name, with another text, uses the same runs: the key is what is trained."""
     store, group, first, _ = trained
-    twin = HYPOTHESIS.model_copy(update={"hypothesis": "another reason", "primary": "sum"})
+    twin = HYPOTHESIS.model_copy(update={"hypothesis": "another reason", "primary": Endpoint.SUM})
     other, completed = intervene(store, group, "twin", twin)
     assert completed.trained == []
     assert other.arms["twin"] == first.arms["0to1"]
     assert store.get_run(other.arms["twin"][0]).arm == "0to1"
 
 
-def test_fresh_seeds_avoid_the_mined_ones(trained: Trained, asked: Callable[..., dict[str, list[int]]]) -> None:
-    """Also where somebody mined seeds from 1000 on."""
-    group = trained[1].model_copy(update={"seeds": (0, 1000, 1002)})
-    wanted = asked(group=group, n_seeds=3)
-    assert wanted == {key: [1001, 1003, 1004] for key in ("baseline", "probe", "sham")}
+def test_fresh_seeds_avoid_all_that_were_ever_mined(
+    store: Store, tiny_dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also those of an earlier baseline with another recipe, and of the same group before it was asked for others."""
+    for seeds, batch_size in (([1000], 64), ([1002], 32), ([0], 64)):
+        recipe = RECIPE.model_copy(update={"epochs": 1, "batch_size": batch_size})
+        group, _ = train_baseline(store, tiny_dataset, recipe=recipe, seeds=seeds, model="dense-baseline")
+    wanted: list[int] = []
+
+    def note(_: Store, requests: Sequence[Request], **__: object) -> Completed:
+        wanted.extend(request.spec.seed for request in requests if request.arm == "probe")
+        raise TrainingError("It broke off.", fix="none")
+
+    monkeypatch.setattr(stage, "complete_runs", note)
+    with pytest.raises(TrainingError):
+        intervene(store, group, "probe", HYPOTHESIS, n_seeds=3)
+    assert wanted == [1001, 1003, 1004]
+    with pytest.raises(BadInput, match="Seed 1002 is one of the mined runs"):
+        intervene(store, group, "probe", HYPOTHESIS, seeds=[1001, 1002])
 
 
 @pytest.mark.parametrize(
@@ -153,7 +175,7 @@ def test_names_of_other_arms(trained: Trained, no_training: None, name: str) -> 
 def test_unknown_class(trained: Trained, no_training: None) -> None:
     """Refused before anything trains."""
     with pytest.raises(NotFound, match="class `9`"):
-        intervene(trained[0], trained[1], "0to9", HYPOTHESIS.model_copy(update={"pair": "0:9"}))
+        intervene(trained[0], trained[1], "0to9", HYPOTHESIS.model_copy(update={"pair": Pair("0", "9")}))
 
 
 def test_registered_before_training(trained: Trained, no_training: None) -> None:
@@ -168,7 +190,7 @@ def test_registered_before_training(trained: Trained, no_training: None) -> None
         store.get_intervention(group.id, "unlucky")
 
 
-@pytest.mark.parametrize(("option", "in_spec", "epochs"), [(None, None, 1), (None, 3, 3), (2, 3, 2)])
+@pytest.mark.parametrize(("option", "in_spec", "epochs"), [(None, None, 4), (None, 3, 3), (2, 3, 2)])
 def test_epochs(
     trained: Trained, monkeypatch: pytest.MonkeyPatch, option: int | None, in_spec: int | None, epochs: int
 ) -> None:
@@ -189,10 +211,237 @@ def test_epochs(
 def test_what_training_saw_is_kept(trained: Trained) -> None:
     """Measured at the end of the intervention, of the treatment's runs; the report need not do it."""
     store, _, intervention, _ = trained
-    (path,) = (store.root / "exposures").rglob("*.json")
+    (path,) = (store.root / "exposures").rglob(f"0to1-{HYPOTHESIS.hash}.json")
     written = path.stat().st_mtime_ns
     exposure = gather_exposure(store, intervention)
     assert path.stat().st_mtime_ns == written
-    assert (exposure.runs, exposure.epochs) == (intervention.arms["0to1"], (1,))
+    assert (exposure.runs, exposure.epochs) == (intervention.arms["0to1"], (4,))
     assert [(dose.class_name, dose.dose) for dose in exposure.doses] == [("0", 1.0)]
     assert 0 < exposure.doses[0].changed < exposure.class_images["0"]
+
+
+# --- every kind of change
+
+
+def _hypothesis(**change: Any) -> Hypothesis:
+    return Hypothesis.model_validate({"pair": "0:1", "hypothesis": "h", "seeds": 1, **change})
+
+
+@pytest.fixture
+def more_images(tmp_path: Path, tiny_dataset: Dataset) -> str:
+    """A dataset file with 30 new images and 15 of those in `confirm`."""
+    rng = np.random.default_rng(5)
+    new = rng.integers(0, 256, (30, 8, 8, 1), dtype=np.uint8)
+    images, labels = np.concatenate([new, tiny_dataset.x_test[:15]]), np.concatenate([np.arange(30) % 3, np.zeros(15)])
+    made = build_dataset(
+        "more", "made here", x_train=images, y_train=labels.astype(int), x_test=new[:3], y_test=np.arange(3)
+    )
+    path = tmp_path / "more.npz"
+    np.savez(path, x_train=made.x_train, y_train=made.y_train, x_test=made.x_test, y_test=made.y_test)
+    return str(path)
+
+
+def _train_ids(trained: Trained, label: int) -> list[str]:
+    store, group, *_ = trained
+    train = store.get_splits(group.run_spec(0)).train
+    return sorted(train.ids[train.y == label].tolist())
+
+
+KINDS: dict[str, tuple[set[str], Callable[[Trained, str], dict[str, Any]]]] = {
+    "operations of a class, in order": (
+        {"augment"},
+        lambda *_: {
+            "augment": {
+                "0": [
+                    {"operation": "dilate", "radius_px": 1, "probability": 0.5},
+                    {"operation": "shift", "radius_px": 1, "probability": 0.5},
+                ]
+            }
+        },
+    ),
+    "an operation for all": (
+        {"augment"},
+        lambda *_: {"augment": {"all": {"operation": "shift", "radius_px": 1, "probability": 0.5}}},
+    ),
+    "a model": ({"model"}, lambda *_: {"model": "dense-deeper"}),
+    "the recipe": ({"recipe"}, lambda *_: {"recipe": {"batch_size": 16, "schedule": "cosine", "epochs": 2}}),
+    "class weights": ({"class_weights"}, lambda *_: {"class_weights": {"1": 1000.0}}),
+    "images left out": ({"data"}, lambda trained, _: {"data": {"leave_out": _train_ids(trained, 0)}}),
+    "images relabelled": (
+        {"data"},
+        lambda trained, _: {"data": {"relabel": dict.fromkeys(_train_ids(trained, 0), "1")}},
+    ),
+    "images repeated": ({"data"}, lambda trained, _: {"data": {"repeat": dict.fromkeys(_train_ids(trained, 0), 3)}}),
+    "images added": ({"data"}, lambda _, more: {"data": {"add": more}}),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_arm_differs_in_exactly_its_change(trained: Trained, more_images: str, kind: str) -> None:
+    """Only the changed part of the spec, and the predictions; again, and under another name, nothing is trained."""
+    store, group, *_ = trained
+    fields, change = KINDS[kind]
+    hypothesis = _hypothesis(**change(trained, more_images))
+    intervention, completed = intervene(store, group, "kind", hypothesis, controls=())
+    before, after = (store.get_run(intervention.arms[arm][0]) for arm in ("baseline", "kind"))
+    assert completed.trained == [after.id]
+    assert {
+        key for key in type(after.spec).model_fields if getattr(after.spec, key) != getattr(before.spec, key)
+    } == fields
+    assert not np.array_equal(
+        store.get_predictions(before.id, "mine").probabilities, store.get_predictions(after.id, "mine").probabilities
+    )
+    assert intervene(store, group, "again", hypothesis, controls=())[1].trained == []
+
+
+def _treated(trained: Trained, hypothesis: Hypothesis, **options: Any) -> tuple[RunRecord, np.ndarray, np.ndarray]:
+    """The record of a treatment's run, and labels and predicted classes of `mine`."""
+    store, group, *_ = trained
+    intervention, _ = intervene(store, group, "effect", hypothesis, controls=(), **options)
+    predictions = store.get_predictions(intervention.arms["effect"][0], "mine")
+    return store.get_run(intervention.arms["effect"][0]), predictions.labels, predictions.probabilities.argmax(axis=1)
+
+
+def test_a_huge_class_weight_decides_all_predictions(trained: Trained) -> None:
+    """It reaches the loss: errors on the other classes hardly count."""
+    _, labels, predicted = _treated(trained, _hypothesis(class_weights={"1": 1000.0}))
+    baseline = trained[0].get_predictions(trained[2].arms["baseline"][0], "mine").probabilities.argmax(axis=1)
+    assert (baseline == labels).mean() > 0.8
+    assert (predicted == 1).mean() > 0.9
+
+
+def test_relabelled_images_train_under_the_new_label(trained: Trained) -> None:
+    """Every training image of class 0 called 1: the model predicts 1 for class 0, and never 0."""
+    _, labels, predicted = _treated(trained, _hypothesis(data={"relabel": dict.fromkeys(_train_ids(trained, 0), "1")}))
+    assert (predicted == 0).sum() == 0
+    assert (predicted[labels == 0] == 1).mean() > 0.5
+
+
+def test_a_class_that_is_left_out_is_not_learned(trained: Trained) -> None:
+    """No training image of class 2: it is never predicted."""
+    _, _, predicted = _treated(trained, _hypothesis(data={"leave_out": _train_ids(trained, 2)}))
+    assert (predicted == 2).sum() == 0
+
+
+def test_another_model_has_its_own_size_and_environment(trained: Trained) -> None:
+    """A convolutional treatment of a dense baseline: its parameters, and the digest of its own code."""
+    record, *_ = _treated(trained, _hypothesis(model="cnn"))
+    baseline = trained[0].get_run(trained[2].arms["baseline"][0])
+    assert record.parameters > 2 * baseline.parameters
+    assert record.spec.environment.code["model"] != baseline.spec.environment.code["model"]
+    assert record.spec.environment == current_environment("cnn")
+
+
+def test_a_model_of_the_users_own_is_a_treatment(trained: Trained, tmp_path: Path) -> None:
+    """Its code is kept: editing the file makes another run, and changes nothing in the first."""
+    file = tmp_path / "mine.py"
+    file.write_text(OWN)
+    record, *_ = _treated(trained, _hypothesis(model=f"{file}:build_fn"))
+    assert (record.spec.model, record.parameters) == ("mine.py:build_fn", 65 * 3)
+    file.write_text(OWN + "\n# edited\n")
+    assert trained[0].load_source_of(record) == OWN
+    other, *_ = _treated(trained, _hypothesis(model=f"{file}:build_fn"))
+    assert other.id != record.id
+
+
+def test_the_recipe_is_the_treatments_alone_and_epochs_are_everybodys(trained: Trained) -> None:
+    """`[recipe]` beats the epochs that all arms get."""
+    store, group, *_ = trained
+    hypothesis = _hypothesis(recipe={"learning_rate": 1e-2, "epochs": 2}, epochs=1)
+    intervention, _ = intervene(store, group, "recipes", hypothesis, controls=())
+    recipes = {arm: store.get_run(ids[0]).spec.recipe for arm, ids in intervention.arms.items()}
+    assert recipes["baseline"] == RECIPE.model_copy(update={"epochs": 1})
+    assert recipes["recipes"] == RECIPE.model_copy(update={"learning_rate": 1e-2, "epochs": 2})
+
+
+def test_added_images_are_kept_and_those_of_confirm_are_not_added(trained: Trained, more_images: str) -> None:
+    """The run spec has the dataset's digest; the store can train the run again without the file."""
+    store = trained[0]
+    record, *_ = _treated(trained, _hypothesis(data={"add": more_images}))
+    added = store.get_dataset(record.spec.data.add)
+    assert len(added.y_train) == 45
+    splits = store.get_splits(record.spec)
+    fitted, _ = training_parts(record.spec, splits, ("0", "1", "2"), added)
+    assert len(fitted.y) == len(splits.train.y) + 30
+    assert not set(fitted.ids.tolist()) & set(splits.confirm.ids.tolist())
+
+
+def test_controls_share_all_but_the_operations(trained: Trained) -> None:
+    """The sham of a treatment with class weights has them too."""
+    store, group, *_ = trained
+    both = _hypothesis(augment=HYPOTHESIS.model_dump()["augment"], class_weights={"1": 2.0})
+    intervention, _ = intervene(store, group, "both", both)
+    sham = store.get_run(intervention.arms["sham"][0]).spec
+    assert (sham.class_weights, sham.augment["0"][0].operation) == ({"1": 2.0}, "shift")
+
+
+def test_controls_that_make_no_sense_are_recorded_with_the_reason(trained: Trained) -> None:
+    """A change without operations has no sham; nothing is measured of its images either."""
+    store, group, *_ = trained
+    measured: list[bool] = []
+    hypothesis = _hypothesis(class_weights={"1": 3.0})
+    intervention, _ = intervene(
+        store,
+        group,
+        "weights",
+        hypothesis,
+        controls=("sham", "oversample"),
+        before_measuring=lambda: measured.append(True),
+    )
+    assert list(intervention.arms) == ["baseline", "weights"]
+    assert set(intervention.not_applicable) == {"sham", "oversample"}
+    assert measured == []
+
+
+def _small(tmp_path: Path) -> str:
+    images, labels = np.zeros((6, 4, 4), dtype=np.uint8), np.arange(6) % 3
+    images[np.arange(6), 0, 0] = np.arange(6)
+    np.savez(tmp_path / "small.npz", x_train=images, y_train=labels, x_test=images[:3] + 9, y_test=labels[:3])
+    return str(tmp_path / "small.npz")
+
+
+def _lambda_model(tmp_path: Path) -> str:
+    (tmp_path / "own.py").write_text(OWN)
+    return f"{tmp_path / 'own.py'}:lambda_layer"
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda *_: {"model": "vgg"}, "There is no model `vgg`"),
+        (lambda _, folder: {"model": _lambda_model(folder)}, "not be loaded again"),
+        (lambda *_: {"model": "cnn-enhanced"}, "cannot be built for images of 8 x 8"),
+        (lambda *_: {"recipe": {"reduce_on_plateau": 2, "schedule": "cosine"}}, r"\[recipe\] does not fit"),
+        (lambda *_: {"data": {"leave_out": ["0" * 16]}}, "in no part of this dataset"),
+        (lambda *_: {"data": {"relabel": {"0" * 16: "9"}}}, "class `9`"),
+        (lambda trained, _: {"data": {"leave_out": _mine_ids(trained)}}, "none of which is trained on"),
+        (lambda _, folder: {"data": {"add": str(folder / "none.npz")}}, "none.npz"),
+        (lambda _, folder: {"data": {"add": _small(folder)}}, "4x4x1"),
+        (lambda *_: {"class_weights": {"7": 2.0}}, "class `7`"),
+    ],
+)
+def test_what_cannot_be_trained_is_refused_before_anything_is_written(
+    trained: Trained, no_training: None, tmp_path: Path, change: Callable[..., dict[str, Any]], message: str
+) -> None:
+    """Neither the ledger nor the runs change."""
+    store, group, *_ = trained
+    before = store.ledger.entries(), len(store.list_runs())
+    with pytest.raises(ErroranError, match=message):
+        intervene(store, group, "refused", _hypothesis(**change(trained, tmp_path)))
+    assert (store.ledger.entries(), len(store.list_runs())) == before
+
+
+def _mine_ids(trained: Trained) -> list[str]:
+    store, group, *_ = trained
+    return sorted(store.get_splits(group.run_spec(0)).mine.ids.tolist())
+
+
+def test_mined_runs_of_another_environment_are_not_reused(trained: Trained, no_training: None) -> None:
+    """Their comparison with new runs would be one of library versions; the fix is named."""
+    store, group, *_ = trained
+    old = group.template.environment.model_copy(update={"versions": {"keras": "2.0"}})
+    elsewhere = group.model_copy(update={"template": group.template.model_copy(update={"environment": old})})
+    with pytest.raises(BadInput, match=r"cannot be compared with new ones: .*keras was 2\.0") as caught:
+        intervene(store, elsewhere, "refused", HYPOTHESIS, fresh_baseline=False)
+    assert "repeat `erroran baseline`" in caught.value.fix
+    assert "--reuse-baseline" in caught.value.fix

@@ -3,20 +3,22 @@
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from erroran.data import Dataset, Splits, save_dataset, split_dataset
 from erroran.errors import TrainingError
-from erroran.experiment.change import Step
+from erroran.experiment.change import DataChange, Step
 from erroran.experiment.recipe import RECIPES, Recipe
 from erroran.experiment.runspec import RunSpec
 from erroran.operations.apply import augment_batch
 from erroran.operations.keyed import sample_keys
 from erroran.store.environment import current_environment
-from erroran.training.fit import Progress, TrainedRun, train
+from erroran.training.fit import Progress, TrainedRun, train, training_parts
 
 SMALL = {"epochs": 2, "batch_size": 32, "learning_rate": 5e-3}
 
@@ -167,8 +169,6 @@ def test_the_order_of_the_dataset_changes_no_prediction(
     first: tuple[TrainedRun, list[Progress]], spec: RunSpec, splits: Splits, tiny_dataset: Dataset
 ) -> None:
     """A dataset's digest ignores order, so a run's outcome has to."""
-    from dataclasses import replace
-
     order = np.random.default_rng(0).permutation(len(splits.train.y))
     train_part = splits.train
     shuffled = type(train_part)(train_part.x[order], train_part.y[order], train_part.ids[order])
@@ -243,6 +243,7 @@ def test_a_fresh_process_gives_the_same_bytes(
     (tmp_path / "spec.json").write_text(spec.model_dump_json())
     code = f"""
 from pathlib import Path
+from typing import Any
 import numpy as np
 from erroran.data import read_dataset, split_dataset
 from erroran.experiment.runspec import RunSpec
@@ -290,20 +291,97 @@ def test_callbacks_are_those_that_were_asked_for(tmp_path: Path) -> None:
     assert found["ModelCheckpoint"].monitor == "val_accuracy"
 
 
+CHOOSING = Recipe(
+    name="wild", epochs=40, batch_size=32, learning_rate=0.03, schedule="constant", early_stopping=2,
+    reduce_on_plateau=1, best_weights=True,
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def chosen(spec: RunSpec, splits: Splits, tiny_dataset: Dataset) -> TrainedRun:
+    """A rate so high that the loss rises soon: training stops early, and the best epoch is kept."""
+    return train(spec.model_copy(update={"recipe": CHOOSING}), splits, tiny_dataset.class_names)
+
+
 def test_early_stopping_stops_and_the_best_weights_are_kept(
-    spec: RunSpec, splits: Splits, tiny_dataset: Dataset
+    chosen: TrainedRun, spec: RunSpec, splits: Splits, tiny_dataset: Dataset, tmp_path: Path
 ) -> None:
-    """A rate so high that it gets worse: it stops before the last epoch, and what is kept is the best epoch's."""
-    wild = Recipe(
-        name="wild", epochs=40, batch_size=32, learning_rate=0.03, schedule="constant", early_stopping=2,
-        best_weights=True,
-    )  # fmt: skip
-    run = train(spec.model_copy(update={"recipe": wild}), splits, tiny_dataset.class_names)
-    accuracies, losses = run.history["val_accuracy"], run.history["val_loss"]
+    """Two epochs without a lower validation loss end it; the stored model has the best validation accuracy."""
+    from erroran.training.predict import predict_with
+
+    accuracies, losses = chosen.history["val_accuracy"], chosen.history["val_loss"]
     assert len(losses) < 40
     assert len(losses) - 1 - int(np.argmin(losses)) == 2
-    kept = (run.probabilities_mine.argmax(axis=1) == splits.mine.y).mean()
+    (tmp_path / "model.keras").write_bytes(chosen.model)
+    _, validation = training_parts(spec.model_copy(update={"recipe": CHOOSING}), splits, tiny_dataset.class_names, None)
+    kept = (predict_with(tmp_path / "model.keras", validation.x).argmax(axis=1) == validation.y).mean()
     assert kept == pytest.approx(max(accuracies), abs=1e-6)
+
+
+def test_the_labels_of_mine_decide_nothing_in_training(
+    chosen: TrainedRun, spec: RunSpec, splits: Splits, tiny_dataset: Dataset
+) -> None:
+    """Permuted, they change neither the epochs, nor the rate, nor the weights that are kept."""
+    mine = splits.mine
+    permuted = replace(splits, mine=replace(mine, y=np.roll(mine.y, 5)))
+    assert not np.array_equal(permuted.mine.y, mine.y)
+    again = train(spec.model_copy(update={"recipe": CHOOSING}), permuted, tiny_dataset.class_names)
+    assert again.history == chosen.history
+    assert _bytes(again) == _bytes(chosen)
+
+
+def test_a_recipe_that_chooses_epochs_divides_train(spec: RunSpec, splits: Splits, tiny_dataset: Dataset) -> None:
+    """Its two parts make up `train`; other recipes train on all of it, and are monitored on `mine`."""
+    plain = training_parts(spec, splits, tiny_dataset.class_names, None)
+    assert plain == (splits.train, splits.mine)
+    fitted, validation = training_parts(
+        spec.model_copy(update={"recipe": CHOOSING}), splits, tiny_dataset.class_names, None
+    )
+    assert len(validation.y) > 0
+    assert sorted([*fitted.ids.tolist(), *validation.ids.tolist()]) == sorted(splits.train.ids.tolist())
+
+
+def test_a_change_of_the_data_leaves_the_validation_images_as_they_are(
+    spec: RunSpec, splits: Splits, tiny_dataset: Dataset
+) -> None:
+    """All arms choose their epoch by the same images with the same labels, whatever is left out or relabelled."""
+    names, ids = tiny_dataset.class_names, splits.train.ids[splits.train.y == 0].tolist()
+    choosing = spec.model_copy(update={"recipe": CHOOSING})
+    _, validation = training_parts(choosing, splits, names, None)
+    left_out = choosing.model_copy(update={"data": DataChange(leave_out=tuple(ids))})
+    fitted, same = training_parts(left_out, splits, names, None)
+    assert same.ids.tolist() == validation.ids.tolist()
+    assert not (fitted.y == 0).any()
+    relabelled = choosing.model_copy(update={"data": DataChange(relabel=dict.fromkeys(ids, "1"))})
+    fitted, same = training_parts(relabelled, splits, names, None)
+    assert same.y.tolist() == validation.y.tolist()
+    assert not (fitted.y == 0).any()
+
+
+def test_only_the_changed_training_set_reaches_the_batches(
+    spec: RunSpec, splits: Splits, tiny_dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Left out is in no batch, relabelled is there under its new label, repeated is there three times an epoch."""
+    from erroran.training import batches
+
+    train_part = splits.train
+    out, other, thrice = (int(np.flatnonzero(train_part.y == label)[0]) for label in (0, 1, 2))
+    ids = train_part.ids.tolist()
+    data = DataChange(leave_out=(ids[out],), relabel={ids[other]: "2"}, repeat={ids[thrice]: 3})
+    seen: list[tuple[bytes, int]] = []
+
+    def spy(images: np.ndarray, labels: np.ndarray, *arguments: Any, **moment: int) -> np.ndarray:
+        if moment["epoch"] == 1:
+            seen.extend((image.tobytes(), int(label)) for image, label in zip(images, labels, strict=True))
+        return augment_batch(images, labels, *arguments, **moment)
+
+    monkeypatch.setattr(batches, "augment_batch", spy)
+    train(spec.model_copy(update={"data": data}), splits, tiny_dataset.class_names)
+    images = [image.tobytes() for image in train_part.x]
+    assert len(seen) == len(ids) - 1 + 2
+    assert images[out] not in {image for image, _ in seen}
+    assert [label for image, label in seen if image == images[other]] == [2]
+    assert [label for image, label in seen if image == images[thrice]] == [2, 2, 2]
 
 
 def test_augmentation_in_the_model_is_trained_with_and_left_out_of_what_is_stored(

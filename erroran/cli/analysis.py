@@ -191,7 +191,7 @@ def dataset(
 
     if rows is not None and csv is None:
         raise BadInput("--rows needs --csv, which is not given.", fix=f"--rows {rows} --csv train.csv")
-    described = describe_dataset(data.load())
+    described = describe_dataset(data.load(), near_duplicates=csv is None)
     written = None if csv is None else export_dataset(described.dataset, csv, rows=rows)
     if session.as_json:
         print_json({**described.to_json(), "written": written})
@@ -200,11 +200,16 @@ def dataset(
     else:
         table = [
             [name, *counts]
-            for name, *counts in zip(described.dataset.class_names, *described.counts.values(), strict=True)
+            for name, *counts in zip(described.classes, *(n.values() for n in described.images.values()), strict=True)
         ]
-        table.append(["all", *(sum(counts) for counts in described.counts.values())])
+        table.append(["all", *(sum(counts.values()) for counts in described.images.values())])
         texts = [[row[0], *(f"{n:,}" for n in (*row[1:], sum(row[1:])))] for row in table]
-        out.table(("class", *described.counts, "all"), texts)
+        out.table(("class", *described.images, "all"), texts)
+        for near in described.near_duplicates or ():
+            if near.count:
+                listed = ", ".join(f"{first} and {second}" for first, second, _ in near.first)
+                pairs = counted(near.count, "pair")
+                out.print(f"{pairs} of near duplicates in {' and '.join(near.parts)} (correlation from 0.99): {listed}")
 
 
 @command(app, "new", examples="erroran new 7to1 --pair 7:1", shared=("store", "group"))

@@ -1,62 +1,96 @@
-"""One file that holds a whole Dataset, so that a result can be traced to its exact input."""
+"""The stored copy of a dataset: a folder of arrays that are read from disk as they are needed."""
 
-import os
-import tempfile
-from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from pydantic import BaseModel, ConfigDict, ValidationError
 
-from erroran.data.dataset import Dataset, build_dataset, name_classes
-from erroran.data.sources.files import KEYS, read_npz, tidy_path
-from erroran.errors import DatasetError
+from erroran.data.dataset import Dataset, digest_of
+from erroran.data.sources.files import tidy_path
+from erroran.errors import DatasetError, Unavailable
+from erroran.files import write_text
 
-_TEXTS = ("name", "source", "note", "digest")
-_NAMES = ("class_names", "train_ids", "test_ids")
+DESCRIPTION = "dataset.json"
+_IMAGES = ("x_train", "x_test")
+_ARRAYS = (*_IMAGES, "y_train", "y_test", "train_ids", "test_ids")
 
 
-def save_dataset(dataset: Dataset, path: Path | str) -> None:
-    """Write all fields to one compressed ``.npz``; readers never see half a file.
+class _Description(BaseModel):
+    """What is beside the arrays.
+
+    Attributes:
+        name, source, note, digest, class_names: As in `Dataset`.
+        bytes: Name of each array to the size of its file, which tells a whole file from a cut one.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str
+    source: str
+    note: str | None
+    digest: str
+    class_names: tuple[str, ...]
+    bytes: dict[str, int]
+
+
+def save_dataset(dataset: Dataset, folder: Path | str) -> None:
+    """Write each array to a ``.npy`` file in a new folder, and read the content back once to check it.
+
+    The folder is whole when its ``dataset.json`` is there, which is written last.
 
     Args:
         dataset: The dataset.
-        path: The file, used as it is; its folder is made where missing.
-    """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    fields: dict[str, np.ndarray] = {
-        **{key: getattr(dataset, key) for key in KEYS},
-        **{key: np.array(getattr(dataset, key)) for key in _NAMES},
-        **{key: np.array(getattr(dataset, key) or "") for key in _TEXTS},
-    }
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            np.savez_compressed(file, allow_pickle=False, **fields)
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-
-
-def read_dataset(path: Path | str) -> Dataset:
-    """Read what ``save_dataset`` wrote.
+        folder: Is made; what it holds already is overwritten.
 
     Raises:
-        DatasetError: The file is missing or damaged, or its content does not match its digest.
+        Unavailable: What can be read back is not what was written.
     """
-    path = Path(path)
-    fields = read_npz(path, (*KEYS, *_NAMES, *_TEXTS))
-    name, source, note, digest = (str(fields[key]) for key in _TEXTS)
-    rebuilt = build_dataset(name, source, **{key: fields[key] for key in KEYS})
-    rebuilt = name_classes(rebuilt, fields["class_names"].tolist())
-    same_ids = np.array_equal(rebuilt.train_ids, fields["train_ids"]) and np.array_equal(
-        rebuilt.test_ids, fields["test_ids"]
-    )
-    if rebuilt.digest != digest or not same_ids:
-        raise DatasetError(
-            f"{tidy_path(path)} does not hold what was saved: its content has digest "
-            f"{rebuilt.digest[:12]}, it claims {digest[:12]}.",
-            fix=f"delete {tidy_path(path)} and load the dataset again",
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    for key in _ARRAYS:
+        np.save(_file(folder, key), getattr(dataset, key), allow_pickle=False)
+    stored: dict[str, Any] = {key: np.load(_file(folder, key), mmap_mode="r") for key in _ARRAYS}
+    if digest_of(**stored, class_names=dataset.class_names) != dataset.digest:
+        raise Unavailable(
+            f"The copy of the dataset in {tidy_path(folder)} differs from what was written: the disk may be damaged.",
+            fix="use --store with a folder on another disk",
         )
-    return replace(rebuilt, note=note or None)
+    description = _Description(
+        **{key: getattr(dataset, key) for key in ("name", "source", "note", "digest", "class_names")},
+        bytes={key: _file(folder, key).stat().st_size for key in _ARRAYS},
+    )
+    write_text(folder / DESCRIPTION, description.model_dump_json())
+
+
+def read_dataset(folder: Path | str) -> Dataset:
+    """Read what `save_dataset` wrote; the images stay on disk until they are used.
+
+    The content was checked when it was stored; here only the sizes of the files are.
+
+    Raises:
+        DatasetError: A file is missing, cut or not what was written.
+    """
+    folder = Path(folder)
+    try:
+        description = _Description.model_validate_json((folder / DESCRIPTION).read_text(encoding="utf-8"))
+        for key in _ARRAYS:
+            size = _file(folder, key).stat().st_size
+            if size != description.bytes.get(key):
+                raise ValueError(f"{key}.npy has {size:,} bytes, not {description.bytes.get(key, 0):,}")  # noqa: TRY301
+        arrays: dict[str, Any] = {
+            # Plain arrays, backed by the file: a `memmap` would be handed on to everything computed from it.
+            key: np.asarray(np.load(_file(folder, key), mmap_mode="r" if key in _IMAGES else None))
+            for key in _ARRAYS
+        }
+    except (OSError, ValueError) as problem:
+        reason = problem.errors()[0]["msg"] if isinstance(problem, ValidationError) else problem
+        raise DatasetError(
+            f"The stored dataset {tidy_path(folder)} is damaged: {reason}.",
+            fix=f"delete {tidy_path(folder)} and repeat `erroran baseline`",
+        ) from problem
+    return Dataset(**description.model_dump(exclude={"bytes"}), **arrays)
+
+
+def _file(folder: Path, key: str) -> Path:
+    return folder / f"{key}.npy"

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import NoReturn
 
 import numpy as np
@@ -14,6 +14,7 @@ MAX_CLASSES = 1000
 """More labels than this are taken for something that is not a class, such as a row number."""
 CHANNELS = (1, 3)
 """Channels an image may have: grey, or red, green and blue."""
+_IMAGES_AT_ONCE = 1024
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,6 +57,7 @@ def build_dataset(
     y_train: np.ndarray,
     x_test: np.ndarray,
     y_test: np.ndarray,
+    class_names: Sequence[str] | None = None,
 ) -> Dataset:
     """Check arrays and make a Dataset of them, with ids and digest.
 
@@ -66,6 +68,7 @@ def build_dataset(
         y_train: Integers 0 to C-1 of shape (N,) or (N, 1), every class present, 2 <= C <= 1000.
         x_test: As ``x_train``, with images of the same size.
         y_test: As ``y_train``; classes may be missing, but none may be new.
+        class_names: C names, all different; default: 0 to C-1.
 
     Returns:
         The dataset; its note tells of copies in the training part, and of training images that are in the test part.
@@ -79,35 +82,51 @@ def build_dataset(
     y_test = _check_labels(y_test, f"{source}: the test labels")
     _check_together(source, x_train, y_train, x_test, y_test)
 
-    train_ids = sample_ids(x_train, y_train)
-    test_ids = sample_ids(x_test, y_test)
+    arrays = {
+        "x_train": x_train,
+        "y_train": y_train,
+        "train_ids": sample_ids(x_train, y_train),
+        "x_test": x_test,
+        "y_test": y_test,
+        "test_ids": sample_ids(x_test, y_test),
+    }
+    names = _numbers(int(y_train.max()) + 1) if class_names is None else tuple(class_names)
     return Dataset(
         name=name,
         source=source,
-        x_train=x_train,
-        y_train=y_train,
-        x_test=x_test,
-        y_test=y_test,
-        class_names=tuple(str(label) for label in range(int(y_train.max()) + 1)),
-        train_ids=train_ids,
-        test_ids=test_ids,
-        digest=_digest((x_train, y_train, train_ids), (x_test, y_test, test_ids)),
-        note=_describe_copies(train_ids, y_train, test_ids),
+        class_names=names,
+        digest=digest_of(**arrays, class_names=names),
+        note=_describe_copies(arrays["train_ids"], y_train, arrays["test_ids"]),
+        **arrays,
     )
 
 
-def name_classes(dataset: Dataset, names: Sequence[str]) -> Dataset:
-    """Give the classes other names than 0 to C-1; these become part of the digest.
+def digest_of(
+    *,
+    x_train: np.ndarray,
+    y_train: np.ndarray,
+    train_ids: np.ndarray,
+    x_test: np.ndarray,
+    y_test: np.ndarray,
+    test_ids: np.ndarray,
+    class_names: Sequence[str],
+) -> str:
+    """SHA-256 in hex of images, labels and names of classes; see `Dataset`."""
+    content = hashlib.sha256()
+    for images, labels, ids in ((x_train, y_train, train_ids), (x_test, y_test, test_ids)):
+        order = np.argsort(ids)
+        shape = images.shape[:3] if images.shape[3] == 1 else images.shape  # as before colour
+        content.update(np.array(shape, dtype="<i8").tobytes())
+        for start in range(0, len(order), _IMAGES_AT_ONCE):
+            content.update(images[order[start : start + _IMAGES_AT_ONCE]].tobytes())
+        content.update(labels[order].astype("<i8").tobytes())
+    if tuple(class_names) == _numbers(len(class_names)):
+        return content.hexdigest()
+    return hashlib.sha256("\n".join([content.hexdigest(), *class_names]).encode()).hexdigest()
 
-    Args:
-        dataset: From ``build_dataset``.
-        names: C names, all different.
-    """
-    assert len(set(names)) == len(dataset.class_names), names
-    if tuple(names) == dataset.class_names:
-        return dataset
-    digest = hashlib.sha256("\n".join([dataset.digest, *names]).encode()).hexdigest()
-    return replace(dataset, class_names=tuple(names), digest=digest)
+
+def _numbers(n_classes: int) -> tuple[str, ...]:
+    return tuple(str(label) for label in range(n_classes))
 
 
 def _check_images(images: np.ndarray, what: str) -> np.ndarray:
@@ -219,18 +238,6 @@ def _check_classes(source: str, y_train: np.ndarray, y_test: np.ndarray) -> None
 def _enumerate(labels: np.ndarray) -> str:
     shown = ", ".join(str(label) for label in labels[:5])
     return f"{shown} ..." if labels.size > 5 else shown
-
-
-def _digest(*parts: tuple[np.ndarray, np.ndarray, np.ndarray]) -> str:
-    """SHA-256 of (images, labels, ids) of each part, taken in the order of the ids."""
-    content = hashlib.sha256()
-    for images, labels, ids in parts:
-        order = np.argsort(ids)
-        shape = images.shape[:3] if images.shape[3] == 1 else images.shape  # as before colour
-        content.update(np.array(shape, dtype="<i8").tobytes())
-        content.update(images[order].tobytes())
-        content.update(labels[order].astype("<i8").tobytes())
-    return content.hexdigest()
 
 
 def _describe_copies(train_ids: np.ndarray, y_train: np.ndarray, test_ids: np.ndarray) -> str | None:

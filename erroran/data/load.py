@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NoReturn
 
+from erroran.data.archive import DESCRIPTION, read_dataset
 from erroran.data.dataset import Dataset, build_dataset
 from erroran.data.download import cache_folder, download_mnist, find_cached, list_sources
 from erroran.data.sources.digits import load_digits
@@ -50,6 +51,8 @@ def load_dataset(name: str = "auto", *, data_dir: Path | None = None) -> Dataset
 
 def _load_path(name: str) -> Dataset:
     path = Path(name).expanduser()
+    if (path / DESCRIPTION).is_file():
+        return read_dataset(path)
     found = find_dataset(path)
     if not found:
         _reject_path(path)

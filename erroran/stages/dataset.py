@@ -1,53 +1,75 @@
 """What a dataset holds, class by class and part by part; and a table of it in Kaggle's layout."""
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from pydantic import Field
 
 from erroran.data import Dataset, split_dataset
+from erroran.data.near import NearDuplicates, find_near_duplicates
 from erroran.data.sources.table import draw_rows, write_table
+from erroran.results import Result
 
 
-@dataclass(frozen=True)
-class Described:
+class Described(Result):
     """A dataset in numbers.
 
     Attributes:
+        name: Its name.
+        source: Where it came from.
+        note: A remark that users must see.
+        digest: Its digest.
+        height_px: Height of an image.
+        width_px: Width of an image.
+        channels: 1 for grey images, 3 for colour.
+        classes: Names of the classes.
+        images: Name of the part (``train``, ``mine``, ``confirm``) to class to its number of images.
+        near_duplicates: Nearly equal images in different parts; None where they were not looked for.
         dataset: The dataset.
-        counts: Name of the part (``train``, ``mine``, ``confirm``) to the images of each class, C of them.
     """
 
-    dataset: Dataset
-    counts: dict[str, tuple[int, ...]]
-
-    def to_json(self) -> dict[str, object]:
-        """The numbers as JSON-ready data."""
-        dataset = self.dataset
-        return {
-            "name": dataset.name,
-            "source": dataset.source,
-            "note": dataset.note,
-            "digest": dataset.digest,
-            "height_px": dataset.x_train.shape[1],
-            "width_px": dataset.x_train.shape[2],
-            "channels": dataset.x_train.shape[3],
-            "classes": list(dataset.class_names),
-            "images": {part: dict(zip(dataset.class_names, n, strict=True)) for part, n in self.counts.items()},
-        }
+    name: str
+    source: str
+    note: str | None
+    digest: str
+    height_px: int
+    width_px: int
+    channels: int
+    classes: tuple[str, ...]
+    images: dict[str, dict[str, int]]
+    near_duplicates: list[NearDuplicates] | None
+    dataset: Dataset = Field(exclude=True)
 
 
-def describe_dataset(dataset: Dataset, *, mine_fraction: float = 0.1) -> Described:
-    """Count the images of every class in every part.
+def describe_dataset(dataset: Dataset, *, mine_fraction: float = 0.1, near_duplicates: bool = True) -> Described:
+    """Count the images of every class in every part, and look for near duplicates in different parts.
+
+    Args:
+        dataset: The dataset.
+        mine_fraction: As in the baseline.
+        near_duplicates: Look for them; takes seconds for MNIST.
 
     Raises:
-        DatasetError: A class has a single training image.
+        DatasetError: A class has no two different training images.
     """
     splits = split_dataset(dataset, mine_fraction=mine_fraction)
     parts = {"train": splits.train, "mine": splits.mine, "confirm": splits.confirm}
-    n_classes = len(dataset.class_names)
-    counts = {name: tuple(np.bincount(part.y, minlength=n_classes).tolist()) for name, part in parts.items()}
-    return Described(dataset, counts)
+    height, width, channels = splits.confirm.image_shape
+    names = dataset.class_names
+    counts = {name: np.bincount(part.y, minlength=len(names)).tolist() for name, part in parts.items()}
+    return Described(
+        name=dataset.name,
+        source=dataset.source,
+        note=dataset.note,
+        digest=dataset.digest,
+        height_px=height,
+        width_px=width,
+        channels=channels,
+        classes=names,
+        images={part: dict(zip(names, by_class, strict=True)) for part, by_class in counts.items()},
+        near_duplicates=find_near_duplicates(parts) if near_duplicates else None,
+        dataset=dataset,
+    )
 
 
 def export_dataset(dataset: Dataset, path: Path, *, rows: int | None = None) -> int:
@@ -62,7 +84,7 @@ def export_dataset(dataset: Dataset, path: Path, *, rows: int | None = None) -> 
         The number of rows written.
 
     Raises:
-        BadInput: The file exists, the images are not square, or so many rows cannot be drawn.
+        BadInput: The file exists, the images are not square and grey, or so many rows cannot be drawn.
         Unavailable: The file cannot be written.
     """
     images, labels = draw_rows(dataset, rows)

@@ -379,7 +379,7 @@ class Store:
     # --- inside
 
     def _dataset_path(self, digest: str) -> Path:
-        return self.root / "datasets" / f"{digest[:24]}.npz"
+        return self.root / "datasets" / digest[:24]
 
     def _source_path(self, digest: str) -> Path:
         return self.root / "sources" / f"{digest}.py"

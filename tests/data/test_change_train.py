@@ -7,7 +7,6 @@ from hypothesis import strategies as st
 
 from erroran.data import Dataset, Part, build_dataset
 from erroran.data.change import change_train
-from erroran.data.dataset import name_classes
 from erroran.errors import BadInput
 from erroran.experiment.change import DataChange
 from erroran.operations.keyed import keyed_uniform, sample_keys
@@ -86,8 +85,7 @@ def test_counts_add_up(repeat: dict[str, int], leave_out: set[str]) -> None:
 def _other(values: list[int], labels: list[int], names: tuple[str, ...], size: tuple[int, int] = (4, 3)) -> Dataset:
     x = np.array(values, dtype=np.uint8).reshape(-1, 1, 1, 1).repeat(size[0], axis=1).repeat(size[1], axis=2)
     y = np.array(labels)
-    made = build_dataset("o", "other.npz", x_train=x, y_train=y, x_test=x[:1], y_test=y[:1])
-    return name_classes(made, names)
+    return build_dataset("o", "other.npz", x_train=x, y_train=y, x_test=x[:1], y_test=y[:1], class_names=names)
 
 
 def test_added() -> None:

@@ -1,33 +1,35 @@
-"""A kept dataset comes back whole, or not at all."""
+"""A stored dataset comes back whole, or not at all, and its images stay on disk until they are used."""
 
+import json
+import mmap
 from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from erroran.data import Dataset, build_dataset, load_dataset, read_dataset, save_dataset
-from erroran.data.dataset import name_classes
-from erroran.errors import DatasetError
+from erroran.data import Dataset, build_dataset, load_dataset, read_dataset, save_dataset, split_dataset
+from erroran.errors import DatasetError, Unavailable
 
 Arrays = dict[str, np.ndarray]
 
 
 @pytest.fixture
 def dataset(arrays: Arrays) -> Dataset:
-    return build_dataset("tiny", "somewhere", **arrays)
+    return build_dataset("tiny", "somewhere", **arrays, class_names=("zero", "one", "éléphant"))
 
 
-def _tamper(path: Path, **changes: np.ndarray) -> None:
-    with np.load(path) as stored:
-        np.savez(path, **dict(stored) | changes)
+def _is_mapped(array: np.ndarray | None) -> bool:
+    while isinstance(array, np.ndarray):
+        array = array.base
+    return isinstance(array, mmap.mmap)
 
 
 @pytest.mark.parametrize("note", [None, "a remark"])
 def test_all_fields_come_back(tmp_path: Path, dataset: Dataset, note: str | None) -> None:
-    dataset = replace(name_classes(dataset, ("zero", "one", "two")), note=note)
-    save_dataset(dataset, tmp_path / "new" / "kept.npz")
-    back = read_dataset(tmp_path / "new" / "kept.npz")
+    dataset = replace(dataset, note=note)
+    save_dataset(dataset, tmp_path / "new" / "kept")
+    back = read_dataset(tmp_path / "new" / "kept")
     for field in fields(Dataset):
         expected, actual = getattr(dataset, field.name), getattr(back, field.name)
         if isinstance(expected, np.ndarray):
@@ -37,54 +39,67 @@ def test_all_fields_come_back(tmp_path: Path, dataset: Dataset, note: str | None
             assert expected == actual
 
 
+def test_images_stay_on_disk(tmp_path: Path, dataset: Dataset) -> None:
+    """Reading, splitting and taking some samples copies no image; reading some copies these."""
+    save_dataset(dataset, tmp_path / "kept")
+    splits = split_dataset(read_dataset(tmp_path / "kept"))
+    for part in (splits.train, splits.mine, splits.confirm, splits.train.take(np.array([3, 1]))):
+        assert _is_mapped(part.images)
+    assert _is_mapped(splits.confirm.x)
+    assert not _is_mapped(splits.train.read(np.array([0])))
+    with pytest.raises(ValueError, match="read-only"):
+        splits.confirm.x[0] = 0
+
+
+def test_content_is_hashed_when_it_is_stored_and_not_when_it_is_read(
+    tmp_path: Path, dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the disk gives back is checked once."""
+    with pytest.raises(Unavailable, match="differs from what was written"):
+        save_dataset(replace(dataset, digest="0" * 64), tmp_path / "wrong")
+    with pytest.raises(DatasetError):
+        read_dataset(tmp_path / "wrong")
+    save_dataset(dataset, tmp_path / "kept")
+    for name in ("dataset.digest_of", "archive.digest_of", "dataset.sample_ids"):
+        monkeypatch.setattr(f"erroran.data.{name}", lambda *_, **__: 1 / 0)
+    assert read_dataset(tmp_path / "kept").digest == dataset.digest
+
+
 def test_saving_twice_gives_the_same_bytes_and_leaves_nothing_else(tmp_path: Path, dataset: Dataset) -> None:
-    for name in ("a.npz", "b.npz"):
-        save_dataset(dataset, tmp_path / "kept" / name)
-    assert sorted(file.name for file in (tmp_path / "kept").iterdir()) == ["a.npz", "b.npz"]
-    first, second = ((tmp_path / "kept" / name).read_bytes() for name in ("a.npz", "b.npz"))
+    for name in ("a", "b"):
+        save_dataset(dataset, tmp_path / name)
+    first, second = ({file.name: file.read_bytes() for file in (tmp_path / name).iterdir()} for name in ("a", "b"))
     assert first == second
+    keys = ("x_train", "x_test", "y_train", "y_test", "train_ids", "test_ids")
+    assert set(first) == {"dataset.json", *(f"{key}.npy" for key in keys)}
 
 
-def test_a_failed_save_leaves_the_old_file(tmp_path: Path, dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tmp_path / "kept" / "a.npz"
-    save_dataset(dataset, path)
-    monkeypatch.setattr(np, "savez_compressed", lambda *_, **__: 1 / 0)
-    with pytest.raises(ZeroDivisionError):
-        save_dataset(replace(dataset, name="other"), path)
-    assert read_dataset(path).name == "tiny"
-    assert [file.name for file in path.parent.iterdir()] == ["a.npz"]
+@pytest.mark.parametrize("name", ["x_train.npy", "y_test.npy", "train_ids.npy", "dataset.json"])
+@pytest.mark.parametrize("damage", ["cut", "missing"])
+def test_an_incomplete_copy_is_said(tmp_path: Path, dataset: Dataset, name: str, damage: str) -> None:
+    """A file that was cut short, or is not there; also the one that is written last."""
+    save_dataset(dataset, tmp_path / "kept")
+    file = tmp_path / "kept" / name
+    content = file.read_bytes()
+    file.unlink()
+    if damage == "cut":
+        file.write_bytes(content[:-1])
+    with pytest.raises(DatasetError, match="kept is damaged: ") as caught:
+        read_dataset(tmp_path / "kept")
+    assert "repeat `erroran baseline`" in caught.value.fix
 
 
-@pytest.mark.parametrize("key", ["x_train", "y_train", "x_test", "y_test"])
-def test_changed_content_is_noticed(tmp_path: Path, dataset: Dataset, arrays: Arrays, key: str) -> None:
-    path = tmp_path / "a.npz"
-    save_dataset(dataset, path)
-    changed = arrays[key].copy()
-    changed[0] = (changed[0] + 1) % 3
-    _tamper(path, **{key: changed})
-    with pytest.raises(DatasetError, match=r"a\.npz does not hold what was saved") as caught:
-        read_dataset(path)
-    assert "load the dataset again" in caught.value.fix
+def test_a_description_that_is_not_ours(tmp_path: Path, dataset: Dataset) -> None:
+    save_dataset(dataset, tmp_path / "kept")
+    for content in ("[]", json.dumps({"name": "x"}), "\ud800"):
+        (tmp_path / "kept" / "dataset.json").write_bytes(content.encode("utf-8", "surrogatepass"))
+        with pytest.raises(DatasetError, match="kept is damaged"):
+            read_dataset(tmp_path / "kept")
 
 
-def test_changed_ids_are_noticed(tmp_path: Path, dataset: Dataset) -> None:
-    save_dataset(dataset, tmp_path / "a.npz")
-    _tamper(tmp_path / "a.npz", test_ids=dataset.test_ids[::-1])
-    with pytest.raises(DatasetError, match="does not hold what was saved"):
-        read_dataset(tmp_path / "a.npz")
-
-
-def test_a_file_that_was_not_saved_by_us(tmp_path: Path, arrays: Arrays) -> None:
-    np.savez(tmp_path / "a.npz", **arrays)
-    with pytest.raises(DatasetError, match="lacks class_names"):
-        read_dataset(tmp_path / "a.npz")
-
-
-def test_a_missing_file(tmp_path: Path) -> None:
-    with pytest.raises(DatasetError, match=r"a\.npz cannot be read: No such file"):
-        read_dataset(tmp_path / "a.npz")
-
-
-def test_a_kept_file_is_itself_a_dataset(tmp_path: Path, dataset: Dataset) -> None:
-    save_dataset(dataset, tmp_path / "a.npz")
-    assert load_dataset(str(tmp_path / "a.npz")).digest == dataset.digest
+def test_a_stored_folder_is_itself_a_dataset(tmp_path: Path, dataset: Dataset) -> None:
+    """``--dataset`` takes it, without reading its images."""
+    save_dataset(dataset, tmp_path / "kept")
+    back = load_dataset(str(tmp_path / "kept"))
+    assert (back.digest, back.name) == (dataset.digest, "tiny")
+    assert _is_mapped(back.x_train)

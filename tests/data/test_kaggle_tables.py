@@ -10,7 +10,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from erroran.data import Dataset, build_dataset, load_dataset, read_dataset, save_dataset, split_dataset
-from erroran.data.dataset import name_classes
 from erroran.data.ids import choose_count, sample_ids
 from erroran.data.sources.table import draw_rows, load_table, read_table, write_table
 from erroran.errors import BadInput, DatasetError
@@ -148,16 +147,19 @@ def test_names_survive_the_store(tmp_path: Path) -> None:
     pictures = ["1,2,3,4", "2,2,3,4", "3,2,3,4", "4,2,3,4", "5,2,3,4", "6,2,3,4"]
     lines = [rows("cat" if i % 2 else "dog", p) for i, p in enumerate(pictures)]
     named = load_table(write(tmp_path / "t.csv", HEADER, *lines))
-    save_dataset(named, tmp_path / "stored.npz")
-    assert read_dataset(tmp_path / "stored.npz").class_names == ("cat", "dog")
+    save_dataset(named, tmp_path / "stored")
+    assert read_dataset(tmp_path / "stored").class_names == ("cat", "dog")
     other = load_table(write(tmp_path / "u.csv", HEADER, *(line.replace("dog", "eel") for line in lines)))
     assert other.digest != named.digest
 
 
 def test_digest_of_numbered_classes_is_as_it_was(tiny_dataset: Dataset) -> None:
     """Runs made before classes could have names keep their key."""
-    assert name_classes(tiny_dataset, ["0", "1", "2"]).digest == tiny_dataset.digest
-    assert name_classes(tiny_dataset, ["1", "0", "2"]).digest != tiny_dataset.digest
+    arrays = {key: getattr(tiny_dataset, key) for key in ("x_train", "y_train", "x_test", "y_test")}
+    named = [
+        build_dataset("t", "t", **arrays, class_names=names).digest for names in (("0", "1", "2"), ("1", "0", "2"))
+    ]
+    assert named[0] == tiny_dataset.digest != named[1]
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 from erroran.data import Dataset, build_dataset
-from erroran.data.dataset import name_classes
 from erroran.errors import BadInput, ErroranError, NotFound
 from erroran.experiment.hypothesis import Hypothesis
 from erroran.experiment.recipe import Recipe
@@ -49,8 +48,8 @@ def _spec(**augment: object) -> Hypothesis:
 def rings() -> Dataset:
     rng = np.random.default_rng(3)
     (x_train, y_train), (x_test, y_test) = _draw(250, rng), _draw(10, rng)
-    made = build_dataset("rings", "made here", x_train=x_train, y_train=y_train, x_test=x_test, y_test=y_test)
-    return name_classes(made, ("open", "closed", "bar"))
+    return build_dataset("rings", "made here", x_train=x_train, y_train=y_train, x_test=x_test, y_test=y_test,
+                         class_names=("open", "closed", "bar"))  # fmt: skip
 
 
 @pytest.fixture(scope="module")

@@ -59,7 +59,7 @@ def find_dataset(path: Path) -> Path | None:
         raise _unreadable(path, problem) from problem
 
 
-def read_arrays(path: Path) -> dict[str, np.ndarray]:
+def read_arrays(path: Path) -> dict[str, Any]:
     """Read ``x_train``, ``y_train``, ``x_test`` and ``y_test``, unchecked.
 
     Args:

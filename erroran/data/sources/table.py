@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from erroran.data.dataset import MAX_CLASSES, Dataset, build_dataset, name_classes
+from erroran.data.dataset import MAX_CLASSES, Dataset, build_dataset
 from erroran.data.ids import choose_count, count_different, sample_ids, strip_copy_numbers
 from erroran.data.sources.files import tidy_path
 from erroran.errors import BadInput, DatasetError, Unavailable
@@ -63,15 +63,15 @@ def load_table(path: Path) -> Dataset:
             fix="add images of that class, or leave it out",
         )
     chosen = choose_count(groups, labels, count=round(CONFIRM_SHARE * len(labels)), purpose="confirm")
-    dataset = build_dataset(
+    return build_dataset(
         re.sub(r"\.csv(\.\w+)?$", "", path.name, flags=re.IGNORECASE),
         tidy_path(path),
         x_train=images[~chosen],
         y_train=labels[~chosen],
         x_test=images[chosen],
         y_test=labels[chosen],
+        class_names=names,
     )
-    return name_classes(dataset, names)
 
 
 def read_table(path: Path) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:

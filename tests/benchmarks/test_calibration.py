@@ -11,8 +11,7 @@ import pytest
 from erroran.benchmarks.calibration import simulations, worlds
 from erroran.benchmarks.calibration.__main__ import main
 from erroran.benchmarks.calibration.report import render_calibration
-from erroran.benchmarks.calibration.result import BOTH_WAYS, CalibrationResult
-from erroran.benchmarks.calibration.simulations import IN_PROPORTION, Simulated
+from erroran.benchmarks.calibration.result import BOTH_WAYS, IN_PROPORTION, CalibrationResult, Simulated
 
 REPORTS = Path(__file__).parents[2] / "reports"
 
@@ -48,9 +47,9 @@ def test_shifted_rates_by_hand() -> None:
 
 def test_run_to_run_variation_by_hand() -> None:
     """Two cells with excess 3 and 1, means 2 and 1, variances 1 and 1 of independent images."""
-    found = worlds.swing_of([np.array([[2.0, 1.0], [1.0, 1.0], [3.0, 1.0]])])
-    assert found.relative == pytest.approx((4 / 5) ** 0.5)
-    assert found.logits == pytest.approx((4 / 2) ** 0.5)
+    found = worlds.relative_and_logits([np.array([[2.0, 1.0], [1.0, 1.0], [3.0, 1.0]])])
+    assert found["relative"] == pytest.approx((4 / 5) ** 0.5)
+    assert found["logits"] == pytest.approx((4 / 2) ** 0.5)
 
 
 def test_the_committed_page_is_that_of_the_committed_numbers() -> None:

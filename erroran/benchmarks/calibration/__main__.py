@@ -27,15 +27,7 @@ DEFAULT_SHIFT = 0.5
 def calibrate(
     dataset: Dataset, settings: Settings, progress: Progress, *, cache: Path | None, command: str
 ) -> CalibrationResult:
-    """Train, judge and simulate everything.
-
-    Args:
-        dataset: MNIST, or the digits.
-        settings: How much.
-        progress: Gets a bar per step.
-        cache: A folder that keeps the trained networks' predictions; None keeps nothing.
-        command: The command line, for the record.
-    """
+    """Train, judge and simulate everything; `cache` keeps the networks' predictions, `command` is for the record."""
 
     def bar(text: str, total: int) -> Advance:
         task = progress.add_task(text, total=total)

@@ -1,17 +1,16 @@
-"""Comparisons of real networks: nothing was changed (A/A), or the effect was planted."""
+"""Comparisons of real networks: nothing was changed (A/A), or an effect was planted."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from erroran.benchmarks.calibration.result import AA, Claims, Mean, Naive, Planted, Settings
 from erroran.benchmarks.calibration.worlds import N_CLASSES, Advance, World
-from erroran.stats.confusion import FloatArray, cell_errors, pair_errors
+from erroran.stats.confusion import cell_errors, pair_errors
 from erroran.stats.dispersion import run_variation
 from erroran.verdict.decide import CANNOT_TELL, HARMED, IMPROVED
-from erroran.verdict.plan import PowerTable, fit_rates, plan_power, selection_shrink
+from erroran.verdict.plan import fit_rates, plan_power, selection_shrink
 from erroran.verdict.replay import (
     NaiveReplay,
     Replay,
@@ -123,81 +122,56 @@ def _mcnemar_claims(world: World, replay: NaiveReplay) -> np.ndarray:
     return p_values < 0.05
 
 
-@dataclass
-class _PlannedWorld:
-    """Plans and their comparisons in one world, for one share of labels that are still wrong after the repair.
-
-    Attributes:
-        reduction: True reduction; `errors_before` the true errors per run before.
-        swing: True run-to-run variation of the cell, in logits.
-        knowing: Power per number of seeds if rates and variation are known.
-        tables: Plans from three networks each, with their `shrinks`.
-        found: Per plan float (numbers of seeds, comparisons, 2): whether the primary test found fewer errors, and
-            whether the verdict was "improved".
-    """
-
-    reduction: float
-    errors_before: float
-    swing: float
-    knowing: list[float] = field(default_factory=list)
-    tables: list[PowerTable] = field(default_factory=list)
-    shrinks: list[float] = field(default_factory=list)
-    found: list[FloatArray] = field(default_factory=list)
-
-
 def measure_planted(worlds: Sequence[World], settings: Settings, advance: Advance) -> list[Planted]:
     """Power found against the power that a plan promised."""
+    import pandas as pd
+
     rows = []
     for size, share in enumerate((*settings.planted[-2::-1], 0.0)):
-        per_world = _in_parallel(
-            _plan_and_judge, [(world, share, settings, [2, size, k]) for k, world in enumerate(worlds)]
-        )
+        arguments = [(world, k, share, settings, [2, size, k]) for k, world in enumerate(worlds)]
+        records = [record for some in _in_parallel(_plan_and_judge, arguments) for record in some]
         for _ in worlds:
             advance()
-        used = [planned for planned in per_world if planned.tables]
-        n_tuned = sum(bool(planned.tables) for planned in per_world[: settings.tuned_on])
-
-        def mean(value: Callable[[_PlannedWorld], Any], some: Sequence[_PlannedWorld] = used) -> float:
-            return float(np.mean([np.mean(value(planned)) for planned in some]))
-
-        for at, n_seeds in enumerate(settings.power_seeds if used else ()):
-            promised = np.array([np.mean([table.power[at][0] for table in planned.tables]) for planned in used])
-            found, improved = np.transpose([np.mean(planned.found, axis=0)[at].mean(axis=0) for planned in used])
-            knowing = np.array([planned.knowing[at] for planned in used])
+        for n_seeds in settings.power_seeds if records else ():
+            plans = pd.DataFrame([record for record in records if record["seeds"] == n_seeds])
+            of = plans.groupby("world").mean()
+            difference = of["found"] - of["promised"]
+            later = difference[of.index >= settings.tuned_on]
+            assumed = ("reduction", "errors_before", "errors_expected", "shrink", "swing_planned", "swing_true")
             rows.append(
                 Planted(
                     relabelled_before=settings.planted[-1],
                     relabelled_after=share,
                     seeds=n_seeds,
-                    worlds=len(used),
-                    comparisons=sum(len(planned.tables) * settings.judged for planned in used),
-                    planted_first=mean(lambda planned: len(planned.tables) / settings.plans, per_world),
-                    reduction=mean(lambda planned: planned.reduction),
-                    errors_before=mean(lambda planned: planned.errors_before),
-                    errors_expected=mean(lambda planned: [table.errors_per_seed for table in planned.tables]),
-                    shrink=mean(lambda planned: planned.shrinks),
-                    swing_planned=mean(lambda planned: [table.logit_sd for table in planned.tables]),
-                    swing_true=mean(lambda planned: planned.swing),
-                    promised=mean_of(promised),
-                    found=mean_of(found),
-                    verdict_improved=mean_of(improved),
-                    knowing=mean_of(knowing),
-                    difference=mean_of(found - promised),
-                    held_out=mean_of((found - promised)[n_tuned:]) if n_tuned < len(used) else None,
-                    difference_knowing=mean_of(found - knowing),
-                    per_world={"promised": promised.tolist(), "found": found.tolist(), "knowing": knowing.tolist()},
+                    worlds=len(of),
+                    comparisons=settings.judged * len(plans),
+                    planted_first=len(plans) / (settings.plans * len(worlds)),
+                    **{name: float(of[name].mean()) for name in assumed},
+                    promised=mean_of(of["promised"]),
+                    found=mean_of(of["found"]),
+                    verdict_improved=mean_of(of["improved"]),
+                    knowing=mean_of(of["knowing"]),
+                    difference=mean_of(difference),
+                    held_out=mean_of(later) if len(later) else None,
+                    difference_knowing=mean_of(of["found"] - of["knowing"]),
+                    per_world={name: of[name].tolist() for name in ("promised", "found", "knowing")},
                 )
             )
     return rows
 
 
-def _plan_and_judge(world: World, share: float, settings: Settings, seed: Sequence[int]) -> _PlannedWorld:
-    """Plan a repair from three runs each time, and make the comparisons that the plans are about.
+def _plan_and_judge(
+    world: World, number: int, share: float, settings: Settings, seed: Sequence[int]
+) -> list[dict[str, float]]:
+    """Plan a repair down to `share` from three runs each time, and make the comparisons that the plans are about.
 
     No network was trained on the images to mine or to confirm on, so these are divided anew for every plan: otherwise
     the chance of one division would be in every plan of a world. (On MNIST as divided in `World`, networks trained on
     relabelled images misread 22 % of class a on `mine` and 26 % on `confirm`, which no plan can know: with it, every
     row promised 2 to 21 points too little.)
+
+    Returns:
+        A record per plan and number of seeds, with the names of `Planted`; none where another pair was mined first.
     """
     rng = np.random.default_rng(seed)
     pair = world.pair
@@ -206,48 +180,51 @@ def _plan_and_judge(world: World, share: float, settings: Settings, seed: Sequen
     pool, repaired = (np.concatenate([p.mine, p.confirm], axis=1) for p in pools)
     n_mine, part = len(world.mine), len(world.confirm) / len(labels)
     before, after = (float(pair_errors(labels, p, pair).mean()) * part for p in (pool, repaired))
+    reduction = 1 - after / before if before else 0.0
     errors = cell_errors(labels, pool, pair)
     variation = run_variation(labels, pool, n_classes=N_CLASSES).logit_sd
-    planned = _PlannedWorld(
-        reduction=1 - after / before if before else 0.0,
-        errors_before=before,
-        swing=fit_rates(errors, logit_sd=variation).logit_sd,
-    )
+    true = {"reduction": reduction, "errors_before": before}
+    true["swing_true"] = fit_rates(errors, logit_sd=variation).logit_sd
+    records: list[dict[str, float]] = []
+    knowing = None
     for _ in range(settings.plans):
         mining, rest = np.split(rng.permutation(len(pool)), [settings.mining_runs])
         mine, confirm = np.split(rng.permutation(len(labels)), [n_mine])
         mined = pool[mining][:, mine]
-        if planned.reduction <= 0 or worst_cell(labels[mine], mined, N_CLASSES) != pair:
+        if reduction <= 0 or worst_cell(labels[mine], mined, N_CLASSES) != pair:
             continue  # a user would have worked on another pair
         options: dict[str, Any] = {
             "rng": rng,
             "seeds": settings.power_seeds,
-            "reductions": (planned.reduction,),
+            "reductions": (reduction,),
             "n_images": int((labels[confirm] == pair[0]).sum()),
             "n_simulations": settings.simulations,
         }
         shrink = selection_shrink(labels[mine], mined, N_CLASSES, [pair])
         of_mined = run_variation(labels[mine], mined, n_classes=N_CLASSES).logit_sd
         table = plan_power(cell_errors(labels[mine], mined, pair), shrink=shrink, logit_sd=of_mined, **options)
-        planned.tables.append(table)
-        planned.shrinks.append(shrink)
-        if not planned.knowing:
-            planned.knowing += [row[0] for row in plan_power(errors, logit_sd=variation, **options).power]
-        found = np.zeros((len(settings.power_seeds), settings.judged, 2))
+        planned = {"shrink": shrink, "errors_expected": table.errors_per_seed, "swing_planned": table.logit_sd}
+        knowing = knowing or plan_power(errors, logit_sd=variation, **options).power
+        arms = (pool[:, confirm], repaired[:, confirm])
         for at, n_seeds in enumerate(settings.power_seeds):
-            for draw in range(settings.judged):
-                runs = (mining, rng.permutation(rest)[:n_seeds], rng.permutation(len(repaired))[:n_seeds])
-                replay = replay_once(labels[confirm], (pool[:, confirm], repaired[:, confirm]), runs, pair, N_CLASSES)
-                found[at, draw] = replay.direction < 0, replay.word == IMPROVED
-        planned.found.append(found)
-    return planned
+            draws = [
+                (mining, rng.permutation(rest)[:n_seeds], rng.permutation(len(repaired))[:n_seeds])
+                for _ in range(settings.judged)
+            ]
+            replays = [replay_once(labels[confirm], arms, runs, pair, N_CLASSES) for runs in draws]
+            found = {
+                "promised": table.power[at][0],
+                "knowing": knowing[at][0],
+                "found": float(np.mean([replay.direction < 0 for replay in replays])),
+                "improved": float(np.mean([replay.word == IMPROVED for replay in replays])),
+            }
+            records.append({"world": number, "seeds": n_seeds, **true, **planned, **found})
+    return records
 
 
-def mean_of(values: Sequence[float] | FloatArray) -> Mean:
-    """Mean over worlds with its interval, from one value per world."""
-    if len(values) < 2:
-        return Mean(mean=float(np.mean(values)), low=None, high=None)
-    mean, low, high = clustered_mean(list(values))
+def mean_of(values: Any) -> Mean:
+    """Mean over worlds with its interval, from float (W,), one value per world."""
+    mean, low, high = clustered_mean(values) if len(values) > 1 else (float(np.mean(values)), None, None)
     return Mean(mean=mean, low=low, high=high)
 
 

@@ -1,18 +1,18 @@
-"""What a calibration measured: the content of ``reports/calibration/calibration.json``."""
+"""What a calibration measured: the content of ``reports/calibration/calibration.json``. All intervals are 95 %."""
 
 from collections.abc import Callable
+from typing import Final
 
 from pydantic import BaseModel, ConfigDict
 
 from erroran.results import Result
 from erroran.verdict.replay import Share
 
-ALLOWED_CLAIMS = 0.05
-"""False claims allowed in A/A comparisons: the level of the verdict's test."""
-ALLOWED_COVERAGE = (0.93, 0.97)
-"""Coverage required of a 95 % interval in settings like real runs."""
-BOTH_WAYS = "both ways"
-"""Value of `Coverage.how`: each image's log-odds of an error move by its own amount, up or down."""
+ALLOWED_CLAIMS: Final = 0.05
+ALLOWED_COVERAGE: Final = (0.93, 0.97)
+IN_PROPORTION: Final = "in proportion"
+ONE_BY_ONE: Final = "one by one"
+BOTH_WAYS: Final = "both ways"
 
 
 class _Part(BaseModel):
@@ -20,67 +20,36 @@ class _Part(BaseModel):
 
 
 class Settings(_Part):
-    """How much is trained and judged.
-
-    Attributes:
-        n_worlds: Worlds.
-        train_sizes: Training images of a world, used in turn.
-        pool: Networks per world without any change.
-        planted_pool: Networks per world and share of wrong labels.
-        planted: Shares of class a's training labels that are changed to b, rising: the last is the arm before, the
-            others and 0 are the arms after, a repair in part or in whole.
-        seeds: Runs per arm in the A/A comparisons.
-        draws: A/A comparisons per world and number of seeds.
-        power_seeds: Runs per arm in the planted comparisons.
-        plans: Plans per world and share of wrong labels.
-        judged: Comparisons per plan and number of seeds.
-        simulations: Simulated experiments per planned power.
-        coverage: Simulated data sets per required row of the coverage table; the other rows get a tenth.
-        falls: Repetitions of the simulated fall of a worst cell.
-        mining_runs: Networks that choose the cell.
-        tuned_on: First worlds, on which the use of run-to-run variation (estimate, weights, how a repair moves error
-            rates) was chosen; the others are held out from that.
-        uneven_sd: Sd, in logits, by which images move in simulations of `BOTH_WAYS`.
-    """
+    """How much is trained and judged."""
 
     n_worlds: int = 12
-    train_sizes: tuple[int, ...] = (1000, 2000, 3000)
-    pool: int = 50
-    planted_pool: int = 20
+    train_sizes: tuple[int, ...] = (1000, 2000, 3000)  # training images of a world, used in turn
+    pool: int = 50  # networks per world without any change
+    planted_pool: int = 20  # networks per world and share of wrong labels
+    # Shares of class a's training labels changed to b: the last is the arm before, the others and 0 the arms after.
     planted: tuple[float, ...] = (0.08, 0.16, 0.3)
-    seeds: tuple[int, ...] = (3, 5, 10)
-    draws: int = 50
-    power_seeds: tuple[int, ...] = (3, 5, 8)
-    plans: int = 6
-    judged: int = 4
-    simulations: int = 100
-    coverage: int = 5000
-    falls: int = 2000
+    seeds: tuple[int, ...] = (3, 5, 10)  # runs per arm in the A/A comparisons
+    draws: int = 50  # A/A comparisons per world and number of seeds
+    power_seeds: tuple[int, ...] = (3, 5, 8)  # runs per arm in the planted comparisons
+    plans: int = 6  # per world and share of wrong labels
+    judged: int = 4  # comparisons per plan and number of seeds
+    simulations: int = 100  # per planned power
+    coverage: int = 5000  # data sets per required row of the coverage table; the other rows get a tenth
+    falls: int = 2000  # repetitions of the simulated fall of a worst cell
     mining_runs: int = 3
+    # First worlds, on which the use of run-to-run variation was chosen; the others are held out from that.
     tuned_on: int = 6
-    uneven_sd: float = 1.0
+    uneven_sd: float = 1.0  # logits by which images move in simulations of BOTH_WAYS
 
 
-QUICK = Settings(
+QUICK: Final = Settings(
     n_worlds=2, train_sizes=(300,), pool=14, planted_pool=9, planted=(0.2, 0.5), seeds=(3, 5), draws=3,
     power_seeds=(3,), plans=2, judged=2, simulations=20, coverage=40, falls=100,
 )  # fmt: skip
-"""A few networks only, to see that it works."""
 
 
 class Made(_Part):
-    """How the numbers were made.
-
-    Attributes:
-        command: The command line.
-        seconds: Wall-clock time.
-        versions: Package to version.
-        commit: Of the checkout, None for an installed package.
-        machine: Platform, number of CPUs.
-        dataset: Its name.
-        settings: How much was trained and judged.
-        prior: Mean and sd of the prior of the run-to-run variance, in logits squared, that the verdicts used.
-    """
+    """How the numbers were made; `prior` is mean and sd of the run-to-run variance, in logits squared."""
 
     command: str
     seconds: float
@@ -93,20 +62,15 @@ class Made(_Part):
 
 
 class Mean(_Part):
-    """Mean over worlds with its 95 % interval, None with a single world."""
+    """Mean over worlds with its interval, None with a single world."""
 
     mean: float
     low: float | None
     high: float | None
 
-    @property
-    def holds_zero(self) -> bool:
-        """Whether 0 lies in the interval."""
-        return self.low is None or self.high is None or self.low <= 0 <= self.high
-
 
 class Rate(_Part):
-    """Share of independent simulations with its 95 % interval, in [0, 1]."""
+    """Share of independent simulations with its interval, in [0, 1]."""
 
     share: float
     low: float
@@ -114,16 +78,10 @@ class Rate(_Part):
 
 
 class WorldSummary(_Part):
-    """One world.
+    """One world: images, networks, their mean accuracy and errors on `confirm`, and where an effect is planted.
 
-    Attributes:
-        train: Training images; `mine` and `confirm` likewise.
-        networks: Networks trained.
-        accuracy: Mean accuracy on `confirm` of the networks without a change.
-        errors: Their mean number of errors there.
-        run_sd: Run-to-run variation as a relative sd of a cell's count.
-        shift_sd: The same as the sd of a run's shift of a cell's border, in logits.
-        pair: Where an effect is planted.
+    `run_sd` is the run-to-run variation as a relative sd of a cell's count, `shift_sd` as that of a run's shift of a
+    cell's border in logits.
     """
 
     train: int
@@ -137,24 +95,11 @@ class WorldSummary(_Part):
     pair: str
 
 
-class Swing(_Part):
-    """Run-to-run variation of a kind of cells, as `WorldSummary.run_sd` and `WorldSummary.shift_sd`."""
-
-    relative: float
-    logits: float
-
-
 class Claims(_Part):
-    """Verdicts of A/A comparisons.
+    """Shares of A/A comparisons: the verdict's words (`claims`: improved or harmed), and significant tests.
 
-    Attributes:
-        improved: Share of verdicts "improved"; `harmed`, `claims` (either of them) and `cannot_tell` likewise.
-        primary: Share in which the primary test is significant.
-        plain: The same without its correction for run-to-run variation.
-        errors_per_run: Mean errors per run before.
-        distinct: Comparisons that share no run.
-        no_test: Share of comparisons without a test, and `without_gate` the claims if there had been one: of an earlier
-            version, in which a check could refuse to test.
+    `primary` is the primary test, `plain` the same without correction for run-to-run variation; `distinct` comparisons
+    share no run. `no_test` and `without_gate` are of an earlier version, in which a check could refuse to test.
     """
 
     improved: Share
@@ -172,12 +117,8 @@ class Claims(_Part):
 class AA(Claims):
     """A/A comparisons of one size; the cell was chosen on `mine`.
 
-    Attributes:
-        seeds: Runs per arm.
-        same_images: The cell was chosen on `confirm`, by other networks than those compared.
-        reused: The cell was chosen on the runs and images that judge it.
-        held_out: Claims in the worlds after `Settings.tuned_on`, of the first two ways (``fresh``, ``same_images``);
-            empty without such worlds.
+    In `same_images` other networks than those compared chose it on `confirm`, in `reused` those that judge it.
+    `held_out` are the claims in worlds on which nothing was tuned, by ``fresh`` and ``same_images``.
     """
 
     seeds: int
@@ -187,15 +128,7 @@ class AA(Claims):
 
 
 class Naive(_Part):
-    """The usual way: worst cell of one network, one retraining, the same images. Over all ordered pairs of networks.
-
-    Attributes:
-        improved: Share with fewer errors after; `worse` with more.
-        mcnemar: Share in which McNemar's mid-p test is significant.
-        mean_change: Relative change of the worst cell.
-        elsewhere_per_run: Change of all other errors, per run.
-        before: Mean errors in the cell before, and `after`.
-    """
+    """The usual way, over all ordered pairs of networks: shares with fewer and more errors and of significant tests."""
 
     improved: Share
     worse: Share
@@ -207,26 +140,11 @@ class Naive(_Part):
 
 
 class Planted(_Part):
-    """Planted effects of one size, judged with one number of seeds.
+    """Planted effects of one size, with one number of seeds.
 
-    Attributes:
-        relabelled_before: Share of class a's labels that are b in the arm before; `relabelled_after` in the arm after.
-        seeds: Runs per arm.
-        worlds: Worlds in which mining ranked the planted pair first at least once.
-        comparisons: Comparisons judged.
-        planted_first: Share of minings that ranked the planted pair first.
-        reduction: True reduction, over all networks and images.
-        errors_before: True errors per run before; `errors_expected` those that plans started from.
-        shrink: Mean of `plan.selection_shrink`.
-        swing_planned: Mean run-to-run variation that plans assumed, in logits; `swing_true` over all networks.
-        promised: Planned power.
-        found: Share in which the primary test found fewer errors.
-        verdict_improved: Share of verdicts "improved".
-        knowing: Planned power if rates and variation are known from all networks and images.
-        difference: found - promised; `difference_knowing` is found - knowing.
-        held_out: The difference in the worlds after `Settings.tuned_on`; None without such worlds.
-        per_world: The values of each world behind ``promised``, ``found`` and ``knowing``.
-        refused: As `Claims.no_test`; `without_gate` as there.
+    `errors_expected` and `swing_planned` (run-to-run variation in logits) are what plans assumed, `errors_before` and
+    `swing_true` what all networks show. `promised` is the planned power, `knowing` the same if rates and variation are
+    known, `found` the share in which the primary test found fewer errors; differences are found minus these.
     """
 
     relabelled_before: float
@@ -253,19 +171,13 @@ class Planted(_Part):
     without_gate: float | None = None
 
 
-class Coverage(_Part):
-    """How often the 95 % interval contains the truth in one simulated setting.
+class Simulated(_Part):
+    """A setting of the coverage table.
 
-    Attributes:
-        shift_sd: Run-to-run variation, in logits.
-        errors_per_run: Expected errors per run of the judged cell before.
-        factor: True ratio of the arms, but for `BOTH_WAYS`.
-        seeds: Runs per arm.
-        how: How images move from the arm before to the arm after.
-        required: Whether `ALLOWED_COVERAGE` is required here.
-        true_change: True relative change.
-        n: Simulated data sets.
-        difference: Coverage of the interval of the difference; `ratio` of that of the relative change.
+    From the arm before to the arm after all error rates are multiplied by `factor` (`IN_PROPORTION`), each image is
+    repaired for good with probability 1 - `factor` (`ONE_BY_ONE`), or the log-odds of each image move by their own
+    amount, up or down (`BOTH_WAYS`). `shift_sd` is the run-to-run variation in logits, `errors_per_run` that of the
+    judged cell before.
     """
 
     shift_sd: float
@@ -273,45 +185,32 @@ class Coverage(_Part):
     factor: float
     seeds: int
     how: str
+
+
+class Coverage(Simulated):
+    """How often the 95 % interval contains the truth, over `n` simulated data sets.
+
+    Required where it is like what a user meets: runs vary, at least 3 errors per run, a change in one direction.
+    """
+
     required: bool
     true_change: float
     n: int
     difference: Rate
     ratio: Rate
 
-    @property
-    def setting(self) -> tuple[object, ...]:
-        """All that is simulated but the run-to-run variation."""
-        return self.how, self.errors_per_run, self.factor, self.seeds
-
-
-class Facts(_Part):
-    """Facts about tests that the documents quote, and the fall of a worst cell without any change (`falls`)."""
-
-    mcnemar_exact: int
-    mcnemar_midp: int
-    permute_3: float
-    signflip_3: float
-    permute_4: float
-    permute_5: float
-    lone_p: float
-    lone_q: float
-    lone_midp: int
-    lone_exact: int
-    falls: dict[str, Mean]
-
 
 class CalibrationResult(Result):
-    """Everything that was measured."""
+    """Everything that was measured; `swings` and `facts` are numbers by name."""
 
     made: Made
     worlds: list[WorldSummary]
-    swings: dict[str, Swing]
+    swings: dict[str, dict[str, float]]
     aa: list[AA]
     naive: Naive
     planted: list[Planted]
     coverage: list[Coverage]
-    facts: Facts
+    facts: dict[str, int | float | dict[str, Mean]]
 
     @property
     def claims_met(self) -> bool:
@@ -321,10 +220,13 @@ class CalibrationResult(Result):
     @property
     def power_off(self) -> list[Planted]:
         """Rows whose power found differs from the planned one by more than sampling error."""
-        return [row for row in self.planted if not row.difference.holds_zero]
+        ends = ((row, row.difference.low, row.difference.high) for row in self.planted)
+        return [row for row, low, high in ends if low is not None and high is not None and not low <= 0 <= high]
 
-    def covered(self, true: Callable[[Coverage], bool]) -> dict[str, float]:
-        """Sum up rows of the coverage table: how many there are and lie within `ALLOWED_COVERAGE`, and their range."""
-        shares = [row.difference.share for row in self.coverage if true(row)]
-        inside = sum(ALLOWED_COVERAGE[0] <= share <= ALLOWED_COVERAGE[1] for share in shares)
-        return {"rows": len(shares), "inside": inside, "low": min(shares), "high": max(shares)}
+    def covered(self, chosen: Callable[[Coverage], bool]) -> dict[str, float]:
+        """Sum up rows of the coverage table: how many, how many are as required, and their range."""
+        shares = [row.difference.share for row in self.coverage if chosen(row)]
+        low, high = ALLOWED_COVERAGE
+        inside = sum(low <= share <= high for share in shares)
+        ends = {"low": min(shares, default=1.0), "high": max(shares, default=0.0)}
+        return {"rows": len(shares), "inside": inside, **ends}

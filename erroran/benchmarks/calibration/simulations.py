@@ -1,15 +1,22 @@
 """Simulated runs with a known truth: coverage of the intervals, and facts that the documents quote."""
 
 import math
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
 from functools import lru_cache
+from itertools import product
 from math import comb
-from typing import Final
 
 import numpy as np
 
-from erroran.benchmarks.calibration.result import BOTH_WAYS, Coverage, Facts, Mean, Rate, Settings
+from erroran.benchmarks.calibration.result import (
+    BOTH_WAYS,
+    IN_PROPORTION,
+    ONE_BY_ONE,
+    Coverage,
+    Mean,
+    Rate,
+    Settings,
+    Simulated,
+)
 from erroran.benchmarks.calibration.worlds import N_CLASSES, Advance
 from erroran.stats.confusion import FloatArray, IntArray, cell_errors
 from erroran.stats.dispersion import run_variation
@@ -17,51 +24,16 @@ from erroran.stats.intervals import score_interval, wilson_interval
 from erroran.stats.multiplicity import benjamini_hochberg
 from erroran.stats.significance import mcnemar
 
-IN_PROPORTION: Final = "in proportion"
-ONE_BY_ONE: Final = "one by one"
-OTHER_ERRORS: Final = 60
-"""Errors per run in all cells but the judged one."""
-
-
-@dataclass(frozen=True)
-class Simulated:
-    """One row of the coverage table; fields as in `Coverage`.
-
-    From the arm before to the arm after the error rates of all images are multiplied by `factor` (`IN_PROPORTION`),
-    each image is repaired for good with probability 1 - `factor` (`ONE_BY_ONE`), or each image's log-odds move by their
-    own amount, up or down (`BOTH_WAYS`).
-    """
-
-    shift_sd: float
-    errors_per_run: int
-    factor: float
-    seeds: int
-    how: str
-
-    @property
-    def required(self) -> bool:
-        """Is this what a user meets: runs that vary, at least 3 errors per run, a change in one direction?"""
-        return self.shift_sd > 0 and self.errors_per_run >= 3 and self.how != BOTH_WAYS
-
 
 def coverage_rows(shift_sd: float) -> list[Simulated]:
-    """Every setting that is simulated.
-
-    Args:
-        shift_sd: Run-to-run variation of real networks, in logits.
-    """
-    rows = [
-        Simulated(shift, errors, factor, seeds, IN_PROPORTION)
-        for shift in (0.0, shift_sd)
-        for errors in (1, 3, 6, 15)
-        for factor in (1.0, 0.5)
-        for seeds in (3, 5, 10)
-    ]
-    return rows + [
-        Simulated(shift_sd, errors, factor, seeds, how)
-        for how, factor in ((ONE_BY_ONE, 0.5), (BOTH_WAYS, 1.0))
-        for errors in (3, 6, 15)
-        for seeds in (3, 5, 10)
+    """Every setting that is simulated, with the run-to-run variation of real networks in logits."""
+    alike = product((0.0, shift_sd), (1, 3, 6, 15), (1.0, 0.5), (3, 5, 10), (IN_PROPORTION,))
+    repaired = product((shift_sd,), (3, 6, 15), (0.5,), (3, 5, 10), (ONE_BY_ONE,))
+    both_ways = product((shift_sd,), (3, 6, 15), (1.0,), (3, 5, 10), (BOTH_WAYS,))
+    return [
+        Simulated(shift_sd=shift, errors_per_run=errors, factor=factor, seeds=seeds, how=how)
+        for rows in (alike, repaired, both_ways)
+        for shift, errors, factor, seeds, how in rows
     ]
 
 
@@ -69,57 +41,40 @@ def measure_coverage(settings: Settings, shift_sd: float, advance: Advance) -> l
     """How often does the 95 % interval contain the truth, the run-to-run variation being estimated as in a verdict?"""
     import joblib
 
-    def covered() -> Iterator[Coverage]:
-        jobs = (
-            joblib.delayed(cover)(row, settings.coverage if row.required else max(10, settings.coverage // 10),
-                                  settings.uneven_sd, at)
-            for at, row in enumerate(coverage_rows(shift_sd))
-        )  # fmt: skip
-        for row in joblib.Parallel(n_jobs=-1, return_as="generator")(jobs):
-            advance()
-            yield row
-
-    return list(covered())
+    found = []
+    jobs = (joblib.delayed(cover)(row, settings, at) for at, row in enumerate(coverage_rows(shift_sd)))
+    for row in joblib.Parallel(n_jobs=-1, return_as="generator")(jobs):
+        advance()
+        found.append(row)
+    return found
 
 
-def cover(row: Simulated, n: int, uneven_sd: float, seed: int) -> Coverage:
-    """Simulate one row of the coverage table.
-
-    Args:
-        row: What to simulate.
-        n: Data sets.
-        uneven_sd: See `Settings`.
-        seed: Of the simulation.
-    """
+def cover(row: Simulated, settings: Settings, seed: int) -> Coverage:
+    """Simulate one row of the coverage table."""
     rng = np.random.default_rng([3, seed])
+    required = row.shift_sd > 0 and row.errors_per_run >= 3 and row.how != BOTH_WAYS
+    n = settings.coverage if required else max(10, settings.coverage // 10)
     # As many hard images as give this number of errors per run with run-to-run variation, too.
     nominal = row.errors_per_run / _mean_errors(row.shift_sd, 1.0)
     before = float(row.errors_per_run)
     after = {
         IN_PROPORTION: nominal * _mean_errors(row.shift_sd, row.factor),
         ONE_BY_ONE: row.factor * before,
-        BOTH_WAYS: nominal * _mean_errors(math.hypot(row.shift_sd, uneven_sd), 1.0),
+        BOTH_WAYS: nominal * _mean_errors(math.hypot(row.shift_sd, settings.uneven_sd), 1.0),
     }[row.how]
     held = np.zeros(2, dtype=int)
     for _ in range(n):
-        labels, *arms = simulate_arms(rng, row, errors=nominal, uneven_sd=uneven_sd)
+        labels, *arms = simulate_arms(rng, row, errors=nominal, uneven_sd=settings.uneven_sd)
         variation = run_variation(labels, *arms, n_classes=N_CLASSES, skip=((0, 1), (1, 0)))
         errors = [cell_errors(labels, arm, (0, 1)) for arm in arms]
         effect = score_interval(errors[0], errors[1], 10_000, logit_sd=variation.logit_sd)
         low = -1.0 if effect.relative_low is None else effect.relative_low
         high = math.inf if effect.relative_high is None else effect.relative_high
         held += effect.low <= after - before <= effect.high, low <= after / before - 1 <= high
-    difference, ratio = (
-        Rate(share=float(k / n), **dict(zip(("low", "high"), wilson_interval(int(k), n), strict=True))) for k in held
-    )
-    return Coverage(
-        **asdict(row),
-        required=row.required,
-        true_change=after / before - 1,
-        n=n,
-        difference=difference,
-        ratio=ratio,
-    )
+    rates = [(k / n, *wilson_interval(k, n)) for k in held.tolist()]
+    difference, ratio = (Rate(share=share, low=low, high=high) for share, low, high in rates)
+    change = after / before - 1
+    return Coverage(**dict(row), required=required, true_change=change, n=n, difference=difference, ratio=ratio)
 
 
 def simulate_arms(
@@ -127,19 +82,16 @@ def simulate_arms(
 ) -> tuple[IntArray, IntArray, IntArray]:
     """Simulate two arms of a ten-class problem; only the hard images are listed.
 
-    Each cell has a Poisson number of hard images whose error rates are Beta(0.5, 1); all cells but the judged one,
-    (0, 1), make about 60 errors per run together, spread very unevenly.
-
     Args:
         rng: Generator; draws new images and new seeds.
-        row: What to simulate.
+        row: What to simulate. All cells but the judged one, (0, 1), make about 60 errors per run together.
         errors: Expected errors per run of the judged cell before, without run-to-run variation.
         uneven_sd: See `Settings`.
 
     Returns:
         Labels (N,) and the predictions (S, N) of both arms.
     """
-    expected = OTHER_ERRORS * _cell_shares()
+    expected = 60 * _cell_shares()
     expected[0, 1] = errors
     cell, rates = _hard_images(rng, expected.ravel())
     labels, wrong = np.divmod(cell, N_CLASSES)
@@ -156,8 +108,8 @@ def simulate_arms(
 
 
 def _hard_images(rng: np.random.Generator, expected: FloatArray) -> tuple[IntArray, FloatArray]:
-    """Cell and error rate of new hard images, as many as give the expected errors per run of each cell."""
-    cell = np.repeat(np.arange(expected.size), rng.poisson(3 * expected))  # the mean of Beta(0.5, 1) is 1/3
+    """Cell and Beta(0.5, 1) error rate of new images: Poisson numbers that give the expected errors of each cell."""
+    cell = np.repeat(np.arange(expected.size), rng.poisson(3 * expected))  # the mean rate is 1/3
     return cell, rng.beta(0.5, 1, len(cell))
 
 
@@ -171,12 +123,7 @@ def _cell_shares() -> FloatArray:
 
 
 def shift_rates(rates: FloatArray, shift: FloatArray) -> FloatArray:
-    """Move rates by a shift in logits; 0 and 1 stay.
-
-    Args:
-        rates: float in [0, 1].
-        shift: float, broadcast against `rates`.
-    """
+    """Move rates in [0, 1] by a shift in logits, broadcast against them; 0 and 1 stay."""
     lifted = rates * np.exp(shift)
     moved: FloatArray = lifted / (lifted + 1 - rates)
     return moved
@@ -190,27 +137,25 @@ def _mean_errors(shift_sd: float, scale: float) -> float:
     return float(shift_rates(rates, rng.normal(0, shift_sd, rates.size)).mean() * 3)
 
 
-def measure_facts(settings: Settings) -> Facts:
+def measure_facts(settings: Settings) -> dict[str, int | float | dict[str, Mean]]:
     """Compute facts about tests, and the fall of a worst cell without any change."""
     one_way = {n: mcnemar(n, 0) for n in range(1, 40)}
     lone = 0.05 / 90
-    return Facts(
-        mcnemar_exact=next(n for n, test in one_way.items() if test.p_exact < 0.05),
-        mcnemar_midp=next(n for n, test in one_way.items() if test.p_midp < 0.05),
-        permute_3=1 / comb(6, 3),
-        signflip_3=0.5**3,
-        permute_4=1 / comb(8, 4),
-        permute_5=1 / comb(10, 5),
-        lone_p=lone,
-        lone_q=float(benjamini_hochberg(np.array([lone, *[1.0] * 89]))[0]),
-        lone_midp=next(n for n, test in one_way.items() if test.p_midp <= lone),
-        lone_exact=next(n for n, test in one_way.items() if test.p_exact <= lone),
-        falls={
+    return {
+        "mcnemar_exact": next(n for n, test in one_way.items() if test.p_exact < 0.05),
+        "mcnemar_midp": next(n for n, test in one_way.items() if test.p_midp < 0.05),
+        **{f"permute_{n}": 1 / comb(2 * n, n) for n in (3, 4, 5)},
+        "signflip_3": 0.5**3,
+        "lone_p": lone,
+        "lone_q": float(benjamini_hochberg(np.array([lone, *[1.0] * 89]))[0]),
+        "lone_midp": next(n for n, test in one_way.items() if test.p_midp <= lone),
+        "lone_exact": next(n for n, test in one_way.items() if test.p_exact <= lone),
+        "falls": {
             f"{images}_{n}": _fall_of_the_worst(n, settings.falls, new_images=images == "fresh")
             for images in ("same", "fresh")
             for n in (1, 3)
         },
-    )
+    }
 
 
 def _fall_of_the_worst(n_seeds: int, repetitions: int, *, new_images: bool) -> Mean:
@@ -220,10 +165,8 @@ def _fall_of_the_worst(n_seeds: int, repetitions: int, *, new_images: bool) -> M
     was, now = np.zeros(repetitions), np.zeros(repetitions)
     for k in range(repetitions):
         images = _hard_images(rng, expected)
-        first, second = (
-            np.bincount(cell, rng.binomial(n_seeds, rates), minlength=90)
-            for cell, rates in (images, _hard_images(rng, expected) if new_images else images)
-        )
+        arms = (images, _hard_images(rng, expected) if new_images else images)
+        first, second = (np.bincount(cell, rng.binomial(n_seeds, rates), minlength=90) for cell, rates in arms)
         worst = int(first.argmax())
         was[k], now[k] = first[worst], second[worst]
     resampled = rng.integers(0, repetitions, (1000, repetitions))

@@ -9,7 +9,7 @@ from typing import Final
 
 import numpy as np
 
-from erroran.benchmarks.calibration.result import Settings, Swing, WorldSummary
+from erroran.benchmarks.calibration.result import Settings, WorldSummary
 from erroran.data import Dataset, split_dataset
 from erroran.stats.confusion import Cell, FloatArray, IntArray, confusion_counts
 from erroran.stats.dispersion import run_variation
@@ -30,15 +30,9 @@ class Pool:
 
 @dataclass(frozen=True)
 class World:
-    """Images that no other world has, and networks trained on them.
+    """Images that no other world has, by their labels (N,), and networks trained on them.
 
-    Attributes:
-        n_train: Training images.
-        mine: Labels (N,) of the images to mine.
-        confirm: Labels of the images to confirm on.
-        clean: Networks trained on the labels as they are.
-        pair: Where an effect is planted.
-        planted: Share of relabelled images to the networks trained on them.
+    `clean` networks were trained on the labels as they are, `planted` ones on a share of labels of `pair` changed.
     """
 
     n_train: int
@@ -51,7 +45,7 @@ class World:
     def describe(self) -> WorldSummary:
         """Sum up the images and the networks."""
         wrong = self.clean.confirm != self.confirm
-        swing = swing_of([variation_terms(self.confirm, self.clean.confirm)])
+        variation = relative_and_logits([variation_terms(self.confirm, self.clean.confirm)])
         return WorldSummary(
             train=self.n_train,
             mine=len(self.mine),
@@ -59,21 +53,14 @@ class World:
             networks=len(wrong) + sum(len(pool.mine) for pool in self.planted.values()),
             accuracy=float(1 - wrong.mean()),
             errors=float(wrong.sum(axis=1).mean()),
-            run_sd=swing.relative,
-            shift_sd=swing.logits,
+            run_sd=variation["relative"],
+            shift_sd=variation["logits"],
             pair="{}→{}".format(*self.pair),
         )
 
 
 def load_worlds(dataset: Dataset, settings: Settings, advance: Advance, cache: Path | None) -> list[World]:
-    """Train the networks of every world, or read them from a folder that keeps their predictions.
-
-    Args:
-        dataset: MNIST, or the digits.
-        settings: How much.
-        advance: Called after each network.
-        cache: The folder; None keeps nothing.
-    """
+    """Train the networks of every world, or read their predictions from the folder `cache`."""
     if cache is None:
         return make_worlds(dataset, settings, advance)
     import joblib
@@ -141,7 +128,7 @@ def train_pool(
         y: Integer (N,).
         unseen: Features of the images to mine and of those to confirm on.
         seeds: One network each.
-        advance: Called after each.
+        advance: Called after each network.
     """
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.neural_network import MLPClassifier
@@ -173,18 +160,14 @@ def variation_terms(labels: IntArray, pred: IntArray) -> FloatArray:
     return np.stack([mean, found.expected, found.variance - found.expected])
 
 
-def swing_of(terms: Sequence[FloatArray]) -> Swing:
-    """Run-to-run variation over cells.
-
-    Args:
-        terms: float64 (3, ...) each, from `variation_terms`.
-    """
+def relative_and_logits(terms: Sequence[FloatArray]) -> dict[str, float]:
+    """Run-to-run variation over cells by either law, from parts of `variation_terms`, float64 (3, ...) each."""
     mean, expected, excess = np.concatenate([table.reshape(3, -1) for table in terms], axis=1)
     whole = max(0.0, float(excess.sum()))
-    return Swing(relative=math.sqrt(whole / (mean**2).sum()), logits=math.sqrt(whole / (expected**2).sum()))
+    return {"relative": math.sqrt(whole / (mean**2).sum()), "logits": math.sqrt(whole / (expected**2).sum())}
 
 
-def measure_swings(worlds: Sequence[World]) -> dict[str, Swing]:
+def measure_swings(worlds: Sequence[World]) -> dict[str, dict[str, float]]:
     """Compare two laws of run-to-run variation, in proportion to the count or in logits, on three kinds of cells."""
     kinds: dict[str, list[FloatArray]] = {"seed noise": [], "systematic": [], "planted": []}
     for world in worlds:
@@ -196,4 +179,4 @@ def measure_swings(worlds: Sequence[World]) -> dict[str, Swing]:
         kinds["systematic"].append(largest[:, ~noisy])
         for pool in world.planted.values():
             kinds["planted"].append(variation_terms(world.confirm, pool.confirm)[:, *world.pair])
-    return {kind: swing_of(terms) for kind, terms in kinds.items()}
+    return {kind: relative_and_logits(terms) for kind, terms in kinds.items()}

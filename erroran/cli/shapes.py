@@ -25,7 +25,7 @@ from erroran.report.text import counted
 if TYPE_CHECKING:
     from erroran.data import Dataset
     from erroran.experiment.hypothesis import Hypothesis
-    from erroran.stages.preview import Preview
+    from erroran.stages.preview import PreviewResult
     from erroran.stages.propose import ProposalResult
 
 
@@ -52,8 +52,6 @@ def preview(
     ] = None,
 ) -> None:
     """Show what a hypothesis, or augmentation in the model, does to images. Trains nothing."""
-    from dataclasses import asdict
-
     if name is None:
         _preview_in_model(session, data, recipe, change)
         return
@@ -61,14 +59,14 @@ def preview(
     dataset, fraction = data.load(session)
     previewed, path = preview_hypothesis(stem, hypothesis, dataset, fraction)
     if session.as_json:
-        print_json([asdict(effect) for effect in previewed.effects])
+        print_json([effect.to_json() for effect in previewed.effects])
     else:
         print_preview(out, previewed, path)
 
 
 def preview_hypothesis(
     stem: str, hypothesis: "Hypothesis", dataset: "Dataset", mine_fraction: float
-) -> "tuple[Preview, Path]":
+) -> "tuple[PreviewResult, Path]":
     """Apply a hypothesis to training images, and write the report."""
     from erroran.report.preview import write_preview
     from erroran.stages.preview import preview as make_preview
@@ -77,7 +75,7 @@ def preview_hypothesis(
     return previewed, write_preview(stem, hypothesis, previewed, dataset, REPORTS)
 
 
-def print_preview(screen: Screen, previewed: "Preview", path: Path) -> None:
+def print_preview(screen: Screen, previewed: "PreviewResult", path: Path) -> None:
     """Print what each operation does to its class."""
     rows = [
         (
@@ -85,12 +83,22 @@ def print_preview(screen: Screen, previewed: "Preview", path: Path) -> None:
             effect.operation,
             f"{effect.dose:g} {effect.unit}",
             f"{effect.changed_pixels:.1%}",
-            f"{effect.thickness_before_px:.2f} -> {effect.thickness_after_px:.2f}",
-            f"{effect.erased} of {effect.images}",
+            *(
+                ("-", "-")
+                if effect.erased is None
+                else (
+                    f"{effect.thickness_before_px:.2f} -> {effect.thickness_after_px:.2f}",
+                    f"{effect.erased} of {effect.images}",
+                )
+            ),
         )
         for effect in previewed.effects
     ]
-    screen.table(("class", "operation", "dose", "pixels changed", "thickness px", "erased"), rows)
+    rows += [("", effect.name, "", "", "", counted(effect.images, "image")) for effect in previewed.data]
+    if previewed.not_drawn:
+        screen.print(f"not drawn, because it changes no image: {'; '.join(previewed.not_drawn)}")
+    if rows:
+        screen.table(("class", "operation", "dose", "pixels changed", "thickness px", "erased"), rows)
     screen.print(f"pictures: {path}")
 
 

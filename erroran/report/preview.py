@@ -1,6 +1,5 @@
 """``reports/<name>-preview.md``: what an augmentation does to images."""
 
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,19 +13,21 @@ from erroran.report import figures
 from erroran.report.render import render, write_document
 
 if TYPE_CHECKING:
-    from erroran.stages.preview import Preview
+    from erroran.stages.preview import PreviewResult
 
 
-def write_preview(name: str, hypothesis: Hypothesis, previewed: "Preview", dataset: Dataset, folder: Path) -> Path:
-    """Write the sheet and the table of a preview."""
-    text = render("preview.md.j2", name=name, hypothesis=hypothesis, effects=previewed.effects, dataset=dataset)
-    effects = [asdict(effect) for effect in previewed.effects]
+def write_preview(
+    name: str, hypothesis: Hypothesis, previewed: "PreviewResult", dataset: Dataset, folder: Path
+) -> Path:
+    """Write the sheet and the tables of a preview."""
+    text = render("preview.md.j2", name=name, hypothesis=hypothesis, previewed=previewed, dataset=dataset)
+    content = {"hypothesis": name, "dataset": dataset.name, "note": dataset.note, **previewed.to_json()}
     return write_document(
         folder,
         f"{name}-preview",
         text,
-        figures={"sheet": figures.image_rows(previewed.rows)},
-        data={"effects": {"hypothesis": name, "dataset": dataset.name, "note": dataset.note, "effects": effects}},
+        figures={"sheet": figures.image_rows(previewed.rows)} if previewed.rows else {},
+        data={"effects": content},
     )
 
 

@@ -354,10 +354,4 @@ def _draw_images(proposed: "ProposalResult") -> "Figure":
         rows.append((f"{d.true}s nearest to {d.predicted}", d.images[d.near & ~d.misread][:_SHOWN]))
         if d.misread.any():
             rows.append((f"{d.true}s misread as {d.predicted}", d.images[d.misread][:_SHOWN]))
-    return figures.image_rows([(name, _filled(images)) for name, images in rows if len(images)])
-
-
-def _filled(images: np.ndarray) -> np.ndarray:
-    """Empty images at the end, so that all rows are equally long."""
-    ground = np.full((_SHOWN - len(images), *images.shape[1:]), np.median(images), dtype=np.uint8)
-    return np.concatenate([images, ground])
+    return figures.image_rows([row for row in rows if len(row[1])])

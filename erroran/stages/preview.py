@@ -1,36 +1,41 @@
-"""What an augmentation does to images, before anything is trained."""
+"""What a change does to training images, before anything is trained."""
 
-from dataclasses import dataclass
+from collections.abc import Iterator
 
 import numpy as np
+from pydantic import Field
 
 from erroran.data import Dataset, Part, split_dataset
-from erroran.experiment.change import Step
+from erroran.data.change import change_train
+from erroran.experiment.change import ALL_CLASSES, DataChange, Step
 from erroran.experiment.hypothesis import Hypothesis, check_classes
 from erroran.experiment.recipe import InModelAugmentation
-from erroran.operations.apply import apply_dose
-from erroran.operations.morphology import stroke_thickness
+from erroran.operations.apply import LabelledStep, apply_dose, resolve_steps
+from erroran.results import Result
+from erroran.shape.measure import measure
 
-_SHOWN = 12
-_MEASURED = 500
+_SHOWN = 12  # images in a row
+_MEASURED = 500  # images of a class, a millisecond each
+_MOST_RELABELLED = 8  # rows of relabelled images, one for each old and new class
 
 
-@dataclass(frozen=True)
-class DoseEffect:
-    """What one dose of one class's operation changes; means over up to 500 training images.
+class DoseEffect(Result):
+    """What one dose of one operation changes; means over up to 500 training images of a class.
+
+    Each operation is applied to the images as they are, not to what the operations before it made of them.
 
     Attributes:
-        class_name: The class.
-        operation: Its operation.
+        class_name: The class, or ``all``.
+        operation: The operation.
         dose: The dose.
         unit: What it is counted in, as printed behind it.
         images: Images measured.
         changed_pixels: Pixels that change, a fraction of all pixels, 0..1.
         ink_before: Mean brightness of a pixel, 0..255.
         ink_after: The same afterwards.
-        thickness_before_px: Mean stroke thickness; NaN for images in colour.
+        thickness_before_px: Mean stroke thickness; None for images with several channels.
         thickness_after_px: The same afterwards.
-        erased: Images left without any ink at half brightness.
+        erased: Images without any ink afterwards; None for images with several channels.
         unchanged: Images that stay as they are, byte for byte.
     """
 
@@ -42,42 +47,83 @@ class DoseEffect:
     changed_pixels: float
     ink_before: float
     ink_after: float
-    thickness_before_px: float
-    thickness_after_px: float
-    erased: int
+    thickness_before_px: float | None
+    thickness_after_px: float | None
+    erased: int | None
     unchanged: int
 
 
-@dataclass(frozen=True)
-class Preview:
-    """A sheet and a table.
+class DataEffect(Result):
+    """Training images that a change of the data concerns.
 
     Attributes:
-        rows: Per class the originals, then one row per dose: name, uint8 (n, H, W, C).
-        effects: One per class and dose.
+        name: What happens to them: ``left out``, ``4 -> 9`` (relabelled) or ``repeated``.
+        images: Their number.
     """
 
-    rows: list[tuple[str, np.ndarray]]
+    name: str
+    images: int
+
+
+class PreviewResult(Result):
+    """A sheet and two tables.
+
+    Attributes:
+        rows: Name of the row, uint8 (n, H, W, C): for each class the originals, each dose of each operation, and all
+            operations one after the other where there are several; then the images whose data change.
+        effects: One for each class, operation and dose.
+        data: One for each row of images whose data change.
+        not_drawn: Parts of the change that change no training image, in words.
+    """
+
+    rows: list[tuple[str, np.ndarray]] = Field(exclude=True)
     effects: list[DoseEffect]
+    data: list[DataEffect]
+    not_drawn: list[str]
 
 
-def preview(dataset: Dataset, hypothesis: Hypothesis, *, mine_fraction: float = 0.1) -> Preview:
-    """Apply every dose of a hypothesis to training images of its classes.
+def preview(dataset: Dataset, hypothesis: Hypothesis, *, mine_fraction: float = 0.1) -> PreviewResult:
+    """Apply a hypothesis' change to training images of its classes.
 
     Raises:
         NotFound: The spec names a class that the dataset lacks.
+        BadInput: It names an image that the dataset lacks, or applies an operation for grey images to others.
     """
-    check_classes(hypothesis, dataset.class_names)
-    train = split_dataset(dataset, mine_fraction=mine_fraction).train
-    rows, effects = [], []
-    for name, (step, *_) in hypothesis.augment.items():
-        images = _images_of(train, dataset.class_names.index(name))
-        rows.append((f"{name}, as it is", images[:_SHOWN]))
-        for dose in step.doses:
-            changed = apply_dose(images, step, dose)
-            rows.append((f"{step.operation} {dose:g} {step.unit}", changed[:_SHOWN]))
-            effects.append(_measure(name, step, dose, images, changed))
-    return Preview(rows, effects)
+    names = dataset.class_names
+    check_classes(hypothesis, names)
+    splits = split_dataset(dataset, mine_fraction=mine_fraction)
+    rows, effects, data = [], [], []
+    steps = resolve_steps(hypothesis.augment, names)
+    for class_name in hypothesis.augment:
+        own = [labelled for labelled in steps if labelled.class_name == class_name]
+        images = _images_of(splits.train, own[0])
+        rows.append((f"{'all classes' if class_name == ALL_CLASSES else class_name}, as it is", images[:_SHOWN]))
+        for labelled in own:
+            for dose in labelled.step.doses:
+                changed = apply_dose(images, labelled.step, dose)
+                rows.append((labelled.step.name_dose(dose), changed[:_SHOWN]))
+                effects.append(_measure(class_name, labelled.step, dose, images, changed))
+        in_turn = [
+            labelled.step for labelled in steps if labelled.label in {own[0].label, None} and labelled.step.doses
+        ]
+        if len(in_turn) > 1:
+            together = images[:_SHOWN]
+            for step in in_turn:
+                together = apply_dose(together, step, step.doses[-1])
+            rows.append(("one after the other, last doses", together))
+    # Images that are added are not read; the rest of the change is checked as training checks it.
+    known = hypothesis.data.model_copy(update={"add": None})
+    held_out = np.concatenate([splits.mine.ids, splits.confirm.ids])
+    change_train(splits.train, known, names, added=None, held_out_ids=held_out)
+    for name, ids in _groups_of(known, splits.train, names):
+        which = np.flatnonzero(np.isin(splits.train.ids, ids))
+        which = which[np.argsort(splits.train.ids[which])]
+        data.append(DataEffect(name=name, images=len(which)))
+        if len(which):
+            rows.append((name, splits.train.read(which[:_SHOWN])))
+    rest = {"augment": {}, "data": DataChange(add=hypothesis.data.add)}
+    not_drawn = hypothesis.change.model_copy(update=rest).describe()
+    return PreviewResult(rows=rows, effects=effects, data=data, not_drawn=not_drawn)
 
 
 def preview_in_model(
@@ -116,19 +162,35 @@ def preview_in_model(
     return rows
 
 
-def _images_of(train: Part, label: int) -> np.ndarray:
-    rows = np.flatnonzero(train.y == label)
+def _images_of(train: Part, labelled: LabelledStep) -> np.ndarray:
+    rows = np.flatnonzero(labelled.act_on(train.y))
     by_id = rows[np.argsort(train.ids[rows])]  # a random sample that is the same in every order of the data
-    images: np.ndarray = train.x[by_id[:_MEASURED]]
-    return images
+    return train.read(by_id[:_MEASURED])
+
+
+def _groups_of(data: DataChange, train: Part, class_names: tuple[str, ...]) -> Iterator[tuple[str, list[str]]]:
+    """Name and sample ids of the images that are left out, relabelled (by old and new class) and repeated."""
+    if data.leave_out:
+        yield "left out", list(data.leave_out)
+    old = {name: class_names[label] for name, label in zip(train.ids.tolist(), train.y.tolist(), strict=True)}
+    ways: dict[tuple[str, str], list[str]] = {}
+    for name, new in data.relabel.items():
+        if name in old:
+            ways.setdefault((old[name], new), []).append(name)
+    for (was, new), ids in sorted(ways.items(), key=lambda way: (-len(way[1]), way[0]))[:_MOST_RELABELLED]:
+        yield f"{was} -> {new}", ids
+    if data.repeat:
+        yield "repeated", list(data.repeat)
 
 
 def _measure(name: str, step: Step, dose: float, images: np.ndarray, changed: np.ndarray) -> DoseEffect:
-    before, after = (
-        stroke_thickness(x if step.ink == "bright" else 255 - x) if x.shape[3] == 1 else np.full(len(x), np.nan)
-        for x in (images, changed)
-    )
     differs = images != changed
+    thickness: list[float | None] = [None, None]
+    erased = None
+    if images.shape[3] == 1:
+        before, after = (measure(x, ink=step.ink) for x in (images, changed))
+        thickness = [float(table["thickness_px"].mean()) for table in (before, after)]
+        erased = int((after["area_px2"] == 0).sum())
     return DoseEffect(
         class_name=name,
         operation=step.operation,
@@ -138,8 +200,8 @@ def _measure(name: str, step: Step, dose: float, images: np.ndarray, changed: np
         changed_pixels=float(differs.mean()),
         ink_before=float(images.mean()),
         ink_after=float(changed.mean()),
-        thickness_before_px=float(before.mean()),
-        thickness_after_px=float(after.mean()),
-        erased=int((after == 0).sum()),
+        thickness_before_px=thickness[0],
+        thickness_after_px=thickness[1],
+        erased=erased,
         unchanged=int((~differs.any(axis=(1, 2, 3))).sum()),
     )

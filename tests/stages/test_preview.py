@@ -1,17 +1,23 @@
 """Previews: what is measured is what the operation does, on training images only."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from erroran.data import Dataset, build_dataset, split_dataset
-from erroran.errors import NotFound
+from erroran.errors import BadInput, NotFound
 from erroran.experiment.hypothesis import Hypothesis
+from erroran.operations.apply import apply_dose
+from erroran.operations.morphology import dilate
+from erroran.report.preview import write_preview
 from erroran.stages.preview import preview
 
 
-def _square(side: int, *, at: int = 2) -> np.ndarray:
+def _square(side: int, place: int) -> np.ndarray:
     image = np.zeros((12, 12), dtype=np.uint8)
-    image[at : at + side, at : at + side] = 255
+    top, left = 1 + place % 7, 1 + place // 7
+    image[top : top + side, left : left + side] = 255
     return image
 
 
@@ -20,12 +26,13 @@ def squares() -> Dataset:
     """Class 0: full 4 x 4 squares in different places; class 1: single pixels; class 2: blank but for grey."""
     rng = np.random.default_rng(3)
 
-    def draw(n: int) -> tuple[np.ndarray, np.ndarray]:
-        images = [_square(4, at=2 + i % 5) for i in range(n)] + [_square(1, at=2 + i % 8) for i in range(n)]
+    def draw(places: range) -> tuple[np.ndarray, np.ndarray]:
+        n = len(places)
+        images = [_square(4, i) for i in places] + [_square(1, i) for i in places]
         stack = np.stack([*images, *rng.integers(0, 60, (n, 12, 12))]).astype(np.uint8)
         return stack, np.repeat(np.arange(3), n)
 
-    (x_train, y_train), (x_test, y_test) = draw(10), draw(4)
+    (x_train, y_train), (x_test, y_test) = draw(range(10)), draw(range(10, 14))
     return build_dataset("squares", "made here", x_train=x_train, y_train=y_train, x_test=x_test, y_test=y_test)
 
 
@@ -92,3 +99,84 @@ def test_unknown_class(squares: Dataset) -> None:
     with pytest.raises(NotFound, match="class `7`") as caught:
         preview(squares, _hypothesis({"7": {"operation": "dilate", "radius_px": 1}}))
     assert caught.value.fix.endswith("0, 1, 2")
+
+
+def _ids(dataset: Dataset, label: int) -> list[str]:
+    train = split_dataset(dataset, mine_fraction=0.1).train
+    return sorted(train.ids[train.y == label].tolist())
+
+
+def test_several_operations_are_shown_alone_and_one_after_the_other(squares: Dataset, tmp_path: Path) -> None:
+    """Each dose on the images as they are; then all of them in turn, those of all classes last."""
+    grow, move = {"operation": "dilate", "radius_px": [0.5, 1]}, {"operation": "shift", "radius_px": 1}
+    turn = {"operation": "rotate", "angle_deg": 90 - 10, "side": "left"}
+    hypothesis = _hypothesis({"0": [grow, {"operation": "repeat"}, move], "all": turn})
+    shown = preview(squares, hypothesis)
+    assert [name for name, _ in shown.rows] == [
+        "0, as it is", "dilate 0.5 px", "dilate 1 px", "shift 1 px", "one after the other, last doses",
+        "all classes, as it is", "rotate 80 ° to the left",
+    ]  # fmt: skip
+    rows = dict(shown.rows)
+    turned = dilate(rows["0, as it is"], radius_px=1)
+    for step in (hypothesis.augment["0"][2], hypothesis.augment["all"][0]):
+        turned = apply_dose(turned, step, step.doses[0])
+    assert np.array_equal(rows["one after the other, last doses"], turned)
+    assert np.array_equal(rows["dilate 1 px"], dilate(rows["0, as it is"], radius_px=1))
+    assert [(effect.class_name, effect.operation) for effect in shown.effects] == [
+        ("0", "dilate"), ("0", "dilate"), ("0", "shift"), ("all", "rotate"),
+    ]  # fmt: skip
+    assert shown.effects[-1].images == 27
+    assert "| all | rotate | 80 ° |" in write_preview("x", hypothesis, shown, squares, tmp_path).read_text()
+
+
+def test_images_whose_data_change_are_shown(squares: Dataset, tmp_path: Path) -> None:
+    """Left out, relabelled (from and to which class), repeated: each with its number; what is held out is not shown."""
+    zeros, ones = _ids(squares, 0), _ids(squares, 1)
+    held_out = split_dataset(squares, mine_fraction=0.1).mine.ids[0]
+    data = {
+        "leave_out": (zeros[0], held_out),
+        "relabel": {zeros[1]: "1", zeros[2]: "1", ones[0]: "2"},
+        "repeat": {ones[1]: 3},
+        "add": "more.npz",
+    }
+    spec = {"pair": "0:1", "hypothesis": "h", "data": data, "model": "dense", "class_weights": {"0": 2}}
+    hypothesis = Hypothesis.model_validate({**spec, "recipe": {"epochs": 3}})
+    shown = preview(squares, hypothesis)
+    found = [(effect.name, effect.images) for effect in shown.data]
+    assert found == [("left out", 1), ("0 -> 1", 2), ("1 -> 2", 1), ("repeated", 1)]
+    assert [(name, len(images)) for name, images in shown.rows] == found
+    assert shown.effects == []
+    assert shown.not_drawn == [
+        "model dense", "epochs = 3", "weights in the loss: 0: 2", "added: the training images of more.npz",
+    ]  # fmt: skip
+    text = write_preview("x", hypothesis, shown, squares, tmp_path).read_text()
+    assert "| 0 -> 1 | 2 |" in text
+    assert "Not drawn, because it changes no image: model dense; epochs = 3; weights" in text
+    assert (tmp_path / "x-preview" / "sheet.png").is_file()
+
+
+def test_an_image_that_nobody_has_is_named(squares: Dataset) -> None:
+    data = {"leave_out": ["0123456789abcdef"]}
+    with pytest.raises(BadInput, match="0123456789abcdef, which is in no part of this dataset"):
+        preview(squares, Hypothesis.model_validate({"pair": "0:1", "hypothesis": "h", "data": data}))
+
+
+def test_a_change_of_the_model_alone_has_no_picture(squares: Dataset, tmp_path: Path) -> None:
+    hypothesis = Hypothesis.model_validate({"pair": "0:1", "hypothesis": "h", "model": "dense"})
+    shown = preview(squares, hypothesis)
+    assert (shown.rows, shown.effects, shown.not_drawn) == ([], [], ["model dense"])
+    assert "sheet.png" not in write_preview("x", hypothesis, shown, squares, tmp_path).read_text()
+
+
+def test_colour_has_no_strokes_to_measure(squares: Dataset, tmp_path: Path) -> None:
+    """Pixels are counted all the same; an operation on strokes is refused."""
+    colour = build_dataset(
+        "colour", "made here", x_train=squares.x_train.repeat(3, axis=3), y_train=squares.y_train,
+        x_test=squares.x_test.repeat(3, axis=3), y_test=squares.y_test,
+    )  # fmt: skip
+    hypothesis = _hypothesis({"0": {"operation": "dilate", "radius_px": 1}})
+    (effect,) = preview(colour, hypothesis).effects
+    assert (effect.changed_pixels, effect.thickness_before_px, effect.erased) == (pytest.approx(20 / 144), None, None)
+    assert "| – | – |" in write_preview("x", hypothesis, preview(colour, hypothesis), colour, tmp_path).read_text()
+    with pytest.raises(BadInput, match="3 channels"):
+        preview(colour, _hypothesis({"0": {"operation": "thin", "amount": 0.5}}))

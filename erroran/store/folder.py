@@ -11,7 +11,7 @@ from typing import TypeVar
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from erroran.errors import BadInput, ErroranError, Unavailable
-from erroran.files import make_folder, owner_is_dead, sync, temporary_name, write_text
+from erroran.files import make_folder, owner_is_dead, sync, temporary_name
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -44,7 +44,7 @@ def check_format(root: Path) -> None:
                 f"The store {root} has format {found}; this version of erroran reads format {FORMAT}.",
                 fix="use the version of erroran that wrote it, or --store DIR with a new folder",
             )
-    elif (root / "runs").exists() or (root / "ledger.jsonl").exists():
+    elif any((root / name).exists() for name in ("runs", "groups", "ledger.jsonl")):
         raise BadInput(
             f"The store {root} was written by an earlier version of erroran, whose runs do not record the software "
             "that trained them.",
@@ -66,7 +66,10 @@ def writing(root: Path, target: Path) -> Iterator[Path]:
         Unavailable: The disk is full, or the store cannot be written.
     """
     with saying_what_failed(root):
-        _prepare(root)
+        make_folder(root / "tmp")
+        remove_stale(root)
+        if target != root / _MARKER and not (root / _MARKER).is_file():
+            write_json(root, root / _MARKER, _Marker(format=FORMAT))
         temporary = root / "tmp" / temporary_name(target.name)
         try:
             yield temporary
@@ -139,17 +142,10 @@ def remove(path: Path) -> None:
 
 
 def remove_stale(root: Path) -> None:
-    """Delete what processes of this host that have ended, and anybody's of more than a week ago, left half-written."""
+    """Delete unfinished files of processes of this host that have ended, and any that are older than a week."""
     for path in (root / "tmp").glob("*-*-*-*"):
         try:
             if owner_is_dead(path.name) or time.time() - path.stat().st_mtime > _VERY_OLD_SECONDS:
                 remove(path)
         except (FileNotFoundError, ValueError):  # removed meanwhile; not a name that erroran gave
             continue
-
-
-def _prepare(root: Path) -> None:
-    make_folder(root / "tmp")
-    if not (root / _MARKER).is_file():
-        write_text(root / _MARKER, _Marker(format=FORMAT).model_dump_json())
-    remove_stale(root)

@@ -363,7 +363,7 @@ def test_the_ledger_alone_makes_a_store_too(store: Store) -> None:
     assert len(Store(store.root).ledger.entries()) == 1
 
 
-@pytest.mark.parametrize("old", ["runs/6f6e782b3fb0/run.json", "ledger.jsonl"])
+@pytest.mark.parametrize("old", ["runs/6f6e782b3fb0/run.json", "groups/6f6e782b3fb0.json", "ledger.jsonl"])
 def test_a_store_of_the_earlier_format_is_refused(tmp_path: Path, old: str) -> None:
     """Its runs do not record the software that trained them, so that they cannot be compared with new ones."""
     path = tmp_path / old

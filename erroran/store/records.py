@@ -13,18 +13,18 @@ class RunRecord(BaseModel):
     """A finished run, as the store keeps it beside its arrays.
 
     Attributes:
-        spec: What went in.
-        arm: ``baseline``, or the name of the hypothesis or control that first asked for the run.
-        dataset_name: For people.
-        note: What the dataset had to say, such as that it is a fallback.
+        spec: Everything that decides the run's outcome.
+        arm: ``baseline``, or the name of the hypothesis or control that the run was first trained for.
+        dataset_name: The dataset's name; the dataset itself is identified by its digest in `spec`.
+        note: A remark about the dataset, such as that it is a fallback.
         accuracy_mine: Fraction of the `mine` split predicted correctly, 0..1.
         accuracy_confirm: The same on `confirm`.
         seconds: Wall-clock time of training and prediction.
         created: UTC, ISO 8601.
-        command: The command line that asked for it.
+        command: The command line that trained it.
         versions: Version of Python and of every package that a result can depend on, also those not in the key.
         commit: Git commit of the erroran checkout that ran, ``None`` for an installed package.
-        machine: See `erroran.store.environment.machine`.
+        machine: See `erroran.provenance.machine`.
         parameters: Number of the model's parameters.
         history: Per epoch: ``loss``, ``accuracy``, ``val_loss``, ``val_accuracy`` (on `mine`).
     """
@@ -69,16 +69,16 @@ class RunRecord(BaseModel):
 
 
 class Group(BaseModel):
-    """What the last `baseline` command of a (dataset, model, recipe) asked for.
+    """The last `baseline` command of a dataset, model, recipe and environment.
 
     Attributes:
         template: The spec of its runs; the seed in it has no meaning.
-        seeds: The seeds that were asked for, in order. Mining uses exactly these.
-        dataset_name: For people.
-        note: What the dataset had to say, such as a fallback.
+        seeds: Its seeds, in order. Mining uses exactly these; earlier ones are in `Store.mined_seeds`.
+        dataset_name: The dataset's name.
+        note: A remark about the dataset, such as that it is a fallback.
         updated: UTC, ISO 8601; the latest group is the default of all later stages.
         command: The command line.
-        study: The study that trained it, if it was one; such a group is never taken for the latest baseline.
+        study: Name of the study that trained it, if any; such a group is the default only where there is no other.
     """
 
     model_config = _STRICT
@@ -112,9 +112,9 @@ class Group(BaseModel):
         Args:
             seed: Its seed.
             change: The treatment; None for a baseline run.
-            epochs: Instead of the recipe's, in every arm.
+            epochs: Replaces the recipe's number of epochs.
             fold: See `RunSpec`.
-            environment: Instead of that in which the group was trained.
+            environment: Replaces the environment in which the group was trained.
             source: See `RunSpec.changed`.
             added: See `RunSpec.changed`.
         """
@@ -127,13 +127,13 @@ class Group(BaseModel):
 
 
 class Intervention(BaseModel):
-    """What `intervene` did.
+    """The runs of one `intervene` command.
 
     Attributes:
         name: The hypothesis' name.
         hypothesis: Its spec as it was.
-        group: Id of the baseline group it stands on.
-        epochs: Epochs of every run in it.
+        group: Id of the baseline group.
+        epochs: Epochs of every run.
         arms: Arm name to the ids of its runs, in the order of `seeds`; the first is ``baseline``, the second
             the treatment.
         seeds: The runs' seeds, the same in every arm.

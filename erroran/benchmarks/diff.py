@@ -1,12 +1,9 @@
-"""How long does ``erroran diff`` take, as a whole process, and how much memory?
+"""Measure time and memory of ``erroran diff`` as a whole process.
 
-    python -m erroran.benchmarks.diff
-
-writes synthetic prediction files to a temporary folder (10 runs before, 10 after, 60,000 samples), runs the
-command on them, and prints a Markdown table. ``--help`` lists what can be varied.
+``python -m erroran.benchmarks.diff`` writes synthetic prediction files to a temporary folder (10 runs before, 10 after,
+60,000 samples), runs the command on them, and prints a Markdown table.
 """
 
-import argparse
 import os
 import statistics
 import subprocess
@@ -18,17 +15,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-# Nothing heavy is imported here on purpose: Linux counts the memory of the process that starts a child
-# into the child's peak. The files are therefore made by a child, too.
+from erroran.benchmarks.common import print_lines, start_parser, table_lines
+
+# Nothing heavy may be imported here: Linux counts the memory of the process that starts a child into the child's peak.
+# The files are therefore made by a child, too.
 
 SECONDS_ALLOWED: Final = {10: 5.0, 100: 15.0}
 MB_ALLOWED: Final = {10: 500.0}
-_WITHOUT_COMMAND = """
-import json, sys
-from erroran.stages.diff import diff_predictions
-_, before, _, after, _ = sys.argv[1:]
-print(json.dumps(diff_predictions(before, after).to_json(), allow_nan=False))
-"""
+HEADER: Final = (
+    "columns", "classes", "files, MB", "seconds (median)", "range", "allowed", "processor seconds", "peak MB", "allowed"
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -52,13 +48,12 @@ class Measurement:
     cpu_seconds: float
     peak_mb: float
 
-    def row(self) -> str:
-        """The row of the Markdown table."""
-        allowed = SECONDS_ALLOWED.get(self.n_classes)
-        memory = MB_ALLOWED.get(self.n_classes)
-        cells = (
-            str(self.n_classes),
+    def row(self) -> tuple[str, ...]:
+        """The row of the table; see `HEADER`."""
+        allowed, memory = SECONDS_ALLOWED.get(self.n_classes), MB_ALLOWED.get(self.n_classes)
+        return (
             "`prediction` and `p_<class>`" if self.probabilities else "`prediction`",
+            str(self.n_classes),
             f"{self.file_mb:,.0f}",
             f"{statistics.median(self.seconds):.2f}",
             f"{min(self.seconds):.2f} to {max(self.seconds):.2f}",
@@ -67,13 +62,6 @@ class Measurement:
             f"{self.peak_mb:,.0f}",
             f"{memory:g}" if memory else "-",
         )
-        return f"| {' | '.join(cells)} |"
-
-
-HEADER: Final = (
-    "| classes | columns | files, MB | seconds (median) | range | allowed | processor seconds | peak MB | allowed |\n"
-    "|---:|---|---:|---:|---:|---:|---:|---:|---:|"
-)
 
 
 def write_runs(
@@ -87,7 +75,7 @@ def write_runs(
         n_samples: Rows per file; ids are 16 hex digits.
         n_classes: Classes.
         probabilities: Add ``p_0`` ... of 6 significant digits. All files share them, which takes as
-            long to read and much less to write.
+            long to read and is faster to write.
         seed: Of all randomness.
     """
     import numpy as np
@@ -112,19 +100,10 @@ def write_runs(
             (folder / f"{arm}_{run}.csv").write_text("\n".join([header, *lines, ""]), encoding="utf-8")
 
 
-def measure(
-    *,
-    command: Sequence[str],
-    n_classes: int,
-    probabilities: bool,
-    n_runs: int = 10,
-    n_samples: int = 60_000,
-    repeat: int = 3,
-) -> Measurement:
-    """Make files, run the command `repeat` times, and throw the files away.
+def measure(*, n_classes: int, probabilities: bool, n_runs: int, n_samples: int, repeat: int) -> Measurement:
+    """Make files, run the command `repeat` times, and delete the files.
 
     Args:
-        command: Start of a command line that takes ``--before``, ``--after`` and ``--json``.
         n_classes: Classes.
         probabilities: Whether the files have ``p_<class>`` columns.
         n_runs: Files per arm.
@@ -135,13 +114,13 @@ def measure(
         RuntimeError: The command failed.
     """
     with tempfile.TemporaryDirectory(prefix="erroran-benchmark-") as name:
-        sizes = [f"--{key}={value}" for key, value in (("runs", n_runs), ("samples", n_samples))]
-        kinds = [f"--classes={n_classes}", "--probabilities=yes" if probabilities else "--probabilities=no"]
-        module = [sys.executable, "-m", "erroran.benchmarks.diff"]
-        subprocess.run([*module, f"--make={name}", *sizes, *kinds], check=True)  # noqa: S603 - our own module
+        sizes = [f"--runs={n_runs}", f"--samples={n_samples}", f"--classes={n_classes}"]
+        kinds = "--probabilities=yes" if probabilities else "--probabilities=no"
+        python = [sys.executable, "-m"]
+        subprocess.run([*python, "erroran.benchmarks.diff", f"--make={name}", *sizes, kinds], check=True)  # noqa: S603 - our own module
         size = sum(path.stat().st_size for path in Path(name).iterdir()) / 1e6
         files = ["--before", f"{name}/before_*.csv", "--after", f"{name}/after_*.csv"]
-        results = [_run_once([*command, *files, "--json"]) for _ in range(repeat)]
+        results = [_run_once([*python, "erroran", "diff", *files, "--json"]) for _ in range(repeat)]
     return Measurement(
         n_classes=n_classes,
         probabilities=probabilities,
@@ -165,16 +144,9 @@ def _run_once(command: Sequence[str]) -> tuple[float, float, float]:
     return seconds, usage.ru_utime + usage.ru_stime, in_bytes / 1e6
 
 
-def find_command() -> tuple[str, ...]:
-    """The start of the command line: ``erroran diff``, or the function behind it."""
-    command = (sys.executable, "-m", "erroran", "diff")
-    asked = subprocess.run([*command, "--help"], capture_output=True, check=False)  # noqa: S603 - our own module
-    return command if asked.returncode == 0 else (sys.executable, "-c", _WITHOUT_COMMAND)
-
-
 def main(arguments: Sequence[str] | None = None) -> None:
     """Print the table."""
-    parser = argparse.ArgumentParser(prog="python -m erroran.benchmarks.diff", description=__doc__)
+    parser = start_parser("diff", __doc__)
     parser.add_argument("--runs", type=int, default=10, help="runs per arm")
     parser.add_argument("--samples", type=int, default=60_000, help="samples per run")
     parser.add_argument("--classes", type=int, nargs="+", default=[10, 100], help="numbers of classes")
@@ -188,11 +160,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if options.make:
         write_runs(options.make, **sizes, **cases[0])
         return
-    command = find_command()
-    sys.stdout.write(f"{HEADER}\n")
-    for case in cases:
-        sys.stdout.write(measure(**sizes, **case, repeat=options.repeat, command=command).row() + "\n")
-        sys.stdout.flush()
+    rows = [measure(**sizes, **case, repeat=options.repeat).row() for case in cases]
+    print_lines(table_lines(HEADER, rows))
 
 
 if __name__ == "__main__":

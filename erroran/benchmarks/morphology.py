@@ -1,19 +1,16 @@
 """Measure the morphology and the measurements against other ways to compute the same.
 
-``python -m erroran.benchmarks.morphology`` prints two Markdown tables, from one run on one core. Whatever of
-scikit-image, albumentations, kornia and TensorFlow is not installed is named as absent. ``--help`` lists what can be
-varied; without ``--mnist`` the images are scikit-learn's digits, enlarged.
+``python -m erroran.benchmarks.morphology`` prints two Markdown tables, from one run on one core. Of scikit-image,
+albumentations, kornia and TensorFlow those that are absent are listed as not installed. Without ``--mnist`` the images
+are scikit-learn's digits, enlarged.
 """
 
-import argparse
 import importlib
 import os
 import statistics
-import sys
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "TF_NUM_INTRAOP_THREADS"):
     os.environ.setdefault(_name, "1")
@@ -21,10 +18,9 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np  # noqa: E402 - reads the numbers of threads when it is imported
 
+from erroran.benchmarks.common import Work, print_lines, start_parser, table_lines, time_in_turns  # noqa: E402
 from erroran.operations import grid as fine_grid  # noqa: E402
 from erroran.operations import morphology  # noqa: E402
-
-Work = Callable[[], Any]
 
 CHANNELS: Final = 128
 """Images that OpenCV gets as the channels of one."""
@@ -156,37 +152,31 @@ def measure_as_published(image: np.ndarray, *, seed: int = 0) -> tuple[float, ..
     )
 
 
-def seconds_of(work: Work, repeat: int) -> float:
-    """The least wall-clock time of some repetitions: what the machine can do when nothing disturbs it."""
-    taken = []
-    for _ in range(repeat):
-        start = time.perf_counter()
-        work()
-        taken.append(time.perf_counter() - start)
-    return min(taken)
-
-
-def dilation_rows(images: np.ndarray, *, repeat: int) -> list[str]:
-    """Rows of the first table; the repetitions of all ways take turns, slow ones fewer."""
+def dilation_rows(images: np.ndarray, *, repeat: int) -> list[tuple[str, ...]]:
+    """Rows of the first table: the least time of each way, as the least disturbed one."""
     expected = morphology.dilate(images, radius_px=1)
     works: dict[str, Work] = {}
-    rows, absent = [], []
+    absent = []
     for name, prepare in dilations(images).items():
         try:
             works[name] = prepare()
         except ImportError:
-            absent.append(name)
-    best: dict[str, float] = {}
+            absent.append((name, "-", "-", "-", "not installed"))
     same = {name: np.array_equal(work(), expected) for name, work in works.items()}
-    for turn in range(repeat):
-        for name, work in works.items():
-            if turn == 0 or best[name] < 2:
-                best[name] = min(best.get(name, np.inf), seconds_of(work, 1))
+    taken = time_in_turns(works, repeat, once_above=2)
+    best = {name: min(seconds for seconds, _ in times) for name, times in taken.items()}
     copy, loop = best["copying the array"], best["OpenCV, image by image"]
-    for name, seconds in best.items():
-        note = NOTE if same[name] and name != "erroran, square" else ""
-        rows.append(f"| {name} | {1000 * seconds:,.0f} | {seconds / copy:.1f} | {loop / seconds:.2f} | {note} |")
-    return [*rows, *(f"| {name} | - | - | - | not installed |" for name in absent)]
+    rows = [
+        (
+            name,
+            f"{1000 * seconds:,.0f}",
+            f"{seconds / copy:.1f}",
+            f"{loop / seconds:.2f}",
+            NOTE if same[name] and name != "erroran, square" else "",
+        )
+        for name, seconds in best.items()
+    ]
+    return [*rows, *absent]
 
 
 def measurement_lines(images: np.ndarray, *, published: int, repeat: int) -> list[str]:
@@ -195,34 +185,36 @@ def measurement_lines(images: np.ndarray, *, published: int, repeat: int) -> lis
 
     from erroran.shape.measure import SIX, measure
 
+    def ours() -> float:
+        times = time_in_turns({"ours": lambda: measure(images)}, repeat)["ours"]
+        return min(seconds for seconds, _ in times) / len(images)
+
     measure(images[:128])
-    ours = seconds_of(lambda: measure(images), repeat) / len(images)
-    lines = [f"All {len(images):,} images, all measurements: {1000 * ours:.3f} ms an image."]
+    before = ours()
+    lines = [f"All {len(images):,} images, all measurements: {1000 * before:.3f} ms an image."]
     try:
         measure_as_published(images[0])
     except ImportError:
         return [*lines, "The published method was not timed: scikit-image is not installed."]
-    start = time.perf_counter()
-    theirs = np.array([measure_as_published(image) for image in images[:published]])
-    per_image = (time.perf_counter() - start) / published
-    again = seconds_of(lambda: measure(images), repeat) / len(images)
-    ours = statistics.mean((ours, again))  # before and after, so that a change of the machine's load shows in both
+    found: list[tuple[float, ...]] = []
+    timed = time_in_turns({"theirs": lambda: found.extend(map(measure_as_published, images[:published]))}, 1)
+    per_image = timed["theirs"][0][0] / published
+    own = statistics.mean((before, ours()))  # before and after, so that a change of the machine's load shows in both
     table = measure(images[:published])
-    lines += [
+    rows = [
+        (name, f"{spearmanr(values, table[name]).statistic:.4f}", f"{values.mean():.2f}", f"{table[name].mean():.2f}")
+        for name, values in zip(SIX, np.transpose(found), strict=True)
+    ]
+    header = ("measurement", "Spearman correlation with the published method", "mean, published", "mean, erroran")
+    return [
+        *lines,
         (
             f"The published method, its six alone, {published:,} images: {1000 * per_image:.2f} ms an image, "
-            f"{per_image / ours:.0f} times erroran's {1000 * ours:.3f} ms (mean of before and after)."
+            f"{per_image / own:.0f} times erroran's {1000 * own:.3f} ms (mean of before and after)."
         ),
         "",
-        "| measurement | Spearman correlation with the published method | mean, published | mean, erroran |",
-        "|---|---:|---:|---:|",
+        *table_lines(header, rows),
     ]
-    for name, values in zip(SIX, theirs.T, strict=True):
-        found = table[name].to_numpy()
-        lines.append(
-            f"| {name} | {spearmanr(values, found).statistic:.4f} | {values.mean():.2f} | {found.mean():.2f} |"
-        )
-    return lines
 
 
 def load_images(path: Path | None, *, size: int, part: str) -> np.ndarray:
@@ -239,7 +231,7 @@ def load_images(path: Path | None, *, size: int, part: str) -> np.ndarray:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Print the tables."""
-    parser = argparse.ArgumentParser(prog="python -m erroran.benchmarks.morphology", description=__doc__)
+    parser = start_parser("morphology", __doc__)
     parser.add_argument("--mnist", type=Path, metavar="FILE", help="mnist.npz in Keras layout")
     parser.add_argument("--images", type=int, default=60_000, help="images to dilate")
     parser.add_argument("--measured", type=int, default=10_000, help="images to measure")
@@ -256,14 +248,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if options.only != "measure":
         images = load_images(options.mnist, size=options.images, part="x_train")
         shape = " x ".join(f"{side:,}" for side in images.shape)
+        header = ("way", "ms", "times a copy", "times faster than OpenCV, image by image", "result")
         lines += [f"Dilation by 3 x 3, {shape}, uint8, one core:", ""]
-        lines += ["| way | ms | times a copy | times faster than OpenCV, image by image | result |"]
-        lines += ["|---|---:|---:|---:|---|"]
-        lines += [*dilation_rows(images, repeat=options.repeat), ""]
+        lines += [*table_lines(header, dilation_rows(images, repeat=options.repeat)), ""]
     if options.only != "dilate":
         images = load_images(options.mnist, size=options.measured, part="x_test")
         lines += measurement_lines(images, published=min(options.published, len(images)), repeat=2)
-    sys.stdout.write("\n".join(lines) + "\n")
+    print_lines(lines)
 
 
 if __name__ == "__main__":

@@ -4,17 +4,16 @@
 table. ``--dataset`` names the images; with fewer than 42,000 they are repeated with other pixels in a corner.
 """
 
-import argparse
 import statistics
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 
+from erroran.benchmarks.common import print_lines, start_parser, table_lines, time_in_turns
 from erroran.data import Dataset, load_dataset
 from erroran.data.sources.table import draw_rows, write_table
 
@@ -35,49 +34,44 @@ def make_table(dataset: Dataset, path: Path) -> None:
     write_table(path, images, labels, dataset.class_names)
 
 
-def measure(path: Path, repeats: int) -> dict[str, list[tuple[float, float]]]:
-    """Seconds on the clock and of the processor, of both ways in turns; erroran's with checks, ids and split."""
-    import pandas as pd
-
-    ways: dict[str, Callable[[], object]] = {
-        "erroran: parsed, checked, named, split": lambda: load_dataset(str(path)),
-        "`pandas.read_csv`, as it comes": lambda: pd.read_csv(path),
-    }
-    taken: dict[str, list[tuple[float, float]]] = {name: [] for name in ways}
-    for _ in range(repeats):
-        for name, load in ways.items():
-            start, busy = time.perf_counter(), time.process_time()
-            load()
-            taken[name].append((time.perf_counter() - start, time.process_time() - busy))
-    return taken
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print the table; 0 if the load is within the limit."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--dataset", default="auto")
-    parser.add_argument("--repeats", type=int, default=5)
+    import pandas as pd
+
+    parser = start_parser("table", __doc__)
+    parser.add_argument("--dataset", default="auto", help="images of the table")
+    parser.add_argument("--repeats", type=int, default=5, help="repetitions")
     options = parser.parse_args(arguments)
+    ours, peer = "erroran: parsed, checked, named, split", "`pandas.read_csv`, as it comes"
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "train.csv"
         make_table(load_dataset(options.dataset), path)
         megabytes = path.stat().st_size / 1e6
-        taken = measure(path, options.repeats)
-    base = statistics.median(busy for _, busy in list(taken.values())[-1])
-    lines = [
-        f"{ROWS:,} rows x 785 columns, {megabytes:.0f} MB, {options.repeats} repetitions in turns.",
-        f"To be held: under {LIMIT_S:g} seconds.",
-        "",
-        "| way | seconds (median) | range | processor seconds (median) | times pandas |",
-        "|---|---:|---:|---:|---:|",
+        works = {ours: lambda: load_dataset(str(path)), peer: lambda: pd.read_csv(path)}
+        taken = time_in_turns(works, options.repeats)
+    clock = {name: sorted(seconds for seconds, _ in times) for name, times in taken.items()}
+    busy = {name: statistics.median(seconds for _, seconds in times) for name, times in taken.items()}
+    middle = statistics.median(clock[ours])
+    rows = [
+        (
+            name,
+            f"{statistics.median(clock[name]):.2f}",
+            f"{clock[name][0]:.2f} to {clock[name][-1]:.2f}",
+            f"{busy[name]:.2f}",
+            f"{busy[name] / busy[peer]:.2f}",
+        )
+        for name in works
     ]
-    for name, times in taken.items():
-        clock, busy = [sorted(values) for values in zip(*times, strict=True)]
-        middle = statistics.median(busy)
-        spread = f"{clock[0]:.2f} to {clock[-1]:.2f}"
-        lines.append(f"| {name} | {statistics.median(clock):.2f} | {spread} | {middle:.2f} | {middle / base:.2f} |")
-    sys.stdout.write("\n".join(lines) + "\n")
-    return int(statistics.median(clock for clock, _ in next(iter(taken.values()))) > LIMIT_S)
+    header = ("way", "seconds (median)", "range", "processor seconds (median)", "times pandas")
+    print_lines(
+        [
+            f"{ROWS:,} rows x 785 columns, {megabytes:.0f} MB, {options.repeats} repetitions in turns.",
+            f"Required: under {LIMIT_S:g} seconds. *Times pandas* compares processor seconds.",
+            "",
+            *table_lines(header, rows),
+        ]
+    )
+    return int(middle > LIMIT_S)
 
 
 if __name__ == "__main__":

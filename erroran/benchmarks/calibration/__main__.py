@@ -1,6 +1,5 @@
 """``python -m erroran.benchmarks.calibration``: measure, and write ``reports/calibration.md``."""
 
-import argparse
 import sys
 import time
 from collections.abc import Sequence
@@ -12,11 +11,13 @@ from rich.console import Console
 from rich.progress import Progress
 
 from erroran import provenance
+from erroran.benchmarks import calibration
 from erroran.benchmarks.calibration.comparisons import measure_aa, measure_naive, measure_planted
 from erroran.benchmarks.calibration.report import write_calibration
 from erroran.benchmarks.calibration.result import QUICK, CalibrationResult, Made, Settings
 from erroran.benchmarks.calibration.simulations import coverage_rows, measure_coverage, measure_facts
 from erroran.benchmarks.calibration.worlds import Advance, load_worlds, measure_swings
+from erroran.benchmarks.common import start_parser
 from erroran.data import Dataset, load_dataset
 from erroran.stats.dispersion import PRIOR_LOGIT_VARIANCE, PRIOR_LOGIT_VARIANCE_SD
 
@@ -63,8 +64,7 @@ def calibrate(
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure, or read what was measured, and write the report."""
-    program = "python -m erroran.benchmarks.calibration"
-    parser = argparse.ArgumentParser(prog=program, description=sys.modules["erroran.benchmarks.calibration"].__doc__)
+    parser = start_parser("calibration", calibration.__doc__)
     parser.add_argument("--data", type=Path, metavar="DIR", help="folder of MNIST (default: $ERRORAN_DATA)")
     parser.add_argument("--dataset", default="auto", help="auto, mnist or digits")
     parser.add_argument("--reports", type=Path, default=Path("reports"), help="folder of the report")
@@ -78,7 +78,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     else:
         dataset = load_dataset(options.dataset, data_dir=options.data)
         # The folders are left out of the record: they differ between machines.
-        command = f"{program} --dataset {dataset.name}" + " --quick" * options.quick
+        command = f"{parser.prog} --dataset {dataset.name}" + " --quick" * options.quick
         command += " --cache DIR" if options.cache else ""
         settings = QUICK if options.quick else Settings()
         with Progress(console=Console(stderr=True)) as progress:

@@ -1,0 +1,60 @@
+"""What the benchmarks share: options, timing in turns, and Markdown tables. Imports nothing heavy."""
+
+import argparse
+import sys
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from erroran import provenance
+
+Work = Callable[[], Any]
+
+
+def start_parser(module: str, description: str | None) -> argparse.ArgumentParser:
+    """A parser for ``python -m erroran.benchmarks.<module>``."""
+    return argparse.ArgumentParser(
+        prog=f"python -m erroran.benchmarks.{module}",
+        description=description,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+
+
+def time_in_turns(
+    works: Mapping[str, Work], repeat: int, *, once_above: float = float("inf")
+) -> dict[str, list[tuple[float, float]]]:
+    """Seconds on the clock and of the processor of each repetition; all works take turns, so that they share the load.
+
+    Args:
+        works: Name to what is timed.
+        repeat: Repetitions.
+        once_above: A work that takes longer than so many seconds is not repeated.
+    """
+    taken: dict[str, list[tuple[float, float]]] = {name: [] for name in works}
+    for _ in range(repeat):
+        for name, work in works.items():
+            if taken[name] and taken[name][0][0] > once_above:
+                continue
+            start, busy = time.perf_counter(), time.process_time()
+            work()
+            taken[name].append((time.perf_counter() - start, time.process_time() - busy))
+    return taken
+
+
+def table_lines(header: Sequence[str], rows: Iterable[Sequence[object]], *, text: int = 1) -> list[str]:
+    """A Markdown table, numbers on the right.
+
+    Args:
+        header: Titles of the columns.
+        rows: Cells.
+        text: So many columns from the left hold text.
+    """
+    rules = ["---" if at < text else "---:" for at in range(len(header))]
+    return [f"| {' | '.join(map(str, cells))} |" for cells in (header, rules, *rows)]
+
+
+def print_lines(lines: Iterable[str]) -> None:
+    """Print, and name the machine at the end."""
+    machine, versions = provenance.machine(), provenance.versions()
+    made = f"{machine['platform']}, {machine['cpus']} CPUs, Python {versions['python']}, erroran {versions['erroran']}"
+    sys.stdout.write("\n".join([*lines, "", made]) + "\n")

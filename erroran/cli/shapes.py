@@ -173,7 +173,7 @@ def measure(
             found
             for named in pairs
             for found in measure_closure(
-                dataset, named.classes, readings, mine_fraction=fraction, ink=measured.ink, distance=distance
+                dataset, named, readings, mine_fraction=fraction, ink=measured.ink, distance=distance
             )
         ]
     page, written = write_measurements(measured, REPORTS, closures)

@@ -1,6 +1,5 @@
 """``reports/morphometry.md``: the shape of the ink, class by class, and the table behind it."""
 
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,13 +15,16 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
-    from erroran.stages.measure import Closure, Measured, Misread
+    from erroran.shape.closure import Closure, ClosureOutcome
+    from erroran.stages.measure import MeasureResult
     from erroran.stats.roc import RocArea
 
 _FEW = 20
 
 
-def write_measurements(measured: "Measured", folder: Path, closures: "Sequence[Closure]" = ()) -> tuple[Path, Path]:
+def write_measurements(
+    measured: "MeasureResult", folder: Path, closures: "Sequence[Closure]" = ()
+) -> tuple[Path, Path]:
     """Write the figure page, its JSON summary, and the table (Parquet; CSV where pyarrow is missing).
 
     Args:
@@ -63,19 +65,19 @@ def write_measurements(measured: "Measured", folder: Path, closures: "Sequence[C
 
 
 def figure_name(closure: "Closure") -> str:
-    """Stem of the figure of a pair's margins; names of classes may hold anything."""
-    return "closure-" + "-".join([*(re.sub(r"\W+", "_", name) for name in closure.pair), closure.source])
+    """Stem of the figure of a pair's margins."""
+    return f"closure-{closure.pair.slug}-{closure.source}"
 
 
 def closure_sentence(closure: "Closure") -> str:
     """What the closure margin tells, in a sentence with its numbers."""
-    a, b = closure.pair
+    a, b = closure.pair.classes
     text = f"The closure margin {_tells(closure.classes)} {a} from {b} ({_auc_text(closure.classes)})"
     parts = [_outcome_text(outcome) for outcome in closure.outcomes if outcome.predicted]
     return f"{text}{'; ' if parts else ''}{'; '.join(parts)}."
 
 
-def _outcome_text(outcome: "Misread") -> str:
+def _outcome_text(outcome: "ClosureOutcome") -> str:
     told = f"the {outcome.true}s read as {outcome.predicted}"
     if outcome.signed.auc is None:
         return f"there are no {told.removeprefix('the ')} to compare" if not outcome.signed.marked else f"{told}: all"
@@ -104,7 +106,7 @@ def _separation_text(found: "RocArea") -> str:
 
 def _draw_margins(closure: "Closure") -> "Figure":
     rows = []
-    for name, other in (closure.pair, closure.pair[::-1]):
+    for name, other in (closure.pair.classes, closure.pair.classes[::-1]):
         errors = f", {int(closure.misread[name].sum())} misread as {other}" if closure.seeds else ""
         title = f"class {name}: {counted(len(closure.margins[name]), 'image')}{errors}"
         rows.append((title, closure.margins[name], closure.misread[name]))

@@ -5,7 +5,8 @@ ink or ground, split at the middle of its range. Ink is 8-connected, ground 4-co
 original image; positions are counted from the image's top left corner.
 """
 
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -95,6 +96,29 @@ def measure(
     ]
     table = pd.DataFrame({name: np.concatenate([part[name] for part in parts]) for name in MEASUREMENTS})
     return table.astype(dict.fromkeys(("components", "holes", "euler", "tips", "forks"), "int64"))
+
+
+def summarize_by_class(table: "pd.DataFrame", class_names: Sequence[str]) -> "dict[str, dict[str, Any]]":
+    """Mean, standard deviation and quartiles of each measurement, for each class.
+
+    Args:
+        table: Columns ``label`` (the class's name) and those of `MEASUREMENTS`, one row an image.
+        class_names: The classes, also those without an image.
+
+    Returns:
+        Class to ``images``, and to a dict for each measurement: ``missing`` (images without the value), ``mean``,
+        ``sd``, ``q25``, ``median`` and ``q75``, in the measurement's unit; NaN without values.
+    """
+    statistics = {"mean": "mean", "sd": "std", "q25": "25%", "median": "50%", "q75": "75%"}
+    classes: dict[str, dict[str, Any]] = {}
+    for name in class_names:
+        rows = table.loc[table["label"] == name, list(MEASUREMENTS)].astype(float)
+        described = rows.describe().to_dict()
+        classes[name] = {"images": len(rows)}
+        for key in MEASUREMENTS:
+            missing = len(rows) - int(described[key]["count"])
+            classes[name][key] = {"missing": missing, **{k: described[key][v] for k, v in statistics.items()}}
+    return classes
 
 
 def closure_margin(images: np.ndarray, *, distance: Distance = "euclidean") -> np.ndarray:

@@ -9,9 +9,12 @@ import pytest
 from stages.test_report import made_up_dataset, put_experiment, put_run
 
 from erroran.data import Dataset, build_dataset, load_dataset, split_dataset
-from erroran.errors import BadInput
+from erroran.errors import NotFound
+from erroran.experiment.change import Change, DataChange
+from erroran.experiment.pair import Pair
 from erroran.report.measure import closure_sentence, write_measurements
-from erroran.shape.measure import MEASUREMENTS, closure_margin, measure
+from erroran.results import to_plain
+from erroran.shape.measure import MEASUREMENTS, closure_margin, measure, summarize_by_class
 from erroran.stages.measure import measure_closure, measure_dataset, stored_readings
 from erroran.store import Store
 from erroran.store.evidence import Evidence
@@ -44,6 +47,30 @@ def test_the_summary_is_the_table_summed_up(digits: Dataset) -> None:
     assert summary["classes"]["0"]["thickness_px"]["median"] == pytest.approx(zeros["thickness_px"].median())
     assert summary["classes"]["0"]["hole_row_px"]["missing"] == int(zeros["hole_row_px"].isna().sum())
     assert (summary["ink"], summary["splits"]) == ("bright", {"mine": 39})
+    quartiles = [zeros["area_px2"].quantile(q) for q in (0.25, 0.75)]
+    assert [summary["classes"]["0"]["area_px2"][key] for key in ("q25", "q75")] == pytest.approx(quartiles)
+    assert summary["classes"]["0"]["area_px2"]["sd"] == pytest.approx(zeros["area_px2"].std(ddof=1))
+
+
+def test_a_class_without_images_has_no_mean() -> None:
+    """Counts of 0 and nulls, not a missing key; a single image has no deviation."""
+    table = measure(np.pad(np.full((1, 8, 4), 255, np.uint8), ((0, 0), (4, 4), (4, 4)))).assign(label="a")
+    summary = to_plain(summarize_by_class(table, ("a", "b")))
+    assert summary["b"] == {"images": 0} | {
+        key: {"missing": 0, **dict.fromkeys(("mean", "sd", "q25", "median", "q75"))} for key in MEASUREMENTS
+    }
+    assert (summary["a"]["images"], summary["a"]["holes"]["mean"], summary["a"]["holes"]["sd"]) == (1, 0, None)
+    assert (summary["a"]["hole_row_px"]["missing"], summary["a"]["hole_row_px"]["median"]) == (1, None)
+
+
+def test_a_run_of_any_treatment_is_no_reading(tmp_path: Path) -> None:
+    """Operations, weights or other data: none of these is a baseline run."""
+    dataset = made_up_dataset()
+    store, group = put_experiment(tmp_path / "store")
+    for change in (Change(class_weights={"0": 2.0}), Change(data=DataChange(leave_out=(str(dataset.train_ids[0]),)))):
+        put_run(store, dataset, group.run_spec(0, change), "x", mine={}, confirm={})
+    (mined,) = stored_readings(store, dataset)
+    assert mined.seeds == [0, 1, 2, 1000, 1001, 1002]
 
 
 def test_dark_ink_is_noticed(digits: Dataset) -> None:
@@ -117,7 +144,7 @@ def test_closure_tells_classes_and_errors() -> None:
     zeros = np.flatnonzero(mined.y == 0)
     margins = closure_margin(mined.x[zeros])
     nearest = zeros[np.argsort(margins, kind="stable")[:3]]
-    (found,) = measure_closure(rings, ("0", "1"), [_reading(rings, [nearest[:2], nearest[1:]])], mine_fraction=0.5)
+    (found,) = measure_closure(rings, Pair("0", "1"), [_reading(rings, [nearest[:2], nearest[1:]])], mine_fraction=0.5)
     assert (found.classes.auc, found.classes.marked, found.classes.others) == (1, len(zeros), (mined.y == 1).sum())
     assert np.allclose(found.margins["0"], margins)
     forward, anything, reverse, _ = found.outcomes
@@ -137,22 +164,22 @@ def test_the_sign_follows_the_classes() -> None:
     rings = _rings_and_gaps()
     mined = split_dataset(rings, mine_fraction=0.5).mine
     reading = _reading(rings, [np.flatnonzero(mined.y == 0)[:2]])
-    (one,), (other,) = (measure_closure(rings, p, [reading], mine_fraction=0.5) for p in (("0", "1"), ("1", "0")))
+    (one,), (other,) = (measure_closure(rings, Pair(*p), [reading], mine_fraction=0.5) for p in ("01", "10"))
     assert one.outcomes[:2] == other.outcomes[2:]
     assert (one.classes.auc, other.classes.auc) == (1, 0)
 
 
 def test_no_loop_is_farther_open_than_any_gap() -> None:
     """Bars have no margin; they count as open, and not as missing."""
-    (found,) = measure_closure(_rings_and_gaps(), ("2", "0"), [], mine_fraction=0.5)
+    (found,) = measure_closure(_rings_and_gaps(), Pair("2", "0"), [], mine_fraction=0.5)
     assert np.isinf(found.margins["2"]).all()
     assert found.classes.auc == 1
     assert (found.outcomes, found.seeds, found.trends) == ([], [], {})
 
 
 def test_an_unknown_class_is_refused() -> None:
-    with pytest.raises(BadInput, match="class `7`"):
-        measure_closure(_rings_and_gaps(), ("0", "7"), [])
+    with pytest.raises(NotFound, match="class `7`"):
+        measure_closure(_rings_and_gaps(), Pair("0", "7"), [])
 
 
 def test_stored_runs_are_found(tmp_path: Path, tiny_dataset: Dataset) -> None:
@@ -177,11 +204,11 @@ def test_stored_runs_are_found(tmp_path: Path, tiny_dataset: Dataset) -> None:
 def test_the_page_with_a_pair(digits: Dataset, tmp_path: Path) -> None:
     """A section with its sentence and figure; without runs it says so; the JSON is strict."""
     measured = measure_dataset(digits)
-    closures = measure_closure(digits, ("4", "9"), [])
+    closures = measure_closure(digits, Pair("4", "9"), [])
     page, _ = write_measurements(measured, tmp_path, closures)
     text = page.read_text()
     assert closure_sentence(closures[0]) in text
     assert "No stored baseline run has read these images" in text
-    assert (tmp_path / "morphometry" / "closure-4-9-mine.png").stat().st_size < 100_000
+    assert (tmp_path / "morphometry" / "closure-4to9-mine.png").stat().st_size < 100_000
     (written,) = json.loads((tmp_path / "morphometry" / "closure.json").read_text())
     assert written == json.loads(json.dumps(closures[0].to_json(), allow_nan=False))

@@ -1,0 +1,124 @@
+"""Are the closure margins of two classes associated with their errors?"""
+
+import numpy as np
+from pydantic import Field, computed_field
+
+from erroran.experiment.pair import Pair
+from erroran.results import Result
+from erroran.stats.correlation import Correlation, correlate_ranks
+from erroran.stats.roc import RocArea, roc_area
+
+
+class ClosureOutcome(Result):
+    """Whether the closure margin tells the misread images of a class from its others.
+
+    Attributes:
+        true: The class.
+        predicted: What its images are predicted as; empty for anything wrong.
+        images: Images of the class.
+        errors_by_run: Errors of each run.
+        signed: By how far the margin lies on the other class's side; marked are images that any run misreads.
+        unsigned: By how near the margin is to 0, from either side.
+    """
+
+    true: str
+    predicted: str
+    images: int
+    errors_by_run: list[int]
+    signed: RocArea
+    unsigned: RocArea
+
+
+class Closure(Result):
+    """The closure margins of a pair's classes, and the errors of the stored runs.
+
+    An image in which no dose makes a loop is farther from being closed than every other: its margin counts as infinite.
+
+    Attributes:
+        pair: The two classes, a and b.
+        source: Which images: ``mine``, or ``train`` for the whole training data, out of fold.
+        seeds: Seeds of the runs; none if there are no runs.
+        margins: Class to float (n,), pixels, infinite where there is no loop.
+        misread: Class to bool (n,): predicted as the other class of the pair by at least one run.
+        classes: Whether the margin tells a from b: marked are images of a.
+        outcomes: For each class, predicted as the other one, and wrong at all; empty without runs.
+        trends: Class to the rank correlation, over images with a loop, between how far the margin lies on the other
+            class's side and the mean probability of that class.
+    """
+
+    pair: Pair
+    source: str
+    seeds: list[int]
+    margins: dict[str, np.ndarray] = Field(exclude=True)
+    misread: dict[str, np.ndarray] = Field(exclude=True)
+    classes: RocArea
+    outcomes: list[ClosureOutcome]
+    trends: dict[str, Correlation]
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def images(self) -> dict[str, int]:
+        """Class to its number of images."""
+        return {name: len(values) for name, values in self.margins.items()}
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def without_loop(self) -> dict[str, int]:
+        """Class to its number of images without a loop."""
+        return {name: int(np.isinf(values).sum()) for name, values in self.margins.items()}
+
+
+def relate_closure(
+    pair: Pair,
+    margins: tuple[np.ndarray, np.ndarray],
+    probabilities: tuple[np.ndarray, np.ndarray] | None,
+    labels: tuple[int, int],
+    *,
+    source: str,
+    seeds: list[int],
+) -> Closure:
+    """Relate closure margins to classes and errors.
+
+    Args:
+        pair: The two classes.
+        margins: Of the images of each, float (n,), in pixels; NaN without a loop.
+        probabilities: Of the images of each, float (S, n, C) of S runs; None without runs.
+        labels: Of the two classes, places among the C.
+        source: See `Closure`.
+        seeds: Of the runs.
+    """
+    margins = (np.nan_to_num(margins[0], nan=np.inf), np.nan_to_num(margins[1], nan=np.inf))
+    classes = roc_area(np.concatenate(margins), np.repeat([True, False], [len(m) for m in margins]))
+    # The class with the larger margins is the more open one; an error of its images would lie at smaller ones.
+    first_is_open = classes.auc is None or classes.auc >= 0.5
+    misread, outcomes, trends = {}, [], {}
+    for i, name in enumerate(pair.classes):
+        misread[name] = np.zeros(len(margins[i]), dtype=bool)
+        if probabilities is None:
+            continue
+        towards = -margins[i] if first_is_open == (i == 0) else margins[i]
+        predicted, other = probabilities[i].argmax(axis=2), labels[1 - i]
+        misread[name] = (predicted == other).any(axis=0)
+        for called, wrong in ((pair.classes[1 - i], predicted == other), ("", predicted != labels[i])):
+            by_any = wrong.any(axis=0)
+            outcomes.append(
+                ClosureOutcome(
+                    true=name,
+                    predicted=called,
+                    images=len(margins[i]),
+                    errors_by_run=wrong.sum(axis=1).tolist(),
+                    signed=roc_area(towards, by_any),
+                    unsigned=roc_area(-np.abs(margins[i]), by_any),
+                )
+            )
+        trends[name] = correlate_ranks(towards, probabilities[i][:, :, other].mean(axis=0))
+    return Closure(
+        pair=pair,
+        source=source,
+        seeds=seeds,
+        margins=dict(zip(pair.classes, margins, strict=True)),
+        misread=misread,
+        classes=classes,
+        outcomes=outcomes,
+        trends=trends,
+    )

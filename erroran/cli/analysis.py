@@ -1,7 +1,6 @@
 """Commands that count, plan and judge: dataset, mine-confusions, new, plan, diff."""
 
 import shlex
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,11 +9,10 @@ import typer
 
 from erroran.cli.app import app, command
 from erroran.cli.console import (
+    Screen,
     out,
     print_json,
     print_pairs,
-    say_note,
-    say_trained,
     talk,
     training_display,
 )
@@ -80,11 +78,9 @@ def mine_confusions(
     if out_of_fold is not None and on == "confirm":
         raise BadInput("--out-of-fold mines the training data, not confirm.", fix="leave out --on confirm")
     mined = mine_group(session, session.group, split=on, top=top, folds=out_of_fold, jobs=parallel.jobs)
-    if session.as_json:
-        print_json(mined.first(top).to_json())
-        return
-    say_note(mined.note)
-    print_mined(session, mined, top=top)
+    session.show(mined.first(top), note=mined.note)
+    if not session.as_json:
+        print_mined(out, mined, top=top)
 
 
 def mine_group(
@@ -106,25 +102,16 @@ def mine_group(
     if folds is None:
         mined = rank_confusions(session.store, group, split=split)
     else:
-        start = time.perf_counter()
         with training_display() as display:
-            mined, completed = rank_out_of_fold(
-                session.store,
-                group,
-                folds,
-                jobs=jobs,
-                on_progress=display.on_progress,
-                on_finished=display.on_finished,
-            )
-        say_trained(len(completed.trained), len(completed.records), start)
+            mined, completed = rank_out_of_fold(session.store, group, folds, jobs=jobs, **display.hooks)
+        display.say_trained(completed)
     path = write_confusions(mined, REPORTS, top=top)
     talk.print(f"wrote {path}")
     return mined
 
 
-def print_mined(session: Session, mined: "MiningResult", *, top: int) -> None:
+def print_mined(screen: Screen, mined: "MiningResult", *, top: int) -> None:
     """Print the mined pairs, and what to do with the first."""
-    screen = session.screen
     names, seeds = mined.evidence.class_names, mined.seeds
     if mined.exploratory:
         talk.say("Exploratory:", "mined on confirm; every later verdict on this data carries the stamp", "bold yellow")
@@ -204,7 +191,7 @@ def dataset(
         ]
         table.append(["all", *(sum(counts.values()) for counts in described.images.values())])
         texts = [[row[0], *(f"{n:,}" for n in (*row[1:], sum(row[1:])))] for row in table]
-        out.table(("class", *described.images, "all"), texts)
+        out.table(("class", *described.images, "all"), *texts)
         for near in described.near_duplicates or ():
             if near.count:
                 listed = ", ".join(f"{first} and {second}" for first, second, _ in near.first)
@@ -253,18 +240,16 @@ def plan(
         raise BadInput("--seeds asks for an arm of one run, which cannot support a verdict.", fix="--seeds 3,5,10")
     with talk.status("simulating"):
         planned = simulate(session.store, group, stem, hypothesis, controls=arms.names(), seeds=counts)
-    path = write_plan(planned, REPORTS)
-    if session.as_json:
-        print_json(planned.to_json())
-        return
-    out.print(plan_sentence(planned), style="bold")
-    out.print('\nchance of the verdict "improved", by true change:')
     rows = [
         [str(count), *(f"{value:.0%}" for value in row), f"{count * planned.minutes_per_seed:.0f}"]
         for count, row in zip(planned.seeds, planned.power, strict=True)
     ]
-    out.table(("seeds per arm", *(f"-{r:.0%}" for r in planned.reductions), "minutes"), rows)
-    talk.print(f"wrote {path}")
+    session.show(
+        planned,
+        headline=plan_sentence(planned) + '\n\nchance of the verdict "improved", by true change:',
+        table=[("seeds per arm", *(f"-{r:.0%}" for r in planned.reductions), "minutes"), *rows],
+        wrote=write_plan(planned, REPORTS),
+    )
 
 
 @command(

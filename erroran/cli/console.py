@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -17,6 +17,7 @@ from rich.text import Text
 from erroran.report.text import columns, counted
 
 if TYPE_CHECKING:
+    from erroran.execution.local import Completed
     from erroran.stats.consistency import PairSummary
     from erroran.store.records import RunRecord
     from erroran.training.fit import Progress as RunProgress
@@ -55,9 +56,9 @@ class Screen(Console):
             return text
         return _ADVISED.sub(lambda _: f"erroran --store {shlex.quote(self.store or '')} ", text)
 
-    def table(self, headers: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-        """Print rows below bold headers. Nothing is cut: a narrow terminal wraps the lines."""
-        first, *rest = columns([[visible(cell) for cell in row] for row in (headers, *rows)])
+    def table(self, *rows: Sequence[str]) -> None:
+        """Print rows below the first, which is the header. Nothing is cut: a narrow terminal wraps the lines."""
+        first, *rest = columns([[visible(cell) for cell in row] for row in rows])
         self.print(first, style="bold")
         for line in rest:
             self.print(line)
@@ -90,27 +91,47 @@ def configure(*, quiet: bool, store: str | None) -> None:
         screen.store = store
 
 
+class Hooks(TypedDict):
+    """What stages that train call."""
+
+    on_progress: "Callable[[RunProgress], None]"
+    on_finished: "Callable[[RunRecord], None]"
+
+
 class TrainingDisplay:
     """One bar per run that trains: seed, epoch, loss, time left. Off a terminal: one line per run."""
 
     def __init__(self, bars: Progress) -> None:
         self._bars = bars
         self._tasks: dict[str, TaskID] = {}
+        self._start = time.perf_counter()
+        self.hooks: Hooks = {"on_progress": self._on_progress, "on_finished": self._on_finished}
 
-    def on_progress(self, progress: "RunProgress") -> None:
+    def _on_progress(self, progress: "RunProgress") -> None:
         """Move a run's bar."""
         if progress.run_id not in self._tasks:
             self._tasks[progress.run_id] = self._bars.add_task("", total=progress.steps)
         text = f"seed {progress.seed}  epoch {progress.epoch}/{progress.epochs}  loss {progress.loss:.4f}"
         self._bars.update(self._tasks[progress.run_id], completed=progress.step, description=text)
 
-    def on_finished(self, run: "RunRecord") -> None:
+    def _on_finished(self, run: "RunRecord") -> None:
         """Replace a run's bar by a line."""
         if run.id in self._tasks:
             self._bars.remove_task(self._tasks.pop(run.id))
         talk.print(
             f"trained {run.arm} seed {run.spec.seed}: {run.accuracy_confirm:.2%} on confirm, {run.seconds:.0f} s"
         )
+
+    def say_trained(self, *completed: "Completed") -> None:
+        """Print how many runs were trained, how many were in the store, and how long it took."""
+        trained = sum(len(part.trained) for part in completed)
+        kept = sum(len(part.records) for part in completed) - trained
+        if not trained:
+            all_of_it = "the run was" if kept == 1 else f"all {kept} runs were"
+            talk.print(f"{all_of_it} in the store already: nothing was trained")
+        else:
+            also = f", {kept} {'was' if kept == 1 else 'were'} in the store already" if kept else ""
+            talk.print(f"trained {counted(trained, 'run')} in {time.perf_counter() - self._start:.0f} s{also}")
 
 
 def _bars() -> Progress:
@@ -130,11 +151,7 @@ def steps_display() -> Iterator[Callable[[str, int, int], None]]:
     """Show work that comes in pieces as one bar; give what moves it: the piece under way, pieces done, in all."""
     with _bars() as bars:
         task = bars.add_task("")
-
-        def move(piece: str, done: int, in_all: int) -> None:
-            bars.update(task, description=piece, completed=done, total=in_all)
-
-        yield move
+        yield lambda piece, done, in_all: bars.update(task, description=piece, completed=done, total=in_all)
 
 
 def print_json(content: Any) -> None:
@@ -154,17 +171,6 @@ def say_note(note: str | None) -> None:
         talk.say("Note:", note, "bold yellow")
 
 
-def say_trained(trained: int, wanted: int, start: float) -> None:
-    """Print how many runs were trained, how many were in the store, and how long it took."""
-    kept = wanted - trained
-    if not trained:
-        all_of_it = "the run was" if wanted == 1 else f"all {wanted} runs were"
-        talk.print(f"{all_of_it} in the store already: nothing was trained")
-    else:
-        also = f", {kept} {'was' if kept == 1 else 'were'} in the store already" if kept else ""
-        talk.print(f"trained {counted(trained, 'run')} in {time.perf_counter() - start:.0f} s{also}")
-
-
 def print_runs(screen: Screen, records: "Sequence[RunRecord]") -> None:
     """Print runs, one a row."""
     keys = ("id", "arm", "seed", "dataset", "model", "recipe", "epochs")
@@ -173,7 +179,7 @@ def print_runs(screen: Screen, records: "Sequence[RunRecord]") -> None:
         summary = record.summary()
         accuracies = (f"{record.accuracy_mine:.2%}", f"{record.accuracy_confirm:.2%}")
         rows.append([*(str(summary[key]) for key in keys), *accuracies, f"{record.seconds:.1f}"])
-    screen.table(("run", *keys[1:], "mine", "confirm", "seconds"), rows)
+    screen.table(("run", *keys[1:], "mine", "confirm", "seconds"), *rows)
 
 
 def print_pairs(screen: Screen, pairs: "Sequence[PairSummary]", names: Sequence[str], n_runs: int) -> None:
@@ -191,4 +197,4 @@ def print_pairs(screen: Screen, pairs: "Sequence[PairSummary]", names: Sequence[
         )
         for found in pairs
     ]
-    screen.table(headers, rows)
+    screen.table(headers, *rows)

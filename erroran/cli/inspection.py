@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from erroran.cli.app import app, command
-from erroran.cli.console import out, print_json, say_note, talk
+from erroran.cli.console import talk
 from erroran.cli.options import REPORTS, Session, SplitName
 from erroran.errors import BadInput
 
@@ -63,21 +63,17 @@ def review(
             ensemble=ensemble,
         )
     path = write_review(reviewed, REPORTS)
-    if session.as_json:
-        print_json(reviewed.to_json())
-        return
-    say_note(reviewed.group.note if reviewed.group else None)
-    out.print(review_sentence(reviewed), style="bold")
     rows = [
-        (
-            threshold_text(step.threshold),
-            f"{step.coverage[0]:.2%}",
-            f"{step.accuracy[0]:.3%}" if step.accuracy else "-",
-        )
+        (threshold_text(step.threshold), f"{step.coverage[0]:.2%}", f"{step.accuracy[0]:.3%}" if step.accuracy else "-")
         for step in reviewed.ladder
     ]
-    out.table(("threshold", "answered", "right, of the answered"), rows)
-    talk.print(f"wrote {path}" + ("" if reviewed.discreet else f" and {path.parent / 'review' / 'queue.csv'}"))
+    session.show(
+        reviewed,
+        headline=review_sentence(reviewed),
+        table=[("threshold", "answered", "right, of the answered"), *rows],
+        wrote=f"{path}" + ("" if reviewed.discreet else f" and {path.parent / 'review' / 'queue.csv'}"),
+        note=reviewed.group.note if reviewed.group else None,
+    )
 
 
 @command(
@@ -107,15 +103,9 @@ def across_models(
     if named is not None and not all(named):
         raise BadInput(f"--groups `{groups}` is not a list of groups.", fix="--groups 4f36,ab69")
     compared = compare_groups(session.store, named)
-    path = write_across(compared, REPORTS)
-    if session.as_json:
-        print_json(compared.to_json())
-        return
-    say_note(compared.models[0].group.note)
+    models = compared.models
     for left in compared.skipped:
         talk.print(f"left aside: {left}")
-    out.print(across_sentence(compared), style="bold")
-    models = compared.models
     rows = [
         (
             compared.pair_name(pair.pair),
@@ -127,5 +117,10 @@ def across_models(
         for pair in compared.pairs[:15]
     ]
     headers = ("pair", *(model.name for model in models), "images in every model", "stands out in", "belongs to")
-    out.table(headers, rows)
-    talk.print(f"wrote {path}")
+    session.show(
+        compared,
+        headline=across_sentence(compared),
+        table=[headers, *rows],
+        wrote=write_across(compared, REPORTS),
+        note=models[0].group.note,
+    )

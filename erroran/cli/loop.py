@@ -1,7 +1,5 @@
 """Commands that train, and the report they end with: baseline, intervene, report, run, teach."""
 
-import time
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,7 +7,7 @@ import typer
 
 from erroran.cli.analysis import mine_group, print_mined
 from erroran.cli.app import app, command
-from erroran.cli.console import out, print_json, print_runs, say_note, say_trained, talk, training_display
+from erroran.cli.console import Screen, out, print_runs, say_note, talk, training_display
 from erroran.cli.options import (
     REPORTS,
     ArmOptions,
@@ -32,11 +30,9 @@ from erroran.experiment.pair import Pair
 from erroran.experiment.recipe import RecipeChange
 
 if TYPE_CHECKING:
-    from erroran.execution.local import Completed
     from erroran.experiment.hypothesis import Hypothesis
     from erroran.stages.baseline import BaselineResult
     from erroran.stages.mine_confusions import MiningResult
-    from erroran.stages.report import Assessment
     from erroran.store.records import Group
 
 
@@ -61,11 +57,10 @@ def baseline(
     parallel: JobOptions,
 ) -> None:
     """Train the same model under several seeds, and keep everything about each run."""
-    group, completed, summary = _train_baseline(session, data, seeds.chosen(3), training, change, parallel.jobs)
-    if session.as_json:
-        print_json(summary.to_json())
-    else:
-        _print_baseline(session, group, completed, summary)
+    summary = _train_baseline(session, data, seeds, training, change, parallel.jobs)
+    session.show(summary)
+    if not session.as_json:
+        _print_baseline(out, summary)
 
 
 @command(
@@ -88,7 +83,7 @@ def intervene(
     """Retrain with the change that a hypothesis declares, beside a baseline and controls, and judge it."""
     group = session.group
     stem, hypothesis = find_or_offer(name, session.store.get_dataset(group.template.dataset).class_names)
-    _train_arms(session, group, stem, hypothesis, arms, seeds, change.epochs, parallel.jobs)
+    _train_arms(session, group, stem, hypothesis, arms, seeds, epochs=change.epochs, jobs=parallel.jobs)
     _report(session, group, stem)
 
 
@@ -131,11 +126,12 @@ def run(
     named = find_spec(name) if name else None  # a typo must not cost a training
     arms.names()
     _say_step(1, "baseline")
-    group, completed, summary = _train_baseline(session, data, seeds.chosen(3), training, change, parallel.jobs)
-    _print_baseline(session, group, completed, summary)
+    summary = _train_baseline(session, data, seeds, training, change, parallel.jobs)
+    _print_baseline(session.screen, summary)
+    group = summary.trained
     _say_step(2, "mine-confusions")
     mined = mine_group(session, group, split="mine", top=10)
-    print_mined(session, mined, top=10)
+    print_mined(session.screen, mined, top=10)
     stem, hypothesis = named or _hypothesis_for_top_pair(mined)
     _say_step(3, f"preview {stem}")
     dataset = session.store.get_dataset(group.template.dataset)
@@ -143,7 +139,7 @@ def run(
     _say_step(4, f"intervene {stem}")
     if seeds.seeds is None and arms.reuse_baseline:
         seeds = SeedOptions(seeds=len(group.seeds))
-    _train_arms(session, group, stem, hypothesis, arms, seeds, None, parallel.jobs)
+    _train_arms(session, group, stem, hypothesis, arms, seeds, jobs=parallel.jobs)
     _say_step(5, f"report {stem}")
     _report(session, group, stem)
 
@@ -166,62 +162,35 @@ def teach(
     from erroran.report.teach import lesson_sentence, write_lesson
     from erroran.stages.teach import teach as replay
 
-    start = time.perf_counter()
     with training_display() as display:
-        taught = replay(
-            session.store,
-            n_runs=runs,
-            jobs=parallel.jobs,
-            on_progress=display.on_progress,
-            on_finished=display.on_finished,
-        )
-    say_trained(len(taught.completed.trained), len(taught.completed.records), start)
-    path = write_lesson(taught, REPORTS)
-    if session.as_json:
-        print_json(taught.to_json())
-        return
-    out.print(lesson_sentence(taught), style="bold")
-    talk.print(f"wrote {path}")
+        taught = replay(session.store, n_runs=runs, jobs=parallel.jobs, **display.hooks)
+    display.say_trained(taught.completed)
+    session.show(taught, headline=lesson_sentence(taught), wrote=write_lesson(taught, REPORTS))
 
 
 def _train_baseline(
-    session: Session,
-    data: DataOptions,
-    seeds: Sequence[int],
-    training: TrainingOptions,
-    change: RecipeChange,
-    jobs: int,
-) -> "tuple[Group, Completed, BaselineResult]":
+    session: Session, data: DataOptions, seeds: SeedOptions, training: TrainingOptions, change: RecipeChange, jobs: int
+) -> "BaselineResult":
     from erroran.report.baseline import write_baseline
     from erroran.stages.baseline import summarise, train_baseline
 
-    start = time.perf_counter()
-    recipe = build_recipe(training.recipe, change)
-    images = data.load()
+    chosen, recipe = seeds.chosen(3), build_recipe(training.recipe, change)
+    how = training.model_dump(exclude={"recipe"})
+    dataset = data.load()
     with training_display() as display:
         group, completed = train_baseline(
-            session.store,
-            images,
-            recipe=recipe,
-            seeds=seeds,
-            model=training.model,
-            precision=training.precision,
-            mine_fraction=training.mine_fraction,
-            jobs=jobs,
-            on_progress=display.on_progress,
-            on_finished=display.on_finished,
+            session.store, dataset, recipe=recipe, seeds=chosen, jobs=jobs, **how, **display.hooks
         )
-    say_trained(len(completed.trained), len(completed.records), start)
+    display.say_trained(completed)
     summary = summarise(session.store, group)
     write_baseline(summary, REPORTS)
-    return group, completed, summary
+    return summary
 
 
-def _print_baseline(session: Session, group: "Group", completed: "Completed", summary: "BaselineResult") -> None:
-    screen = session.screen
-    print_runs(screen, completed.records)
-    accuracy = summary.accuracy_confirm
-    spread = f" +- {accuracy.sd:.2%} over {len(group.seeds)} seeds" if len(group.seeds) > 1 else ", one seed"
+def _print_baseline(screen: Screen, summary: "BaselineResult") -> None:
+    print_runs(screen, summary.records)
+    accuracy, runs = summary.accuracy_confirm, len(summary.records)
+    spread = f" +- {accuracy.sd:.2%} over {runs} seeds" if runs > 1 else ", one seed"
     screen.print(f"accuracy on confirm: {accuracy.mean:.2%}{spread}")
     screen.print(f"wrote {REPORTS / 'baseline.md'}")
     screen.say("next:", "erroran mine-confusions", "none")
@@ -234,12 +203,12 @@ def _train_arms(
     hypothesis: "Hypothesis",
     arms: ArmOptions,
     seeds: SeedOptions,
-    epochs: int | None,
+    *,
+    epochs: int | None = None,
     jobs: int,
 ) -> None:
     from erroran.stages.intervene import intervene as train_arms
 
-    start = time.perf_counter()
     controls, listed = arms.names(), seeds.listed()
     say_note(group.note)
     with training_display() as display:
@@ -255,11 +224,10 @@ def _train_arms(
             fresh_baseline=not arms.reuse_baseline,
             jobs=jobs,
             before_training=lambda count: _warn_of_low_power(session, group, stem, hypothesis, count),
-            on_progress=display.on_progress,
-            on_finished=display.on_finished,
             before_measuring=lambda: talk.print("measuring what the augmentation did to the images"),
+            **display.hooks,
         )
-    say_trained(len(completed.trained), len(completed.records), start)
+    display.say_trained(completed)
 
 
 def _warn_of_low_power(session: Session, group: "Group", stem: str, hypothesis: "Hypothesis", seeds: int) -> None:
@@ -297,21 +265,15 @@ def _report(session: Session, group: "Group", stem: str) -> None:
         assessment = assess(session.store, group, stem)
     path = write_intervention(assessment, REPORTS)
     session.write_index()
-    if session.as_json:
-        print_json(assessment.to_json())
-    else:
-        _print_assessment(assessment, path)
-
-
-def _print_assessment(assessment: "Assessment", path: Path) -> None:
     verdict = assessment.verdict
-    out.print(verdict.sentence, style="bold")
+    session.show(assessment, headline=verdict.sentence)
+    if session.as_json:
+        return
     for compared in (verdict.forward, verdict.reverse, verdict.both):
         before, after = (" ".join(map(str, values)) for values in (compared.before_per_seed, compared.after_per_seed))
         out.print(f"  {compared.name}: {before} -> {after}")
     if verdict.word == "improved" and assessment.not_shown_to_beat:
-        names = " or ".join(assessment.not_shown_to_beat)
-        out.print(f"  not shown to do more than {names}", style="yellow")
+        out.print(f"  not shown to do more than {' or '.join(assessment.not_shown_to_beat)}", style="yellow")
     for stamp in assessment.stamps:
         out.print(f"  {stamp.kind}: {stamp.sentence}", style="yellow")
     out.print(f"wrote {path}")

@@ -3,7 +3,7 @@
 import inspect
 import os
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -14,7 +14,7 @@ from annotated_types import Ge, Gt, Le
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.fields import FieldInfo
 
-from erroran.cli.console import Screen, configure, out, say_note, talk
+from erroran.cli.console import Screen, configure, out, print_json, say_note, talk
 from erroran.errors import BadInput
 from erroran.experiment.recipe import RECIPES, Precision, Recipe, RecipeChange
 
@@ -67,6 +67,35 @@ class Session:
     def group(self) -> "Group":
         """The baseline group, read when it is first needed."""
         return self.store.get_group(self.group_id)
+
+    def show(
+        self,
+        content: Any,
+        *,
+        headline: str = "",
+        table: Sequence[Sequence[str]] = (),
+        wrote: object = None,
+        note: str | None = None,
+    ) -> None:
+        """Print a command's result: as JSON, or a note, a headline, a table and the files that were written.
+
+        Args:
+            content: What `json.dumps` takes, or a `Result`.
+            headline: One sentence.
+            table: The header and the rows.
+            wrote: Paths.
+            note: A remark that must be seen.
+        """
+        if self.as_json:
+            print_json(content.to_json() if hasattr(content, "to_json") else content)
+            return
+        say_note(note)
+        if headline:
+            out.print(headline, style="bold")
+        if table:
+            out.table(*table)
+        if wrote:
+            talk.print(f"wrote {wrote}")
 
     def write_index(self) -> None:
         """Write the index of all reports."""

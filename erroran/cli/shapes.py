@@ -98,7 +98,7 @@ def print_preview(screen: Screen, previewed: "PreviewResult", path: Path) -> Non
     if previewed.not_drawn:
         screen.print(f"not drawn, because it changes no image: {'; '.join(previewed.not_drawn)}")
     if rows:
-        screen.table(("class", "operation", "dose", "pixels changed", "thickness px", "erased"), rows)
+        screen.table(("class", "operation", "dose", "pixels changed", "thickness px", "erased"), *rows)
     screen.print(f"pictures: {path}")
 
 
@@ -259,18 +259,17 @@ def probe(session: Session, name: NameArgument) -> None:
     stem, hypothesis = find_spec(name)
     with talk.status("probing"):
         probed = ask(session.store, group, stem, hypothesis)
-    path = write_probe(probed, REPORTS)
-    if session.as_json:
-        print_json(probed.to_json())
-        return
-    say_note(group.note)
-    out.print(probe_sentence(probed), style="bold")
     rows = []
     for d in (probed.forward, probed.reverse):
         rates = (d.induced, d.induced_controls["bystanders"], d.repaired, d.repaired_by_shift)
         rows.append((f"{d.true} read as {d.predicted}", *(rate_text(rate) for rate in rates), d.word))
-    out.table(("", "induced", "bystanders", "repaired", "by a shift", "verdict"), rows)
-    talk.print(f"wrote {path}")
+    session.show(
+        probed,
+        headline=probe_sentence(probed),
+        table=[("", "induced", "bystanders", "repaired", "by a shift", "verdict"), *rows],
+        wrote=write_probe(probed, REPORTS),
+        note=group.note,
+    )
 
 
 @command(
@@ -296,11 +295,10 @@ def stress(
         stressed = judge_perturbed(session.store, group, stem, controls=controls, on_step=on_step)
     path = write_stress(stressed, REPORTS)
     session.write_index()
-    if session.as_json:
-        print_json(stressed.to_json())
-        return
-    say_note(group.note)
-    out.print(stress_sentence(stressed), style="bold")
-    header, *rows = summary_rows(stressed)
-    out.table(header, rows)
-    talk.print(f"wrote {path} in {stressed.seconds:.0f} s")
+    session.show(
+        stressed,
+        headline=stress_sentence(stressed),
+        table=summary_rows(stressed),
+        wrote=f"{path} in {stressed.seconds:.0f} s",
+        note=group.note,
+    )

@@ -1,12 +1,11 @@
 """Commands about several models at once."""
 
-import time
 from typing import Annotated
 
 import typer
 
 from erroran.cli.app import app, command
-from erroran.cli.console import out, print_json, say_trained, training_display
+from erroran.cli.console import out, training_display
 from erroran.cli.options import REPORTS, DataOptions, JobOptions, Session
 from erroran.cli.specs import EXPERIMENTS, check_name
 
@@ -34,7 +33,6 @@ def study(
     from erroran.report.study import claim_line, study_headline, write_study
     from erroran.stages.study import assess_study, train_study
 
-    start = time.perf_counter()
     path = find_study(name, [EXPERIMENTS, shipped_folder()])
     check_name(path.stem, fix=f"rename {path}")
     spec = read_study(path)
@@ -42,23 +40,11 @@ def study(
         spec = spec.model_copy(update={"seeds": seeds})
     images = data.load()
     with training_display() as display:
-        trained = train_study(
-            session.store,
-            images,
-            path.stem,
-            spec,
-            jobs=parallel.jobs,
-            on_progress=display.on_progress,
-            on_finished=display.on_finished,
-        )
-    runs = [completed for _, completed in trained]
-    say_trained(sum(len(c.trained) for c in runs), sum(len(c.records) for c in runs), start)
+        trained = train_study(session.store, images, path.stem, spec, jobs=parallel.jobs, **display.hooks)
+    display.say_trained(*(completed for _, completed in trained))
     result = assess_study(session.store, path.stem, spec, [group for group, _ in trained])
-    summary = write_study(result, REPORTS)
-    if session.as_json:
-        print_json(summary)
-        return
-    out.print(study_headline(result).replace("`", ""), style="bold")
-    for checked in result.claims:
-        out.print("  " + claim_line(checked).replace("`", "").replace("**", ""))
-    out.print(f"wrote {REPORTS / path.stem}.md")
+    session.show(write_study(result, REPORTS), headline=study_headline(result).replace("`", ""))
+    if not session.as_json:
+        for checked in result.claims:
+            out.print("  " + claim_line(checked).replace("`", "").replace("**", ""))
+        out.print(f"wrote {REPORTS / path.stem}.md")

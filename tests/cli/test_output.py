@@ -26,7 +26,7 @@ def test_names_are_printed_as_they_are(capsys: pytest.CaptureFixture[str], name:
     screen = _screen(capsys)
     screen.print(f"class {name}", style="bold")
     screen.say("next:", f"look at {name}")
-    screen.table(("class", "n"), [(name, "1")])
+    screen.table(("class", "n"), (name, "1"))
     shown = name.replace("\x1b", "\\x1b")
     text = capsys.readouterr().out
     assert text.count(shown) == 3
@@ -42,7 +42,7 @@ def test_what_a_terminal_obeys_becomes_visible() -> None:
 def test_narrow_terminals_cut_no_number(capsys: pytest.CaptureFixture[str]) -> None:
     """At 40 columns every cell of a wide table is there in one piece."""
     cells = ["1234567890.123456 %", "9876543210", "4:9", "1,000,000", "12 13 12 12 11"]
-    _screen(capsys, width=40).table(["a long header"] * 5, [cells])
+    _screen(capsys, width=40).table(["a long header"] * 5, cells)
     text = capsys.readouterr().out
     assert all(cell in text for cell in cells)
     assert "…" not in text

@@ -173,8 +173,8 @@ def _describe_control(control: "Control") -> str:
 
 
 def _count_pair(assessment: "Assessment", side: str) -> int:
-    pair = assessment.verdict.pair_names
-    return sum((flip.true, flip.read_as) in (pair, pair[::-1]) for flip in getattr(assessment, side))
+    pair = set(assessment.verdict.pair_names)
+    return sum({flip.true, flip.read_as} == pair for flip in getattr(assessment, side))
 
 
 def _gallery(assessment: "Assessment", flips: "Sequence[Flip]") -> "Figure":

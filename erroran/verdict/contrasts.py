@@ -66,11 +66,11 @@ def count_errors(labels: IntArray, predicted: IntArray, pair: Cell) -> dict[str,
         predicted: Integer (S, N).
         pair: (a, b), class indices.
     """
-    return {
-        "forward": pair_errors(labels, predicted, pair).tolist(),
-        "reverse": pair_errors(labels, predicted, pair[::-1]).tolist(),
-        "overall": (predicted != labels).sum(axis=1).tolist(),
-    }
+    found = {"overall": (predicted != labels).sum(axis=1).tolist()}
+    for endpoint in (Endpoint.FORWARD, Endpoint.REVERSE):
+        (cell,) = endpoint.cells(pair)
+        found[endpoint.value] = pair_errors(labels, predicted, cell).tolist()
+    return found
 
 
 def adjust_contrasts(verdicts: Sequence[tuple[str, str, Verdict]]) -> list[Contrast]:

@@ -21,8 +21,9 @@ _PREDICTIONS = 10
 def study_headline(result: "StudyResult") -> str:
     """The first line: the best model, and whether its lead is more than chance."""
     best, *others = result.ranking
-    spread = f" ± {percent(best.accuracy.sd)}" if best.accuracy.sd is not None else ""
-    found = f"`{best.name}` reads {percent(best.accuracy.mean)}{spread} correctly"
+    accuracy = best.scores.accuracy_confirm
+    spread = f" ± {percent(accuracy.sd)}" if len(accuracy.values) > 1 else ""
+    found = f"`{best.name}` predicts {percent(accuracy.mean)}{spread} correctly"
     if not others:
         return found
     beaten = {name for pair in result.pairs if pair.better == best.name for name in (pair.first, pair.second)}
@@ -43,15 +44,11 @@ def write_study(result: "StudyResult", folder: Path) -> dict[str, Any]:
     histories = {f"{model.name} {run.spec.seed}": run.history for model in result.models for run in model.evidence.runs}
     drawn = {
         "accuracy": figures.accuracy_chart(
-            [(m.name, m.accuracy.values, m.accuracy.interval, m.entry.reported) for m in reversed(result.ranking)]
+            [(m.name, m.scores.accuracy_confirm.values, m.interval, m.entry.reported) for m in reversed(result.ranking)]
         ),
         "training-curves": figures.training_curves(histories),
         "confusion-matrices": figures.confusion_heatmaps(
-            [
-                (f"{m.name}: {m.mean_counts.sum() - m.mean_counts.trace():.0f} errors per run", m.mean_counts)
-                for m in result.models
-            ],
-            first.mined.class_names,
+            [(_errors_title(m), m.scores.confusions.mean(axis=0)) for m in result.models], first.mined.class_names
         ),
         "samples": _samples(first),
         "predictions": figures.image_rows([_predictions(model) for model in result.models]),
@@ -92,8 +89,13 @@ def claim_line(checked: "CheckedClaim") -> str:
     return f"“{claim.text}”: **{checked.word}**. `{claim.better}` against `{claim.worse}`: {found}{said}{why}."
 
 
+def _errors_title(model: "ModelResult") -> str:
+    counts = model.scores.confusions.mean(axis=0)
+    return f"{model.name}: {counts.sum() - counts.trace():.0f} errors per run"
+
+
 def _describe_epochs(model: "ModelResult") -> str:
-    trained = sorted(set(model.epochs_trained))
+    trained = sorted({len(run.history["loss"]) for run in model.evidence.runs})
     return counted(trained[0], "epoch") if len(trained) == 1 else f"{trained[0]} to {trained[-1]} epochs"
 
 

@@ -1,14 +1,12 @@
 """What an intervention changed on `confirm`: loads the runs, judges them, and hands everything to the report."""
 
-from typing import Any
-
 import numpy as np
-from pydantic import Field, computed_field
+from pydantic import Field
 
 from erroran.results import Result
 from erroran.shape.exposure import Exposure, redraw
 from erroran.stages.intervene import gather_exposure
-from erroran.stats.confusion import accuracy, cell_mask, class_scores, confusion_counts
+from erroran.stats.confusion import ClassScores, accuracy, cell_mask, class_scores, confusion_counts
 from erroran.stats.significance import McNemarResult
 from erroran.store import Intervention, Store
 from erroran.store.environment import compare_environments
@@ -40,83 +38,52 @@ class SeedRow(Result):
     mcnemar_primary: McNemarResult
 
 
-class ClassRow(Result):
-    """Scores of one class before and after, means over runs, 0..1."""
-
-    name: str
-    support: int
-    precision: tuple[float, float]
-    recall: tuple[float, float]
-    f1: tuple[float, float]
-
-
 class Assessment(Result):
     """Everything that the report of an intervention shows.
 
     Attributes:
         group: The baseline group.
-        intervention: What was run.
+        intervention: What was run; `arms` the ids of its runs.
         before: Baseline evidence on `confirm`; `after` the treatment's.
         verdict: The verdict.
         stamps: What limits the claim.
         environments: In what the arms' software or hardware differ: name to each arm's value.
         seeds: One row per seed.
-        classes: One row per class.
+        classes: Scores of every run and class, ``before`` and ``after``.
         controls: One per control.
-        mean_counts: float (2, C, C), mean confusion counts before and after.
+        not_shown_to_beat: Names of the controls that the treatment is not shown to beat.
+        mean_counts: float (2, C, C), mean confusion counts before and after; `mean_change` their difference.
         fixed: Images that the treatment predicts correctly more often, clearest first.
         broken: Images that it predicts wrongly more often, clearest first.
         exposure: What the augmentation did to the images that the treatment's runs saw; None without operations, and
             for images with several channels.
         shown: uint8 (n, H, W, C) twice: the exposure's examples before and after.
+        versions: Of the packages that the treatment's first run used; `commit` and `machine` likewise.
+        seconds: Run id to the time that training took.
     """
 
     group: Group
     intervention: Intervention
+    arms: dict[str, tuple[str, ...]]
     before: Evidence = Field(exclude=True)
     after: Evidence = Field(exclude=True)
     verdict: Verdict
     stamps: list[Stamp]
     environments: dict[str, dict[str, str]]
     seeds: list[SeedRow]
-    classes: list[ClassRow]
+    classes: dict[str, ClassScores]
     controls: list[Control]
+    not_shown_to_beat: list[str]
     mean_counts: np.ndarray = Field(exclude=True)
+    mean_change: list[list[float]]
     fixed: list[Flip]
     broken: list[Flip]
     exposure: Exposure | None
     shown: tuple[np.ndarray, np.ndarray] | None = Field(exclude=True)
-
-    @computed_field  # type: ignore[prop-decorator]
-    @property
-    def not_shown_to_beat(self) -> list[str]:
-        """Names of the controls that the treatment is not shown to beat."""
-        return [control.name for control in self.controls if not control.is_beaten(self.verdict.alpha)]
-
-    @computed_field  # type: ignore[prop-decorator]
-    @property
-    def mean_change(self) -> list[list[float]]:
-        """(C, C): mean confusion counts, after minus before."""
-        change: list[list[float]] = (self.mean_counts[1] - self.mean_counts[0]).round(6).tolist()
-        return change
-
-    @computed_field  # type: ignore[prop-decorator]
-    @property
-    def arms(self) -> dict[str, tuple[str, ...]]:
-        """Arm name to the ids of its runs."""
-        return self.intervention.arms
-
-    @computed_field  # type: ignore[prop-decorator]
-    @property
-    def provenance(self) -> dict[str, Any]:
-        """Versions, commit and machine of the treatment's first run, and the seconds that each run took."""
-        first, runs = self.after.runs[0], (*self.before.runs, *self.after.runs)
-        return {
-            "versions": first.versions,
-            "commit": first.commit,
-            "machine": first.machine,
-            "seconds": {run.id: round(run.seconds, 2) for run in runs},
-        }
+    versions: dict[str, str]
+    commit: str | None
+    machine: dict[str, str]
+    seconds: dict[str, float]
 
 
 def assess(store: Store, group: Group, name: str) -> Assessment:
@@ -143,34 +110,44 @@ def assess(store: Store, group: Group, name: str) -> Assessment:
         shift, others["logit-shift"] = shift_baseline(
             (mined.labels, mined.probabilities), treated.predicted, before.probabilities, pair
         )
+    controls = [
+        compare_control(
+            arm, labels, predicted, after.predicted, names, pair, endpoint,
+            shift=shift if arm == "logit-shift" else None,
+        )
+        for arm, predicted in others.items()
+    ]  # fmt: skip
+    counts = np.stack([confusion_counts(labels, arm.predicted, len(names)).mean(axis=0) for arm in (before, after)])
     fixed, broken = find_flips(labels, before.predicted, after.predicted, before.ids.tolist(), names)
     exposure = gather_exposure(store, intervention)
-    train = store.get_splits(group.template).train
+    train, first = store.get_splits(group.template).train, after.runs[0]
     return Assessment(
         group=group,
         intervention=intervention,
+        arms=intervention.arms,
         before=before,
         after=after,
         verdict=verdict,
         stamps=find_stamps(store.ledger.entries(), concluded, group, intervention, environments),
         environments=environments,
         seeds=_seed_rows(before, after, cell_mask(len(names), endpoint.cells(pair))),
-        classes=_class_rows(before, after),
-        controls=[
-            compare_control(
-                arm, labels, predicted, after.predicted, names, pair, endpoint,
-                shift=shift if arm == "logit-shift" else None,
-            )
-            for arm, predicted in others.items()
-        ],
-        mean_counts=np.stack(
-            [confusion_counts(labels, arm.predicted, len(names)).mean(axis=0) for arm in (before, after)]
-        ),
+        classes={
+            "before": class_scores(labels, before.predicted, len(names)),
+            "after": class_scores(labels, after.predicted, len(names)),
+        },
+        controls=controls,
+        not_shown_to_beat=[control.name for control in controls if not control.is_beaten(verdict.alpha)],
+        mean_counts=counts,
+        mean_change=(counts[1] - counts[0]).round(6).tolist(),
         fixed=fixed,
         broken=broken,
         exposure=exposure,
         shown=None if exposure is None else redraw(train, names, hypothesis.augment, exposure.examples),
-    )  # fmt: skip
+        versions=first.versions,
+        commit=first.commit,
+        machine=first.machine,
+        seconds={run.id: round(run.seconds, 2) for run in (*before.runs, *after.runs)},
+    )
 
 
 def _seed_rows(before: Evidence, after: Evidence, primary: np.ndarray) -> list[SeedRow]:
@@ -193,14 +170,4 @@ def _seed_rows(before: Evidence, after: Evidence, primary: np.ndarray) -> list[S
             mcnemar_primary=of_endpoint,
         )
         for (was, now), accuracy_before, accuracy_after, every, of_endpoint in columns
-    ]
-
-
-def _class_rows(before: Evidence, after: Evidence) -> list[ClassRow]:
-    names = before.class_names
-    scores = [class_scores(arm.labels, arm.predicted, len(names)) for arm in (before, after)]
-    means = {m: [getattr(s, m).mean(axis=0).tolist() for s in scores] for m in ("precision", "recall", "f1")}
-    return [
-        ClassRow(name=name, support=support, **{m: (was[i], now[i]) for m, (was, now) in means.items()})
-        for i, (name, support) in enumerate(zip(names, scores[0].support.tolist(), strict=True))
     ]

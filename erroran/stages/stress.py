@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 
 import numpy as np
-from pydantic import Field, computed_field
+from pydantic import Field
 
 from erroran.operations import perturbations
 from erroran.operations.keyed import keyed_uniform, sample_keys
@@ -59,6 +59,8 @@ class Stressed(Result):
         contrasts: Version by version, the baseline first.
         stamps: What limits the claim.
         environments: In what the arms' software or hardware differ: name to each arm's value.
+        tests: Number of tests that the q-values are over.
+        images: Images of `confirm`.
         seconds: Wall-clock time of changing and predicting.
     """
 
@@ -69,19 +71,9 @@ class Stressed(Result):
     contrasts: list[Contrast]
     stamps: list[Stamp]
     environments: dict[str, dict[str, str]]
+    tests: int
+    images: int
     seconds: float
-
-    @computed_field  # type: ignore[prop-decorator]
-    @property
-    def tests(self) -> int:
-        """Number of tests that the q-values are over."""
-        return sum(q_value is not None for contrast in self.contrasts for q_value in contrast.q_values.values())
-
-    @computed_field  # type: ignore[prop-decorator]
-    @property
-    def images(self) -> int:
-        """Images of `confirm`."""
-        return len(self.evidence["baseline"].labels)
 
     @property
     def against_baseline(self) -> list[Contrast]:
@@ -119,7 +111,7 @@ def stress(
     start = time.perf_counter()
     versions = _make_versions(store, evidence, intervention, on_step)
     seconds = time.perf_counter() - start
-    verdicts = [
+    contrasts = adjust_contrasts(
         (
             version.name,
             arm,
@@ -135,16 +127,18 @@ def stress(
         if version.name not in (AS_IT_IS, REDRAWN)
         for arm in evidence
         if arm != name
-    ]
+    )
     environments = compare_environments({arm: found.runs for arm, found in evidence.items()})
     return Stressed(
         group=group,
         intervention=intervention,
         evidence=evidence,
         versions=versions,
-        contrasts=adjust_contrasts(verdicts),
+        contrasts=contrasts,
         stamps=find_stamps(store.ledger.entries(), look, group, intervention, environments),
         environments=environments,
+        tests=sum(q_value is not None for contrast in contrasts for q_value in contrast.q_values.values()),
+        images=len(evidence["baseline"].labels),
         seconds=seconds,
     )
 

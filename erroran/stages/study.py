@@ -1,17 +1,15 @@
 """Train several models alike, and compare them: which differ by more than chance, and which claims hold?"""
 
-import statistics
 from collections.abc import Callable, Sequence
 
-import numpy as np
-from pydantic import Field, computed_field
+from pydantic import Field
 
 from erroran.data import Dataset
 from erroran.execution.local import Completed
 from erroran.experiment.study import Study, StudyModel
 from erroran.results import Result
-from erroran.stages.baseline import train_baseline
-from erroran.stats.confusion import accuracy, class_scores, confusion_counts
+from erroran.stages.baseline import BaselineResult, summarise, train_baseline
+from erroran.stats.confusion import class_scores
 from erroran.stats.intervals import mean_interval
 from erroran.store import Store
 from erroran.store.evidence import Evidence, gather
@@ -23,87 +21,34 @@ from erroran.training.predict import Latency, measure_latency
 from erroran.verdict.models import CheckedClaim, ModelPair, check_claim, compare_all
 
 
-class Accuracy(Result):
-    """Accuracy of a model's runs on `confirm`, 0..1.
-
-    Attributes:
-        values: Of every run.
-        mean: Their mean.
-        sd: Their standard deviation; None with one run.
-        interval: 95 % t interval of the mean over seeds, on the same images; None with one run.
-    """
-
-    values: tuple[float, ...]
-    mean: float
-    sd: float | None
-    interval: tuple[float, float] | None
-
-
-class ClassScore(Result):
-    """Scores of one class on `mine`, means over runs, 0..1."""
-
-    name: str
-    support: int
-    precision: float
-    recall: float
-    f1: float
-
-
 class ModelResult(Result):
     """One model of a study.
 
     Attributes:
         entry: What the spec says of it.
-        group: Its baseline group.
-        evidence: Its runs on `confirm`; `mined` on `mine`.
-        accuracy: On `confirm`.
-        classes: Scores of every class on `mine`.
+        scores: Of its baseline group: accuracy on `confirm`, everything by class on `mine`.
+        interval: 95 % t interval of the mean accuracy on `confirm` over seeds, on the same images; None with one seed.
         weighted_f1: Mean over runs of the F1 of all classes on `mine`, weighted by their images.
-        mean_counts: float (C, C), mean confusion matrix on `mine`.
+        parameters: Number of the model's parameters.
         latency: Time to predict, measured with the first run's model.
         bytes_on_disk: Size of its ``model.keras``.
+        evidence: Its runs on `confirm`; `mined` on `mine`.
     """
 
     entry: StudyModel
-    group: Group
-    evidence: Evidence = Field(exclude=True)
-    mined: Evidence = Field(exclude=True)
-    accuracy: Accuracy
-    classes: list[ClassScore]
+    scores: BaselineResult
+    interval: tuple[float, float] | None
     weighted_f1: float
-    mean_counts: np.ndarray = Field(exclude=True)
+    parameters: int
     latency: Latency
     bytes_on_disk: int
+    evidence: Evidence = Field(exclude=True)
+    mined: Evidence = Field(exclude=True)
 
-    @computed_field  # type: ignore[prop-decorator]
     @property
     def name(self) -> str:
         """The model's name."""
-        return self.group.template.model
-
-    @computed_field  # type: ignore[prop-decorator]
-    @property
-    def parameters(self) -> int:
-        """Number of the model's parameters."""
-        return self.evidence.runs[0].parameters
-
-    @computed_field  # type: ignore[prop-decorator]
-    @property
-    def training_seconds(self) -> list[float]:
-        """Wall-clock time of training each run."""
-        return [run.seconds for run in self.evidence.runs]
-
-    @computed_field  # type: ignore[prop-decorator]
-    @property
-    def epochs_trained(self) -> list[int]:
-        """Epochs of each run; early stopping makes them differ."""
-        return [len(run.history["loss"]) for run in self.evidence.runs]
-
-    @computed_field  # type: ignore[prop-decorator]
-    @property
-    def runs(self) -> list[str]:
-        """Ids of the runs."""
-        return [run.id for run in self.evidence.runs]
+        return self.scores.model
 
 
 class StudyResult(Result):
@@ -118,7 +63,7 @@ class StudyResult(Result):
     @property
     def ranking(self) -> list[ModelResult]:
         """Models, most accurate first."""
-        return sorted(self.models, key=lambda result: -result.accuracy.mean)
+        return sorted(self.models, key=lambda result: -result.scores.accuracy_confirm.mean)
 
 
 def train_study(
@@ -202,32 +147,18 @@ def assess_study(store: Store, name: str, study: Study, groups: Sequence[Group])
 def _result(store: Store, entry: StudyModel, group: Group, look: Entry) -> ModelResult:
     run_ids = [group.run_spec(seed).id for seed in group.seeds]
     evidence, mined = gather(store, run_ids, "confirm", look=look), gather(store, run_ids, "mine")
-    names = mined.class_names
-    scores = class_scores(mined.labels, mined.predicted, len(names))
-    by_class = zip(
-        names, scores.support, *(table.mean(axis=0) for table in (scores.precision, scores.recall, scores.f1)),
-        strict=True,
-    )  # fmt: skip
-    values = accuracy(evidence.labels, evidence.predicted).tolist()
-    several = len(values) > 1
+    scores = summarise(store, group)
+    values = scores.accuracy_confirm.values
+    weighted_f1 = class_scores(mined.labels, mined.predicted, len(mined.class_names)).weighted_f1
     model_file = store.run_folder(run_ids[0]) / "model.keras"
     return ModelResult(
         entry=entry,
-        group=group,
-        evidence=evidence,
-        mined=mined,
-        accuracy=Accuracy(
-            values=tuple(values),
-            mean=statistics.fmean(values),
-            sd=statistics.stdev(values) if several else None,
-            interval=mean_interval(values) if several else None,
-        ),
-        classes=[
-            ClassScore(name=c, support=int(n), precision=float(p), recall=float(r), f1=float(f))
-            for c, n, p, r, f in by_class
-        ],
-        weighted_f1=float(scores.weighted_f1.mean()),
-        mean_counts=confusion_counts(mined.labels, mined.predicted, len(names)).mean(axis=0),
+        scores=scores,
+        interval=mean_interval(values) if len(values) > 1 else None,
+        weighted_f1=float(weighted_f1.mean()),
+        parameters=evidence.runs[0].parameters,
         latency=measure_latency(model_file, mined.images[:2000], source=store.load_source_of(evidence.runs[0])),
         bytes_on_disk=model_file.stat().st_size,
+        evidence=evidence,
+        mined=mined,
     )

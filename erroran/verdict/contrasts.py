@@ -1,9 +1,9 @@
 """Many exploratory verdicts at once, such as those of a stress test: what holds under the false discovery rate?"""
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import Final
 
-from pydantic import Field, computed_field
+from pydantic import Field
 
 from erroran.experiment.endpoint import Cell, Endpoint
 from erroran.results import Result
@@ -22,40 +22,23 @@ class Contrast(Result):
     Attributes:
         version: The version's name.
         against: ``baseline``, or a control.
+        word: The verdict's word, if the primary endpoint's change holds under the false discovery rate.
+        unadjusted_word: The word for this version alone.
         verdict: The verdict for this version alone, not adjusted for the others.
         compared: What was tested: ``forward``, ``reverse`` and ``overall`` (all errors), and ``sum`` where that is the
             primary endpoint.
         q_values: Key of `compared` to the q-value over all tests; None without a test.
+        found: What holds under the false discovery rate: key to -1 (fewer errors with the treatment) or 1 (more).
     """
 
     version: str
     against: str
+    word: str
+    unadjusted_word: str
     verdict: Verdict = Field(exclude=True)
     compared: dict[str, Comparison]
     q_values: dict[str, float | None]
-
-    @computed_field  # type: ignore[prop-decorator]
-    @property
-    def word(self) -> str:
-        """The verdict's word, if the primary endpoint's change holds under the false discovery rate."""
-        word = self.verdict.word
-        if word in (IMPROVED, HARMED) and self.verdict.endpoint not in self.found:
-            return CANNOT_TELL
-        return word
-
-    @computed_field  # type: ignore[prop-decorator]
-    @property
-    def unadjusted_word(self) -> str:
-        """The verdict's word."""
-        return self.verdict.word
-
-    @computed_field  # type: ignore[prop-decorator]
-    @property
-    def found(self) -> dict[str, int]:
-        """What holds under the false discovery rate: key to -1 (fewer errors with the treatment) or 1 (more)."""
-        held = (key for key, q_value in self.q_values.items() if q_value is not None and q_value <= FDR)
-        signs = {key: self.compared[key].test.direction(FDR) for key in held}
-        return {key: sign for key, sign in signs.items() if sign}
+    found: dict[str, int]
 
 
 def count_errors(labels: IntArray, predicted: IntArray, pair: Cell) -> dict[str, list[int]]:
@@ -73,7 +56,7 @@ def count_errors(labels: IntArray, predicted: IntArray, pair: Cell) -> dict[str,
     return found
 
 
-def adjust_contrasts(verdicts: Sequence[tuple[str, str, Verdict]]) -> list[Contrast]:
+def adjust_contrasts(verdicts: Iterable[tuple[str, str, Verdict]]) -> list[Contrast]:
     """Adjust the tests of several verdicts together.
 
     Args:
@@ -88,13 +71,26 @@ def adjust_contrasts(verdicts: Sequence[tuple[str, str, Verdict]]) -> list[Contr
     p_values = [one.test.p_value for *_, compared in rows for one in compared.values()]
     adjusted = iter(benjamini_hochberg([p for p in p_values if p is not None]).tolist())
     q_values = iter([None if p is None else next(adjusted) for p in p_values])
-    return [
-        Contrast(
-            version=version,
-            against=against,
-            verdict=verdict,
-            compared=compared,
-            q_values={key: next(q_values) for key in compared},
-        )
-        for version, against, verdict, compared in rows
-    ]
+    return [_contrast(*row, {key: next(q_values) for key in row[-1]}) for row in rows]
+
+
+def _contrast(
+    version: str,
+    against: str,
+    verdict: Verdict,
+    compared: dict[str, Comparison],
+    q_values: dict[str, float | None],
+) -> Contrast:
+    held = [key for key, q_value in q_values.items() if q_value is not None and q_value <= FDR]
+    found = {key: sign for key in held if (sign := compared[key].test.direction(FDR))}
+    claims = verdict.word in (IMPROVED, HARMED)
+    return Contrast(
+        version=version,
+        against=against,
+        word=CANNOT_TELL if claims and verdict.endpoint not in found else verdict.word,
+        unadjusted_word=verdict.word,
+        verdict=verdict,
+        compared=compared,
+        q_values=q_values,
+        found=found,
+    )

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from itertools import combinations
 from typing import Final
 
-from pydantic import Field, computed_field
+from pydantic import Field
 
 from erroran.experiment.study import Claim
 from erroran.results import Result
@@ -33,27 +33,17 @@ class ModelPair(Result):
     Attributes:
         first: A model's name; `second` that of the other.
         comparison: Errors of the first ("before") and the second ("after").
+        points: Accuracy of the second minus that of the first.
         p_adjusted: Holm's over all pairs; None without a test.
+        better: The model with significantly fewer errors; None where that cannot be told.
     """
 
     first: str
     second: str
     comparison: Comparison
+    points: Points
     p_adjusted: float | None
-
-    @computed_field  # type: ignore[prop-decorator]
-    @property
-    def points(self) -> Points:
-        """Accuracy of the second minus that of the first."""
-        return _points(self.comparison)
-
-    @computed_field  # type: ignore[prop-decorator]
-    @property
-    def better(self) -> str | None:
-        """The model with significantly fewer errors; None where that cannot be told."""
-        if self.p_adjusted is None or self.p_adjusted >= ALPHA:
-            return None
-        return self.second if self.comparison.effect.per_10000 < 0 else self.first
+    better: str | None
 
 
 class CheckedClaim(Result):
@@ -63,20 +53,15 @@ class CheckedClaim(Result):
         claim: From the spec.
         word: ``holds``, ``contradicted`` or ``cannot tell``.
         measured: Difference of the accuracies, positive if it is as claimed.
-        comparison: Errors of the model that was said to be worse ("before") and of the other ("after"). Its p-value is
-            not adjusted: the claim was made beforehand.
+        p_value: Two-sided, of this claim alone, which was made beforehand; None without a test.
+        comparison: Errors of the model that was said to be worse ("before") and of the other ("after").
     """
 
     claim: Claim
     word: str
     measured: Points
+    p_value: float | None
     comparison: Comparison = Field(exclude=True)
-
-    @computed_field  # type: ignore[prop-decorator]
-    @property
-    def p_value(self) -> float | None:
-        """Two-sided, of this claim alone; None without a test."""
-        return self.comparison.test.p_value
 
 
 def compare_all(
@@ -95,9 +80,23 @@ def compare_all(
     ]
     adjusted = iter(holm([c.test.p_value for _, _, c in pairs if c.test.p_value is not None]).tolist())
     return [
-        ModelPair(first=a, second=b, comparison=c, p_adjusted=None if c.test.p_value is None else next(adjusted))
-        for a, b, c in pairs
+        _model_pair(first, second, compared, None if compared.test.p_value is None else next(adjusted))
+        for first, second, compared in pairs
     ]
+
+
+def _model_pair(first: str, second: str, compared: Comparison, p_adjusted: float | None) -> ModelPair:
+    better = None
+    if p_adjusted is not None and p_adjusted < ALPHA:
+        better = second if compared.effect.per_10000 < 0 else first
+    return ModelPair(
+        first=first,
+        second=second,
+        comparison=compared,
+        points=_points(compared),
+        p_adjusted=p_adjusted,
+        better=better,
+    )
 
 
 def check_claim(
@@ -114,7 +113,9 @@ def check_claim(
     """
     comparison = ArmComparison(labels, worse, better, class_names).all_errors()
     word = {-1: HOLDS, 1: CONTRADICTED, 0: UNDECIDED}[comparison.test.direction(ALPHA)]
-    return CheckedClaim(claim=claim, word=word, measured=_points(comparison), comparison=comparison)
+    return CheckedClaim(
+        claim=claim, word=word, measured=_points(comparison), p_value=comparison.test.p_value, comparison=comparison
+    )
 
 
 def _points(comparison: Comparison) -> Points:

@@ -18,6 +18,7 @@ from erroran.stages.report import assess
 from erroran.stages.stress import AS_IT_IS, REDRAWN, Stressed, perturb, stress
 from erroran.store import Store
 from erroran.store.records import Group
+from erroran.verdict.contrasts import _contrast
 
 VERSIONS = [AS_IT_IS, REDRAWN, "thinned", "thickened", "swollen", "fractured"]
 JUDGED = VERSIONS[2:]
@@ -98,11 +99,11 @@ def test_a_word_needs_more_than_its_own_p(stressed: Stressed) -> None:
     from dataclasses import replace
 
     contrast = stressed.contrasts[0]
-    harmed = contrast.model_copy(update={"verdict": replace(contrast.verdict, word="harmed")})
-    assert harmed.word == "harmed"
-    for q_value in (0.06, None):
-        q_values = {**harmed.q_values, "forward": q_value}
-        assert harmed.model_copy(update={"q_values": q_values}).word == "cannot tell"
+    harmed = replace(contrast.verdict, word="harmed")
+    for q_value, word in ((0.04, "harmed"), (0.06, "cannot tell"), (None, "cannot tell")):
+        q_values = {**contrast.q_values, "forward": q_value}
+        found = _contrast("thinned", "baseline", harmed, contrast.compared, q_values)
+        assert (found.word, found.unadjusted_word) == (word, "harmed")
 
 
 def test_the_controls_are_optional(experiment: tuple[Store, Group], monkeypatch: pytest.MonkeyPatch) -> None:

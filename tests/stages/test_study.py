@@ -84,6 +84,7 @@ def result(
             }
             record = make_record(
                 spec=group.run_spec(seed),
+                accuracy_confirm=float((read == truth).mean()),
                 machine={"cpus": "2", "platform": "here"},
                 versions={"erroran": "0", "tensorflow": "2", "keras": "3", "python": "3"},
             )
@@ -97,12 +98,12 @@ def test_accuracy_by_hand(result: tuple[StudyResult, Store]) -> None:
     models = {model.name: model for model in result[0].models}
     for name, model in models.items():
         wrong = model.evidence.predicted != model.evidence.labels
-        assert model.accuracy.values == pytest.approx(1 - wrong.mean(axis=1))
-        assert model.accuracy.mean == pytest.approx(1 - WRONG[name], abs=0.006)
-        sd, mean = np.std(model.accuracy.values, ddof=1), model.accuracy.mean
-        assert model.accuracy.sd == pytest.approx(sd)
+        assert model.scores.accuracy_confirm.values == pytest.approx(1 - wrong.mean(axis=1))
+        assert model.scores.accuracy_confirm.mean == pytest.approx(1 - WRONG[name], abs=0.006)
+        sd, mean = np.std(model.scores.accuracy_confirm.values, ddof=1), model.scores.accuracy_confirm.mean
+        assert model.scores.accuracy_confirm.sd == pytest.approx(sd)
         half = 4.302653 * sd / SEEDS**0.5  # Student's t, 2 degrees of freedom
-        assert model.accuracy.interval == pytest.approx((mean - half, mean + half), abs=1e-6)
+        assert model.interval == pytest.approx((mean - half, mean + half), abs=1e-6)
         f1 = [f1_score(model.mined.labels, run, average="weighted") for run in model.mined.predicted]
         assert model.weighted_f1 == pytest.approx(np.mean(f1))
         assert model.bytes_on_disk == 1000
@@ -113,10 +114,10 @@ def test_everything_by_class_is_on_mine(result: tuple[StudyResult, Store]) -> No
     """Tables, matrices and shown predictions do not use up `confirm`, on which every model makes more errors."""
     for model in result[0].models:
         assert model.mined.split == "mine"
-        assert [row.support for row in model.classes] == np.bincount(model.mined.labels).tolist()
-        assert model.mean_counts.sum() - np.trace(model.mean_counts) == 3
+        assert [row["support"] for row in model.scores.classes] == np.bincount(model.mined.labels).tolist()
+        assert model.scores.confusions.sum() - np.trace(model.scores.confusions.sum(axis=0)) == 3 * SEEDS
         by_hand = recall_score(model.mined.labels, model.mined.predicted[0], average=None)
-        assert [row.recall for row in model.classes] == pytest.approx(by_hand)
+        assert [row["recall"].mean for row in model.scores.classes] == pytest.approx(by_hand)
     images = {part.tobytes() for part in result[0].models[0].mined.images}
     _, shown, *_ = _predictions(result[0].models[0])
     assert {image.tobytes() for image in shown} <= images
@@ -149,7 +150,7 @@ def test_pairs_and_claims(result: tuple[StudyResult, Store]) -> None:
 def test_the_look_is_in_the_ledger_once(result: tuple[StudyResult, Store]) -> None:
     """Comparing models on `confirm` is a look at it; comparing them again is the same look."""
     assessed, store = result
-    assess_study(store, assessed.name, STUDY, [model.group for model in assessed.models])
+    assess_study(store, assessed.name, STUDY, [model.scores.trained for model in assessed.models])
     assert [(entry.kind, entry.name, entry.seeds) for entry in store.ledger.entries()] == [
         ("study", "good-and-bad", (0, 1, 2))
     ]
@@ -159,7 +160,7 @@ def test_the_report_shows_every_model_and_class(result: tuple[StudyResult, Store
     """Verdict first; every figure is written; the JSON has every seed's accuracy."""
     summary = write_study(result[0], tmp_path)
     text = (tmp_path / "good-and-bad.md").read_text()
-    assert text.startswith("# `cnn` reads 9")
+    assert text.startswith("# `cnn` predicts 9")
     assert text.count("| class | precision | recall | F1 | support |") == 3
     assert text.count("| weighted |") == 3
     assert "20.0 ms | 2.0 ms (10 times faster)" in text
@@ -168,7 +169,7 @@ def test_the_report_shows_every_model_and_class(result: tuple[StudyResult, Store
         "accuracy.png", "training-curves.png", "confusion-matrices.png", "samples.png", "predictions.png",
         "summary.json",
     }  # fmt: skip
-    assert [len(model["accuracy"]["values"]) for model in summary["models"]] == [3, 3, 3]
+    assert [len(model["scores"]["accuracy_confirm"]["values"]) for model in summary["models"]] == [3, 3, 3]
     assert [claim["word"] for claim in summary["claims"]] == ["contradicted", "holds", "cannot tell"]
 
 

@@ -28,10 +28,9 @@ def write_baseline(result: "BaselineResult", folder: Path) -> Path:
     drawn = {"training-curves": figures.training_curves({f"seed {r.spec.seed}": r.history for r in result.records})}
     matrices = len(result.records) <= MOST_MATRICES and len(result.class_names) <= MOST_CLASSES
     if matrices:
-        runs = [
-            (f"seed {run.spec.seed}", counts) for run, counts in zip(result.records, result.confusions, strict=True)
-        ]
-        drawn["confusion-matrices"] = figures.confusion_heatmaps(runs, result.class_names)
+        titles = [f"seed {run.spec.seed}" for run in result.records]
+        panels = list(zip(titles, result.confusions, strict=True))
+        drawn["confusion-matrices"] = figures.confusion_heatmaps(panels, result.class_names)
     text = render(
         "baseline.md.j2",
         summary=result,

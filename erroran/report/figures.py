@@ -56,7 +56,7 @@ def to_png(figure: Figure) -> bytes:
 
 @_style
 def training_curves(histories: Mapping[str, Mapping[str, Sequence[float]]]) -> Figure:
-    """Loss and accuracy per epoch; solid on train, dashed on `mine`.
+    """Loss and accuracy per epoch; solid on train, dashed on the validation images.
 
     Args:
         histories: Label of a run, such as ``baseline 3``, to its history (``loss``, ``accuracy``, ``val_loss``,
@@ -68,7 +68,7 @@ def training_curves(histories: Mapping[str, Mapping[str, Sequence[float]]]) -> F
     table = pd.concat(
         pd.DataFrame({"run": label, "images": images} | {m: history[prefix + m] for m in ("loss", "accuracy")})
         for label, history in histories.items()
-        for images, prefix in (("train", ""), ("mine", "val_"))
+        for images, prefix in (("train", ""), ("validation", "val_"))
     ).reset_index(names="epoch")
     table["epoch"] += 1
     table["arm"] = table["run"].str.rpartition(" ")[0]

@@ -26,7 +26,8 @@ class RunRecord(BaseModel):
         commit: Git commit of the erroran checkout that ran, ``None`` for an installed package.
         machine: See `erroran.provenance.machine`.
         parameters: Number of the model's parameters.
-        history: Per epoch: ``loss``, ``accuracy``, ``val_loss``, ``val_accuracy`` (on `mine`).
+        history: Per epoch: ``loss``, ``accuracy``, ``val_loss``, ``val_accuracy``; the last two on `mine`, or with a
+            recipe that chooses epochs on a part of `train` that is held out for it.
     """
 
     model_config = _STRICT

@@ -33,24 +33,4 @@ else:
     with _silent_stderr():
         import keras
 
-__all__ = ["describe_device", "keras"]
-
-
-def describe_device() -> dict[str, str]:
-    """What a training in this process runs on: ``device``, ``threads`` (of one operation) and ``precision``."""
-    devices = sorted({name.partition(":")[0] for name in keras.distribution.list_devices()})
-    return {
-        "device": ", ".join(device for device in devices if device != "cpu" or len(devices) == 1),
-        "threads": str(_threads()),
-        "precision": keras.config.dtype_policy().name,
-    }
-
-
-def _threads() -> int:
-    if keras.config.backend() == "tensorflow":
-        import tensorflow as tf
-
-        chosen = int(tf.config.threading.get_intra_op_parallelism_threads())
-        if chosen:
-            return chosen
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+__all__ = ["keras"]

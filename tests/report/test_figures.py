@@ -83,7 +83,7 @@ def test_drawing_leaves_the_settings_of_matplotlib() -> None:
 
 
 def test_training_curves_of_one_arm() -> None:
-    """Loss (log) and accuracy over epochs from 1; train solid, `mine` dashed; a colour and a name per run."""
+    """Loss (log) and accuracy over epochs from 1; train solid, validation dashed; a colour and a name per run."""
     figure = figures.training_curves({"seed 0": _history(), "seed 1": _history(0.1)})
     left, right = figure.axes
     assert [(a.get_xlabel(), a.get_ylabel(), a.get_yscale()) for a in (left, right)] == [
@@ -97,7 +97,7 @@ def test_training_curves_of_one_arm() -> None:
     colours = [line.get_color() for line in left.lines[:4]]
     assert colours[0] == colours[1] != colours[2] == colours[3]
     texts = [text.get_text() for text in right.get_legend().get_texts()]
-    assert texts == ["run", "seed 0", "seed 1", "images", "train", "mine"]
+    assert texts == ["run", "seed 0", "seed 1", "images", "train", "validation"]
     assert left.get_legend() is None
 
 

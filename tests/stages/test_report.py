@@ -76,7 +76,11 @@ def predict(part: Part, errors: Errors, n_classes: int = 3) -> Predictions:
 def put_run(store: Store, dataset: Dataset, spec: RunSpec, arm: str, *, mine: Errors, confirm: Errors) -> str:
     """Store a run that nobody trained; everything about it is fixed."""
     splits = split_dataset(dataset, mine_fraction=spec.mine_fraction, fold=spec.fold)
-    predictions = {"mine": predict(splits.mine, mine), "confirm": predict(splits.confirm, confirm)}
+    n_classes = len(dataset.class_names)
+    predictions = {
+        "mine": predict(splits.mine, mine, n_classes),
+        "confirm": predict(splits.confirm, confirm, n_classes),
+    }
     scores = {name: float((p.probabilities.argmax(1) == p.labels).mean()) for name, p in predictions.items()}
     record = RunRecord(
         spec=spec,

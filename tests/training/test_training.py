@@ -422,12 +422,3 @@ def test_a_model_of_the_users_own_is_trained_and_read_back(
     latency = measure_latency(file, splits.confirm.x, source=OWN, repeats=3)
     assert 0 < latency.call_ms < latency.predict_ms
     assert latency.images_per_second > 0
-
-
-def test_the_device_of_a_training_is_known() -> None:
-    """Device, threads and precision, as text for the run's record."""
-    from erroran.training.backend import describe_device
-
-    found = describe_device()
-    assert list(found) == ["device", "threads", "precision"]
-    assert int(found["threads"]) >= 1

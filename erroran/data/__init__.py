@@ -1,16 +1,16 @@
-"""Images and labels in, as ``uint8`` and ``int64``, checked once; sample ids; splits.
+"""Images and labels, checked once; sample ids; splits; another training set for a treatment.
 
 ::
 
+    sources/  one module a format: npz, idx, table, digits
     load      a name ("auto", "mnist", "digits", a path) -> Dataset
-    files     .npz and IDX files on disk
-    kaggle    one table with label,pixel0,pixel1,...
     download  MNIST from the network into the cache
-    digits    scikit-learn's digits, drawn like MNIST
-    dataset   Dataset, and what every dataset has to fulfil
-    ids       names of samples, made from their pixels
-    splits    train / mine / confirm
-    archive   one file that holds a whole Dataset
+    dataset   Dataset, and the checks that every dataset passes
+    ids       names of samples, made from their pixels, and choices by them
+    split     train / mine / confirm, by groups of copies
+    change    the training part of a treatment that leaves out, relabels, repeats or adds images
+    near      near duplicates in different parts
+    archive   the stored copy of a Dataset
 """
 
 from erroran.data.archive import read_dataset, save_dataset

@@ -7,7 +7,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from erroran.data.dataset import Dataset, digest_of
-from erroran.data.sources.files import tidy_path
+from erroran.data.sources.reading import tidy_path
 from erroran.errors import DatasetError, Unavailable
 from erroran.files import write_text
 
@@ -32,6 +32,11 @@ class _Description(BaseModel):
     digest: str
     class_names: tuple[str, ...]
     bytes: dict[str, int]
+
+
+def is_stored(path: Path) -> bool:
+    """Whether a path is a folder that `save_dataset` wrote."""
+    return (path / DESCRIPTION).is_file()
 
 
 def save_dataset(dataset: Dataset, folder: Path | str) -> None:

@@ -2,20 +2,32 @@
 
 import difflib
 import os
+import re
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import NoReturn
 
-from erroran.data.archive import DESCRIPTION, read_dataset
-from erroran.data.dataset import Dataset, build_dataset
-from erroran.data.download import cache_folder, download_mnist, find_cached, list_sources
+from erroran.data.archive import is_stored, read_dataset
+from erroran.data.dataset import Dataset
+from erroran.data.download import download_mnist, find_cached, list_mirrors
 from erroran.data.sources.digits import load_digits
-from erroran.data.sources.files import MNIST_NPZ, find_dataset, read_arrays, tidy_path
+from erroran.data.sources.idx import has_idx, load_idx
+from erroran.data.sources.npz import MNIST_NPZ, load_npz
+from erroran.data.sources.reading import reading, tidy_path
 from erroran.data.sources.table import is_table, load_table
 from erroran.errors import BadInput, DatasetError, Unavailable
 
 NAMES = ("auto", "mnist", "digits")
 DATA_VARIABLE = "ERRORAN_DATA"
+
+FORMATS: tuple[tuple[Callable[[Path], bool], Callable[[Path, str], Dataset]], ...] = (
+    (is_stored, lambda path, _: read_dataset(path)),
+    (has_idx, load_idx),
+    (is_table, load_table),
+    (Path.is_file, load_npz),
+)
+"""How the format of a path is recognised, and what reads it; the first that fits counts."""
 
 
 def load_dataset(name: str = "auto", *, data_dir: Path | None = None) -> Dataset:
@@ -24,7 +36,7 @@ def load_dataset(name: str = "auto", *, data_dir: Path | None = None) -> Dataset
     Args:
         name: "mnist"; "digits" (scikit-learn's, drawn like MNIST); "auto" (MNIST if it can be had,
             otherwise digits, with a note); or the path of a ``.npz`` in the layout of Keras, of a ``.csv``
-            in Kaggle's, or of a folder with ``mnist.npz`` or the four IDX files.
+            in Kaggle's, of a folder with ``mnist.npz`` or the four IDX files, or of a dataset in a store.
         data_dir: Where MNIST is looked for first (default: ``$ERRORAN_DATA``); then Keras' cache,
             erroran's cache and the network.
 
@@ -36,30 +48,37 @@ def load_dataset(name: str = "auto", *, data_dir: Path | None = None) -> Dataset
     if name == "digits":
         return load_digits()
     if name not in NAMES:
-        return _load_path(name)
+        path = Path(name).expanduser()
+        return _load_path(path, _name_of(path)) or _reject_path(path)
     dataset, failures = _find_mnist(data_dir)
     if dataset:
         return dataset
-    if name == "auto":
-        return _fall_back(failures)
-    raise Unavailable(
-        f"MNIST is not on this machine and cannot be downloaded: {'; '.join(failures)}.",
-        fix="use --dataset digits, --dataset PATH (a .npz, a .csv or a folder of IDX files), or "
-        f"--data-dir DIR (a folder with {MNIST_NPZ})",
-    )
+    if name == "mnist":
+        raise Unavailable(
+            f"MNIST is not on this machine and cannot be downloaded: {'; '.join(failures)}.",
+            fix="use --dataset digits, --dataset PATH (a .npz, a .csv or a folder of IDX files), or "
+            f"--data-dir DIR (a folder with {MNIST_NPZ})",
+        )
+    digits = load_digits()
+    note = f"MNIST could not be had, so these are scikit-learn's 1,797 small digits (tried {', '.join(failures)})"
+    return replace(digits, note="; ".join(filter(None, (note, digits.note))))
 
 
-def _load_path(name: str) -> Dataset:
-    path = Path(name).expanduser()
-    if (path / DESCRIPTION).is_file():
-        return read_dataset(path)
-    found = find_dataset(path)
-    if not found:
-        _reject_path(path)
-    if is_table(found):
-        return load_table(found)
-    stem = path.resolve().name if path.is_dir() else path.stem
-    return build_dataset(stem, tidy_path(found), **read_arrays(found))
+def _load_path(path: Path, name: str) -> Dataset | None:
+    """What is at a path, or ``mnist.npz`` in it; None where there is nothing."""
+    with reading(path):  # a folder above it may not be entered
+        for place in (path / MNIST_NPZ, path):
+            for recognises, load in FORMATS:
+                if place.exists() and recognises(place):
+                    return load(place, name)
+    return None
+
+
+def _name_of(path: Path) -> str:
+    """Name of a folder or file, without ``.npz``, ``.csv``, ``.csv.gz`` and the like."""
+    if path.is_dir():
+        return path.resolve().name
+    return re.sub(r"(\.csv(\.\w+)?|\.[^.]*)$", "", path.name, flags=re.IGNORECASE) or path.name
 
 
 def _reject_path(path: Path) -> NoReturn:
@@ -83,39 +102,17 @@ def _reject_path(path: Path) -> NoReturn:
 
 def _find_mnist(data_dir: Path | None) -> tuple[Dataset | None, list[str]]:
     """MNIST from the first place that has it; and why the places before did not."""
-    failures = []
-    for place in _list_places(data_dir):
-        found = find_dataset(place)
-        if found:
-            return _load_mnist(found), []
-        failures.append(f"{tidy_path(place)} ({_describe_lack(place)})")
-
-    sources, cache = list_sources(), cache_folder()
-    cached = find_cached(sources, cache)
-    if cached:
-        return _load_mnist(cached), []
-    downloaded, refusals = download_mnist(sources, cache)
-    if downloaded:
-        return _load_mnist(downloaded), []
-    return None, failures + refusals
-
-
-def _list_places(data_dir: Path | None) -> list[Path]:
     named = data_dir or os.environ.get(DATA_VARIABLE)
     keras = Path(os.environ.get("KERAS_HOME") or "~/.keras") / "datasets" / MNIST_NPZ
-    places = [Path(named), keras] if named else [keras]
-    return [place.expanduser() for place in places]
-
-
-def _describe_lack(place: Path) -> str:
-    return "no mnist.npz, no IDX files" if place.is_dir() else "not there"
-
-
-def _load_mnist(path: Path) -> Dataset:
-    return build_dataset("mnist", tidy_path(path), **read_arrays(path))
-
-
-def _fall_back(failures: list[str]) -> Dataset:
-    digits = load_digits()
-    note = f"MNIST could not be had, so these are scikit-learn's 1,797 small digits (tried {', '.join(failures)})"
-    return replace(digits, note="; ".join(filter(None, (note, digits.note))))
+    failures = []
+    for place in [Path(named), keras] if named else [keras]:
+        dataset = _load_path(place.expanduser(), "mnist")
+        if dataset:
+            return dataset, []
+        lack = f"no {MNIST_NPZ}, no IDX files" if place.expanduser().is_dir() else "not there"
+        failures.append(f"{tidy_path(place.expanduser())} ({lack})")
+    mirrors = list_mirrors()
+    found, refusals = find_cached(mirrors), list[str]()
+    if not found:
+        found, refusals = download_mnist(mirrors)
+    return (_load_path(found, "mnist"), []) if found else (None, failures + refusals)

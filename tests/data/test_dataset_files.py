@@ -129,6 +129,26 @@ def test_an_npz_of_texts(npz: Path, arrays: Arrays) -> None:
     assert "tiny.npz is damaged: x_train is not an array" in _refuse(npz).message
 
 
+@pytest.mark.parametrize(
+    "header",
+    [
+        "{'descr': '|u1', 'fortran_order': False, 'shape': (1000000000000000, 28, 28), }",
+        "{'descr': '|u1', 'fortran_order': False, 'shape': (-1, 28, 28), }",
+        "{'descr': '|u1', 'fortran_order': False, 'shape': (99999999999999999999999999, 28), }",
+        "{'descr': 'nonsense', 'fortran_order': False, 'shape': (60, 6, 5), }",
+        "((((((",
+        "\x00\x01",
+    ],
+)
+def test_an_npz_whose_array_has_a_senseless_header(npz: Path, arrays: Arrays, header: str) -> None:
+    """Absurd sizes and junk name the file and the array, and take no memory."""
+    text = header.encode("latin-1").ljust(117) + b"\n"
+    with zipfile.ZipFile(npz, "w") as archive:
+        for key in arrays:
+            archive.writestr(f"{key}.npy", b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text + bytes(100))
+    assert "tiny.npz is damaged: x_train: " in _refuse(npz).message
+
+
 def test_bad_arrays_are_reported_with_the_file(tmp_path: Path, arrays: Arrays) -> None:
     np.savez(tmp_path / "a.npz", **arrays | {"x_test": arrays["x_test"] / 255})
     assert "a.npz: the test images are float64" in _refuse(tmp_path / "a.npz").message

@@ -123,7 +123,7 @@ def test_tables_keep_copies_together(tmp_path_factory: pytest.TempPathFactory) -
     path = tmp_path_factory.mktemp("table") / "t.csv"
     numbers = np.arange(60).repeat(2)
     write_table(path, _images(numbers), numbers % 3, ("0", "1", "2"))
-    splits = split_dataset(load_table(path))
+    splits = split_dataset(load_table(path, "t"))
     assert _apart(*_stems(splits))
     assert np.bincount(splits.confirm.y).tolist() == [8, 8, 8]
 
@@ -133,7 +133,7 @@ def test_a_table_with_too_few_different_images(tmp_path_factory: pytest.TempPath
     numbers = np.array([*range(10), 20, 20, 20, 21])
     write_table(path, _images(numbers), np.array([0] * 10 + [1] * 4), ("a", "b"))
     with pytest.raises(DatasetError, match=r"class b has 2 different image\(s\) in the 14 rows; .* takes 3"):
-        load_table(path)
+        load_table(path, "t")
 
 
 def test_an_exact_number_of_single_samples() -> None:

@@ -93,7 +93,7 @@ def test_the_split_depends_on_content_alone(tmp_path: Path, table: tuple[np.ndar
     order = np.random.default_rng(1).permutation(len(labels))
     write_table(tmp_path / "a.csv", images, labels, NAMES)
     write_table(tmp_path / "b.csv", images[order], labels[order], NAMES)
-    first, second = (load_table(tmp_path / name) for name in ("a.csv", "b.csv"))
+    first, second = (load_table(tmp_path / name, "t") for name in ("a.csv", "b.csv"))
     assert first.digest == second.digest
     assert set(first.test_ids) == set(second.test_ids)
 
@@ -146,11 +146,25 @@ def test_names_survive_the_store(tmp_path: Path) -> None:
     """Names are kept, and are part of what the dataset is."""
     pictures = ["1,2,3,4", "2,2,3,4", "3,2,3,4", "4,2,3,4", "5,2,3,4", "6,2,3,4"]
     lines = [rows("cat" if i % 2 else "dog", p) for i, p in enumerate(pictures)]
-    named = load_table(write(tmp_path / "t.csv", HEADER, *lines))
+    named = load_table(write(tmp_path / "t.csv", HEADER, *lines), "t")
     save_dataset(named, tmp_path / "stored")
     assert read_dataset(tmp_path / "stored").class_names == ("cat", "dog")
-    other = load_table(write(tmp_path / "u.csv", HEADER, *(line.replace("dog", "eel") for line in lines)))
+    other = load_table(write(tmp_path / "u.csv", HEADER, *(line.replace("dog", "eel") for line in lines)), "t")
     assert other.digest != named.digest
+
+
+def test_class_names_are_any_text(tmp_path: Path) -> None:
+    """Letters of any script, spaces, commas, quotes; what is written is read; two spellings of é are one."""
+    names = ("c+", "été, fin", 'say "four"', "x" * 100, "猫", "=1+1")
+    labels = np.arange(36) % 6
+    images = np.random.default_rng(3).integers(0, 256, (36, 2, 2, 1), dtype=np.uint8)
+    write_table(tmp_path / "t.csv", images, labels, names)
+    read_images, codes, found = read_table(tmp_path / "t.csv")
+    assert found == tuple(sorted(names))
+    assert [found[code] for code in codes] == [names[label] for label in labels]
+    assert np.array_equal(read_images, images)
+    path = write(tmp_path / "u.csv", HEADER, rows("caf\u00e9"), rows("cafe\u0301"), rows(" c+ "))
+    assert read_table(path)[2] == ("c+", "caf\u00e9")
 
 
 def test_digest_of_numbered_classes_is_as_it_was(tiny_dataset: Dataset) -> None:
@@ -188,7 +202,11 @@ def test_digest_of_numbered_classes_is_as_it_was(tiny_dataset: Dataset) -> None:
         ([HEADER, rows(pixels="1,2,3,4,5")], "its header has 5 columns, the first row 6"),
         ([HEADER, rows(), rows(pixels="1,2,3,4,5")], "is damaged: Expected 5 fields in line 3, saw 6"),
         ([HEADER, rows(), rows(label="")], "the label of row 2 is empty"),
-        ([HEADER, rows(label="a/b")], "the label of row 1 is 'a/b'"),
+        ([HEADER, rows(), rows(label="a\x1b[31mb")], r"the label of row 2 is 'a\x1b[31mb'"),
+        ([HEADER, rows(label='"a\nb"')], r"the label of row 1 is 'a\nb'"),
+        ([HEADER, rows(label="a\u202eb")], "the label of row 1 is"),
+        ([HEADER, rows(label="x" * 101)], f"the label of row 1 is '{'x' * 100}...'"),
+        ([HEADER, rows(label="x" * 200_000)], "is damaged: field larger than field limit"),
         ([HEADER, rows(), rows(), rows(pixels="1,2,3,5")], "class 0 has 2 different image(s) in the 3 rows"),
         ([HEADER, *(rows(pixels=f"{n},2,3,4") for n in range(3))], "nothing can be confused"),
         ([HEADER, *(rows(f"c{i}") for i in range(1001))], "has 1,001 different labels"),

@@ -11,10 +11,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import numpy as np
+import pooch
 import pytest
 
 from erroran.data import download, load_dataset
-from erroran.data.download import Source, download_mnist, find_cached, list_sources
+from erroran.data.download import download_mnist, find_cached, list_mirrors
 from erroran.errors import BadInput, DatasetError, Unavailable
 
 Arrays = dict[str, np.ndarray]
@@ -80,62 +81,62 @@ def cache(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def source(server: Server, content: bytes) -> Source:
+def mirror(server: Server, content: bytes, cache: Path) -> pooch.Pooch:
     """A mirror that serves the right file below ``good/``."""
     server.files["/good/mnist.npz"] = content
-    return Source(f"{server.url}good/", _hashes(content))
+    return pooch.create(path=cache, base_url=f"{server.url}good/", registry=_hashes(content))
 
 
 def _hashes(content: bytes) -> dict[str, str]:
     return {"mnist.npz": f"sha256:{hashlib.sha256(content).hexdigest()}"}
 
 
-def _elsewhere(server: Server, content: bytes, folder: str) -> Source:
-    return Source(f"{server.url}{folder}/", _hashes(content))
+def _elsewhere(mirror: pooch.Pooch, url: str) -> pooch.Pooch:
+    return pooch.create(path=mirror.abspath, base_url=url, registry=mirror.registry)
 
 
-def test_the_right_file_arrives(source: Source, cache: Path, content: bytes) -> None:
-    assert download_mnist([source], cache) == (cache / "mnist.npz", [])
+def test_the_right_file_arrives(mirror: pooch.Pooch, cache: Path, content: bytes) -> None:
+    assert download_mnist([mirror]) == (cache / "mnist.npz", [])
     assert (cache / "mnist.npz").read_bytes() == content
     assert [file.name for file in cache.iterdir()] == ["mnist.npz"]
 
 
-def test_a_truncated_download_is_refused(server: Server, source: Source, cache: Path) -> None:
+def test_a_truncated_download_is_refused(server: Server, mirror: pooch.Pooch, cache: Path) -> None:
     server.cut.add("/good/mnist.npz")
-    path, failures = download_mnist([source], cache)
+    path, failures = download_mnist([mirror])
     assert path is None
-    assert failures == [f"{source.base_url} (mnist.npz: the download broke off)"]
+    assert failures == [f"{mirror.base_url} (mnist.npz: the download broke off)"]
     assert not list(cache.iterdir())
 
 
-def test_a_tampered_file_is_refused(server: Server, source: Source, cache: Path) -> None:
+def test_a_tampered_file_is_refused(server: Server, mirror: pooch.Pooch, cache: Path) -> None:
     server.files["/good/mnist.npz"] += b"!"
-    path, failures = download_mnist([source], cache)
+    path, failures = download_mnist([mirror])
     assert path is None
     assert "the checksum differs from the published one" in failures[0]
     assert not list(cache.iterdir())
 
 
-def test_a_second_mirror_steps_in(server: Server, source: Source, cache: Path, content: bytes) -> None:
-    absent = _elsewhere(server, content, "absent")
-    path, failures = download_mnist([absent, source], cache)
+def test_a_second_mirror_steps_in(server: Server, mirror: pooch.Pooch, cache: Path, content: bytes) -> None:
+    absent = _elsewhere(mirror, f"{server.url}absent/")
+    path, failures = download_mnist([absent, mirror])
     assert path == cache / "mnist.npz"
     assert failures == [f"{absent.base_url} (mnist.npz: HTTP 404)"]
 
 
-def test_a_server_that_is_down(cache: Path, content: bytes) -> None:
-    path, failures = download_mnist([Source("http://127.0.0.1:1/", _hashes(content))], cache)
+def test_a_server_that_is_down(mirror: pooch.Pooch) -> None:
+    path, failures = download_mnist([_elsewhere(mirror, "http://127.0.0.1:1/")])
     assert (path, failures) == (None, ["http://127.0.0.1:1/ (no connection)"])
 
 
-def test_a_silent_server_costs_one_wait(cache: Path, content: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_silent_server_costs_one_wait(mirror: pooch.Pooch, monkeypatch: pytest.MonkeyPatch) -> None:
     """It accepts connections but never answers, like a firewall that swallows packets."""
     monkeypatch.setattr(download, "_CONNECT_S", 0.2)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}/"
-        sources = [Source(f"{url}{folder}/", _hashes(content)) for folder in "abc"]
+        mirrors = [_elsewhere(mirror, f"{url}{folder}/") for folder in "abc"]
         start = time.monotonic()
-        path, failures = download_mnist(sources, cache)
+        path, failures = download_mnist(mirrors)
         waited = time.monotonic() - start
         time.sleep(0.1)  # lets the thread that was left behind see its own time-out
     assert path is None
@@ -144,9 +145,9 @@ def test_a_silent_server_costs_one_wait(cache: Path, content: bytes, monkeypatch
     assert waited < 1.5
 
 
-def test_a_cache_that_cannot_be_written(source: Source, cache: Path) -> None:
+def test_a_cache_that_cannot_be_written(mirror: pooch.Pooch, cache: Path) -> None:
     cache.write_text("a file where the folder should be")
-    path, failures = download_mnist([source], cache)
+    path, failures = download_mnist([mirror])
     assert path is None
     assert "cannot be written to the cache" in failures[0]
 
@@ -160,67 +161,68 @@ def test_idx_files_may_come_from_two_mirrors(
     server.files = {f"/two/{name}": body for name, body in files.items()}
     first = next(iter(files))
     server.files[f"/one/{first}"] = files[first]
-    one, two = (Source(f"{server.url}{folder}/", hashes) for folder in ("one", "two"))
-    path, failures = download_mnist([one, two], cache)
+    one, two = (
+        pooch.create(path=cache, base_url=f"{server.url}{folder}/", registry=hashes) for folder in ("one", "two")
+    )
+    path, failures = download_mnist([one, two])
     assert path == cache
     assert len(failures) == 1
     assert f"GET /two/{first}" not in server.requests
-    assert find_cached([one], cache) == cache
+    assert find_cached([one]) == cache
 
 
-def test_a_cached_file_is_not_downloaded_again(server: Server, source: Source, cache: Path) -> None:
-    download_mnist([source], cache)
+def test_a_cached_file_is_not_downloaded_again(server: Server, mirror: pooch.Pooch, cache: Path) -> None:
+    download_mnist([mirror])
     server.requests.clear()
-    assert find_cached([source], cache) == cache / "mnist.npz"
+    assert find_cached([mirror]) == cache / "mnist.npz"
     assert server.requests == []
 
 
-def test_a_damaged_cached_file_is_replaced(source: Source, cache: Path, content: bytes) -> None:
+def test_a_damaged_cached_file_is_replaced(mirror: pooch.Pooch, cache: Path, content: bytes) -> None:
     cache.mkdir()
     (cache / "mnist.npz").write_bytes(content[:-5])
-    assert find_cached([source], cache) is None
-    assert download_mnist([source], cache)[0]
+    assert find_cached([mirror]) is None
+    assert download_mnist([mirror])[0]
     assert (cache / "mnist.npz").read_bytes() == content
 
 
 def test_nothing_is_logged(
-    server: Server, source: Source, cache: Path, content: bytes, capfd: pytest.CaptureFixture[str]
+    server: Server, mirror: pooch.Pooch, cache: Path, content: bytes, capfd: pytest.CaptureFixture[str]
 ) -> None:
     server.cut.add("/good/mnist.npz")
     level = logging.getLogger("urllib3").level
-    download_mnist([_elsewhere(server, content, "absent"), source], cache)
+    download_mnist([_elsewhere(mirror, f"{server.url}absent/"), mirror])
     assert capfd.readouterr() == ("", "")
     assert logging.getLogger("urllib3").level == level
 
 
 def test_own_mirrors_replace_the_public_ones(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ERRORAN_MNIST_MIRRORS", "http://a.example/x, https://b.example/ ,")
-    sources = list_sources()
-    assert [each.base_url for each in sources] == ["http://a.example/x/", "https://b.example/"]
-    assert all(each.hashes == {"mnist.npz": download.MNIST_NPZ_HASH} for each in sources)
+    mirrors = list_mirrors()
+    assert [each.base_url for each in mirrors] == ["http://a.example/x/", "https://b.example/"]
+    assert all(list(each.registry) == ["mnist.npz"] for each in mirrors)
 
 
 def test_a_mirror_must_be_a_web_address(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ERRORAN_MNIST_MIRRORS", "/mnt/data")
     with pytest.raises(BadInput, match="ERRORAN_MNIST_MIRRORS holds '/mnt/data'"):
-        list_sources()
+        list_mirrors()
 
 
 def test_the_public_sources_are_secure_and_complete(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("ERRORAN_MNIST_MIRRORS")
-    sources = list_sources()
-    assert [len(each.hashes) for each in sources] == [1, 4, 4]
-    assert all(each.base_url.startswith("https://") for each in sources)
-    assert all(each.base_url.endswith("/") for each in sources)
+    mirrors = list_mirrors()
+    assert [len(each.registry) for each in mirrors] == [1, 4, 4]
+    assert all(each.base_url.startswith("https://") for each in mirrors)
 
 
 class TestLoading:
     """The same, from ``load_dataset`` on."""
 
     @pytest.fixture(autouse=True)
-    def _mirror(self, source: Source, content: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setenv("ERRORAN_MNIST_MIRRORS", source.base_url)
-        monkeypatch.setattr(download, "MNIST_NPZ_HASH", _hashes(content)["mnist.npz"])
+    def _mirror(self, mirror: pooch.Pooch, content: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("ERRORAN_MNIST_MIRRORS", mirror.base_url)
+        monkeypatch.setattr(download, "_NPZ", _hashes(content))
 
     @pytest.mark.parametrize("name", ["auto", "mnist"])
     def test_downloads_and_keeps(self, server: Server, name: str) -> None:
@@ -252,6 +254,6 @@ class TestLoading:
         self, server: Server, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         server.files["/good/mnist.npz"] = b"right checksum, but no arrays"
-        monkeypatch.setattr(download, "MNIST_NPZ_HASH", _hashes(server.files["/good/mnist.npz"])["mnist.npz"])
+        monkeypatch.setattr(download, "_NPZ", _hashes(server.files["/good/mnist.npz"]))
         with pytest.raises(DatasetError, match=r"mnist\.npz is not a \.npz file"):
             load_dataset("auto")

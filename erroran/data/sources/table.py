@@ -5,16 +5,13 @@ The order of the rows and seeds change nothing; so the same file always gives th
 """
 
 import csv
-import gzip
 import io
 import math
-import os
 import re
-import tempfile
+import unicodedata
 import zipfile
-import zlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,8 +19,9 @@ import numpy as np
 
 from erroran.data.dataset import MAX_CLASSES, Dataset, build_dataset
 from erroran.data.ids import choose_count, count_different, sample_ids, strip_copy_numbers
-from erroran.data.sources.files import tidy_path
+from erroran.data.sources.reading import damaged, read_unpacked, reading, tidy_path
 from erroran.errors import BadInput, DatasetError, Unavailable
+from erroran.files import writing
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,11 +29,11 @@ if TYPE_CHECKING:
 CONFIRM_SHARE = 0.2
 FEWEST_OF_A_CLASS = 3
 """One image to train on, one to mine, one to confirm with."""
+LONGEST_NAME = 100
 _SUFFIXES = (".csv", ".csv.gz", ".csv.zip")
 _LAYOUT = "use the header label,pixel0,pixel1,... with one pixel column for each pixel, row by row"
 _WHOLE = re.compile(r"[+-]?\d+(\.0*)?")
-# Class names become parts of file names, links and pairs such as 4:9.
-_NAME = re.compile(r"[\w.+-]{1,40}")
+_INVISIBLE = {"Cc", "Cf", "Cs", "Zl", "Zp"}  # Unicode's control, format and surrogate characters; ends of lines
 
 
 def is_table(path: Path) -> bool:
@@ -43,12 +41,13 @@ def is_table(path: Path) -> bool:
     return path.name.lower().endswith(_SUFFIXES)
 
 
-def load_table(path: Path) -> Dataset:
+def load_table(path: Path, name: str) -> Dataset:
     """Read a table and draw `confirm` from it: 20 % of the rows, stratified by class.
 
     Args:
         path: UTF-8, ``.csv``, ``.csv.gz`` or ``.csv.zip`` with a single file in it. Pixels are whole numbers 0 to 255,
             the images square. Labels are whole numbers or names; the classes are the sorted labels.
+        name: Name of the dataset.
 
     Raises:
         DatasetError: The file cannot be read or used; it is named, with column and row where they are known.
@@ -64,7 +63,7 @@ def load_table(path: Path) -> Dataset:
         )
     chosen = choose_count(groups, labels, count=round(CONFIRM_SHARE * len(labels)), purpose="confirm")
     return build_dataset(
-        re.sub(r"\.csv(\.\w+)?$", "", path.name, flags=re.IGNORECASE),
+        name,
         tidy_path(path),
         x_train=images[~chosen],
         y_train=labels[~chosen],
@@ -84,10 +83,11 @@ def read_table(path: Path) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
     Raises:
         DatasetError: As for `load_table`.
     """
-    content = _read_content(path)
-    header = _read_header(path, content)
-    side = _check_header(path, header)
-    frame = _parse(path, content, header)
+    with reading(path):
+        content = _unzip(path, read_unpacked(path))
+        header = _read_header(path, content)
+        side = _check_header(path, header)
+        frame = _parse(path, content, header)
     if len(frame) == 0:
         raise DatasetError(f"{tidy_path(path)} has a header and no rows.", fix="give at least three images of a class")
     labels, names = _encode_labels(path, frame["label"].tolist())
@@ -117,22 +117,13 @@ def write_table(path: Path, images: np.ndarray, labels: np.ndarray, class_names:
         )
     if path.exists():
         raise BadInput(f"{tidy_path(path)} exists already.", fix=f"give another name, or delete {tidy_path(path)}")
-    texts = [str(value) for value in range(256)]
-    header = ",".join(["label", *(f"pixel{i}" for i in range(height * width))])
+    header = ["label", *(f"pixel{i}" for i in range(height * width))]
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        try:
-            with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as file:
-                file.write(f"{header}\n")
-                for image, label in zip(images, labels.tolist(), strict=True):
-                    pixels = map(texts.__getitem__, image.ravel().tolist())
-                    file.write(f"{class_names[label]},{','.join(pixels)}\n")
-            Path(temporary).chmod(0o644)
-            Path(temporary).replace(path)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
+        with writing(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+            rows = csv.writer(file, lineterminator="\n")
+            rows.writerow(header)
+            for image, label in zip(images, labels.tolist(), strict=True):
+                rows.writerow([class_names[label], *image.ravel().tolist()])
     except OSError as problem:
         raise Unavailable(
             f"{tidy_path(path)} cannot be written: {problem.strerror or problem}.", fix="give another path"
@@ -167,25 +158,10 @@ def draw_rows(dataset: Dataset, rows: int | None = None) -> tuple[np.ndarray, np
     return images[chosen], labels[chosen]
 
 
-def _read_content(path: Path) -> bytes:
-    """The table's bytes; its content, not its name, says whether it is compressed."""
-    try:
-        content = path.read_bytes()
-        if content.startswith(b"\x1f\x8b"):
-            return gzip.decompress(content)
-        if content.startswith(b"PK\x03\x04"):
-            return _unzip(path, content)
-        return content
-    except (EOFError, zlib.error, gzip.BadGzipFile, zipfile.BadZipFile) as problem:
-        raise _damaged(path, str(problem)) from problem
-    except OSError as problem:
-        raise DatasetError(
-            f"{tidy_path(path)} cannot be read: {problem.strerror or problem}.",
-            fix=f"make {tidy_path(path)} readable, or name another file",
-        ) from problem
-
-
 def _unzip(path: Path, content: bytes) -> bytes:
+    """The only table in a zip archive, or the content if it is none."""
+    if not content.startswith(b"PK\x03\x04"):
+        return content
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         tables = [name for name in archive.namelist() if name.lower().endswith(".csv")]
         if len(tables) != 1:
@@ -199,54 +175,48 @@ def _unzip(path: Path, content: bytes) -> bytes:
 def _read_header(path: Path, content: bytes) -> list[str]:
     if not content.strip():
         raise DatasetError(f"{tidy_path(path)} is empty.", fix=_LAYOUT)
-    try:
-        lines = io.BytesIO(content)
-        first, second = lines.readline().decode("utf-8-sig"), lines.readline().decode()
-    except UnicodeDecodeError as problem:
-        raise _not_utf8(path) from problem
-    header, row = (next(csv.reader([line.rstrip("\r\n")]), []) for line in (first, second))
+    lines = io.BytesIO(content)
+    header, row = (next(csv.reader([lines.readline().decode(c).rstrip("\r\n")]), []) for c in ("utf-8-sig", "utf-8"))
     if len(row) > len(header):  # pandas would take the surplus for an index, and shift every column
-        raise _damaged(path, f"its header has {len(header)} columns, the first row {len(row)}")
+        raise damaged(path, f"its header has {len(header)} columns, the first row {len(row)}")
     return [name.strip() for name in header]
 
 
 def _check_header(path: Path, header: list[str]) -> int:
     """The side of the images, if the header is right; else say what is wrong with it."""
-    where, n_pixels = tidy_path(path), len(header) - 1
-    if header != ["label", *(f"pixel{i}" for i in range(n_pixels))]:
-        raise DatasetError(f"{where}: {_explain_header(header)}.", fix=_LAYOUT)
+    problem = next(_header_problems(header), None)
+    if problem is not None:
+        raise DatasetError(f"{tidy_path(path)}: {problem}.", fix=_LAYOUT)
+    n_pixels = len(header) - 1
     side = math.isqrt(n_pixels)
     if n_pixels == 0 or side * side != n_pixels:
         raise DatasetError(
-            f"{where} has {n_pixels} pixel columns, which make no square image.",
+            f"{tidy_path(path)} has {n_pixels} pixel columns, which make no square image.",
             fix="give every pixel of a square image, such as pixel0 to pixel783 for 28x28",
         )
     return side
 
 
-def _explain_header(header: list[str]) -> str:
-    repeated = [name for name, times in Counter(header).items() if times > 1]
-    if repeated:
-        return f"column {repeated[0] or '(without a name)'} is there twice"
+def _header_problems(header: list[str]) -> Iterator[str]:
+    for name, times in Counter(header).items():
+        if times > 1:
+            yield f"column {name or '(without a name)'} is there twice"
     if "label" not in header:
         if header[0] == "pixel0":
-            return "there are pixels and no labels, as in the test.csv of Kaggle; train.csv has both"
-        return f"there is no column label; the first is called {header[0] or '(nothing)'}"
+            yield "there are pixels and no labels, as in the test.csv of Kaggle; train.csv has both"
+        yield f"there is no column label; the first is called {header[0] or '(nothing)'}"
     if header[0] != "label":
-        return f"label is column {header.index('label') + 1}, not the first"
-    return _explain_pixels(header)
-
-
-def _explain_pixels(header: list[str]) -> str:
+        yield f"label is column {header.index('label') + 1}, not the first"
     wanted = [f"pixel{i}" for i in range(len(header) - 1)]
-    unknown = [name for name in header[1:] if not re.fullmatch(r"pixel\d+", name)]
-    if unknown:
-        return f"there is a column {unknown[0] or '(without a name)'}, which is no pixel"
-    missing = [name for name in wanted if name not in set(header)]
-    if missing:
-        return f"column {missing[0]} is missing"
-    at, name = next((i, name) for i, name in enumerate(header[1:]) if name != wanted[i])
-    return f"column {name} stands where {wanted[at]} belongs"
+    for name in header[1:]:
+        if not re.fullmatch(r"pixel\d+", name):
+            yield f"there is a column {name or '(without a name)'}, which is no pixel"
+    for name in wanted:
+        if name not in header:
+            yield f"column {name} is missing"
+    for name, place in zip(header[1:], wanted, strict=True):
+        if name != place:
+            yield f"column {name} stands where {place} belongs"
 
 
 def _parse(path: Path, content: bytes, header: list[str]) -> "pd.DataFrame":
@@ -254,7 +224,7 @@ def _parse(path: Path, content: bytes, header: list[str]) -> "pd.DataFrame":
 
     try:
         # In one piece it is faster, and every column has a single type; what is no number shows as text.
-        frame = pd.read_csv(
+        return pd.read_csv(
             io.BytesIO(content),
             header=0,
             names=header,
@@ -264,11 +234,8 @@ def _parse(path: Path, content: bytes, header: list[str]) -> "pd.DataFrame":
             na_filter=False,
             low_memory=False,
         )
-    except UnicodeError as problem:
-        raise _not_utf8(path) from problem
     except pd.errors.ParserError as problem:
-        raise _damaged(path, str(problem).removeprefix("Error tokenizing data. C error: ")) from problem
-    return frame
+        raise damaged(path, str(problem).removeprefix("Error tokenizing data. C error: ")) from problem
 
 
 def _check_pixels(path: Path, frame: "pd.DataFrame") -> np.ndarray:
@@ -307,38 +274,25 @@ def _whole_numbers(path: Path, name: str, column: "pd.Series[Any]") -> np.ndarra
 
 def _encode_labels(path: Path, texts: list[str]) -> tuple[np.ndarray, tuple[str, ...]]:
     """Indices of the labels, ``int64`` (N,), and the names of the classes."""
-    labels = [text.strip() for text in texts]
-    different = set(labels)
-    if all(map(_WHOLE.fullmatch, different)):
-        spelling = {label: str(int(label.partition(".")[0])) for label in different}
-        names = sorted(set(spelling.values()), key=int)
+    different = {text: unicodedata.normalize("NFC", text.strip()) for text in set(texts)}
+    if all(map(_WHOLE.fullmatch, different.values())):
+        different = {text: str(int(label.partition(".")[0])) for text, label in different.items()}
+        names = sorted(set(different.values()), key=int)
     else:
-        spelling = {label: label for label in different}
-        names = sorted(different)
-    refused = next((name for name in names if not _NAME.fullmatch(name)), None)
-    if refused is not None:
-        row = [spelling[label] for label in labels].index(refused) + 1
-        raise DatasetError(
-            f"{tidy_path(path)}: the label of row {row} is {refused!r}."
-            if refused
-            else f"{tidy_path(path)}: the label of row {row} is empty.",
-            fix="name classes by whole numbers, or by letters, digits and . _ + - (40 at the most, no spaces)",
-        )
+        names = sorted(set(different.values()))
+    for name in names:
+        if not 0 < len(name) <= LONGEST_NAME or any(unicodedata.category(letter) in _INVISIBLE for letter in name):
+            row = [different[text] for text in texts].index(name) + 1
+            shown = repr(name if len(name) <= LONGEST_NAME else f"{name[:LONGEST_NAME]}...") if name else "empty"
+            raise DatasetError(
+                f"{tidy_path(path)}: the label of row {row} is {shown}.",
+                fix=f"name classes by whole numbers, or by up to {LONGEST_NAME} visible characters",
+            )
     if len(names) > MAX_CLASSES:
         raise DatasetError(
             f"{tidy_path(path)} has {len(names):,} different labels; erroran takes {MAX_CLASSES:,}.",
             fix="check that the column label holds classes, not numbers of rows",
         )
     place = {name: index for index, name in enumerate(names)}
-    return np.array([place[spelling[label]] for label in labels], dtype=np.int64), tuple(names)
-
-
-def _not_utf8(path: Path) -> DatasetError:
-    return DatasetError(f"{tidy_path(path)} is not UTF-8 text.", fix="save it as CSV with UTF-8 encoding")
-
-
-def _damaged(path: Path, detail: str) -> DatasetError:
-    return DatasetError(
-        f"{tidy_path(path)} is damaged: {detail.strip().rstrip('.')}.",
-        fix=f"delete {tidy_path(path)} or replace it with an intact copy",
-    )
+    codes = {text: place[name] for text, name in different.items()}
+    return np.array([codes[text] for text in texts], dtype=np.int64), tuple(names)

@@ -1,6 +1,6 @@
 """Which confusions do several models share, and which belong to one of them?
 
-A confusion that every architecture makes is a property of the data; one that a single architecture makes is its own.
+A confusion of all architectures points to the data, a confusion of a single one to that architecture.
 """
 
 from collections.abc import Sequence
@@ -24,13 +24,13 @@ class PairAcross:
     """A directed cell (a, b) in M models.
 
     Attributes:
-        pair: (a, b): images of class a read as b.
+        pair: (a, b): images of class a predicted as b.
         mean_errors: Mean errors per run of each model, length M.
         share: The same as a share of all errors of the model, in [0, 1].
         in_every_run: For each model, whether every run of it makes the error.
-        images_everywhere: Images of class a that more than half of the runs of every model read as b.
-        surely_in: In at least so many models the pair is confused more than errors spread evenly would, at a
-            false-discovery rate of 5 % over all cells; 0 to M.
+        images_everywhere: Images of class a that more than half of the runs of every model predict as b.
+        surely_in: In at least so many models the cell has more errors than if all errors were spread evenly over the
+            cells, at a false-discovery rate of 5 % over all cells; 0 to M.
         q_all: Adjusted p-value for the same in every model.
         owner: The one model that the pair belongs to, or None.
         q_owner: Adjusted p-value of the model that the pair belongs to most; 1 if no model could be tested.
@@ -49,10 +49,10 @@ class PairAcross:
 
 @dataclass(frozen=True)
 class SharedImages:
-    """What models agree on, image by image.
+    """Errors that models have in common, image by image.
 
     Attributes:
-        read_as: int64 (M, N): the wrong class that more than half of a model's runs read, -1 if there is none.
+        read_as: int64 (M, N): the wrong class that more than half of a model's runs predict, -1 if there is none.
         everywhere: int64 (N,): the wrong class where it is the same in every model, else -1.
     """
 
@@ -155,7 +155,7 @@ def uneven_p(labels: IntArray, pred: IntArray, n_classes: int) -> FloatArray:
 
 
 def shared_images(labels: IntArray, models: Sequence[IntArray], n_classes: int) -> SharedImages:
-    """Find the images that models misread in the same way.
+    """Find the images that models predict wrongly in the same way.
 
     Args:
         labels: Integer (N,).
@@ -180,10 +180,10 @@ def _majority_class(labels: IntArray, predicted: IntArray, n_classes: int) -> np
 def _own_p(labels: IntArray, models: Sequence[IntArray], n_classes: int) -> FloatArray:
     """float64 (M, C, C): p-values for "this model errs more in this cell than each other model"."""
     largest = np.zeros((len(models), n_classes, n_classes))
-    for m, mine in enumerate(models):
+    for m, own in enumerate(models):
         for n, other in enumerate(models):
             if n != m:
-                largest[m] = np.maximum(largest[m], _exceeds(labels, other, mine, n_classes))
+                largest[m] = np.maximum(largest[m], _exceeds(labels, other, own, n_classes))
     return largest
 
 

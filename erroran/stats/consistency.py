@@ -1,4 +1,4 @@
-"""Does a confusion come back with every seed, or was it this run's bad luck?"""
+"""Which errors do all runs make, and which depend on the seed?"""
 
 from dataclasses import dataclass
 from typing import Final
@@ -22,20 +22,19 @@ class PairSummary:
     """A directed cell (a, b) over S runs.
 
     Attributes:
-        pair: (a, b): images of class a read as b.
+        pair: (a, b): images of class a predicted as b.
         n_images: Images of class a.
         errors_per_seed: Errors of each run, length S.
         mean_errors: Their mean.
         seeds_with_it: Runs with at least one such error.
-        images_by_runs: Length S + 1; entry k counts images of class a that exactly k runs read as b.
-        n_systematic: Images that more than half of the runs read as b; None with a single run,
-            which cannot tell.
+        images_by_runs: Length S + 1; entry k counts images of class a that exactly k runs predict as b.
+        n_systematic: Images that more than half of the runs predict as b; None with a single run.
         reverse_per_seed: Errors b -> a of each run.
         asymmetry_p: Two-sided p-value for equal rates a -> b and b -> a.
-        rate: Mean share of class-a images read as b, in [0, 1], with a 95 % score interval for new
+        rate: Mean share of class-a images predicted as b, in [0, 1], with a 95 % score interval for new
             images.
-        partial_conjunction_p: p-value for "more than half of the runs confuse a with b more than
-            errors spread evenly would".
+        partial_conjunction_p: p-value for "in more than half of the runs this cell has more errors than if all errors
+            were spread evenly over the cells".
         partial_conjunction_q: The same, adjusted over all directed cells (Benjamini-Hochberg).
     """
 
@@ -57,14 +56,14 @@ class PairSummary:
 
 @dataclass(frozen=True)
 class ImageConsistency:
-    """What the runs agree on, image by image. Arrays have length N.
+    """Errors that the runs have in common, image by image. Arrays have length N.
 
     Attributes:
         kind: "correct", "systematic", "seed noise", "suspected mislabel", or "undecided" (wrong in
             the only run there is).
-        wrong_runs: Runs that got the image wrong.
-        wrong_class: The wrong class most runs chose (the smallest on a tie); -1 if none did.
-        wrong_class_runs: How many runs chose it.
+        wrong_runs: Runs that predict the image wrongly.
+        wrong_class: The wrong class that most runs predict (the smallest on a tie); -1 if none does.
+        wrong_class_runs: How many runs predict it.
         self_confidence: Mean probability of the given label, in [0, 1]; None without probabilities.
         suggested_class: For a suspected mislabel the class it looks like, else -1.
     """
@@ -163,17 +162,17 @@ def partial_conjunction(p_values: FloatArray) -> FloatArray:
 def classify_images(
     labels: IntArray, pred: IntArray, n_classes: int, probs: npt.NDArray[np.floating] | None = None
 ) -> ImageConsistency:
-    """Sort images into correct, systematic error, seed noise and suspected mislabel.
+    """Classify images as correct, systematic error, seed noise or suspected mislabel.
 
     Args:
         labels: Integer (N,).
         pred: Integer (S, N).
         n_classes: Number of classes C.
         probs: Optional float (S, N, C), rows summing to 1. They must come from runs that did not
-            train on these images, or mislabels will have been learnt by heart.
+            train on these images: a network that did may have memorised wrong labels.
 
     Returns:
-        See `ImageConsistency`. *Systematic*: more than half of the runs read the image as one and
+        See `ImageConsistency`. *Systematic*: more than half of the runs predict one and
         the same wrong class. *Seed noise*: wrong in some run, but not so. *Suspected mislabel*: wrong
         in some run, and the mean probability of another class reaches that class's usual
         self-confidence (its mean over images labelled so) while that of the given label stays below

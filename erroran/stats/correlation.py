@@ -25,13 +25,12 @@ class Correlation:
     high: float | None
 
 
-def correlate_ranks(x: FloatArray, y: FloatArray, confidence: float = 0.95) -> Correlation:
+def correlate_ranks(x: FloatArray, y: FloatArray) -> Correlation:
     """Correlate the ranks of two quantities.
 
     Args:
-        x: float (n,); a pair with NaN on either side is left out.
+        x: float (n,); pairs with NaN or infinity on either side are left out.
         y: float (n,).
-        confidence: Level, in (0, 1).
 
     Source: the interval is Fisher's with the standard error sqrt((1 + rho^2 / 2) / (n - 3)) of Bonett and Wright
     (2000), Psychometrika 65, 23-28.
@@ -43,7 +42,7 @@ def correlate_ranks(x: FloatArray, y: FloatArray, confidence: float = 0.95) -> C
     if n < _FEWEST or np.ptp(x) == 0 or np.ptp(y) == 0:
         return Correlation(n, None, None, None)
     rho = float(spearmanr(x, y).statistic)
-    reach = float(norm.ppf((1 + confidence) / 2)) * ((1 + rho**2 / 2) / (n - 3)) ** 0.5
+    reach = float(norm.ppf(0.975)) * ((1 + rho**2 / 2) / (n - 3)) ** 0.5
     middle = np.arctanh(np.clip(rho, -1 + 1e-12, 1 - 1e-12))
     return Correlation(n, rho, float(np.tanh(middle - reach)), float(np.tanh(middle + reach)))
 

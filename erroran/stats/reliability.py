@@ -1,4 +1,8 @@
-"""Is a confidence what it says? Calibration errors, reliability bins and proper scores of predicted probabilities."""
+"""How well do confidences fit? Calibration errors, reliability bins and proper scores of predicted probabilities.
+
+scikit-learn's ``calibration_curve`` gives no counts, so neither weights nor intervals; its ``log_loss`` and
+``brier_score_loss`` warn about probabilities that are rounded in a file.
+"""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -64,23 +68,20 @@ class Calibration:
     nll: float
 
 
-def reliability_bins(
-    confidence: FloatArray, wrong: BoolArray, *, binning: Binning, n_bins: int = N_BINS
-) -> list[ReliabilityBin]:
+def reliability_bins(confidence: FloatArray, wrong: BoolArray, *, binning: Binning) -> list[ReliabilityBin]:
     """Group predictions by confidence; empty bins are left out.
 
     Args:
         confidence: float (S, N) or (N,), in [0, 1].
         wrong: bool, the same shape.
-        binning: ``equal width``: (0, 1/n], (1/n, 2/n] ...; ``equal mass``: as many predictions in each as possible,
-            equal confidences never apart.
-        n_bins: Number of bins.
+        binning: ``equal width``: (0, 1/15], (1/15, 2/15] ...; ``equal mass``: 15 bins with equal numbers of
+            predictions, as far as equal confidences stay in one bin.
 
     Source: Guo et al. (2017), arXiv 1706.04599 (equal width); Naeini et al. (2015), AAAI (equal mass).
     """
     confidence, wrong = _check(confidence, wrong)
     bins = []
-    place = _places(confidence.ravel(), binning, n_bins).reshape(confidence.shape)
+    place = _places(confidence.ravel(), binning).reshape(confidence.shape)
     for number in np.unique(place):
         here = place == number
         count, sure = int(here.sum()), confidence[here]
@@ -92,21 +93,18 @@ def reliability_bins(
     return bins
 
 
-def expected_calibration_error(
-    confidence: FloatArray, wrong: BoolArray, *, binning: Binning, n_bins: int = N_BINS
-) -> float:
+def expected_calibration_error(confidence: FloatArray, wrong: BoolArray, *, binning: Binning) -> float:
     """Mean distance between confidence and accuracy over the bins of `reliability_bins`, weighted by size.
 
     Args:
         confidence: float (N,), in [0, 1].
         wrong: bool (N,).
         binning: See `reliability_bins`.
-        n_bins: Number of bins.
 
     Source: Naeini, Cooper, Hauskrecht (2015), AAAI; for the top class as in Guo et al. (2017), arXiv 1706.04599.
     """
     confidence, wrong = _check(confidence, wrong)
-    return float(_ece(confidence.ravel(), wrong.ravel()[None], _places(confidence.ravel(), binning, n_bins))[0])
+    return float(_ece(confidence.ravel(), wrong.ravel()[None], _places(confidence.ravel(), binning))[0])
 
 
 def assess_calibration(
@@ -132,7 +130,7 @@ def assess_calibration(
     table = np.asarray(probabilities, dtype=np.float64)
     rows = np.arange(len(table))
     confidence, wrong = table[rows, predicted], predicted != labels
-    by_mass = _places(confidence, "equal mass", N_BINS)
+    by_mass = _places(confidence, "equal mass")
     drawn = rng.random((n_draws, len(table))) >= confidence
     perfect = _ece(confidence, drawn, by_mass)
     of_label = table[rows, labels]
@@ -148,14 +146,14 @@ def assess_calibration(
     )
 
 
-def _places(confidence: FloatArray, binning: Binning, n_bins: int) -> npt.NDArray[np.int64]:
+def _places(confidence: FloatArray, binning: Binning) -> npt.NDArray[np.int64]:
     """The bin of each prediction, int64 (N,)."""
     places: npt.NDArray[np.int64]
     if binning == "equal width":
-        places = np.clip(np.ceil(confidence * n_bins) - 1, 0, n_bins - 1).astype(np.int64)
+        places = np.clip(np.ceil(confidence * N_BINS) - 1, 0, N_BINS - 1).astype(np.int64)
         return places
     # Equal confidences go together, to where the first of them belongs.
-    places = np.searchsorted(np.sort(confidence), confidence, side="left") * n_bins // len(confidence)
+    places = np.searchsorted(np.sort(confidence), confidence, side="left") * N_BINS // len(confidence)
     return places
 
 

@@ -17,7 +17,7 @@ class RocArea:
         marked: Marked images.
         others: The others.
         auc: In [0, 1], 0.5 where the score says nothing, (1 + Cliff's delta) / 2; None if either group is empty.
-        low: Lower end of its interval; `high` the upper one; None with `auc`.
+        low: Lower end of its 95 % interval; `high` the upper one; None with `auc`.
     """
 
     marked: int
@@ -27,13 +27,12 @@ class RocArea:
     high: float | None
 
 
-def roc_area(scores: FloatArray, marked: BoolArray, *, confidence: float = 0.95) -> RocArea:
+def roc_area(scores: FloatArray, marked: BoolArray) -> RocArea:
     """Area under the ROC curve of a score.
 
     Args:
         scores: float (N,), infinite allowed; images with NaN are left out.
         marked: bool (N,).
-        confidence: Level, in (0, 1).
 
     Returns:
         The interval takes the wider of two at each end. That of DeLong et al. 1988 (Biometrics 44, 837), whose variance
@@ -52,17 +51,17 @@ def roc_area(scores: FloatArray, marked: BoolArray, *, confidence: float = 0.95)
     with np.errstate(all="ignore"):  # a single image has no variance
         compared = rank_compare_2indep(chosen, rest)
     auc = float(compared.prob1)
-    ends = [_newcombe(auc, m, n, confidence)]
+    ends = [_newcombe(auc, m, n)]
     if compared.var_prob > 0 and 0 < auc < 1:
-        ends.append(_on_logit(auc, float(compared.var_prob) ** 0.5, float(compared.df), confidence))
+        ends.append(_on_logit(auc, float(compared.var_prob) ** 0.5, float(compared.df)))
     return RocArea(m, n, auc, min(low for low, _ in ends), max(high for _, high in ends))
 
 
-def _newcombe(auc: float, m: int, n: int, confidence: float) -> tuple[float, float]:
+def _newcombe(auc: float, m: int, n: int) -> tuple[float, float]:
     from scipy.optimize import brentq
     from scipy.stats import norm
 
-    z = float(norm.ppf((1 + confidence) / 2))
+    z = float(norm.ppf(0.975))
     pooled = (m + n) / 2 - 1
 
     def outside(true: float) -> float:
@@ -75,9 +74,9 @@ def _newcombe(auc: float, m: int, n: int, confidence: float) -> tuple[float, flo
     return low, high
 
 
-def _on_logit(auc: float, se: float, df: float, confidence: float) -> tuple[float, float]:
+def _on_logit(auc: float, se: float, df: float) -> tuple[float, float]:
     from scipy.special import expit, logit
     from scipy.stats import t
 
-    reach = t.ppf((1 + confidence) / 2, df) * se / (auc * (1 - auc))
+    reach = t.ppf(0.975, df) * se / (auc * (1 - auc))
     return float(expit(logit(auc) - reach)), float(expit(logit(auc) + reach))

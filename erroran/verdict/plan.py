@@ -291,8 +291,8 @@ def selection_shrink(labels: IntArray, pred: IntArray, n_classes: int, cells: Se
     Returns:
         Posterior mean over observed count, in [0.05, 1]; 1 without errors.
 
-    The worst cell is partly the unluckiest. How much, depends on its neighbours: one of many similar ones falls back to
-    them, one far above all others is there for a reason. Empirical Bayes distinguishes them cell by cell: the true
+    The worst cell is partly the worst by chance. How much, depends on the other cells: one of many similar counts is
+    mostly chance, one far above all others is not. Empirical Bayes distinguishes them cell by cell: the true
     counts of all C (C - 1) cells come from a common law of any form, estimated by maximum likelihood on a grid, and a
     cell's count is Poisson in units of the average jump that new images and seeds bring. The posterior mean needs no
     correction for the choice. (One factor from a bootstrap of the worst cell expected 20 to 30 % too many errors for

@@ -14,7 +14,6 @@ from erroran.report.probe import probe_sentence, write_probe
 from erroran.shape.sweep import Rate, judge_directions, judge_half, mean_rate
 from erroran.stages.baseline import train_baseline
 from erroran.stages.probe import ProbeResult, probe
-from erroran.stats.correlation import correlate_ranks
 from erroran.store import Store
 from erroran.store.records import Group
 
@@ -208,14 +207,3 @@ def test_a_rate_counts_an_image_once() -> None:
     among = np.array([[True, True, False], [True, False, False]])
     assert mean_rate(hit, among).share == pytest.approx((0.5 + 1) / 2)
     assert mean_rate(hit, among).images == 2
-
-
-def test_rank_correlation() -> None:
-    """Ranks alone count, pairs with NaN do not; too few or constant values have none."""
-    x = np.arange(10.0)
-    rising = correlate_ranks(np.append(x, np.nan), np.append(np.exp(x), 1))
-    assert (rising.n, rising.rho) == (10, pytest.approx(1))
-    loose = correlate_ranks(x, np.array([1, 0, 3, 2, 5, 4, 7, 6, 9, 8.0]))
-    assert loose.low < loose.rho < loose.high < 1
-    assert correlate_ranks(x[:4], x[:4]).rho is None
-    assert correlate_ranks(x, np.ones(10)).rho is None

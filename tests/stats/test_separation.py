@@ -5,7 +5,6 @@ import pytest
 from scipy.stats import mannwhitneyu
 
 from erroran.stats import separation
-from erroran.stats.correlation import partial_rank_correlation
 from erroran.stats.multiplicity import benjamini_hochberg
 from erroran.stats.separation import count_false_support, find_and_check
 
@@ -115,24 +114,3 @@ def test_without_the_check_chance_would_support_more(monkeypatch: pytest.MonkeyP
         monkeypatch.setattr(separation, name, value)
     count = count_false_support(values, near, finding, near, times=200, rng=np.random.default_rng(2))
     assert count > 20
-
-
-def test_partial_correlation() -> None:
-    """Against the correlation of what is left of the ranks; what a third quantity explains vanishes."""
-    rng = np.random.default_rng(3)
-    third = rng.normal(size=3000)
-    x, y = third + rng.normal(size=3000), third + rng.normal(size=3000)
-    ranks = [np.argsort(np.argsort(v)).astype(float) for v in (x, y, third)]
-    left = [v - np.polyval(np.polyfit(ranks[2], v, 1), ranks[2]) for v in ranks[:2]]
-    expected = np.corrcoef(left)[0, 1]
-    assert partial_rank_correlation(x, y, third) == pytest.approx(expected, abs=1e-9)
-    assert abs(expected) < 0.06
-    assert partial_rank_correlation(np.append(x, NAN), np.append(y, 1), np.append(third, 1)) == pytest.approx(expected)
-
-
-@pytest.mark.parametrize("given_", [np.zeros(20), np.arange(20.0)])
-def test_no_partial_correlation(given_: np.ndarray) -> None:
-    """A constant has no ranks; a quantity that decides x leaves nothing of it; nine images are too few."""
-    x, y = np.arange(20.0), np.random.default_rng(0).normal(size=20)
-    assert partial_rank_correlation(x, y, given_) is None
-    assert partial_rank_correlation(x[:9], y[:9], y[:9] ** 2) is None

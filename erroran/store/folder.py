@@ -48,7 +48,7 @@ def check_format(root: Path) -> None:
         raise BadInput(
             f"The store {root} was written by an earlier version of erroran, whose runs do not record the software "
             "that trained them.",
-            fix="--store DIR with a new folder, and train again",
+            fix=f"move {root} away, or use --store with a new folder; then train again",
         )
 
 

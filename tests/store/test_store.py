@@ -372,7 +372,7 @@ def test_a_store_of_the_earlier_format_is_refused(tmp_path: Path, old: str) -> N
     with pytest.raises(BadInput, match=r"was written by an earlier version of erroran, whose runs do not") as caught:
         Store(tmp_path)
     assert caught.value.exit_code == 2
-    assert caught.value.fix == "--store DIR with a new folder, and train again"
+    assert caught.value.fix == f"move {tmp_path} away, or use --store with a new folder; then train again"
     assert path.is_file()
 
 

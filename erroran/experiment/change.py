@@ -54,7 +54,7 @@ class Step(BaseModel):
         fractures: Dose of ``fracture``: cuts in an image (the paper: 3).
         angle_deg: Dose of ``rotate`` and ``slant``.
         factor: Dose of ``scale``: above 1 is larger.
-        ink: ``dark`` where the ink is darker than the ground.
+        ink: ``dark`` where the ink is darker than the background.
         side: For ``rotate`` and ``slant``: ``left`` or ``right`` (where the top of the image goes), or ``either``,
             drawn for each image.
     """

@@ -74,7 +74,10 @@ def build_controls(hypothesis: Hypothesis, names: Sequence[str]) -> Controls:
         except _NotApplicable as reason:
             found.not_applicable[name] = str(reason)
         else:
-            found.arms[name] = hypothesis.change.model_copy(update={"augment": augment})
+            if augment == hypothesis.augment:
+                found.not_applicable[name] = "it would be the treatment itself"
+            else:
+                found.arms[name] = hypothesis.change.model_copy(update={"augment": augment})
     return found
 
 
@@ -99,18 +102,13 @@ def _swapped(hypothesis: Hypothesis) -> Augmentations:
         if len(taken) == len(own[name]) == 1:
             taken = (taken[0].model_copy(update={"probability": own[name][0].probability}),)
         swapped[name] = taken
-    if swapped == own:
-        raise _NotApplicable("the classes have the same operations")
     return swapped | rest
 
 
 def _same_op(hypothesis: Hypothesis) -> Augmentations:
     own = _need_classes(hypothesis)
     steps = own.get(hypothesis.pair.true) or next(iter(own.values()))
-    same = {**hypothesis.augment, **dict.fromkeys(hypothesis.pair.classes, steps)}
-    if same == hypothesis.augment:
-        raise _NotApplicable("both classes have the same operations already")
-    return same
+    return {**hypothesis.augment, **dict.fromkeys(hypothesis.pair.classes, steps)}
 
 
 def _oversample(hypothesis: Hypothesis) -> Augmentations:

@@ -1,7 +1,7 @@
-"""Where the ink is, not how it is formed: shift, rotation, scale and slant, as contrasts to morphology.
+"""Shift, rotation, scale and slant: operations that move the ink, as contrasts to morphology.
 
-Pure functions: uint8 (N, H, W) or (N, H, W, C) in, uint8 of the same shape out. What comes in from outside an image
-has the ground's colour: 0, or 255 for dark ink.
+Pure functions: uint8 (N, H, W) or (N, H, W, C) in, uint8 of the same shape out. Pixels from outside an image are
+background: 0, or 255 for dark ink.
 """
 
 import numpy as np
@@ -26,7 +26,7 @@ def shift(images: np.ndarray, *, pixels: int, direction: np.ndarray, ink: Ink = 
     shifted = np.empty_like(images)
     height, width = images.shape[1:3]
     margins = ((0, 0), (pixels, pixels), (pixels, pixels)) + ((0, 0),) * (images.ndim - 3)
-    padded = np.pad(images, margins, constant_values=_ground(ink))
+    padded = np.pad(images, margins, constant_values=_background(ink))
     for which, (down, right) in enumerate(_DIRECTIONS):
         rows = direction == which
         top, left = pixels * (1 - down), pixels * (1 - right)
@@ -78,18 +78,18 @@ def _warp(images: np.ndarray, matrices: np.ndarray, ink: Ink) -> np.ndarray:
     warped = np.empty_like(images)
     height, width = images.shape[1:3]
     centre = np.array([width - 1, height - 1]) / 2
-    ground = (_ground(ink),) * 4
-    if images.ndim == 4 and images.shape[3] > len(ground):  # than OpenCV can fill from outside
-        parts = [images[..., i : i + len(ground)] for i in range(0, images.shape[3], len(ground))]
+    outside = (_background(ink),) * 4
+    if images.ndim == 4 and images.shape[3] > len(outside):  # than OpenCV can fill from outside
+        parts = [images[..., i : i + len(outside)] for i in range(0, images.shape[3], len(outside))]
         return np.concatenate([_warp(part, matrices, ink) for part in parts], axis=3)
     for image, matrix, target in zip(images, matrices, warped, strict=True):
         move = np.column_stack([matrix, centre - matrix @ centre])
         moved = cv2.warpAffine(
-            np.ascontiguousarray(image), move, (width, height), flags=cv2.INTER_LINEAR, borderValue=ground
+            np.ascontiguousarray(image), move, (width, height), flags=cv2.INTER_LINEAR, borderValue=outside
         )
         target[...] = moved.reshape(target.shape)
     return warped
 
 
-def _ground(ink: Ink) -> int:
+def _background(ink: Ink) -> int:
     return 0 if ink == "bright" else 255

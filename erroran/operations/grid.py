@@ -1,6 +1,6 @@
-"""The four times finer grid that Morpho-MNIST measures and perturbs on: up, to ink or no ink, and down again.
+"""The four times finer grid that Morpho-MNIST measures and perturbs on: upsampling, binarization, downsampling.
 
-Everything here treats each image alone, to the last bit: a batch gives what its images give one by one. That is why
+Every function treats each image alone: a batch gives bit for bit what its images give one by one. That is why
 the resampling uses whole-number weights, whose sums are exact in any order.
 
 Source: Castro, Tan, Kainz, Konukoglu, Glocker, "Morpho-MNIST: Quantitative Assessment and Diagnostics for
@@ -38,7 +38,7 @@ def upsample(images: np.ndarray) -> np.ndarray:
 
 
 def find_ink(fine: np.ndarray) -> np.ndarray:
-    """Tell ink from ground at the middle between an image's darkest and brightest value.
+    """Separate ink from background at the middle between an image's darkest and brightest value.
 
     Args:
         fine: float32 (N, h, w), from `upsample`, bright ink.

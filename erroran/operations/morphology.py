@@ -1,10 +1,10 @@
 """Grey-scale morphology on batches of images: pure functions, uint8 in, uint8 of the same shape out.
 
 How it is fast: a dilation is a maximum over the kernel. Every kernel here consists of rows without gaps, and the
-maximum over a row, or over a column, comes from a few maxima of an array with itself moved along. All images of a
-chunk that fits the processor's second-level cache are moved at once, as one flat array, so that numpy's vector
-instructions never stop at the end of a 28-pixel row; what crosses from one row into the next is overwritten
-before it counts. An erosion is the same with minima. Outside an image there is nothing: neither ink nor ground.
+maximum over a row, or over a column, comes from a few maxima of an array with itself shifted. All images of a chunk
+that fits the processor's second-level cache are shifted at once, as one flat array, so that numpy's vector instructions
+are not interrupted at the end of each 28-pixel row; values that crossed from one row into the next are overwritten
+before they count. An erosion is the same with minima. Pixels outside an image do not take part.
 """
 
 import functools
@@ -52,7 +52,7 @@ def dilate(images: np.ndarray, *, radius_px: float, shape: str = "square", ink: 
         images: uint8 (N, H, W) or (N, H, W, C); channels do not mix.
         radius_px: Multiple of 0.25, >= 0. Whole radii equal ``cv2.dilate`` with `make_kernel`.
         shape: See `make_kernel`.
-        ink: ``dark``: the ink is darker than the ground (see `ink_is_bright`), so the darkest counts.
+        ink: ``dark``: the ink is darker than the background (see `ink_is_bright`), so the darkest counts.
 
     Returns:
         uint8, as `images`.
@@ -161,10 +161,10 @@ def as_grey(images: np.ndarray, what: str) -> np.ndarray:
 
 
 def ink_is_bright(images: np.ndarray) -> bool:
-    """Say whether a batch shows bright ink on a dark ground: its frame is darker than the middle of its range.
+    """Say whether a batch shows bright ink on a dark background: its frame is darker than the middle of its range.
 
     Args:
-        images: uint8 (N, H, W) or (N, H, W, C). What fills most of the outermost pixels is taken for ground.
+        images: uint8 (N, H, W) or (N, H, W, C). What fills most of the outermost pixels is taken for background.
 
     Returns:
         True also for a batch without contrast.

@@ -1,6 +1,6 @@
 """Morpho-MNIST's four perturbations: thinner, thicker, swollen and broken strokes.
 
-All work on the four times finer grid, on ink or no ink, with doses relative to the image's own strokes, and return to
+All work on binary images on the four times finer grid, with doses relative to the image's own strokes, and return to
 grey. Random places come from the caller, one number per image and place, so that they can be keyed by sample.
 
 Source: Castro, Tan, Kainz, Konukoglu, Glocker, "Morpho-MNIST: Quantitative Assessment and Diagnostics for
@@ -42,7 +42,7 @@ def thin_strokes(images: np.ndarray, *, amount: float = THIN_AMOUNT, ink: Ink = 
     Args:
         images: uint8 (N, H, W, 1) or (N, H, W).
         amount: > 0; from about 1 on, strokes break up and vanish.
-        ink: ``dark`` where the ink is darker than the ground.
+        ink: ``dark`` where the ink is darker than the background.
 
     Returns:
         uint8, as `images`.
@@ -66,7 +66,7 @@ def thicken_strokes(images: np.ndarray, *, amount: float = THICKEN_AMOUNT, ink: 
 
 
 def redraw_strokes(images: np.ndarray, *, ink: Ink = "bright") -> np.ndarray:
-    """Do nothing but what the perturbations have in common: ink or no ink on the fine grid, and back to grey.
+    """Apply what the perturbations have in common and nothing else: binarize on the fine grid, and return to grey.
 
     Args:
         images: As in `thin_strokes`.

@@ -1,7 +1,7 @@
 """Measure the shape of the ink, for all images of a batch at once.
 
 Everything is measured on the four times finer grid of Morpho-MNIST (`erroran.operations.grid`), where an image is
-ink or ground, split at the middle of its range. Ink is 8-connected, ground 4-connected. Units are pixels of the
+ink or background, split at the middle of its range. Ink is 8-connected, background 4-connected. Units are pixels of the
 original image; positions are counted from the image's top left corner.
 """
 
@@ -39,9 +39,9 @@ MEASUREMENTS = {
 SIX = ("area_px2", "length_px", "thickness_px", "slant_deg", "width_px", "height_px")
 """Those of Morpho-MNIST."""
 
-_SPUR = 6  # fine pixels; shorter branches come from bumps of the outline
-_OUTSIDE = 0.02  # share of the ink outside the bounding parallelogram, in each direction
-_SHALLOW = 0.5  # px; a loop that one dose makes and another half a pixel further fills is an uneven outline
+_SPUR = 6  # fine pixels = 1.5 px, less than a stroke is thick: shorter branches come from bumps of its outline
+_OUTSIDE = 0.02  # share of the ink outside the bounding parallelogram, in each direction; Morpho-MNIST's
+_SHALLOW = 0.5  # px between the doses that make and fill a loop; one of fewer is an uneven outline
 _DISTANCE_UNITS = 16  # per fine pixel
 _CHUNK = 256
 
@@ -62,27 +62,25 @@ def measure(
 
     - Area, length, thickness, slant, width and height are Morpho-MNIST's, with one difference: the skeleton comes
       from Guo and Hall's thinning, which makes fewer spurs than a medial axis.
-    - The Euler number counts runs of ground and their overlaps from row to row, which is the bit-quad count of Gray
-      1971 put differently; holes are components minus Euler number.
+    - Holes are pieces of background that do not touch the border, 4-connected.
     - Tips and forks belong to the skeleton without branches up to 1.5 px; forks nearer to each other than the
       stroke is thick count as one.
-    - Closure margin: f is the distance to the ink outside it, minus the distance to the ground inside it. A loop is
+    - Closure margin: f is the distance to the ink outside it, minus the distance to the background inside it. A loop is
       born at the level of f at which dilation closes it or, if negative, erosion opens it: half the gap of an open
       shape, minus half the thinnest neck of a closed one, to 1/8 px. The main loop is the one that persists over
       the widest range of doses.
 
     Args:
         images: uint8 (N, H, W, 1) or (N, H, W).
-        ink: Brighter or darker than the ground; ``detect`` decides for the whole batch with `ink_is_bright`.
+        ink: Brighter or darker than the background; ``detect`` decides for the whole batch with `ink_is_bright`.
         distance: Of the closure margin: ``euclidean`` for disks, ``chessboard`` for square kernels.
 
     Returns:
         N rows; columns and meanings in `MEASUREMENTS`. An image without ink has zeros, and NaN where nothing can be
         measured.
 
-    Source: Castro et al., "Morpho-MNIST", JMLR 20(178), 2019, section 3.1 (the six); Gray, "Local properties of binary
-    images in two dimensions", IEEE Trans. Computers 20(5), 1971 (Euler number); Edelsbrunner and Harer, "Computational
-    Topology", 2010, ch. VII (persistence of sublevel sets).
+    Source: Castro et al., "Morpho-MNIST", JMLR 20(178), 2019, section 3.1 (the six); Edelsbrunner and
+    Harer, "Computational Topology", 2010, ch. VII (persistence of sublevel sets).
     """
     import pandas as pd
 
@@ -148,8 +146,11 @@ def _measure_chunk(images: np.ndarray, bright: bool, distance: Distance) -> dict
     ink = fine_grid.find_ink(fine)
     boxed, top, left = _cut_out(ink)
     inside = fine_grid.distance_inside(boxed, metric=_METRIC["euclidean"])
-    euler = _euler(boxed)
-    components = np.array([cv2.connectedComponents(image, connectivity=8)[0] - 1 for image in boxed.view(np.uint8)])
+    components, holes = (
+        np.array([cv2.connectedComponents(image, connectivity=connectivity)[0] for image in mask.view(np.uint8)])
+        for mask, connectivity in ((boxed, 8), (~boxed, 4))
+    )
+    components, holes = components - 1, holes - 2  # OpenCV counts the rest as one; the outer background is no hole
     by_dose = inside if distance == "euclidean" else fine_grid.distance_inside(boxed, metric=_METRIC[distance])
     loops = _loops(boxed, by_dose, distance)
     loops["hole_row_px"] += top / SCALE
@@ -157,8 +158,8 @@ def _measure_chunk(images: np.ndarray, bright: bool, distance: Distance) -> dict
     return {
         "area_px2": np.array([np.count_nonzero(image) for image in boxed]) / SCALE**2,
         "components": components,
-        "euler": euler,
-        "holes": components - euler,
+        "euler": components - holes,
+        "holes": holes,
         **_slanted_box(fine, ink),
         **_skeleton(boxed, inside),
         **loops,
@@ -166,9 +167,9 @@ def _measure_chunk(images: np.ndarray, bright: bool, distance: Distance) -> dict
 
 
 def _cut_out(ink: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Cut each image to the box around its ink, all as large as the largest box, in a frame of ground.
+    """Cut each image to the box around its ink, all as large as the largest box, in a frame of background.
 
-    Beyond the box is only ground, which holds no surprises; the frame makes what follows independent of the border.
+    Outside the box is only background; with the frame, no ink touches the border of the result.
 
     Args:
         ink: bool (N, h, w).
@@ -188,23 +189,6 @@ def _cut_out(ink: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     for image, target, top, left in zip(ink, boxed, tops.tolist(), lefts.tolist(), strict=True):
         target[1:-1, 1:-1] = image[top : top + height, left : left + width]
     return boxed, tops - 1, lefts - 1
-
-
-def _euler(boxed: np.ndarray) -> np.ndarray:
-    """Euler number of 8-connected ink that does not touch the border; int (N,).
-
-    Ground in rows has as many runs as runs that overlap from one row to the next, plus its own Euler number for
-    4-connectivity; of ink and ground the two add up to 1.
-    """
-    ground = ~boxed
-    shared = ground[:, 1:] & ground[:, :-1]
-    counts = np.empty((2, len(boxed)), dtype=np.int64)
-    for count, mask in zip(counts, (ground, shared), strict=True):
-        starts = mask[:, :, 1:] & ~mask[:, :, :-1]
-        count[:] = [np.count_nonzero(image) for image in starts]
-    height = boxed.shape[1]  # the first column is ground, so each row has one more run, which starts there
-    euler: np.ndarray = 1 - (counts[0] + height - (counts[1] + height - 1))
-    return euler
 
 
 def _slanted_box(fine: np.ndarray, ink: np.ndarray) -> dict[str, np.ndarray]:
@@ -321,7 +305,7 @@ def _count_groups(marks: np.ndarray, reach: np.ndarray) -> np.ndarray:
 
 
 def _loops(boxed: np.ndarray, inside: np.ndarray, distance: Distance) -> dict[str, np.ndarray]:
-    """Closure margin, hole area and centre, from one flood of the ground around the ink."""
+    """Closure margin, hole area and centre, from one flood of the background around the ink."""
     n = len(boxed)
     signed = fine_grid.distance_inside(~boxed, metric=_METRIC[distance]) - inside
     signed += np.where(boxed, np.float32(0.5), np.float32(-0.5))

@@ -6,7 +6,7 @@ import pytest
 
 from erroran.errors import BadInput
 from erroran.experiment.change import Augmentations, Step
-from erroran.experiment.controls import CONTROLS, DEFAULT_CONTROLS, build_controls, parse_controls
+from erroran.experiment.controls import CONTROLS, DEFAULT_CONTROLS, TRAINED_CONTROLS, build_controls, parse_controls
 from erroran.experiment.hypothesis import Hypothesis
 
 FOUR = {"operation": "dilate", "radius_px": [0.5, 1], "probability": 0.12}
@@ -103,3 +103,56 @@ def test_logit_shift_trains_nothing(both: Hypothesis) -> None:
     """It has no arm; the others come in the order asked for."""
     assert list(control_arms(both, CONTROLS)) == ["sham", "swapped", "same-op", "oversample"]
     assert control_arms(both, ["logit-shift"]) == {}
+
+
+# --- changes of other kinds
+
+
+def test_several_operations_and_all_classes() -> None:
+    """Rates add up as chances do; what is done to all classes stays, but for the sham."""
+    four = [FOUR, {"operation": "rotate", "angle_deg": 10, "side": "left", "probability": 0.5}]
+    hypothesis = _hypothesis({"4": four, "all": {"operation": "erode", "radius_px": 0.5}})
+    arms = control_arms(hypothesis, CONTROLS)
+    rate = pytest.approx(1 - 0.88 * 0.5)
+    assert {name: step.probability for name, (step,) in arms["sham"].items()} == {"4": rate, "all": 0.12}
+    turned = _hypothesis({"4": [{**FOUR, "operation": "erode"}, {**four[1], "side": "right"}]}).augment["4"]
+    assert arms["swapped"] == {"4": turned, "all": hypothesis.augment["all"]}
+    assert arms["same-op"] == {**hypothesis.augment, "9": hypothesis.augment["4"]}
+    assert {name: (step.operation, step.probability) for name, (step,) in arms["oversample"].items()} == {
+        "4": ("repeat", rate)
+    }
+
+
+def test_a_control_keeps_the_rest_of_the_change() -> None:
+    """Model, recipe, weights and data are those of the treatment."""
+    rest = {"model": "dense", "recipe": {"epochs": 3}, "class_weights": {"4": 2}, "data": {"add": "more"}}
+    hypothesis = Hypothesis.model_validate({"pair": "4:9", "hypothesis": "h", "augment": {"4": FOUR}, **rest})
+    for change in build_controls(hypothesis, CONTROLS).arms.values():
+        assert change.model_copy(update={"augment": hypothesis.augment}) == hypothesis.change
+
+
+@pytest.mark.parametrize(
+    ("change", "reasons"),
+    [
+        ({"model": "dense"}, dict.fromkeys(TRAINED_CONTROLS, "applies no operation to images")),
+        ({"data": {"add": "more"}}, dict.fromkeys(TRAINED_CONTROLS, "applies no operation to images")),
+        (
+            {"augment": {"all": FOUR}},
+            dict.fromkeys(("swapped", "same-op", "oversample"), "the same for all classes"),
+        ),
+        ({"augment": {"4": {"operation": "swell", "strength": 3}}}, {"swapped": "swell has no opposite"}),
+        ({"augment": {"4": FOUR, "9": FOUR}}, dict.fromkeys(("swapped", "same-op"), "the treatment itself")),
+        ({"augment": {"4": {"operation": "repeat"}}}, {"swapped": "no opposite", "oversample": "the treatment itself"}),
+        (
+            {"augment": {"4": {"operation": "shift", "radius_px": 1}}},
+            {"sham": "the treatment itself", "swapped": "shift has no opposite"},
+        ),
+    ],
+)
+def test_a_control_that_makes_no_sense_says_why(change: dict[str, object], reasons: dict[str, str]) -> None:
+    hypothesis = Hypothesis.model_validate({"pair": "4:9", "hypothesis": "h", **change})
+    built = build_controls(hypothesis, CONTROLS)
+    assert built.not_applicable.keys() == reasons.keys()
+    assert built.arms.keys() == set(TRAINED_CONTROLS) - reasons.keys()
+    for name, reason in reasons.items():
+        assert reason in built.not_applicable[name]

@@ -97,18 +97,10 @@ def diff_arrays(
 ) -> DiffResult:
     """Judge predictions in arrays; samples are in one order throughout. Other options and errors: see `diff`.
 
-    Args:
-        labels: (N,), whole numbers or names.
-        before: (S, N) or (N,) predicted classes, or (S, N, C) probabilities in [0, 1]; S runs without the fix.
-        after: The same with the fix.
-        pair: Two whole numbers in it are indices into `class_names`, as in the arrays.
-        class_names: C names; whole numbers in the arrays are then indices into them (unless the names
-            are whole numbers themselves). Column c of probabilities belongs to entry c, or to class
-            c without names.
-        ids: (N,) names of the samples; default 0..N-1.
-        endpoint: See `diff`.
-        margin_per_10000: See `diff`.
-        alpha: See `diff`.
+    `labels` are (N,), whole numbers or names; `before` and `after` (S, N) or (N,) predicted classes, or (S, N, C)
+    probabilities in [0, 1], S runs each; `ids` (N,) names of the samples, by default 0..N-1. With `class_names` (C
+    names) whole numbers in the arrays and in `pair` are indices into them, unless the names are whole numbers
+    themselves. Column c of probabilities belongs to entry c, or to class c without names.
 
     Two runs are too few for a word, and say so:
 
@@ -125,9 +117,8 @@ def diff_arrays(
     names = np.arange(len(truth)) if ids is None else _as_array("ids", ids)
     arms = [_runs_from_array(arm, truth, values, names, class_names) for arm, values in _arms(before, after)]
     sets = align_runs(arms)
-    if class_names is not None and isinstance(pair, list | tuple) and all(isinstance(part, int) for part in pair):
-        known = set(sets[0].class_names)
-        pair = [part if str(part) in known else class_names[part] for part in pair if part < len(class_names)]
+    if class_names is not None and isinstance(pair, list | tuple):
+        pair = [class_names[part] if _is_index(part, class_names) else part for part in pair]
     return diff_sets(*sets, pair=pair, endpoint=endpoint, margin_per_10000=margin_per_10000, alpha=alpha)
 
 
@@ -140,16 +131,10 @@ def diff_frames(
     margin_per_10000: float = MARGIN_PER_10000,
     alpha: float = 0.05,
 ) -> DiffResult:
-    """Judge data frames, one a run, with the columns of a prediction file. Other options and errors: see `diff`.
+    """Judge data frames, one per run, with the columns of a prediction file. Other options and errors: see `diff`.
 
-    Args:
-        before: Frames with ``sample_id`` (or as index), ``label``, and ``prediction`` and/or
-            ``p_<class>``, in any order of rows; the runs without the fix.
-        after: The same with the fix.
-        pair: See `diff`.
-        endpoint: See `diff`.
-        margin_per_10000: See `diff`.
-        alpha: See `diff`.
+    A frame has the columns ``sample_id`` (or as index), ``label``, and ``prediction`` and/or ``p_<class>``, with rows
+    in any order.
 
     >>> import pandas as pd
     >>> truth = ["cat"] * 40 + ["dog"] * 40
@@ -178,6 +163,10 @@ def _as_array(what: str, values: npt.ArrayLike) -> Array:
         return np.asarray(values)
     except ValueError as problem:
         raise DatasetError(f"{what} is not an array: {problem}.", fix="pass rows of equal length") from problem
+
+
+def _is_index(part: object, class_names: Sequence[object]) -> bool:
+    return isinstance(part, int) and str(part) not in map(str, class_names) and 0 <= part < len(class_names)
 
 
 def _runs_from_array(

@@ -98,3 +98,28 @@ def test_forms_that_do_not_go_together() -> None:
         api.diff("a.csv", "b.csv", class_names=NAMES)
     with pytest.raises(BadInput, match="list and str without labels"):
         api.diff(frames_of(BEFORE), "b.csv")
+
+
+def test_a_pair_of_indices_is_read_like_the_arrays() -> None:
+    """Whole numbers are classes, or with class_names indices into them, in the order given."""
+    assert api.diff(BEFORE, AFTER, labels=LABELS, pair=(0, 1)).pair == "0:1"
+    names = ["zebra", "ant", "moth"]
+    assert api.diff(BEFORE, AFTER, labels=LABELS, pair=(0, 1), class_names=names).pair == "zebra:ant"
+    digits = ["7", "8", "9"]
+    numbered = np.array([7, 8, 9])
+    found = api.diff(numbered[BEFORE], numbered[AFTER], labels=numbered[LABELS], pair=(7, 8), class_names=digits)
+    assert found.pair == "7:8"
+    with pytest.raises(BadInput):
+        api.diff(BEFORE, AFTER, labels=LABELS, pair=(0, 5), class_names=names)
+
+
+def test_a_result_prints_as_one_line() -> None:
+    """No arrays in a notebook."""
+    result = api.diff(BEFORE, AFTER, labels=LABELS, pair="0:1")
+    assert repr(result) == str(result) == f"<DiffResult 0:1: {result.sentence}>"
+
+
+def test_ragged_lists_are_named() -> None:
+    """NumPy's message alone would not say which."""
+    with pytest.raises(DatasetError, match="after is not an array"):
+        api.diff_arrays([0, 1], [[0, 1]], [[0, 1], [0]])

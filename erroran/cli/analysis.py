@@ -86,16 +86,7 @@ def mine_confusions(
 def mine_group(
     session: Session, group: "Group", *, split: SplitName, top: int, folds: int | None = None, jobs: int = 1
 ) -> "MiningResult":
-    """Mine a baseline, out of fold if `folds` is given, and write the report.
-
-    Args:
-        session: Gives the store.
-        group: The baseline.
-        split: Ignored out of fold.
-        top: Pairs that the report shows.
-        folds: Number of folds.
-        jobs: Runs at a time.
-    """
+    """Mine a baseline on a split, or out of fold if a number of folds is given, and write the report."""
     from erroran.report.confusions import write_confusions
     from erroran.stages.mine_confusions import rank_confusions, rank_out_of_fold
 

@@ -51,7 +51,7 @@ def read_predictions(files: Pattern | Sequence[Pattern], *, probabilities: bool 
         probabilities: Whether to keep probabilities; they are checked in any case.
 
     Raises:
-        DatasetError: No file, or one that cannot be used; it is named.
+        DatasetError: No file, one that cannot be used, or files that disagree; they are named.
         BadInput: Parquet without pyarrow.
     """
     return align_runs([_read_files(expand_files(files), keep=probabilities)])[0]
@@ -60,15 +60,10 @@ def read_predictions(files: Pattern | Sequence[Pattern], *, probabilities: bool 
 def read_arms(
     before: Pattern | Sequence[Pattern], after: Pattern | Sequence[Pattern], *, probabilities: bool = False
 ) -> tuple[PredictionSet, PredictionSet]:
-    """Read two arms and align them: same samples, labels and classes in both.
-
-    Args:
-        before: Paths or glob patterns of the runs without the fix.
-        after: The same with it.
-        probabilities: Whether to keep probabilities; they are checked in any case.
+    """Read two arms, as in `read_predictions`, and align them: same samples, labels and classes in both.
 
     Raises:
-        DatasetError: See `read_predictions`; or the arms have different samples or labels.
+        DatasetError: See `read_predictions`.
         BadInput: A file is in both arms.
     """
     first, second = expand_files(before, option="--before"), expand_files(after, option="--after")

@@ -523,7 +523,7 @@ def _ticks(cell: Any, places: np.ndarray, label: str | None = None) -> None:
 
 
 def _are_counts(values: np.ndarray) -> bool:
-    return bool(np.all(values == np.rint(values)) and np.ptp(values) < 12)
+    return bool(values.size and np.all(values == np.rint(values)) and np.ptp(values) < 12)
 
 
 def _shared_bins(values: np.ndarray) -> np.ndarray:

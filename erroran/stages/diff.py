@@ -157,21 +157,7 @@ def diff_predictions(
     margin_per_10000: float = MARGIN_PER_10000,
     alpha: float = 0.05,
 ) -> DiffResult:
-    """Judge prediction files, one run a file: was the confusion of a pair reduced, and at what cost?
-
-    Args:
-        before: Paths or glob patterns of the runs without the fix.
-        after: The same with the fix, on the same samples.
-        pair: See `erroran.diff`, also for the other options.
-        endpoint: See there.
-        margin_per_10000: See there.
-        alpha: See there.
-
-    Raises:
-        DatasetError: A file cannot be used, or files disagree.
-        NotFound: The pair names a class that is not there.
-        BadInput: An option is out of range, or there is no pair to choose.
-    """
+    """Judge prediction files, one run per file, given as paths or patterns; all else is as in `erroran.diff`."""
     arms = read_arms(before, after)
     return diff_sets(*arms, pair=pair, endpoint=endpoint, margin_per_10000=margin_per_10000, alpha=alpha)
 

@@ -71,8 +71,8 @@ def review(
         reviewed,
         headline=review_sentence(reviewed),
         table=[("threshold", "answered", "right, of the answered"), *rows],
-        wrote=f"{path}" + ("" if reviewed.discreet else f" and {path.parent / 'review' / 'queue.csv'}"),
-        note=reviewed.group.note if reviewed.group else None,
+        wrote=f"{path}" + (f" and {path.with_suffix('') / 'queue.csv'}" if reviewed.shows_images else ""),
+        note=reviewed.note,
     )
 
 
@@ -105,14 +105,14 @@ def across_models(
     compared = compare_groups(session.store, named)
     models = compared.models
     for left in compared.skipped:
-        talk.print(f"left aside: {left}")
+        talk.print(f"left out: {left}")
     rows = [
         (
-            compared.pair_name(pair.pair),
+            str(pair.pair),
             *(f"{mean:.1f}" for mean in pair.mean_errors),
             str(pair.images_everywhere),
             f"{pair.surely_in} of {len(models)}",
-            "" if pair.owner is None else models[pair.owner].name,
+            pair.owner or "",
         )
         for pair in compared.pairs[:15]
     ]
@@ -122,5 +122,5 @@ def across_models(
         headline=across_sentence(compared),
         table=[headers, *rows],
         wrote=write_across(compared, REPORTS),
-        note=models[0].group.note,
+        note=compared.note,
     )

@@ -8,67 +8,60 @@ import numpy as np
 from erroran import provenance
 from erroran.report import figures
 from erroran.report.render import render, write_document
-from erroran.report.text import counted
+from erroran.report.text import counted, percent
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from erroran.stages.across_models import Across
-    from erroran.stats.across import PairAcross
+    from erroran.stages.across_models import AcrossResult, PairResult
 
 _PAIRS = 25
 _GALLERY = 60
 _NAMED = 6
 
 
-def write_across(across: "Across", folder: Path) -> Path:
-    """Write the comparison with its heat map and the images that no model reads right."""
+def write_across(across: "AcrossResult", folder: Path) -> Path:
+    """Write the comparison with its heat map and the images that every model misreads."""
     shown = _shown(across)
     drawn = {"pairs": _draw_pairs(across, shown)} if shown else {}
-    if len(across.everywhere):
+    if across.misread_by_every_model:
         drawn["everywhere"] = _draw_images(across)
+    made = {"sentence": across_sentence(across), "command": provenance.command_line()}
     text = render(
         "across-models.md.j2",
+        **made,
         across=across,
-        sentence=across_sentence(across),
         shown=shown,
-        names=across.class_names,
         figures=drawn,
         gallery=_GALLERY,
-        group=across.models[0].group,
-        command=provenance.command_line(),
+        digest=across.models[0].baseline.template.dataset,
         commit=provenance.commit(),
         versions=provenance.versions(),
     )
-    data = {**across.to_json(), "sentence": across_sentence(across), "command": provenance.command_line()}
-    return write_document(folder, "across-models", text, figures=drawn, data={"across-models": data})
+    data = {"across-models": {**across.to_json(), **made}}
+    return write_document(folder, "across-models", text, figures=drawn, data=data)
 
 
-def across_sentence(across: "Across") -> str:
+def across_sentence(across: "AcrossResult") -> str:
     """The finding, the first line of the report."""
-    images, n_models = len(across.everywhere), len(across.models)
+    images, n_models = len(across.misread_by_every_model), len(across.models)
     everyone = f"all {n_models} models" if n_models > 2 else "both models"
+    alike = f"No image is misread in the same way by {everyone}"
     if images:
-        parts = [images / model.systematic for model in across.models]
-        share = (
-            f"{min(parts):.0%}"
-            if f"{min(parts):.0%}" == f"{max(parts):.0%}"
-            else f"{min(parts):.0%} to {max(parts):.0%}"
-        )
+        parts = [images / model.systematic_images for model in across.models]
+        low, high = percent(min(parts), 0), percent(max(parts), 0)
         alike = (
             f"{counted(images, 'image')} {'is' if images == 1 else 'are'} misread in the same way by {everyone}: "
-            f"{share.replace('%', ' %')} of what each of them misreads systematically"
+            f"{low if low == high else f'{low} to {high}'} of the systematic errors of each"
         )
-    else:
-        alike = f"No image is misread in the same way by {everyone}"
-    shared = [across.pair_name(pair.pair) for pair in across.shared]
-    owned = [f"{across.pair_name(pair.pair)} to {across.models[pair.owner or 0].name}" for pair in across.owned]
+    shared = [str(pair.pair) for pair in across.shared]
+    owned = [f"{pair.pair} to {pair.owner}" for pair in across.owned]
     common = f"no pair stands out in {everyone}"
     if shared:
         common = (
             f"{counted(len(shared), 'pair')} stand{'s' if len(shared) == 1 else ''} out in {everyone} ({_list(shared)})"
         )
-    single = "none surely belongs to one"
+    single = "none is shown to belong to one"
     if owned:
         single = f"{len(owned)} {'belongs' if len(owned) == 1 else 'belong'} to one ({_list(owned)})"
     return f"{alike}; {common}; {single}."
@@ -79,31 +72,30 @@ def _list(names: list[str]) -> str:
     return ", ".join(names[:_NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
-def _shown(across: "Across") -> "list[PairAcross]":
-    """Those in the table: shared and owned ones, then the others in order, `_PAIRS` if there are so many."""
+def _shown(across: "AcrossResult") -> "list[PairResult]":
+    """The pairs in the table: shared and owned ones, then others in order, `_PAIRS` if there are so many."""
     important = [pair for pair in across.pairs if pair in across.shared or pair.owner is not None]
     others = [pair for pair in across.pairs if pair not in important]
     return [*important, *others][: max(_PAIRS, len(important))]
 
 
-def _draw_pairs(across: "Across", shown: "list[PairAcross]") -> "Figure":
-    owners = np.array([[pair.owner == m for m in range(len(across.models))] for pair in shown])
+def _draw_pairs(across: "AcrossResult", shown: "list[PairResult]") -> "Figure":
+    names = [model.name for model in across.models]
     return figures.pairs_by_model(
         np.array([pair.mean_errors for pair in shown]),
         np.array([pair.share for pair in shown]),
-        rows=[across.pair_name(pair.pair).replace(":", " → ") for pair in shown],
-        columns=[model.name for model in across.models],
+        rows=[" → ".join(pair.pair.classes) for pair in shown],
+        columns=names,
         bold=np.array([pair.in_every_run for pair in shown]),
-        framed=owners,
+        framed=np.array([[pair.owner == name for name in names] for pair in shown]),
     )
 
 
-def _draw_images(across: "Across") -> "Figure":
-    captions = []
-    for row, read_as, runs, suspected in zip(
-        across.everywhere[:_GALLERY], across.read_as, across.wrong_runs, across.suspected, strict=False
-    ):
-        label, other = across.class_names[across.labels[row]], across.class_names[read_as]
-        what = f"{label}, or {other}?" if suspected else f"{label} as {other}"
-        captions.append(f"{what}\n{runs} of {across.n_runs} runs")
-    return figures.gallery(across.images[across.everywhere[:_GALLERY]], captions)
+def _draw_images(across: "AcrossResult") -> "Figure":
+    images = across.misread_by_every_model[:_GALLERY]
+    captions = [
+        f"{i.label}{', or ' if i.suspected_mislabel else ' as '}{i.read_as}{'?' if i.suspected_mislabel else ''}"
+        f"\n{i.runs} of {across.n_runs} runs"
+        for i in images
+    ]
+    return figures.gallery(across.pixels[[image.row for image in images]], captions)

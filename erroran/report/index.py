@@ -10,6 +10,8 @@ if TYPE_CHECKING:
 
     from erroran.store.ledger import Entry
 
+_PAGES = ("baseline", "confusions", "morphometry", "proposals", "review", "review-files", "across-models")
+
 
 def write_index(entries: "Sequence[Entry]", folder: Path) -> Path:
     """Write the index of all verdicts in the ledger.
@@ -26,7 +28,6 @@ def write_index(entries: "Sequence[Entry]", folder: Path) -> Path:
     rows = [(e, newest[e.name] is e and (folder / f"{e.name}.md").is_file()) for e in latest.values()]
     stressed = dict.fromkeys(f"{e.name}-stress" for e in entries if e.kind == "stress")
     studies = sorted(path.stem for path in folder.glob("*-study.md"))
-    named = ("baseline", "confusions", "morphometry", "proposals", "review", *stressed, *studies, "across-models")
-    documents = [name for name in named if (folder / f"{name}.md").is_file()]
+    documents = [name for name in (*_PAGES, *stressed, *studies) if (folder / f"{name}.md").is_file()]
     text = render("index.md.j2", rows=rows, pending=pending, documents=documents)
     return write_page(folder / "README.md", text)

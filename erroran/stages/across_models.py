@@ -1,132 +1,125 @@
-"""Which confusions do all models make, and which only one? Baseline groups side by side on the same images."""
+"""Which confusions all models share, and which belong to one: baseline groups compared on the same images."""
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 
 import numpy as np
+from pydantic import Field
 
 from erroran.errors import BadInput
-from erroran.stats.across import PairAcross, compare_confusions, shared_images
+from erroran.experiment.pair import Pair
+from erroran.results import Result
+from erroran.stats.across import compare_confusions, shared_images
 from erroran.stats.consistency import SUSPECTED_MISLABEL, classify_images
 from erroran.store import Store
 from erroran.store.evidence import Evidence, gather
 from erroran.store.records import Group
 
 
-@dataclass(frozen=True)
-class ModelSummary:
+class ModelResult(Result):
     """One baseline group in the comparison.
 
     Attributes:
         name: The model, with recipe or group where that is needed to tell it from the others.
-        group: The group.
-        accuracies: Share of `mine` read right by each run, in [0, 1].
+        group: Id of the group; `baseline` is the group itself.
+        model: Architecture.
+        recipe: Name of the recipe.
+        seeds: Seeds of its runs.
+        accuracies: Share of `mine` predicted correctly by each run, in [0, 1].
         errors: Errors of each run.
-        systematic: Images that more than half of its runs misread in the same way.
+        systematic_images: Images that more than half of its runs predict as the same wrong class.
     """
 
     name: str
-    group: Group
+    group: str
+    model: str
+    recipe: str
+    seeds: tuple[int, ...]
     accuracies: tuple[float, ...]
     errors: tuple[int, ...]
-    systematic: int
+    systematic_images: int
+    baseline: Group = Field(exclude=True)
 
 
-@dataclass(frozen=True)
-class Across:
-    """What M models share.
+class PairResult(Result):
+    """A directed pair in M models; the fields are those of `erroran.stats.across.PairAcross`, with names for indices.
 
     Attributes:
-        models: The M groups.
-        pairs: Directed pairs with an error in any run, those in most models first.
-        everywhere: int64 (K,): images that every model misreads in the same way, those with the most wrong runs first.
-        read_as: int64 (K,): what they are read as.
-        wrong_runs: int64 (K,): how many runs, of all models together, read them so.
-        suspected: bool (K,): whether all runs together are sure that the label is wrong.
-        labels: int64 (N,).
-        ids: str (N,).
-        images: uint8 (N, H, W, C).
-        class_names: C names.
-        skipped: Groups that were left aside, and why; only where the groups were not named.
+        pair: The pair.
+        owner: Name of the one model that the pair belongs to, or None.
     """
 
-    models: list[ModelSummary]
-    pairs: list[PairAcross]
-    everywhere: np.ndarray
-    read_as: np.ndarray
-    wrong_runs: np.ndarray
-    suspected: np.ndarray
-    labels: np.ndarray
-    ids: np.ndarray
-    images: np.ndarray
-    class_names: tuple[str, ...]
-    skipped: list[str]
+    pair: Pair
+    mean_errors: tuple[float, ...]
+    share: tuple[float, ...]
+    in_every_run: tuple[bool, ...]
+    images_everywhere: int
+    surely_in: int
+    q_all: float
+    owner: str | None
+    q_owner: float
+
+
+class SharedError(Result):
+    """An image that every model predicts as the same wrong class.
+
+    Attributes:
+        id: Its id.
+        label: The true class.
+        read_as: The predicted class.
+        runs: How many runs, of all models together, predict it.
+        suspected_mislabel: Whether all runs together are confident that the label is wrong.
+        row: Its place in `mine`.
+    """
+
+    id: str
+    label: str
+    read_as: str
+    runs: int
+    suspected_mislabel: bool
+    row: int = Field(exclude=True)
+
+
+class AcrossResult(Result):
+    """Which errors M models share.
+
+    Attributes:
+        dataset: Name of the dataset; `note` what it had to say, such as a fallback.
+        images: Number of images of `mine`.
+        models: The M groups.
+        skipped: Groups that were left out, and why; only where the groups were not named.
+        pairs: Directed pairs with an error in any run, those in most models first.
+        misread_by_every_model: Images with the same error in every model, those with the most wrong runs first.
+        pixels: uint8 (N, H, W, C), the images of `mine`.
+    """
+
+    dataset: str
+    note: str | None
+    images: int
+    models: tuple[ModelResult, ...]
+    skipped: tuple[str, ...]
+    pairs: tuple[PairResult, ...]
+    misread_by_every_model: tuple[SharedError, ...]
+    pixels: np.ndarray = Field(exclude=True)
 
     @property
-    def shared(self) -> list[PairAcross]:
+    def shared(self) -> list[PairResult]:
         """Pairs that are consistent in every model."""
         return [pair for pair in self.pairs if pair.surely_in == len(self.models)]
 
     @property
-    def owned(self) -> list[PairAcross]:
-        """Pairs that belong to one model, surest first."""
+    def owned(self) -> list[PairResult]:
+        """Pairs that belong to one model, smallest q first."""
         return sorted((pair for pair in self.pairs if pair.owner is not None), key=lambda pair: pair.q_owner)
 
     @property
     def n_runs(self) -> int:
         """Runs of all models together."""
-        return sum(len(model.group.seeds) for model in self.models)
-
-    def pair_name(self, pair: tuple[int, int]) -> str:
-        """The pair as it is typed: ``4:9``."""
-        return f"{self.class_names[pair[0]]}:{self.class_names[pair[1]]}"
-
-    def to_json(self) -> dict[str, object]:
-        """The findings as strict JSON-ready data."""
-        names = [model.name for model in self.models]
-        return {
-            "dataset": self.models[0].group.dataset_name,
-            "note": self.models[0].group.note,
-            "images": len(self.labels),
-            "models": [
-                {
-                    "name": model.name,
-                    "group": model.group.id,
-                    "model": model.group.template.model,
-                    "recipe": model.group.template.recipe.name,
-                    "seeds": list(model.group.seeds),
-                    "accuracies": model.accuracies,
-                    "errors": model.errors,
-                    "systematic_images": model.systematic,
-                }
-                for model in self.models
-            ],
-            "skipped": self.skipped,
-            "pairs": [
-                {
-                    **asdict(pair),
-                    "pair": self.pair_name(pair.pair),
-                    "owner": None if pair.owner is None else names[pair.owner],
-                }
-                for pair in self.pairs
-            ],
-            "misread_by_every_model": [
-                {
-                    "id": str(self.ids[row]),
-                    "label": self.class_names[self.labels[row]],
-                    "read_as": self.class_names[read_as],
-                    "runs": int(runs),
-                    "suspected_mislabel": bool(suspected),
-                }
-                for row, read_as, runs, suspected in zip(
-                    self.everywhere, self.read_as, self.wrong_runs, self.suspected, strict=True
-                )
-            ],
-        }
+        return sum(len(model.seeds) for model in self.models)
 
 
-def compare_groups(store: Store, group_ids: Sequence[str] | None = None) -> Across:
+def compare_groups(store: Store, group_ids: Sequence[str] | None = None) -> AcrossResult:
     """Compare the confusions of baseline groups on `mine`. Trains nothing.
 
     Args:
@@ -139,13 +132,13 @@ def compare_groups(store: Store, group_ids: Sequence[str] | None = None) -> Acro
         BadInput: There are fewer than two groups, or their `mine` images differ.
     """
     if group_ids is None:
-        store.get_group()  # says what to do where there is none
+        store.get_group()  # its error says what to do where there is none
         groups, skipped = _comparable(sorted(store.list_groups(), key=lambda group: group.updated, reverse=True))
     else:
         groups, skipped = _named_groups(store, group_ids), []
     if len(groups) < 2:
         raise BadInput(
-            f"There is a single model to compare: {groups[0].template.model}, group {groups[0].id}.",
+            f"There is only one model to compare: {groups[0].template.model}, group {groups[0].id}.",
             fix="erroran baseline --model with another one; or --groups with two groups of the same model",
         )
     evidence = [_gather(store, group, groups[0]) for group in groups]
@@ -160,7 +153,7 @@ def _named_groups(store: Store, group_ids: Sequence[str]) -> list[Group]:
 
 
 def _comparable(groups: list[Group]) -> tuple[list[Group], list[str]]:
-    """The latest group of each model on the same images as the first, oldest first; and what is left aside."""
+    """The latest group of each model on the same images as the first, oldest first; and what is left out."""
     chosen: dict[str, Group] = {}
     skipped = []
     for group in groups:
@@ -188,38 +181,58 @@ def _gather(store: Store, group: Group, first: Group) -> Evidence:
     return gather(store, [group.run_spec(seed).id for seed in group.seeds], "mine")
 
 
-def _across(groups: list[Group], evidence: list[Evidence], skipped: list[str]) -> Across:
-    labels, n_classes = evidence[0].labels, len(evidence[0].class_names)
-    models = [part.predicted for part in evidence]
-    found = shared_images(labels, models, n_classes)
-    everything = np.concatenate(models)
+def _across(groups: list[Group], evidence: list[Evidence], skipped: list[str]) -> AcrossResult:
+    labels, ids, class_names = evidence[0].labels, evidence[0].ids, evidence[0].class_names
+    predicted = [part.predicted for part in evidence]
+    together = np.concatenate(predicted)
+    found = shared_images(labels, predicted, len(class_names))
+    runs = (together == found.everywhere).sum(axis=0)
     rows = np.flatnonzero(found.everywhere >= 0)
-    runs = (everything[:, rows] == found.everywhere[rows]).sum(axis=0)
-    order = np.lexsort((evidence[0].ids[rows], -runs))
-    rows, runs = rows[order], runs[order]
+    rows = rows[np.lexsort((ids[rows], -runs[rows]))]
     probabilities = np.concatenate([part.probabilities for part in evidence])
-    kinds = classify_images(labels, everything, n_classes, probabilities)
-    return Across(
-        models=[
-            ModelSummary(
+    kinds = classify_images(labels, together, len(class_names), probabilities).kind
+    names = _names(groups)
+    return AcrossResult(
+        dataset=groups[0].dataset_name,
+        note=groups[0].note,
+        images=len(labels),
+        models=tuple(
+            ModelResult(
                 name=name,
-                group=group,
-                accuracies=tuple((predicted == labels).mean(axis=1).tolist()),
-                errors=tuple((predicted != labels).sum(axis=1).tolist()),
-                systematic=int((read_as >= 0).sum()),
+                group=group.id,
+                model=group.template.model,
+                recipe=group.template.recipe.name,
+                seeds=group.seeds,
+                accuracies=tuple((answers == labels).mean(axis=1).tolist()),
+                errors=tuple((answers != labels).sum(axis=1).tolist()),
+                systematic_images=int((read_as >= 0).sum()),
+                baseline=group,
             )
-            for name, group, predicted, read_as in zip(_names(groups), groups, models, found.read_as, strict=True)
-        ],
-        pairs=compare_confusions(labels, models, n_classes),
-        everywhere=rows,
-        read_as=found.everywhere[rows],
-        wrong_runs=runs,
-        suspected=kinds.kind[rows] == SUSPECTED_MISLABEL,
-        labels=labels,
-        ids=evidence[0].ids,
-        images=evidence[0].images,
-        class_names=evidence[0].class_names,
-        skipped=skipped,
+            for name, group, answers, read_as in zip(names, groups, predicted, found.read_as, strict=True)
+        ),
+        skipped=tuple(skipped),
+        pairs=tuple(
+            PairResult.model_validate(
+                asdict(pair)
+                | {
+                    "pair": Pair(*(class_names[c] for c in pair.pair)),
+                    "owner": None if pair.owner is None else names[pair.owner],
+                }
+            )
+            for pair in compare_confusions(labels, predicted, len(class_names))
+        ),
+        misread_by_every_model=tuple(
+            SharedError(
+                id=str(ids[row]),
+                label=class_names[labels[row]],
+                read_as=class_names[found.everywhere[row]],
+                runs=int(runs[row]),
+                suspected_mislabel=bool(kinds[row] == SUSPECTED_MISLABEL),
+                row=row,
+            )
+            for row in rows.tolist()
+        ),
+        pixels=evidence[0].images,
     )
 
 

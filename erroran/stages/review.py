@@ -1,21 +1,22 @@
-"""Answer when sure, ask a human otherwise: what that buys, whether the confidences can be trusted, and who must look.
+"""Selective prediction: which images to answer and which to leave to a human, by the confidence of the prediction.
 
-The confidence of a prediction is the probability of the class that is predicted; at or above the threshold it is
-answered, below it waits. Runs are judged one by one, or together as an ensemble of their mean probabilities
-(Lakshminarayanan et al. 2017, arXiv 1612.01474).
+The confidence of a prediction is the probability of the predicted class; at or above the threshold the image is
+answered, below it it waits for a human. Runs are judged one by one, or together as an ensemble of their mean
+probabilities (Lakshminarayanan et al. 2017, arXiv 1612.01474).
 """
 
-import csv
-import io
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict
+from typing import Literal
 
 import numpy as np
+from pydantic import Field, computed_field
 
 from erroran.errors import BadInput
-from erroran.predictions import read_predictions
+from erroran.predictions import PredictionSet, read_predictions
+from erroran.results import Result
 from erroran.stats.confusion import BoolArray, FloatArray, IntArray
-from erroran.stats.reliability import Calibration, assess_calibration
+from erroran.stats.reliability import assess_calibration
 from erroran.stats.selective import RiskCoverage, Selection, held_out, risk_coverage, select, threshold_for
 from erroran.store import Store
 from erroran.store.evidence import Evidence, gather
@@ -25,37 +26,48 @@ from erroran.store.records import Group, RunRecord
 THRESHOLD = 0.8
 LADDER = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 0.999)
 _FOLDS = 10
-_CLEAR_PAIR = 0.9
-_LIKELY = 0.1
+_CLEAR_PAIR = 0.9  # two classes with this probability together: the image lies between them
+_LIKELY = 0.1  # a class with less is not named
 
 
-@dataclass(frozen=True)
-class Voice:
+class RunResult(Result):
     """One run, or the ensemble of all.
 
     Attributes:
         name: ``seed 0``, a file, or ``ensemble``.
+        errors: Number of wrong predictions.
+        aurc: Area under its risk-coverage curve; `aurc_best` with the same errors, all of them least confident.
         predicted: int64 (N,).
         confidence: float64 (N,): probability of the predicted class.
         wrong: bool (N,).
         curve: Its risk-coverage curve.
-        calibration: How its confidences fit.
+
+    The other fields are those of `erroran.stats.reliability.Calibration`.
     """
 
     name: str
-    predicted: np.ndarray
-    confidence: np.ndarray
-    wrong: np.ndarray
-    curve: RiskCoverage
-    calibration: Calibration
+    errors: int
+    aurc: float
+    aurc_best: float
+    ece_mass: float
+    ece_width: float
+    ece_mass_if_perfect: float
+    ece_mass_if_perfect_high: float
+    mean_confidence: float
+    accuracy: float
+    brier: float
+    nll: float
+    predicted: np.ndarray = Field(exclude=True)
+    confidence: np.ndarray = Field(exclude=True)
+    wrong: np.ndarray = Field(exclude=True)
+    curve: RiskCoverage = Field(exclude=True)
 
 
-@dataclass(frozen=True)
-class Target:
+class Target(Result):
     """A threshold that was chosen for an accuracy.
 
     Attributes:
-        accuracy: What was asked for, in (0, 1].
+        accuracy: What was asked for, in (0, 1).
         chosen_on: Split or files it was chosen on.
         coverage_held_out: Share answered on images that the threshold was not chosen on, 10-fold on the same split.
         accuracy_held_out: Share of these answers that is right; None if nothing is answered.
@@ -67,8 +79,7 @@ class Target:
     accuracy_held_out: float | None
 
 
-@dataclass(frozen=True)
-class Waiting:
+class QueueRow(Result):
     """An image that waits for a human: a row of ``queue.csv``.
 
     Attributes:
@@ -80,7 +91,8 @@ class Waiting:
         second: The class with the second highest.
         second_confidence: Its mean probability.
         runs_waiting: Runs whose own confidence is below the threshold.
-        why: In words.
+        why: The reason in words.
+        row: Its place among the reviewed images.
     """
 
     sample_id: str
@@ -92,106 +104,74 @@ class Waiting:
     second_confidence: float
     runs_waiting: int
     why: str
+    row: int = Field(exclude=True)
 
 
-@dataclass(frozen=True)
-class Reviewed:
-    """What rejecting by confidence does.
+class ReviewResult(Result):
+    """What answering only confident predictions does.
 
     Attributes:
-        group: The baseline group; None for prediction files.
-        runs: Its runs; empty for files.
+        group: Id of the baseline group; None for prediction files.
+        dataset: Name of its dataset; `note` what it had to say, such as a fallback.
         source: What the images are: ``mine``, ``confirm``, or the files' names.
-        class_names: C names.
-        n_images: N.
-        images: uint8 (N, H, W, C); None for files.
-        voices: The runs.
-        ensemble: All runs together; None if there is one.
-        by_ensemble: Whether the ensemble is what is judged, instead of the runs.
-        selection: What it does at the threshold.
-        ladder: The same at other thresholds.
+        seeds: Seeds of the runs; empty for files.
+        images: Number of images N.
+        judged: Whether `selection` counts the decisions of the runs or of the ensemble.
         target: How the threshold was chosen, if for an accuracy.
-        queue: Images that wait: for the ensemble, or for at least one run; on `confirm` not told.
-        missed: Rows of images that most runs (or the ensemble) answer wrongly, surest first; likewise.
-        queue_rows: int64: rows of `queue`.
+        selection: What the threshold does.
+        ladder: The same at other thresholds.
+        baseline: The group itself, and `runs` its runs.
+        class_names: C names.
         labels: int64 (N,).
+        pixels: uint8 (N, H, W, C); None for files.
+        run_results: One for each run; `ensemble` all together, None if there is one run.
+        waiting: Images that wait for a human, those that most runs leave first, then the least confident. Empty on
+            `confirm`.
+        missed: int64: rows of images that most judged runs answer wrongly, the most confident first. Empty on
+            `confirm`.
     """
 
-    group: Group | None
-    runs: tuple[RunRecord, ...]
+    group: str | None
+    dataset: str | None
+    note: str | None
     source: str
-    class_names: tuple[str, ...]
-    n_images: int
-    images: np.ndarray | None
-    voices: list[Voice]
-    ensemble: Voice | None
-    by_ensemble: bool
-    selection: Selection
-    ladder: list[Selection]
+    seeds: tuple[int, ...]
+    images: int
+    judged: Literal["ensemble", "runs"]
     target: Target | None
-    queue: list[Waiting]
-    missed: np.ndarray
-    queue_rows: np.ndarray
-    labels: np.ndarray
+    selection: Selection
+    ladder: tuple[Selection, ...]
+    baseline: Group | None = Field(exclude=True)
+    runs: tuple[RunRecord, ...] = Field(exclude=True)
+    class_names: tuple[str, ...] = Field(exclude=True)
+    labels: np.ndarray = Field(exclude=True)
+    pixels: np.ndarray | None = Field(exclude=True)
+    run_results: tuple[RunResult, ...] = Field(exclude=True)
+    ensemble: RunResult | None = Field(exclude=True)
+    waiting: tuple[QueueRow, ...] = Field(exclude=True)
+    missed: np.ndarray = Field(exclude=True)
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def voices(self) -> list[RunResult]:
+        """The runs, then the ensemble."""
+        return [*self.run_results, *([self.ensemble] if self.ensemble else [])]
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def queue(self) -> list[str] | None:
+        """Ids of the images that wait; None where single images are kept back."""
+        return [row.sample_id for row in self.waiting] if self.shows_images else None
 
     @property
-    def judged(self) -> list[Voice]:
+    def judged_runs(self) -> list[RunResult]:
         """Whose decisions `selection` counts."""
-        return [self.ensemble] if self.by_ensemble and self.ensemble else self.voices
+        return [self.ensemble] if self.judged == "ensemble" and self.ensemble else list(self.run_results)
 
     @property
-    def discreet(self) -> bool:
-        """Whether single images are kept back, as on `confirm`: who has seen its errors can no longer test on it."""
-        return self.source == "confirm"
-
-    def queue_csv(self) -> str:
-        """The queue as CSV, the most doubtful first."""
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow([field.name for field in fields(Waiting)])
-        for waiting in self.queue:
-            row = asdict(waiting)
-            writer.writerow(f"{value:.6f}" if isinstance(value, float) else value for value in row.values())
-        return text.getvalue()
-
-    def to_json(self) -> dict[str, object]:
-        """The numbers as strict JSON-ready data; the queue is in its own file."""
-        voices = [*self.voices, *([self.ensemble] if self.ensemble else [])]
-        return {
-            "group": self.group.id if self.group else None,
-            "dataset": self.group.dataset_name if self.group else None,
-            "note": self.group.note if self.group else None,
-            "source": self.source,
-            "seeds": [run.spec.seed for run in self.runs],
-            "images": self.n_images,
-            "judged": "ensemble" if self.by_ensemble else "runs",
-            "target": asdict(self.target) if self.target else None,
-            "selection": asdict(self.selection),
-            "ladder": [asdict(step) for step in self.ladder],
-            "voices": [
-                {
-                    "name": voice.name,
-                    "errors": int(voice.wrong.sum()),
-                    "aurc": voice.curve.area,
-                    "aurc_best": voice.curve.best_area,
-                    **asdict(voice.calibration),
-                }
-                for voice in voices
-            ],
-            "queue": None if self.discreet else [waiting.sample_id for waiting in self.queue],
-        }
-
-
-@dataclass(frozen=True)
-class _Material:
-    """What is reviewed, wherever it came from."""
-
-    names: list[str]
-    probabilities: np.ndarray
-    predicted: np.ndarray
-    labels: np.ndarray
-    ids: np.ndarray
-    class_names: tuple[str, ...]
+    def shows_images(self) -> bool:
+        """Whether single images are told; not on `confirm`: who has seen its errors can no longer test a fix on it."""
+        return self.baseline is None or self.source != "confirm"
 
 
 def review(
@@ -202,7 +182,7 @@ def review(
     target_accuracy: float | None = None,
     split: str = "mine",
     ensemble: bool = False,
-) -> Reviewed:
+) -> ReviewResult:
     """Review the stored runs of a baseline group. Trains nothing.
 
     Args:
@@ -215,7 +195,7 @@ def review(
 
     Raises:
         NotFound: A run of the group is gone.
-        BadInput: Both or neither can be used, or no threshold reaches the target.
+        BadInput: Both threshold and target are given, one is out of range, or no threshold reaches the target.
     """
     _check_options(threshold, target_accuracy)
     run_ids = [group.run_spec(seed).id for seed in group.seeds]
@@ -226,20 +206,19 @@ def review(
     target = None
     if target_accuracy is not None:
         chosen_on = evidence if split == "mine" else gather(store, run_ids, "mine")
-        threshold, target = _choose(_material(chosen_on), target_accuracy, ensemble=ensemble, source="mine")
+        threshold, target = _choose(_predictions(chosen_on), target_accuracy, ensemble=ensemble, source="mine")
     dataset = store.get_dataset(group.template.dataset)
     everything = dataset.train_ids if split == "mine" else dataset.test_ids
     order = np.argsort(everything)
     return _review(
-        _material(evidence),
+        _predictions(evidence),
         THRESHOLD if threshold is None else threshold,
         target,
         ensemble=ensemble,
         source=split,
         places=order[np.searchsorted(everything, evidence.ids, sorter=order)],
-        group=group,
-        runs=evidence.runs,
-        images=evidence.images,
+        baseline=group,
+        evidence=evidence,
     )
 
 
@@ -249,8 +228,8 @@ def review_files(
     threshold: float | None = None,
     target_accuracy: float | None = None,
     ensemble: bool = False,
-) -> Reviewed:
-    """Review prediction files of any framework, one run a file.
+) -> ReviewResult:
+    """Review prediction files of any framework, one run per file.
 
     Args:
         patterns: Paths or patterns of files with ``p_<class>`` columns.
@@ -264,26 +243,17 @@ def review_files(
     """
     _check_options(threshold, target_accuracy)
     found = read_predictions(list(patterns))
+    source = ", ".join(found.files[:3]) + (" and others" if len(found.files) > 3 else "")
     if found.probabilities is None:
         raise BadInput(
-            f"{', '.join(found.files[:3])}: there is no confidence without probabilities in every file.",
+            f"{source}: without probabilities in every file there is no confidence.",
             fix="write a column p_<class> for every class",
         )
-    source = ", ".join(found.files[:3]) + (" and others" if len(found.files) > 3 else "")
-    material = _Material(
-        list(found.files), found.probabilities, found.predicted, found.labels, found.ids, found.class_names
-    )
     target = None
     if target_accuracy is not None:
-        threshold, target = _choose(material, target_accuracy, ensemble=ensemble, source=source)
-    return _review(
-        material,
-        THRESHOLD if threshold is None else threshold,
-        target,
-        ensemble=ensemble,
-        source=source,
-        places=np.arange(len(found.labels)),
-    )
+        threshold, target = _choose(found, target_accuracy, ensemble=ensemble, source=source)
+    threshold = THRESHOLD if threshold is None else threshold
+    return _review(found, threshold, target, ensemble=ensemble, source=source, places=np.arange(len(found.labels)))
 
 
 def _check_options(threshold: float | None, target_accuracy: float | None) -> None:
@@ -297,129 +267,142 @@ def _check_options(threshold: float | None, target_accuracy: float | None) -> No
         )
 
 
-def _material(evidence: Evidence) -> _Material:
-    return _Material(
-        names=[f"seed {seed}" for seed in evidence.seeds],
-        probabilities=evidence.probabilities,
-        predicted=evidence.predicted,
+def _predictions(evidence: Evidence) -> PredictionSet:
+    return PredictionSet(
         labels=evidence.labels,
+        predicted=evidence.predicted,
+        probabilities=evidence.probabilities,
         ids=evidence.ids,
         class_names=evidence.class_names,
+        files=tuple(f"seed {seed}" for seed in evidence.seeds),
     )
 
 
-def _mean_probabilities(material: _Material) -> FloatArray:
-    mean: FloatArray = material.probabilities.mean(axis=0, dtype=np.float64)
-    return mean
+def _probabilities(found: PredictionSet) -> FloatArray:
+    assert found.probabilities is not None
+    return found.probabilities.astype(np.float64)
 
 
-def _decisions(material: _Material, *, ensemble: bool) -> tuple[FloatArray, BoolArray]:
+def _decisions(found: PredictionSet, *, ensemble: bool) -> tuple[FloatArray, BoolArray]:
     """Confidences and errors, each (S, N): of the runs, or of the ensemble with S = 1."""
-    probabilities, predicted = np.asarray(material.probabilities, dtype=np.float64), material.predicted
+    probabilities, predicted = _probabilities(found), found.predicted
     if ensemble:
-        probabilities = _mean_probabilities(material)[None]
+        probabilities = probabilities.mean(axis=0, keepdims=True)
         predicted = probabilities.argmax(axis=2)
     confidence = np.take_along_axis(probabilities, predicted[:, :, None], axis=2)[:, :, 0]
-    return confidence, predicted != material.labels
+    return confidence, predicted != found.labels
 
 
-def _choose(material: _Material, accuracy: float, *, ensemble: bool, source: str) -> tuple[float, Target]:
-    confidence, wrong = _decisions(material, ensemble=ensemble)
+def _choose(found: PredictionSet, accuracy: float, *, ensemble: bool, source: str) -> tuple[float, Target]:
+    confidence, wrong = _decisions(found, ensemble=ensemble)
     threshold = threshold_for(confidence, wrong, accuracy)
     if threshold is None:
         raise BadInput(
-            f"No threshold makes {accuracy:.4%} of the answers right: the surest predictions include errors.",
+            f"No threshold makes {accuracy:.4%} of the answers right: the most confident predictions include errors.",
             fix="ask for less, as in --target-accuracy 0.995, or try --ensemble",
         )
     # Ids are hashes of the pixels, or whatever a file says: dealt in their order, the folds are the same every time.
-    folds = np.empty(len(material.ids), dtype=np.int64)
-    folds[np.argsort(material.ids)] = np.arange(len(material.ids)) % _FOLDS
+    folds = np.empty(len(found.ids), dtype=np.int64)
+    folds[np.argsort(found.ids)] = np.arange(len(found.ids)) % _FOLDS
     coverage, right = held_out(confidence, wrong, accuracy, folds)
-    return threshold, Target(accuracy, source, coverage, right)
+    target = Target(accuracy=accuracy, chosen_on=source, coverage_held_out=coverage, accuracy_held_out=right)
+    return threshold, target
 
 
-def _voice(name: str, probabilities: np.ndarray, predicted: IntArray, labels: IntArray) -> Voice:
-    table = np.asarray(probabilities, dtype=np.float64)
-    confidence, wrong = table[np.arange(len(labels)), predicted], predicted != labels
-    calibration = assess_calibration(table, labels, predicted, rng=np.random.default_rng(0))
-    return Voice(name, predicted, confidence, wrong, risk_coverage(confidence, wrong), calibration)
+def _run_result(name: str, probabilities: FloatArray, predicted: IntArray, labels: IntArray) -> RunResult:
+    confidence, wrong = probabilities[np.arange(len(labels)), predicted], predicted != labels
+    curve = risk_coverage(confidence, wrong)
+    return RunResult(
+        name=name,
+        errors=int(wrong.sum()),
+        aurc=curve.area,
+        aurc_best=curve.best_area,
+        **asdict(assess_calibration(probabilities, labels, predicted, rng=np.random.default_rng(0))),
+        predicted=predicted,
+        confidence=confidence,
+        wrong=wrong,
+        curve=curve,
+    )
 
 
 def _review(
-    material: _Material,
+    found: PredictionSet,
     threshold: float,
     target: Target | None,
     *,
     ensemble: bool,
     source: str,
     places: np.ndarray,
-    group: Group | None = None,
-    runs: tuple[RunRecord, ...] = (),
-    images: np.ndarray | None = None,
-) -> Reviewed:
-    several = len(material.names) > 1
-    voices = [
-        _voice(name, table, predicted, material.labels)
-        for name, table, predicted in zip(material.names, material.probabilities, material.predicted, strict=True)
-    ]
-    mean = _mean_probabilities(material)
-    together = _voice("ensemble", mean, mean.argmax(axis=1), material.labels) if several else None
-    confidence, wrong = _decisions(material, ensemble=ensemble)
-    waiting = confidence < threshold
+    baseline: Group | None = None,
+    evidence: Evidence | None = None,
+) -> ReviewResult:
+    probabilities, several = _probabilities(found), len(found.files) > 1
+    mean = probabilities.mean(axis=0)
+    results = tuple(
+        _run_result(name, table, predicted, found.labels)
+        for name, table, predicted in zip(found.files, probabilities, found.predicted, strict=True)
+    )
+    confidence, wrong = _decisions(found, ensemble=ensemble)
+    below = confidence < threshold
     rows, missed = np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64)
-    if source != "confirm":
-        rows = np.flatnonzero(waiting.any(axis=0))
-        rows = rows[np.lexsort((material.ids[rows], mean.max(axis=1)[rows], -waiting.sum(axis=0)[rows]))]
-        missed = np.flatnonzero(2 * (wrong & ~waiting).sum(axis=0) > len(wrong))
-        missed = missed[np.lexsort((material.ids[missed], -confidence.mean(axis=0)[missed]))]
-    below = np.array([voice.confidence for voice in voices]) < threshold
-    return Reviewed(
-        group=group,
-        runs=runs,
+    if baseline is None or source != "confirm":
+        rows = np.flatnonzero(below.any(axis=0))
+        rows = rows[np.lexsort((found.ids[rows], mean.max(axis=1)[rows], -below.sum(axis=0)[rows]))]
+        missed = np.flatnonzero(2 * (wrong & ~below).sum(axis=0) > len(wrong))
+        missed = missed[np.lexsort((found.ids[missed], -confidence.mean(axis=0)[missed]))]
+    runs_below = (np.array([result.confidence for result in results]) < threshold).sum(axis=0)
+    return ReviewResult(
+        group=baseline.id if baseline else None,
+        dataset=baseline.dataset_name if baseline else None,
+        note=baseline.note if baseline else None,
         source=source,
-        class_names=material.class_names,
-        n_images=len(material.labels),
-        images=images,
-        voices=voices,
-        ensemble=together,
-        by_ensemble=ensemble and several,
-        selection=select(confidence, wrong, threshold),
-        ladder=[select(confidence, wrong, step) for step in sorted({*LADDER, threshold})],
+        seeds=tuple(evidence.seeds) if evidence else (),
+        images=len(found.labels),
+        judged="ensemble" if ensemble and several else "runs",
         target=target,
-        queue=[_waiting(material, mean, row, int(places[row]), int(below[:, row].sum())) for row in rows.tolist()],
+        selection=select(confidence, wrong, threshold),
+        ladder=tuple(select(confidence, wrong, step) for step in sorted({*LADDER, threshold})),
+        baseline=baseline,
+        runs=evidence.runs if evidence else (),
+        class_names=found.class_names,
+        labels=found.labels,
+        pixels=evidence.images if evidence else None,
+        run_results=results,
+        ensemble=_run_result("ensemble", mean, mean.argmax(axis=1), found.labels) if several else None,
+        waiting=tuple(_queue_row(found, mean, row, int(places[row]), int(runs_below[row])) for row in rows.tolist()),
         missed=missed,
-        queue_rows=rows,
-        labels=material.labels,
     )
 
 
-def _waiting(material: _Material, mean: FloatArray, row: int, place: int, runs_waiting: int) -> Waiting:
-    names = material.class_names
+def _queue_row(found: PredictionSet, mean: FloatArray, row: int, place: int, runs_waiting: int) -> QueueRow:
+    names = found.class_names
     ranked = np.argsort(-mean[row], kind="stable")
     first, second = int(ranked[0]), int(ranked[1])
-    return Waiting(
-        sample_id=str(material.ids[row]),
+    return QueueRow(
+        sample_id=str(found.ids[row]),
         index=place,
-        label=names[material.labels[row]],
+        label=names[found.labels[row]],
         prediction=names[first],
         confidence=float(mean[row, first]),
         second=names[second],
         second_confidence=float(mean[row, second]),
         runs_waiting=runs_waiting,
-        why=_why(mean[row], ranked, material.predicted[:, row], names),
+        why=_explain(mean[row], ranked, found.predicted[:, row], names),
+        row=row,
     )
 
 
-def _why(probabilities: FloatArray, ranked: np.ndarray, votes: np.ndarray, names: tuple[str, ...]) -> str:
+def _explain(probabilities: FloatArray, ranked: np.ndarray, predicted: np.ndarray, names: tuple[str, ...]) -> str:
+    """Why an image waits, from its mean probabilities and what each run predicts."""
     first, second = ranked[0], ranked[1]
     likely = [names[c] for c in ranked if probabilities[c] >= _LIKELY]
     if len(likely) < 2:
-        reason = f"not quite sure of {names[first]}"
+        reason = f"low probability of {names[first]}"
     elif probabilities[first] + probabilities[second] >= _CLEAR_PAIR:
         reason = f"between {names[first]} and {names[second]}"
     else:
-        reason = f"like several classes: {', '.join(likely)}"
-    classes, counts = np.unique(votes, return_counts=True)
+        reason = f"several likely classes: {', '.join(likely)}"
+    classes, counts = np.unique(predicted, return_counts=True)
     if len(classes) == 1:
         return reason
     told = (f"{n} read {names[c]}" for n, c in sorted(zip(counts, classes, strict=True), key=lambda pair: -pair[0]))

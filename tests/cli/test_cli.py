@@ -290,7 +290,7 @@ def test_bad_specs(in_project: Path, tmp_path: Path, command: str, change: tuple
         ("review --group zzz", "No single baseline group begins with `zzz`"),
         ("review --predictions none.csv", "there is no file none.csv"),
         ("review --predictions none.csv --on confirm", "names all that is read"),
-        ("across-models", "There is a single model to compare: cnn"),
+        ("across-models", "There is only one model to compare: cnn"),
         ("across-models --groups zzz", "No single baseline group begins with `zzz`"),
         ("across-models --groups ,", "is not a list of groups"),
         ("dataset --dataset digits --rows 50", "--rows needs --csv"),

@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 from erroran.cli.commands import app
 from erroran.errors import BadInput, NotFound
 from erroran.report.across_models import across_sentence, write_across
+from erroran.report.text import md
 from erroran.stages.across_models import compare_groups
 from erroran.store import Store
 
@@ -28,19 +29,19 @@ def test_two_models_by_hand(store: Store) -> None:
     """Errors per run, images in common, systematic images."""
     put_two(store)
     across = compare_groups(store)
-    assert [(m.name, m.errors, m.systematic) for m in across.models] == [
+    assert [(m.name, m.errors, m.systematic_images) for m in across.models] == [
         ("cnn", (2, 2, 4), 2),
         ("dense", (3, 2, 2), 2),
     ]
-    assert across.labels[across.everywhere].tolist() == [0]
-    assert across.wrong_runs.tolist() == [6]
-    pairs = {across.pair_name(pair.pair): pair for pair in across.pairs}
+    (image,) = across.misread_by_every_model
+    assert (image.label, image.read_as, image.runs) == ("0", "1", 6)
+    pairs = {str(pair.pair): pair for pair in across.pairs}
     assert pairs["0:1"].mean_errors == pytest.approx((7 / 3, 4 / 3))
     assert pairs["0:1"].images_everywhere == 1
     assert (pairs["2:1"].mean_errors, pairs["2:1"].in_every_run) == ((0, 1), (False, True))
     assert across.n_runs == 6
     assert across_sentence(across).startswith(
-        "1 image is misread in the same way by both models: 50 % of what each of them misreads systematically; "
+        "1 image is misread in the same way by both models: 50 % of the systematic errors of each; "
     )
 
 
@@ -52,7 +53,7 @@ def test_the_latest_group_of_each_model(store: Store) -> None:
     put_group(store, dataset, NONE, NONE, mine_fraction=0.25, updated="2025-01-01")
     put_group(store, made_up_dataset(per_class=22), NONE, NONE, model="dense", updated="2025-01-01")
     across = compare_groups(store)
-    assert [(m.name, m.group.id == again.id) for m in across.models] == [("dense", False), ("cnn", True)]
+    assert [(m.name, m.group == again.id) for m in across.models] == [("dense", False), ("cnn", True)]
     assert len(across.skipped) == 3
     assert sum("other images" in left for left in across.skipped) == 2
     assert sum(f"older than `{again.id}`" in left for left in across.skipped) == 1
@@ -82,7 +83,7 @@ def test_refusals(store: Store) -> None:
     fraction = put_group(store, dataset, NONE, NONE, mine_fraction=0.25)
     other = put_group(store, made_up_dataset(per_class=22), NONE, NONE)
     for ids, message in (
-        ([first], "a single model to compare"),
+        ([first], "only one model to compare"),
         ([first, first[:8]], "names a group twice"),
         ([first, fraction.id], "different `mine` images: another --mine-fraction"),
         ([first, other.id], "different `mine` images: another dataset"),
@@ -96,7 +97,7 @@ def test_report_and_json(store: Store, tmp_path: Path, monkeypatch: pytest.Monke
     put_two(store)
     across = compare_groups(store)
     text = write_across(across, tmp_path).read_text()
-    assert text.startswith(f"# {across_sentence(across)}\n")
+    assert text.startswith(f"# {md(across_sentence(across))}\n")
     assert (tmp_path / "across-models" / "pairs.png").is_file()
     assert (tmp_path / "across-models" / "everywhere.png").is_file()
     monkeypatch.chdir(tmp_path)
@@ -104,7 +105,13 @@ def test_report_and_json(store: Store, tmp_path: Path, monkeypatch: pytest.Monke
     assert outcome.exit_code == 0, outcome.stderr
     found = json.loads(outcome.stdout)
     assert [model["model"] for model in found["models"]] == ["cnn", "dense"]
-    assert found["misread_by_every_model"][0]["runs"] == 6
+    (image,) = found["misread_by_every_model"]
+    assert image == {**image, "label": "0", "read_as": "1", "runs": 6, "suspected_mislabel": False}
+    assert set(found) == {"dataset", "note", "images", "models", "skipped", "pairs", "misread_by_every_model"}
+    assert set(found["models"][0]) == {
+        "name", "group", "model", "recipe", "seeds", "accuracies", "errors", "systematic_images",
+    }  # fmt: skip
+    assert (found["pairs"][0]["pair"], found["pairs"][0]["owner"]) == ("0:1", None)
 
 
 def test_models_without_errors(store: Store, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from erroran.cli.commands import app
 from erroran.data import split_dataset
 from erroran.errors import BadInput
 from erroran.report.review import review_sentence, write_review
+from erroran.report.text import md
 from erroran.stages.review import review, review_files
 from erroran.store import Store
 from erroran.store.records import Group
@@ -48,12 +50,12 @@ def test_the_queue_by_hand(store: Store, group: Group) -> None:
     """Those that most runs leave first; places are those in the training images."""
     reviewed = review(store, group)
     dataset = made_up_dataset()
-    assert [waiting.runs_waiting for waiting in reviewed.queue] == [3, 3, 1, 1]
-    assert sorted(waiting.label for waiting in reviewed.queue) == ["0", "0", "0", "1"]
-    for waiting, row in zip(reviewed.queue, reviewed.queue_rows, strict=True):
+    assert [waiting.runs_waiting for waiting in reviewed.waiting] == [3, 3, 1, 1]
+    assert sorted(waiting.label for waiting in reviewed.waiting) == ["0", "0", "0", "1"]
+    for waiting in reviewed.waiting:
         assert dataset.train_ids[waiting.index] == waiting.sample_id
-        assert np.array_equal(dataset.x_train[waiting.index], reviewed.images[row])
-    first, last = reviewed.queue[0], reviewed.queue[-1]
+        assert np.array_equal(dataset.x_train[waiting.index], reviewed.pixels[waiting.row])
+    first, last = reviewed.waiting[0], reviewed.waiting[-1]
     assert (first.prediction, first.second) == ("1", "0")
     assert first.confidence == pytest.approx(0.5)
     assert first.why == "between 1 and 0"
@@ -61,19 +63,19 @@ def test_the_queue_by_hand(store: Store, group: Group) -> None:
     assert "runs disagree: 2 read" in last.why
 
 
-def test_the_ensemble_is_one_voice(store: Store, group: Group) -> None:
+def test_the_ensemble_is_judged_as_one(store: Store, group: Group) -> None:
     """Errors of one run of three are outvoted, and wait all the same where the mean is below the threshold."""
     reviewed = review(store, group, ensemble=True)
     chosen = reviewed.selection
     assert (chosen.kept_per_run, chosen.errors_per_run) == ((26,), (2,))
-    assert [voice.name for voice in reviewed.judged] == ["ensemble"]
+    assert [run.name for run in reviewed.judged_runs] == ["ensemble"]
     assert review(store, group, threshold=0.7, ensemble=True).selection.kept_per_run == (28,)
 
 
-def test_surely_wrong_ones_are_told(store: Store, group: Group) -> None:
+def test_confident_errors_are_listed(store: Store, group: Group) -> None:
     """At 0.5 every error is answered; those of most runs are listed."""
     reviewed = review(store, group, threshold=0.45)
-    assert reviewed.queue == []
+    assert reviewed.waiting == ()
     assert len(reviewed.missed) == 2
     assert (reviewed.labels[reviewed.missed] == 0).all()
 
@@ -97,7 +99,7 @@ def test_confirm_shows_numbers_and_no_image(store: Store, group: Group, tmp_path
     (entry,) = store.ledger.entries()
     assert (entry.kind, entry.group, entry.seeds) == ("reviewed-on-confirm", group.id, (0, 1, 2))
     assert reviewed.selection.errors_per_run == (6, 4, 6)
-    assert (reviewed.queue, len(reviewed.missed)) == ([], 0)
+    assert (reviewed.waiting, len(reviewed.missed)) == ((), 0)
     assert reviewed.to_json()["queue"] is None
     path = write_review(reviewed, tmp_path)
     assert not (tmp_path / "review" / "queue.csv").exists()
@@ -124,14 +126,32 @@ def test_report_links_and_queue(store: Store, group: Group, tmp_path: Path) -> N
     """Every picture that is linked is there; the queue reads back as it was."""
     reviewed = review(store, group)
     text = write_review(reviewed, tmp_path).read_text()
-    assert text.startswith(f"# {review_sentence(reviewed)}\n")
+    assert text.startswith(f"# {md(review_sentence(reviewed))}\n")
     for name in ("risk-coverage.png", "reliability.png", "queue.png", "queue.csv", "review.json"):
         assert (tmp_path / "review" / name).is_file()
     with (tmp_path / "review" / "queue.csv").open() as file:
         rows = list(csv.DictReader(file))
-    assert [row["sample_id"] for row in rows] == [waiting.sample_id for waiting in reviewed.queue]
+    assert [row["sample_id"] for row in rows] == reviewed.queue
     assert list(rows[0])[:5] == ["sample_id", "index", "label", "prediction", "confidence"]
-    assert json.loads((tmp_path / "review" / "review.json").read_text())["selection"]["kept_per_run"] == [28, 28, 26]
+    found = json.loads((tmp_path / "review" / "review.json").read_text())
+    assert found["selection"]["kept_per_run"] == [28, 28, 26]
+    assert found["queue"] == reviewed.queue
+    assert [voice["name"] for voice in found["voices"]] == ["seed 0", "seed 1", "seed 2", "ensemble"]
+    assert [voice["errors"] for voice in found["voices"]] == [2, 2, 4, 2]
+
+
+def test_keys_of_the_json(store: Store, group: Group) -> None:
+    """Other programs read them."""
+    content = review(store, group, target_accuracy=0.9).to_json()
+    assert set(content) == {
+        "group", "dataset", "note", "source", "seeds", "images", "judged", "target", "selection", "ladder", "voices",
+        "queue",
+    }  # fmt: skip
+    assert (content["images"], content["seeds"], content["judged"]) == (30, [0, 1, 2], "runs")
+    assert set(content["voices"][0]) == {
+        "name", "errors", "aurc", "aurc_best", "ece_mass", "ece_width", "ece_mass_if_perfect",
+        "ece_mass_if_perfect_high", "mean_confidence", "accuracy", "brier", "nll",
+    }  # fmt: skip
 
 
 FILE = """sample_id,label,p_cat,p_dog
@@ -148,14 +168,39 @@ def test_prediction_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     Path("r1.csv").write_text(FILE.replace("0.6,0.4", "0.3,0.7"))
     reviewed = review_files(["r*.csv"])
     assert (reviewed.selection.kept_per_run, reviewed.selection.errors_per_run) == ((2, 2), (1, 0))
-    (waiting,) = reviewed.queue
+    (waiting,) = reviewed.waiting
     assert (waiting.sample_id, waiting.label, waiting.prediction, waiting.runs_waiting) == ("b", "dog", "dog", 2)
     assert "1 read cat, 1 read dog" in waiting.why
     outcome = CliRunner().invoke(app, ["review", "--predictions", "r*.csv", "--ensemble", "--json"])
     assert outcome.exit_code == 0, outcome.stderr
     assert json.loads(outcome.stdout)["judged"] == "ensemble"
-    assert Path("reports/review/queue.csv").is_file()
-    assert not Path("reports/review/queue.png").exists()
+    assert Path("reports/review-files/queue.csv").is_file()
+    assert not Path("reports/review-files/queue.png").exists()
+    assert not Path("reports/review.md").exists()
+    text = Path("reports/review-files.md").read_text()
+    linked = re.findall(r"\]\((review[^)]*)\)", text)
+    assert linked
+    assert all(Path("reports", target).is_file() for target in linked)
+
+
+def test_the_queue_runs_no_formula(tmp_path: Path) -> None:
+    """A class or an id that a spreadsheet would run is quoted; numbers are not."""
+    path = tmp_path / "r.csv"
+    path.write_text("sample_id,label,p_=1+1,p_-2\n@x,=1+1,0.6,0.4\n-7,-2,0.55,0.45\n")
+    write_review(review_files([str(path)]), tmp_path)
+    with (tmp_path / "review-files" / "queue.csv").open() as file:
+        rows = {row["sample_id"]: row for row in csv.DictReader(file)}
+    assert set(rows) == {"'@x", "-7"}
+    assert (rows["-7"]["prediction"], rows["-7"]["label"]) == ("'=1+1", "-2")
+
+
+def test_names_are_shown_as_they_are(tmp_path: Path) -> None:
+    """Markup in class and file names reaches no page."""
+    path = tmp_path / "<b>*r*.csv"
+    path.write_text("sample_id,label,p_[x](javascript:a),p_|\na,|,0.6,0.4\nb,[x](javascript:a),0.9,0.1\n")
+    text = write_review(review_files([str(path)]), tmp_path).read_text()
+    assert r"\<b>\*r\*.csv" in text
+    assert "<b>" not in text.replace(r"\<b>", "")
 
 
 def test_a_moved_prediction_is_judged_by_its_own_probability(tmp_path: Path) -> None:
@@ -170,7 +215,7 @@ def test_files_without_probabilities(tmp_path: Path) -> None:
     """There is no confidence to go by."""
     path = tmp_path / "r.csv"
     path.write_text("sample_id,label,prediction\na,x,x\nb,y,x\n")
-    with pytest.raises(BadInput, match="no confidence without probabilities"):
+    with pytest.raises(BadInput, match="without probabilities in every file"):
         review_files([str(path)])
 
 

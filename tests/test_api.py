@@ -65,7 +65,7 @@ def test_class_names_only_rename() -> None:
     named = api.diff_arrays(LABELS, BEFORE, AFTER, pair="zebra:ant", class_names=["zebra", "ant", "moth"])
     assert named.pair == "zebra:ant"
     assert (named.word, named.p_value) == (plain.word, plain.p_value)
-    assert named.verdict.effect == plain.verdict.effect
+    assert named.verdict.primary.effect == plain.verdict.primary.effect
 
 
 def test_one_run_may_be_flat_and_one_frame_alone() -> None:

@@ -195,8 +195,8 @@ def diff_sets(
         pair=":".join(names[index] for index in cell),
         endpoint=chosen,
         exploratory=pair is None,
-        effect=verdict.effect,
-        p_value=two_runs.p_midp if two_runs else _finite(verdict.p_value),
+        effect=verdict.primary.effect,
+        p_value=two_runs.p_midp if two_runs else _finite(verdict.primary.test.p_value),
         used_test=_used_test(verdict, two_runs),
         seeds={name: len(arm.predicted) for name, arm in arms.items()},
         seeds_needed=verdict.seeds_needed,
@@ -287,7 +287,7 @@ def _compare_two_runs(before: PredictionSet, after: PredictionSet, cells: Sequen
 
 def _used_test(verdict: Verdict, two_runs: TwoRuns | None) -> UsedTest:
     if two_runs is None:
-        return UsedTest(name=verdict.test.method, reason=verdict.test.reason)
+        return UsedTest(name=verdict.primary.test.method, reason=verdict.primary.test.reason)
     reason = (
         f"{two_runs.wrong_before_only} samples wrong only before, {two_runs.wrong_after_only} only after: "
         "it compares these two runs, not what a new seed would give."

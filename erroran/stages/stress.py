@@ -14,7 +14,7 @@ from pydantic import Field
 
 from erroran.operations import perturbations
 from erroran.operations.keyed import keyed_uniform, sample_keys
-from erroran.operations.morphology import Ink, ink_is_bright
+from erroran.operations.morphology import Ink, as_grey, ink_is_bright
 from erroran.results import Result
 from erroran.store import Intervention, Store
 from erroran.store.environment import compare_environments
@@ -102,9 +102,11 @@ def stress(
 
     Raises:
         NotFound: The intervention was never run, or one of its runs is gone.
+        BadInput: The images have several channels.
         ErroranError: A stored model cannot be read.
     """
     intervention = store.get_intervention(group.id, name)
+    as_grey(store.get_dataset(group.template.dataset).x_test[:1], "a stress test")
     look = look_entry(group, intervention, "stress")
     arms = [arm for arm in intervention.arms if controls or arm in ("baseline", name)]
     evidence = {arm: gather(store, intervention.arms[arm], "confirm", look=look) for arm in arms}

@@ -27,8 +27,8 @@ class LogitShift:
 def match_logit_shift(labels: IntArray, probs: FloatArray, pair: Cell, target: float) -> LogitShift:
     """Find the smallest bias towards class a that leaves no more than `target` errors a -> b.
 
-    One bias for all runs. It says what a fix would have to beat: a bias also buys fewer errors a -> b, paid
-    for with errors b -> a (compare arXiv 2509.02592).
+    One bias for all runs. A treatment has to do better than it: a bias also reduces errors a -> b, and adds errors
+    b -> a (compare arXiv 2509.02592).
 
     Args:
         labels: int (N,).
@@ -43,8 +43,8 @@ def match_logit_shift(labels: IntArray, probs: FloatArray, pair: Cell, target: f
     before = int(pair_errors(labels, probs.argmax(axis=2), pair).sum())
     goal = int(np.floor(target * len(probs)))
     logits = np.log(np.maximum(probs.astype(np.float64), 1e-12))
-    # An error a -> b is undone by a bias above b's lead over a, unless a third class is in between; and a bias
-    # can only lower the count, so the sorted leads are all the candidates there are.
+    # A bias larger than b's lead over a undoes an error a -> b, unless a third class is in between. A larger bias never
+    # adds such errors, so only the leads need to be tried.
     wrong = (labels == a) & (probs.argmax(axis=2) == b)
     leads = np.sort((logits[..., b] - logits[..., a])[wrong])
     excess = max(0, before - goal)

@@ -26,7 +26,7 @@ class Control(PairComparison):
     def is_beaten(self, alpha: float) -> bool:
         """Whether the treatment makes significantly fewer errors: of the primary endpoint, of the pair, or of all.
 
-        A bias on the logits can buy any drop in one direction of the pair; then the pair's sum or all errors differ.
+        A bias can reduce one direction of the pair by any amount; the pair's sum or all errors then differ.
         """
         return any(compared.test.direction(alpha) < 0 for compared in (self.primary, self.both, self.overall))
 

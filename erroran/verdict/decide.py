@@ -3,18 +3,16 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from erroran.errors import BadInput
 from erroran.experiment.endpoint import Cell, Endpoint
 from erroran.experiment.hypothesis import Hypothesis
-from erroran.results import to_plain
 from erroran.stats.confusion import IntArray, cell_mask, check_runs
 from erroran.stats.dispersion import count_variance
-from erroran.stats.intervals import Effect
 from erroran.stats.multiplicity import CellChange
 from erroran.verdict.collateral import Collateral, check_collateral
-from erroran.verdict.compare import MIN_SEEDS, NO_TEST, ArmComparison, ArmTest, Comparison, PairComparison
+from erroran.verdict.compare import MIN_SEEDS, NO_TEST, ArmComparison, Comparison, PairComparison
 
 IMPROVED: Final = "improved"
 HARMED: Final = "harmed"
@@ -35,11 +33,6 @@ class Verdict(PairComparison):
         alpha: Two-sided level of the primary test.
         margin_per_10000: Collateral margin, errors per 10,000 evaluated images.
         equivalence_per_10000: Margin of "equivalent" for the endpoint, same units.
-        n_images: Images evaluated.
-        seeds_before: Runs before; `seeds_after` after.
-        p_value: Two-sided p-value of the primary test; None where no test is valid.
-        test: The primary test and why it was used.
-        effect: Change of the primary endpoint with its interval.
         equivalence_low: Lower end of the 1 - 2 alpha interval compared with the margin; `equivalence_high` the upper.
         collateral: Non-inferiority of everything else.
         cells: The other directed cells, exploratory, under the false discovery rate.
@@ -56,12 +49,6 @@ class Verdict(PairComparison):
     alpha: float
     margin_per_10000: float
     equivalence_per_10000: float
-    n_images: int
-    seeds_before: int
-    seeds_after: int
-    p_value: float | None
-    test: ArmTest
-    effect: Effect
     equivalence_low: float
     equivalence_high: float
     collateral: Collateral
@@ -69,12 +56,6 @@ class Verdict(PairComparison):
     logit_sd: float
     seeds_needed: int | None
     caveats: tuple[str, ...]
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain dicts, lists, numbers and None (for NaN and infinity): ready for ``json.dumps``."""
-        plain = to_plain(self)
-        assert isinstance(plain, dict)
-        return plain
 
 
 def judge(
@@ -150,12 +131,6 @@ def judge(
         alpha=alpha,
         margin_per_10000=margin_per_10000,
         equivalence_per_10000=margin,
-        n_images=arms.n_images,
-        seeds_before=len(before),
-        seeds_after=len(after),
-        p_value=primary.test.p_value,
-        test=primary.test,
-        effect=primary.effect,
         equivalence_low=inner.low,
         equivalence_high=inner.high,
         collateral=collateral,
@@ -261,7 +236,7 @@ def _what_would_tell(primary: Comparison, needed: int | None, n_seeds: int) -> s
     if primary.effect.before_mean == primary.effect.after_mean == 0:
         return "; no run made this error, so there is nothing to judge"
     if needed is None:
-        return "; more seeds alone would hardly settle a change this small"
+        return "; more than 200 seeds per arm would be needed to see a change this small"
     return f"; about {needed} seeds per arm would be needed to see a change of this size"
 
 

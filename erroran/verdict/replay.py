@@ -232,7 +232,7 @@ def replay_once(
         n_classes: Number of classes C.
     """
     verdict = judge(labels, pools[0][runs[1]], pools[1][runs[2]], pair=cell, n_classes=n_classes)
-    test = verdict.test
+    test = verdict.primary.test
     mining, before, after = (tuple(int(run) for run in some) for some in runs)
     return Replay(
         runs=(mining, before, after),

@@ -99,7 +99,7 @@ def test_swapped_arms_swap_the_word_and_the_sign(arms: tuple[str, str], result: 
     swapped = diff_predictions(*arms[::-1], pair="4:9", margin_per_10000=500)
     assert (result.word, swapped.word) == ("improved", "harmed")
     assert swapped.p_value == pytest.approx(result.p_value)
-    assert swapped.verdict.effect.per_10000 == pytest.approx(-result.verdict.effect.per_10000)
+    assert swapped.verdict.primary.effect.per_10000 == pytest.approx(-result.verdict.primary.effect.per_10000)
 
 
 def test_the_order_of_rows_changes_nothing(tmp_path: Path, result: DiffResult) -> None:
@@ -113,7 +113,7 @@ def test_the_order_of_rows_changes_nothing(tmp_path: Path, result: DiffResult) -
 def test_endpoint_decides_what_is_judged(arms: tuple[str, str]) -> None:
     assert diff_predictions(*arms, pair="9:4", endpoint="reverse").word == "improved"
     assert diff_predictions(*arms, pair="4:9", endpoint="sum").word == "improved"
-    assert diff_predictions(*arms, pair="9:4").verdict.effect.before_mean == 0
+    assert diff_predictions(*arms, pair="9:4").verdict.primary.effect.before_mean == 0
     with pytest.raises(BadInput, match="--endpoint foward") as caught:
         diff_predictions(*arms, endpoint="foward")
     assert caught.value.fix == "did you mean forward?"

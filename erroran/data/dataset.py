@@ -1,9 +1,8 @@
 """What a dataset is, and what it has to fulfil before anything else sees it."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import NoReturn
 
 import numpy as np
 
@@ -15,6 +14,7 @@ MAX_CLASSES = 1000
 CHANNELS = (1, 3)
 """Channels an image may have: grey, or red, green and blue."""
 _IMAGES_AT_ONCE = 1024
+_RENUMBER = "number the classes 0, 1, 2 ... without gaps"
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,7 +80,7 @@ def build_dataset(
     y_train = _check_labels(y_train, f"{source}: the training labels")
     x_test = _check_images(x_test, f"{source}: the test images")
     y_test = _check_labels(y_test, f"{source}: the test labels")
-    _check_together(source, x_train, y_train, x_test, y_test)
+    _refuse_first(f"{source}:", _joint_problems(x_train, y_train, x_test, y_test))
 
     arrays = {
         "x_train": x_train,
@@ -129,123 +129,91 @@ def _numbers(n_classes: int) -> tuple[str, ...]:
     return tuple(str(label) for label in range(n_classes))
 
 
+def _refuse_first(what: str, problems: Iterator[tuple[str, str]]) -> None:
+    """Raise the first problem, if there is one; each is a message and its fix."""
+    for message, fix in problems:
+        raise DatasetError(f"{what} {message}.", fix=fix)
+
+
 def _check_images(images: np.ndarray, what: str) -> np.ndarray:
     """Return the images as ``uint8`` of shape (N, H, W, C), or say what is wrong with them."""
-    if images.dtype.kind not in "iu":
-        _reject_pixels(images, what)
-    if images.ndim == 3:
-        images = images[..., np.newaxis]
-    if images.ndim != 4 or images.shape[3] not in CHANNELS:
-        _reject_shape(images, what)
+    _refuse_first(what, _image_problems(images))
+    return np.ascontiguousarray(images if images.ndim == 4 else images[..., np.newaxis], dtype=np.uint8)
+
+
+def _image_problems(images: np.ndarray) -> Iterator[tuple[str, str]]:
+    kind, shape = images.dtype.kind, images.shape
+    if kind == "f" and np.isnan(images).any():
+        yield "hold NaN", "replace the NaN, scale to 0 to 255 and save as uint8"
+    if kind not in "iu":
+        scale = "if they run from 0 to 1, multiply by 255; then save with .round().astype('uint8')"
+        yield f"are {images.dtype}, not whole numbers from 0 to 255", scale
+    if len(shape) == 4 and shape[3] not in CHANNELS:
+        convert = "keep three channels, as in x[..., :3], or convert to grey: x.mean(axis=3).round().astype('uint8')"
+        yield f"have {shape[3]} channels (shape {shape}); erroran takes 1 (grey) or 3 (colour)", convert
+    if len(shape) not in (3, 4):
+        reshape = "reshape them to one image a row, for example x.reshape(-1, 28, 28)"
+        yield f"have shape {shape}, not (N, H, W) or (N, H, W, 3)", reshape
     if images.size == 0:
-        raise DatasetError(f"{what} are empty (shape {images.shape}).", fix="give at least one image of each class")
-    low, high = int(images.min()), int(images.max())
-    if low < 0 or high > 255:
-        raise DatasetError(
-            f"{what} hold values from {low} to {high}, outside 0 to 255.",
-            fix="scale the images to 0 to 255 and save them as uint8",
-        )
-    return np.ascontiguousarray(images, dtype=np.uint8)
-
-
-def _reject_pixels(images: np.ndarray, what: str) -> NoReturn:
-    if images.dtype.kind == "f" and np.isnan(images).any():
-        raise DatasetError(f"{what} hold NaN.", fix="replace the NaN, scale to 0 to 255 and save as uint8")
-    raise DatasetError(
-        f"{what} are {images.dtype}, not whole numbers from 0 to 255.",
-        fix="if they run from 0 to 1, multiply by 255; then save with .round().astype('uint8')",
-    )
-
-
-def _reject_shape(images: np.ndarray, what: str) -> NoReturn:
-    if images.ndim == 4:
-        raise DatasetError(
-            f"{what} have {images.shape[3]} channels (shape {images.shape}); erroran takes 1 (grey) or 3 (colour).",
-            fix="keep three channels, as in x[..., :3], or convert to grey: x.mean(axis=3).round().astype('uint8')",
-        )
-    raise DatasetError(
-        f"{what} have shape {images.shape}, not (N, H, W) or (N, H, W, 3).",
-        fix="reshape them to one image a row, for example x.reshape(-1, 28, 28)",
-    )
+        yield f"are empty (shape {shape})", "give at least one image of each class"
+    if images.min() < 0 or images.max() > 255:
+        scale = "scale the images to 0 to 255 and save them as uint8"
+        yield f"hold values from {images.min()} to {images.max()}, outside 0 to 255", scale
 
 
 def _check_labels(labels: np.ndarray, what: str) -> np.ndarray:
     """Return the labels as ``int64`` of shape (N,), or say what is wrong with them."""
-    if labels.ndim == 2 and labels.shape[1] == 1:
-        labels = labels[:, 0]
-    if labels.ndim != 1:
-        raise DatasetError(
-            f"{what} have shape {labels.shape}, not (N,).",
-            fix="give one class number a sample; for one-hot labels save y.argmax(axis=1)",
-        )
-    if labels.dtype.kind not in "iu":
-        missing = labels.dtype.kind == "f" and np.isnan(labels).any()
-        raise DatasetError(
-            f"{what} hold NaN." if missing else f"{what} are {labels.dtype}, not whole numbers.",
-            fix="give every sample a class number from 0 on and save them as int64",
-        )
+    _refuse_first(what, _label_problems(labels))
+    return np.ascontiguousarray(labels.reshape(-1), dtype=np.int64)
+
+
+def _label_problems(labels: np.ndarray) -> Iterator[tuple[str, str]]:
+    kind, integers = labels.dtype.kind, "give every sample a class number from 0 on and save them as int64"
+    if labels.ndim != 1 and (labels.ndim != 2 or labels.shape[1] != 1):
+        one_each = "give one class number a sample; for one-hot labels save y.argmax(axis=1)"
+        yield f"have shape {labels.shape}, not (N,)", one_each
+    if kind == "f" and np.isnan(labels).any():
+        yield "hold NaN", integers
+    if kind not in "iu":
+        yield f"are {labels.dtype}, not whole numbers", integers
     if labels.size == 0:
-        raise DatasetError(f"{what} are empty.", fix="give one class number a sample")
-    low, high = int(labels.min()), int(labels.max())
-    if low < 0 or high >= MAX_CLASSES:
-        raise DatasetError(
-            f"{what} run from {low} to {high}; erroran takes 0 to {MAX_CLASSES - 1}.",
-            fix="number the classes 0, 1, 2 ... without gaps",
-        )
-    return np.ascontiguousarray(labels, dtype=np.int64)
+        yield "are empty", "give one class number a sample"
+    if labels.min() < 0 or labels.max() >= MAX_CLASSES:
+        yield f"run from {labels.min()} to {labels.max()}; erroran takes 0 to {MAX_CLASSES - 1}", _RENUMBER
 
 
-def _check_together(
-    source: str, x_train: np.ndarray, y_train: np.ndarray, x_test: np.ndarray, y_test: np.ndarray
-) -> None:
-    """Check what no array shows on its own: counts, sizes, classes."""
+def _joint_problems(
+    x_train: np.ndarray, y_train: np.ndarray, x_test: np.ndarray, y_test: np.ndarray
+) -> Iterator[tuple[str, str]]:
+    """What no array shows on its own: counts, sizes, classes."""
     for part, x, y in (("training", x_train, y_train), ("test", x_test, y_test)):
         if len(x) != len(y):
-            raise DatasetError(
-                f"{source}: there are {len(x)} {part} images but {len(y)} {part} labels.",
-                fix="save images and labels of the same samples, in the same order",
-            )
+            same = "save images and labels of the same samples, in the same order"
+            yield f"there are {len(x)} {part} images but {len(y)} {part} labels", same
     if x_train.shape[1:] != x_test.shape[1:]:
         sizes = [f"{x.shape[1]}x{x.shape[2]} pixels with {x.shape[3]} channel(s)" for x in (x_train, x_test)]
-        raise DatasetError(
-            f"{source}: training images are {sizes[0]}, test images {sizes[1]}.",
-            fix="bring all images to one size and number of channels",
-        )
-    _check_classes(source, y_train, y_test)
-
-
-def _check_classes(source: str, y_train: np.ndarray, y_test: np.ndarray) -> None:
-    classes = int(y_train.max()) + 1
-    absent = np.setdiff1d(np.arange(classes), y_train)
-    if absent.size:
-        raise DatasetError(
-            f"{source}: no training image has label {_enumerate(absent)}, though labels run up to {classes - 1}.",
-            fix="number the classes 0, 1, 2 ... without gaps",
-        )
-    if classes < 2:
-        raise DatasetError(
-            f"{source}: all training images have label 0; nothing can be confused.",
-            fix="give at least two classes",
-        )
-    new = np.setdiff1d(y_test, y_train)
-    if new.size:
-        raise DatasetError(
-            f"{source}: test images have label {_enumerate(new)}, which no training image has.",
-            fix="drop those test images, or add training images of that class",
-        )
+        one_size = "bring all images to one size and number of channels"
+        yield f"training images are {sizes[0]}, test images {sizes[1]}", one_size
+    last = int(y_train.max())
+    if (absent := np.setdiff1d(np.arange(last), y_train)).size:
+        yield f"no training image has label {_enumerate(absent)}, though labels run up to {last}", _RENUMBER
+    if last == 0:
+        yield "all training images have label 0; nothing can be confused", "give at least two classes"
+    if (new := np.setdiff1d(y_test, y_train)).size:
+        drop = "drop those test images, or add training images of that class"
+        yield f"test images have label {_enumerate(new)}, which no training image has", drop
 
 
 def _enumerate(labels: np.ndarray) -> str:
-    shown = ", ".join(str(label) for label in labels[:5])
-    return f"{shown} ..." if labels.size > 5 else shown
+    return ", ".join(map(str, labels[:5])) + (" ..." if labels.size > 5 else "")
 
 
 def _describe_copies(train_ids: np.ndarray, y_train: np.ndarray, test_ids: np.ndarray) -> str | None:
     groups, n = strip_copy_numbers(train_ids), len(train_ids)
     notes = []
     if in_test := int(np.isin(groups, strip_copy_numbers(test_ids)).sum()):
-        notes.append(f"{in_test:,} of {n:,} training images are also in the test part, so they are neither trained on "
-                     "nor mined")  # fmt: skip
+        left_out = "so they are neither trained on nor mined"
+        notes.append(f"{in_test:,} of {n:,} training images are also in the test part, {left_out}")
     if copies := n - len(different := np.unique(groups)):
         several = len(set(zip(groups.tolist(), y_train.tolist(), strict=True))) - len(different)
         with_labels = f"; {several:,} of them with another label" if several else ""

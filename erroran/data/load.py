@@ -34,8 +34,8 @@ def load_dataset(name: str = "auto", *, data_dir: Path | None = None) -> Dataset
     """Load a dataset by name or path.
 
     Args:
-        name: "mnist"; "digits" (scikit-learn's, drawn like MNIST); "auto" (MNIST if it can be had,
-            otherwise digits, with a note); or the path of a ``.npz`` in the layout of Keras, of a ``.csv``
+        name: "mnist"; "digits" (scikit-learn's, drawn like MNIST); "auto" (MNIST if it is on this machine or can be
+            downloaded, otherwise digits, with a note); or the path of a ``.npz`` in the layout of Keras, of a ``.csv``
             in Kaggle's, of a folder with ``mnist.npz`` or the four IDX files, or of a dataset in a store.
         data_dir: Where MNIST is looked for first (default: ``$ERRORAN_DATA``); then Keras' cache,
             erroran's cache and the network.
@@ -60,7 +60,7 @@ def load_dataset(name: str = "auto", *, data_dir: Path | None = None) -> Dataset
             f"--data-dir DIR (a folder with {MNIST_NPZ})",
         )
     digits = load_digits()
-    note = f"MNIST could not be had, so these are scikit-learn's 1,797 small digits (tried {', '.join(failures)})"
+    note = f"MNIST is not available, so these are scikit-learn's 1,797 small digits (tried {', '.join(failures)})"
     return replace(digits, note="; ".join(filter(None, (note, digits.note))))
 
 

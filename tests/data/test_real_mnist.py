@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from erroran.data import Dataset, load_dataset, sample_ids, split_dataset
+from erroran.data.near import find_near_duplicates
 
 PLACE = Path(
     os.environ.get("ERRORAN_TEST_MNIST") or Path(__file__).resolve().parents[2].parent / "shared" / "data" / "mnist.npz"
@@ -49,6 +50,16 @@ def test_mnist_is_split_as_ever(mnist: Dataset) -> None:
         for part in (splits.train, splits.mine, fold.mine)
     ]
     assert found == [(54001, "fd937d771b4a28cc"), (5999, "46fb6326cca78939"), (12002, "09a281610b465fcf")]
+
+
+@pytest.mark.slow
+def test_near_duplicates_are_found_in_seconds(mnist: Dataset) -> None:
+    """One pair of ones in 70,000 images; under 30 seconds of processor time."""
+    splits, start = split_dataset(mnist), time.process_time()
+    found = find_near_duplicates({"train": splits.train, "mine": splits.mine, "confirm": splits.confirm})
+    assert time.process_time() - start < 30
+    assert [near.count for near in found] == [0, 1, 0]
+    assert found[1].first[0][:2] == ("f55dfd4ba3b34a51", "1a5661b5a8d0da0c")
 
 
 def test_ids_are_made_quickly(mnist: Dataset) -> None:

@@ -101,8 +101,8 @@ def _check_ids(key: str, names: Iterable[str], place: dict[str, int], held_out: 
         )
     if named and not any(name in place for name in named):
         raise BadInput(
-            f"`{key}` names {len(named):,} image(s), none of which is trained on: all are held out (in mine, in confirm "
-            "or to stop training).",
+            f"`{key}` names {len(named):,} image(s), none of which is trained on: all are held out (mine, confirm or "
+            "the part that stops training).",
             fix=f"take ids of the training part for {key} (`erroran mine-confusions --out-of-fold 5` names some)",
         )
 

@@ -237,7 +237,7 @@ def plan(
     ]
     session.show(
         planned,
-        headline=plan_sentence(planned) + '\n\nchance of the verdict "improved", by true change:',
+        headline=plan_sentence(planned) + "\n\npower of the primary test, by true change:",
         table=[("seeds per arm", *(f"-{r:.0%}" for r in planned.reductions), "minutes"), *rows],
         wrote=write_plan(planned, REPORTS),
     )

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from erroran.errors import BadInput
 from erroran.stats.confusion import FloatArray, IntArray, check_runs, confusion_counts, tabulate_errors
-from erroran.stats.consistency import adjust_cells, partial_conjunction
+from erroran.stats.consistency import adjust_cells, classify_images, partial_conjunction
 from erroran.stats.dispersion import adjust_p, run_variation
 from erroran.stats.multiplicity import benjamini_hochberg
 from erroran.stats.significance import stratified_from_totals
@@ -165,16 +165,15 @@ def shared_images(labels: IntArray, models: Sequence[IntArray], n_classes: int) 
     Raises:
         BadInput: See `confusion.check_runs`.
     """
-    read_as = np.stack([_majority_class(*check_runs(labels, predicted, n_classes), n_classes) for predicted in models])
+    read_as = np.stack([_majority_class(labels, np.atleast_2d(predicted), n_classes) for predicted in models])
     same = (read_as == read_as[0]).all(axis=0)
     return SharedImages(read_as, np.where(same, read_as[0], -1))
 
 
 def _majority_class(labels: IntArray, predicted: IntArray, n_classes: int) -> npt.NDArray[np.int64]:
-    votes = np.stack([(predicted == c).sum(axis=0) for c in range(n_classes)])
-    winner = votes.argmax(axis=0)
-    wrong = (2 * votes.max(axis=0) > len(predicted)) & (winner != labels)
-    return np.where(wrong, winner, -1).astype(np.int64)
+    """int64 (N,): the wrong class that more than half of the runs predict, else -1."""
+    found = classify_images(labels, predicted, n_classes)
+    return np.where(2 * found.wrong_class_runs > len(predicted), found.wrong_class, -1)
 
 
 def _own_p(labels: IntArray, models: Sequence[IntArray], n_classes: int) -> FloatArray:

@@ -8,7 +8,7 @@ from erroran.stats.confusion import BoolArray, FloatArray, IntArray
 from erroran.stats.multiplicity import benjamini_hochberg
 
 FEWEST_IN_GROUP, FEWEST_OTHERS = 5, 20
-"""Images with a value that each half needs, in the group and outside it."""
+"""Images with a value that each half needs, in the group and outside it: below, the normal approximation is poor."""
 FDR = 0.05
 SMALL = 0.06
 """Distance of the area under the ROC curve from 0.5 that counts as small; below, it is negligible.
@@ -17,6 +17,7 @@ Source: 0.56 in Vargha and Delaney (2000), J Educ Behav Stat 25, 101-132.
 """
 CHECK_LEVEL = 0.05
 FEWEST_MISREAD = 10
+"""Misread images from which on these can contradict a quantity: as `FEWEST_IN_GROUP` in both halves."""
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,9 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
+from erroran.experiment.pair import Pair
 from erroran.report import figures
 from erroran.report.render import render, write_document
 
@@ -13,6 +16,7 @@ MOST_MATRICES = 10
 """Runs whose confusion matrices are drawn; of more, only the top pairs are listed."""
 MOST_CLASSES = 30
 """Classes up to which matrices are drawn and scores by class are printed."""
+_TOP_PAIRS = 10
 
 
 def write_baseline(result: "BaselineResult", folder: Path) -> Path:
@@ -36,8 +40,18 @@ def write_baseline(result: "BaselineResult", folder: Path) -> Path:
         summary=result,
         group=result.trained,
         runs=result.records,
-        matrices=matrices,
+        top_pairs=None if matrices else _top_pairs(result),
         by_class=len(result.class_names) <= MOST_CLASSES,
         command=result.command,
     )
     return write_document(folder, "baseline", text, figures=drawn, data={"summary": result.to_json()})
+
+
+def _top_pairs(result: "BaselineResult") -> list[tuple[Pair, float]]:
+    """The pairs with the most errors, and their errors per run."""
+    errors = result.confusions.mean(axis=0)
+    np.fill_diagonal(errors, 0)
+    places = np.argsort(-errors, axis=None, kind="stable")[:_TOP_PAIRS]
+    cells = [divmod(int(place), len(errors)) for place in places if errors.flat[place]]
+    names = result.class_names
+    return [(Pair(names[true], names[predicted]), float(errors[true, predicted])) for true, predicted in cells]

@@ -11,7 +11,6 @@ from pydantic import Field
 from erroran import provenance
 from erroran.data import Dataset, split_dataset
 from erroran.execution.local import Completed, Request, complete_runs
-from erroran.experiment.pair import Pair
 from erroran.experiment.recipe import Precision, Recipe
 from erroran.experiment.runspec import RunSpec
 from erroran.results import Result
@@ -24,8 +23,6 @@ from erroran.store.records import Group, RunRecord
 from erroran.training.fit import Progress
 from erroran.training.models import check_model, find_model
 
-_TOP_PAIRS = 10
-
 
 class Spread(Result):
     """One value per run, 0..1, with their mean and sample standard deviation (0 for a single run)."""
@@ -33,20 +30,6 @@ class Spread(Result):
     mean: float
     sd: float
     values: list[float]
-
-
-class PairErrors(Result):
-    """Errors of one directed pair on `mine`.
-
-    Attributes:
-        pair: ``4:9``: images of class 4 that are predicted as class 9.
-        errors: Number of errors of each run.
-        mean: Their mean.
-    """
-
-    pair: str
-    errors: list[int]
-    mean: float
 
 
 class BaselineResult(Result):
@@ -60,8 +43,7 @@ class BaselineResult(Result):
         confusions: int64 (S, K, K): images of `mine` by run, true class and predicted class.
         group: Id of the group.
         classes: For each class of `mine` its name, number of images, precision, recall and F1 (`Spread` each).
-        classes_on: The split of `classes` and `top_pairs`.
-        top_pairs: The pairs with the most errors, at most ten.
+        classes_on: The split of `classes`.
 
     The other fields are those of the group and of its first run.
     """
@@ -83,7 +65,6 @@ class BaselineResult(Result):
     runs: list[dict[str, Any]]
     classes: list[dict[str, Any]]
     classes_on: str = "mine"
-    top_pairs: list[PairErrors]
     command: str
     versions: dict[str, str]
     commit: str | None
@@ -172,11 +153,10 @@ def summarise(store: Store, group: Group) -> BaselineResult:
     names, labels = evidence.class_names, evidence.labels
     scores = class_scores(labels, evidence.predicted, len(names))
     first = evidence.runs[0]
-    confusions = confusion_counts(labels, evidence.predicted, len(names))
     return BaselineResult(
         trained=group,
         records=evidence.runs,
-        confusions=confusions,
+        confusions=confusion_counts(labels, evidence.predicted, len(names)),
         class_names=names,
         group=group.id,
         dataset=group.dataset_name,
@@ -197,27 +177,11 @@ def summarise(store: Store, group: Group) -> BaselineResult:
             }
             for k, name in enumerate(names)
         ],
-        top_pairs=_top_pairs(confusions, names),
         command=group.command,
         versions=first.versions,
         commit=first.commit,
         machine=first.machine,
     )
-
-
-def _top_pairs(confusions: np.ndarray, names: Sequence[str]) -> list[PairErrors]:
-    errors = confusions.sum(axis=0)
-    np.fill_diagonal(errors, 0)
-    places = np.argsort(-errors, axis=None, kind="stable")[:_TOP_PAIRS]
-    cells = [divmod(int(place), len(names)) for place in places if errors.flat[place]]
-    return [
-        PairErrors(
-            pair=str(Pair(names[true], names[predicted])),
-            errors=confusions[:, true, predicted].tolist(),
-            mean=float(confusions[:, true, predicted].mean()),
-        )
-        for true, predicted in cells
-    ]
 
 
 def _spread(values: Sequence[float] | np.ndarray) -> Spread:

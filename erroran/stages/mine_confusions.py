@@ -18,10 +18,10 @@ from erroran.training.fit import Progress
 
 
 class MinedPair(Result):
-    """A directed pair with errors.
+    """A directed pair with errors; the fields that are not explained here are those of `PairSummary`.
 
     Attributes:
-        found: Its statistics, which the fields below repeat for JSON.
+        found: All its statistics.
         rows: int64 (k,): images with this error, as places in the evidence, those that most runs get wrong first.
         image_ids: Their ids.
     """
@@ -29,12 +29,12 @@ class MinedPair(Result):
     found: PairSummary = Field(exclude=True)
     rows: np.ndarray = Field(exclude=True)
     pair: str
-    errors_per_seed: list[int]
+    errors_per_seed: tuple[int, ...]
     mean_errors: float
     seeds_with_it: int
-    images_by_runs: list[int]
+    images_by_runs: tuple[int, ...]
     systematic_images: int | None
-    reverse_per_seed: list[int]
+    reverse_per_seed: tuple[int, ...]
     asymmetry_p: float
     rate: float
     rate_interval: tuple[float, float]
@@ -208,20 +208,11 @@ def _mined_pair(found: PairSummary, evidence: Evidence) -> MinedPair:
     wrong = ((evidence.predicted == predicted) & (evidence.labels == true)).sum(axis=0)
     order = np.lexsort((evidence.ids, -wrong))
     rows = order[wrong[order] > 0]
-    return MinedPair(
-        found=found,
-        rows=rows,
-        pair=str(Pair(evidence.class_names[true], evidence.class_names[predicted])),
-        errors_per_seed=list(found.errors_per_seed),
-        mean_errors=found.mean_errors,
-        seeds_with_it=found.seeds_with_it,
-        images_by_runs=list(found.images_by_runs),
-        systematic_images=found.n_systematic,
-        reverse_per_seed=list(found.reverse_per_seed),
-        asymmetry_p=found.asymmetry_p,
-        rate=found.rate,
-        rate_interval=(found.rate_low, found.rate_high),
-        partial_conjunction_p=found.partial_conjunction_p,
-        partial_conjunction_q=found.partial_conjunction_q,
-        image_ids=evidence.ids[rows].tolist(),
-    )
+    shared = {key: value for key, value in vars(found).items() if key in MinedPair.model_fields}
+    own = {
+        "pair": str(Pair(evidence.class_names[true], evidence.class_names[predicted])),
+        "systematic_images": found.n_systematic,
+        "rate_interval": (found.rate_low, found.rate_high),
+        "image_ids": evidence.ids[rows].tolist(),
+    }
+    return MinedPair(found=found, rows=rows, **shared | own)

@@ -160,7 +160,7 @@ def test_augmentation_changes_the_outcome(
 ) -> None:
     """The augmented images are what the network is trained on."""
     step = Step(operation="erode", radius_px=1, probability=1)
-    treated = train(spec.model_copy(update={"augment": {"1": step}}), splits, tiny_dataset.class_names)
+    treated = train(spec.model_copy(update={"augment": {"1": (step,)}}), splits, tiny_dataset.class_names)
     assert _bytes(treated) != _bytes(first[0])
 
 

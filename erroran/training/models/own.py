@@ -95,8 +95,8 @@ def read_model(file: Path, source: str | None) -> keras.Model:
 
 
 def one_line(error: BaseException) -> str:
-    """The kind of an exception and the first line of its message, without a full stop."""
-    first = str(error).strip().partition("\n")[0]
+    """The kind of an exception and the first sentence of its message, without a full stop."""
+    first = str(error).strip().partition("\n")[0].partition(". ")[0]
     return f"{type(error).__name__}: {first.rstrip('.') or 'no message'}"
 
 

@@ -162,7 +162,8 @@ def fit_rates(errors: BoolArray, *, shrink: float = 1.0, logit_sd: float | None 
     runs_wrong = errors.sum(axis=0).astype(np.int64)
     counts = np.bincount(runs_wrong, minlength=n_runs + 1)
     k = np.arange(n_runs + 1)
-    rate = float(runs_wrong.mean()) / n_runs
+    # Where all runs get all images wrong, half an error is taken off: a beta law has no rate of 1.
+    rate = min(float(errors.mean()), 1 - 0.5 / errors.size)
 
     def loss(log_size: FloatArray) -> float:
         size = float(np.exp(log_size[0]))

@@ -95,7 +95,7 @@ def test_second_time_trains_nothing(looped: Path) -> None:
     assert again.returncode == 0, again.stderr
     assert again.stderr.count("nothing was trained") == 2
     assert _finished(looped) == runs
-    assert json.loads(again.stdout)["hypothesis"] == "4to9"
+    assert json.loads(again.stdout)["intervention"]["name"] == "4to9"
     now = (looped / "reports" / "4to9.md").read_text(encoding="utf-8")
     assert now.split("<sub>")[0].splitlines()[:20] == report.split("<sub>")[0].splitlines()[:20]
 
@@ -175,9 +175,10 @@ def test_a_study_of_a_shipped_model_and_the_users_own(tmp_path: Path) -> None:
     first = _erroran(tmp_path, "study", "two.toml", "--dataset", "digits", "--json")
     assert first.returncode == 0, first.stderr
     summary = json.loads(first.stdout)
-    by_model = {model["model"]: model for model in summary["models"]}
+    by_model = {model["entry"]["model"]: model for model in summary["models"]}
     assert by_model["mine.py:build_fn"]["parameters"] == (28 * 28 + 1) * 10
-    assert by_model["dense-baseline"]["accuracy"]["mean"] > by_model["mine.py:build_fn"]["accuracy"]["mean"]
+    accuracy = {name: model["scores"]["accuracy_confirm"]["mean"] for name, model in by_model.items()}
+    assert accuracy["dense-baseline"] > accuracy["mine.py:build_fn"]
     assert summary["claims"][0]["word"] == "holds"
     assert (tmp_path / "reports" / "two.md").is_file()
     trained = _finished(tmp_path)

@@ -195,3 +195,10 @@ def test_noise_of_mining_is_corrected(monkeypatch: pytest.MonkeyPatch, chance: f
     monkeypatch.setattr(power_module, "_simulated_power", simulated)
     power_of = power_module._prepare(rates, 50, 100, np.random.default_rng(0))
     assert power_of(3, 0.5) == pytest.approx(min(1.0, chance + 0.2))
+
+
+def test_a_cell_that_every_run_always_gets_wrong_can_be_planned() -> None:
+    """A rate of 1 has no beta law; the rates that are drawn are nearly 1."""
+    rates = fit_rates(np.ones((2, 10), bool))
+    assert rates.beta > 0
+    assert rates.draw(np.random.default_rng(0)).mean() > 0.9

@@ -94,6 +94,20 @@ def test_page_table_and_summary_are_written(digits: Dataset, tmp_path: Path) -> 
     assert json.loads((tmp_path / "morphometry" / "summary.json").read_text()) == measured.to_json()
 
 
+def test_a_measurement_that_no_image_has_is_drawn_empty(tmp_path: Path) -> None:
+    """Bars have no loop: no closure margin, no hole to locate; the page is written all the same."""
+    images = np.zeros((24, 12, 12, 1), dtype=np.uint8)
+    for i, image in enumerate(images):
+        image[2 : 5 + i % 5, 2 + i // 5 : 4 + i // 5] = 255
+    bars = build_dataset(
+        "bars", "made here", x_train=images[:20], y_train=np.arange(20) % 2, x_test=images[20:], y_test=np.arange(4) % 2
+    )
+    closures = measure_closure(bars, Pair("0", "1"), [], mine_fraction=0.5)
+    assert closures[0].without_loop == closures[0].images
+    page, _ = write_measurements(measure_dataset(bars, mine_fraction=0.5), tmp_path, closures)
+    assert "(100 %)" in page.read_text()
+
+
 def test_without_pyarrow_the_table_is_csv(digits: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pandas.io.parquet.get_engine", _no_engine)
     measured = measure_dataset(digits)

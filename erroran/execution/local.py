@@ -118,6 +118,7 @@ def _train_here(
             record = _train_and_store(store, request, provenance.command_line(), watched)
             if record is not None:
                 on_finished(record)
+        check()
 
 
 @contextmanager
@@ -196,7 +197,7 @@ def _train_and_store(
         if not granted or store.has_run(spec.id):
             return None
         dataset, splits = store.get_dataset(spec.dataset), store.get_splits(spec)
-        source = store.get_source(spec.source) if spec.source else None
+        source = store.load_source_of(spec)
         added = store.get_dataset(spec.data.add) if spec.data.add else None
         trained = train(spec, splits, dataset.class_names, on_progress, source=source, added=added)
         predictions = {

@@ -198,7 +198,7 @@ def _make_versions(
     read: dict[str, list[np.ndarray]] = {arm: [] for arm in evidence}
     for done, (arm, run) in enumerate(runs, start=len(recipes)):
         on_step(f"{arm}, seed {run.spec.seed}", done, in_all)
-        model_file, source = store.run_folder(run.id) / "model.keras", store.load_source_of(run)
+        model_file, source = store.run_folder(run.id) / "model.keras", store.load_source_of(run.spec)
         probabilities = predict_with(model_file, flat, source=source)
         read[arm].append(probabilities.argmax(axis=1).reshape(len(changed), -1))
     on_step("judging", in_all, in_all)

@@ -157,7 +157,7 @@ def _result(store: Store, entry: StudyModel, group: Group, look: Entry) -> Model
         interval=mean_interval(values) if len(values) > 1 else None,
         weighted_f1=float(weighted_f1.mean()),
         parameters=evidence.runs[0].parameters,
-        latency=measure_latency(model_file, mined.images[:2000], source=store.load_source_of(evidence.runs[0])),
+        latency=measure_latency(model_file, mined.images[:2000], source=store.load_source_of(evidence.runs[0].spec)),
         bytes_on_disk=model_file.stat().st_size,
         evidence=evidence,
         mined=mined,

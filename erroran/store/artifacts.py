@@ -145,29 +145,23 @@ class Store:
             temporary.write_bytes(text.encode("utf-8"))
         return digest
 
-    def get_source(self, digest: str) -> str:
-        """Read code back.
+    def load_source_of(self, spec: RunSpec) -> str | None:
+        """Read the code of a run's model, which is executed when the model is built or read; None for a built-in one.
 
         Raises:
-            ErroranError: It is missing or was changed.
+            ErroranError: It is missing, or it is not the code that `spec` names.
         """
-        path = self._source_path(digest)
+        if spec.source is None:
+            return None
+        path = self._source_path(spec.source)
         fix = "erroran baseline --model FILE.py:FUNCTION, with the file as it was"
         try:
             text = path.read_bytes().decode("utf-8")
         except (OSError, ValueError) as error:
             raise damaged(path, error, fix) from error
-        if _digest(text) != digest:
+        if _digest(text) != spec.source:
             raise damaged(path, "it was changed", fix)
         return text
-
-    def load_source_of(self, record: RunRecord) -> str | None:
-        """The code of a run's model, which decides what reading the model executes; None for a built-in one.
-
-        Raises:
-            ErroranError: The code is missing, or is not that with which the run was trained.
-        """
-        return None if record.spec.source is None else self.get_source(record.spec.source)
 
     # --- runs
 

@@ -339,7 +339,7 @@ def test_a_model_of_the_users_own_is_a_treatment(trained: Trained, tmp_path: Pat
     record, *_ = _treated(trained, _hypothesis(model=f"{file}:build_fn"))
     assert (record.spec.model, record.parameters) == ("mine.py:build_fn", 65 * 3)
     file.write_text(OWN + "\n# edited\n")
-    assert trained[0].load_source_of(record) == OWN
+    assert trained[0].load_source_of(record.spec) == OWN
     other, *_ = _treated(trained, _hypothesis(model=f"{file}:build_fn"))
     assert other.id != record.id
 

@@ -396,8 +396,8 @@ def test_code_is_kept_by_its_content(store: Store, make_spec: MakeSpec, make_rec
     text = "def build(shape, n):\r\n    ...  # é\n"
     digest = store.put_source(text)
     own = make_record(make_spec(model="mine.py:build", source=digest))
-    assert store.load_source_of(own) == text
-    assert store.load_source_of(make_record()) is None
+    assert store.load_source_of(own.spec) == text
+    assert store.load_source_of(make_record().spec) is None
 
 
 def test_changed_or_missing_code_is_refused(store: Store, make_spec: MakeSpec, make_record: MakeRecord) -> None:
@@ -407,10 +407,10 @@ def test_changed_or_missing_code_is_refused(store: Store, make_spec: MakeSpec, m
     (path,) = (store.root / "sources").iterdir()
     path.write_text(path.read_text() + "print('hello')\n")
     with pytest.raises(ErroranError, match="is damaged: it was changed"):
-        store.load_source_of(own)
+        store.load_source_of(own.spec)
     path.unlink()
     with pytest.raises(ErroranError, match=r"is damaged: .*No such file"):
-        store.load_source_of(own)
+        store.load_source_of(own.spec)
 
 
 # --- disks

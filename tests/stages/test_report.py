@@ -54,11 +54,11 @@ HYPOTHESIS = Hypothesis.model_validate(
 )
 
 
-def made_up_dataset(*, per_class: int = 20, n_classes: int = 3) -> Dataset:
+def made_up_dataset(*, per_class: int = 20, n_classes: int = 3, channels: int = 1) -> Dataset:
     """As many training as test images of each class; the pixels mean nothing."""
     pixels = np.random.default_rng(5)
     labels = np.repeat(np.arange(n_classes), per_class)
-    train, test = (pixels.integers(0, 256, (len(labels), 8, 8), dtype=np.uint8) for _ in range(2))
+    train, test = (pixels.integers(0, 256, (len(labels), 8, 8, channels), dtype=np.uint8) for _ in range(2))
     return build_dataset("made-up", "made here", x_train=train, y_train=labels, x_test=test, y_test=labels)
 
 
@@ -158,9 +158,9 @@ def put_intervention(store: Store, dataset: Dataset, group: Group, **changes: ob
     return intervention
 
 
-def put_experiment(root: Path, **changes: object) -> tuple[Store, Group]:
+def put_experiment(root: Path, *, channels: int = 1, **changes: object) -> tuple[Store, Group]:
     """A store with the made-up baseline and intervention."""
-    store, dataset = Store(root), made_up_dataset()
+    store, dataset = Store(root), made_up_dataset(channels=channels)
     group = put_group(store, dataset, MINED, BEFORE)
     put_intervention(store, dataset, group, **changes)
     return store, group
@@ -368,6 +368,17 @@ def test_any_change_is_described_and_without_operations_nothing_is_measured(tmp_
     assert "All arms were trained in the same environment: tensorflow, python 3.11" in text
 
 
+def test_colour_is_judged_and_its_shapes_are_not_measured(tmp_path: Path) -> None:
+    """Predictions are judged as ever; what the operations did to strokes is not measured, and the report says so."""
+    from erroran.report.intervention import write_intervention
+
+    found = assess(*put_experiment(tmp_path / "store", channels=3), NAME)
+    assert found.verdict.forward.before_per_seed == (4, 3, 4)
+    assert found.exposure is None
+    text = write_intervention(found, tmp_path / "reports").read_text()
+    assert "Shapes are measured on grey images only; these have several channels." in text
+
+
 def test_json_is_the_fields(assessment: Assessment) -> None:
     """Names and numbers of the report as plain JSON; images stay out."""
     plain = assessment.to_json()
@@ -396,7 +407,7 @@ def test_predictions_of_other_images_are_refused(experiment: tuple[Store, Group]
     part = split_dataset(made_up_dataset(), mine_fraction=MINE_FRACTION).confirm
     wrong = predict(replace(part, ids=part.ids[::-1]), {})
     store.put_run(record, {"mine": wrong, "confirm": wrong}, {})
-    with pytest.raises(ErroranError, match="has no predictions of 3 classes"):
+    with pytest.raises(ErroranError, match="has no predictions for the images of `confirm`"):
         assess(store, group, NAME)
 
 

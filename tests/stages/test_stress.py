@@ -9,7 +9,7 @@ import pytest
 from stages.test_report import NAME, SEEDS, put_experiment
 
 from erroran.data import load_dataset
-from erroran.errors import NotFound
+from erroran.errors import BadInput, NotFound
 from erroran.experiment.hypothesis import Hypothesis
 from erroran.report.index import write_index
 from erroran.report.stress import stress_sentence, summary_rows, write_stress
@@ -138,6 +138,14 @@ def test_an_intervention_that_was_never_run(experiment: tuple[Store, Group]) -> 
     with pytest.raises(NotFound, match="`9to4` has not been run"):
         stress(*experiment, "9to4")
     assert experiment[0].ledger.entries() == []
+
+
+def test_colour_is_refused_before_the_look(tmp_path: Path) -> None:
+    """The perturbations are of grey strokes; a refused test is no look at `confirm`."""
+    store, group = put_experiment(tmp_path / "store", channels=3)
+    with pytest.raises(BadInput, match="3 channels; a stress test works on grey images only"):
+        stress(store, group, NAME)
+    assert store.ledger.entries() == []
 
 
 def test_the_report(stressed: Stressed, tmp_path: Path) -> None:

@@ -56,47 +56,43 @@ def find_stamps(
         intervention: What was run.
         environments: Of the arms; see `erroran.store.environment.compare_environments`.
     """
-    hypothesis, ran = intervention.hypothesis, len(intervention.seeds)
+    asked, ran = intervention.hypothesis.seeds, len(intervention.seeds)
     entries = [entry for entry in entries if entry.dataset == look.dataset]
     own = [entry for entry in entries if (entry.name, entry.spec_hash) == (look.name, look.spec_hash)]
-    registered = {entry.spec_hash for entry in entries if entry.name == look.name and entry.kind == "registered"}
-    found = {
-        "Data": f"{group.note}." if group.note else "",
-        "Exploratory": (
+    judged = [entry for entry in own if entry.kind == "verdict" and entry.group == look.group]
+    specs = {entry.spec_hash for entry in entries if entry.name == look.name and entry.kind == "registered"}
+    others = _other_looks([entry for entry in entries if entry.kind != look.kind or entry not in own])
+    candidates = [
+        (bool(group.note), "Data", f"{group.note}."),
+        (
+            any(entry.kind == "mined-on-confirm" for entry in entries),
+            "Exploratory",
             "Pairs were mined on confirm, the images that this report judges by. An effect found on the images that "
-            "suggested it is no confirmation."
-            if any(entry.kind == "mined-on-confirm" for entry in entries)
-            else ""
+            "suggested it is no confirmation.",
         ),
-        "Reused baseline": (
-            ""
-            if intervention.fresh_baseline
-            else "The baseline's runs are those that the confusions were mined from. Mining also selects what went "
-            "wrong by chance, so any retraining seems to reduce the errors."
+        (
+            not intervention.fresh_baseline,
+            "Reused baseline",
+            "The baseline's runs are those that the confusions were mined from. Mining also selects what went wrong by "
+            "chance, so any retraining seems to reduce the errors.",
         ),
-        "Peeked": (
+        (
+            any(set(entry.seeds) != set(look.seeds) for entry in judged),
+            "Peeked",
             "This hypothesis was judged before with other seeds. Stopping when the result pleases raises the rate of "
-            "false claims above the stated level."
-            if any(e.kind == "verdict" and set(e.seeds) != set(look.seeds) and e.group == look.group for e in own)
-            else ""
+            "false claims above the stated level.",
         ),
-        "Seeds": (
-            f"The spec asks for {hypothesis.seeds} seeds per arm; {ran} {'was' if ran == 1 else 'were'} run."
-            if ran != hypothesis.seeds
-            else ""
-        ),
-        "Environments": (
+        (ran != asked, "Seeds", f"The spec asks for {asked} seeds per arm; {ran} {'was' if ran == 1 else 'were'} run."),
+        (
+            bool(environments),
+            "Environments",
             f"The arms were trained in different environments ({', '.join(environments)}), which by itself can change "
-            "results."
-            if environments
-            else ""
+            "results.",
         ),
-        "Not the only look": _other_looks([entry for entry in entries if entry.kind != look.kind or entry not in own]),
-        "Changed spec": (
-            f"{len(registered)} versions of {look.name} have been registered." if len(registered) > 1 else ""
-        ),
-    }
-    return [Stamp(kind=kind, sentence=sentence) for kind, sentence in found.items() if sentence]
+        (bool(others), "Not the only look", others),
+        (len(specs) > 1, "Changed spec", f"{len(specs)} versions of {look.name} have been registered."),
+    ]
+    return [Stamp(kind=kind, sentence=sentence) for applies, kind, sentence in candidates if applies]
 
 
 def _other_looks(entries: Sequence[Entry]) -> str:

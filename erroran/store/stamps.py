@@ -67,27 +67,35 @@ def find_stamps(
         (
             any(entry.kind == "mined-on-confirm" for entry in entries),
             "Exploratory",
-            "Pairs were mined on confirm, the images that this report judges by. An effect found on the images that "
-            "suggested it is no confirmation.",
+            (
+                "Pairs were mined on confirm, the images that this report judges by. An effect found on the images that "
+                "suggested it is no confirmation."
+            ),
         ),
         (
             not intervention.fresh_baseline,
             "Reused baseline",
-            "The baseline's runs are those that the confusions were mined from. Mining also selects what went wrong by "
-            "chance, so any retraining seems to reduce the errors.",
+            (
+                "The baseline's runs are those that the confusions were mined from. Mining also selects what went wrong by "
+                "chance, so any retraining seems to reduce the errors."
+            ),
         ),
         (
             any(set(entry.seeds) != set(look.seeds) for entry in judged),
             "Peeked",
-            "This hypothesis was judged before with other seeds. Stopping when the result pleases raises the rate of "
-            "false claims above the stated level.",
+            (
+                "This hypothesis was judged before with other seeds. Stopping when the result pleases raises the rate of "
+                "false claims above the stated level."
+            ),
         ),
         (ran != asked, "Seeds", f"The spec asks for {asked} seeds per arm; {ran} {'was' if ran == 1 else 'were'} run."),
         (
             bool(environments),
             "Environments",
-            f"The arms were trained in different environments ({', '.join(environments)}), which by itself can change "
-            "results.",
+            (
+                f"The arms were trained in different environments ({', '.join(environments)}), which by itself can change "
+                "results."
+            ),
         ),
         (bool(others), "Not the only look", others),
         (len(specs) > 1, "Changed spec", f"{len(specs)} versions of {look.name} have been registered."),

@@ -7,6 +7,19 @@ from erroran.results import Result
 from erroran.store.ledger import Entry
 from erroran.store.records import Group, Intervention
 
+_EXPLORATORY = (
+    "Pairs were mined on confirm, the images that this report judges by. An effect found on the images that suggested "
+    "it is no confirmation."
+)
+_REUSED = (
+    "The baseline's runs are those that the confusions were mined from. Mining also selects what went wrong by chance, "
+    "so any retraining seems to reduce the errors."
+)
+_PEEKED = (
+    "This hypothesis was judged before with other seeds. Stopping when the result pleases raises the rate of false "
+    "claims above the stated level."
+)
+_ENVIRONMENTS = "The arms were trained in different environments ({}), which by itself can change results."
 _LOOKS = {
     "verdict": "verdicts were reached on these images for {}",
     "stress": "changed versions of these images were predicted in a stress test of {}",
@@ -64,39 +77,11 @@ def find_stamps(
     others = _other_looks([entry for entry in entries if entry.kind != look.kind or entry not in own])
     candidates = [
         (bool(group.note), "Data", f"{group.note}."),
-        (
-            any(entry.kind == "mined-on-confirm" for entry in entries),
-            "Exploratory",
-            (
-                "Pairs were mined on confirm, the images that this report judges by. An effect found on the images that "
-                "suggested it is no confirmation."
-            ),
-        ),
-        (
-            not intervention.fresh_baseline,
-            "Reused baseline",
-            (
-                "The baseline's runs are those that the confusions were mined from. Mining also selects what went wrong by "
-                "chance, so any retraining seems to reduce the errors."
-            ),
-        ),
-        (
-            any(set(entry.seeds) != set(look.seeds) for entry in judged),
-            "Peeked",
-            (
-                "This hypothesis was judged before with other seeds. Stopping when the result pleases raises the rate of "
-                "false claims above the stated level."
-            ),
-        ),
+        (any(entry.kind == "mined-on-confirm" for entry in entries), "Exploratory", _EXPLORATORY),
+        (not intervention.fresh_baseline, "Reused baseline", _REUSED),
+        (any(set(entry.seeds) != set(look.seeds) for entry in judged), "Peeked", _PEEKED),
         (ran != asked, "Seeds", f"The spec asks for {asked} seeds per arm; {ran} {'was' if ran == 1 else 'were'} run."),
-        (
-            bool(environments),
-            "Environments",
-            (
-                f"The arms were trained in different environments ({', '.join(environments)}), which by itself can change "
-                "results."
-            ),
-        ),
+        (bool(environments), "Environments", _ENVIRONMENTS.format(", ".join(environments))),
         (bool(others), "Not the only look", others),
         (len(specs) > 1, "Changed spec", f"{len(specs)} versions of {look.name} have been registered."),
     ]

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import typer
+from typer.testing import CliRunner
 
 from erroran.cli.commands import app
 from erroran.experiment.hypothesis import Hypothesis
@@ -36,12 +37,25 @@ def test_each_example_parses(line):
 
 
 @pytest.mark.parametrize("name", sorted(leaf_commands()))
-def test_each_command_has_an_example_and_help(name):
-    """No command goes without a line in the README, a help text and examples of its own."""
-    assert any(line == name or line.startswith(f"{name} ") for line in COMMANDS), name
+def test_each_command_is_in_the_table_and_has_examples(name):
+    """No command goes without a row in the README's table, a help text and examples of its own."""
+    rows = [line.split("|")[1] for line in README.splitlines() if line.startswith("| `")]
+    assert name.split()[0] in {word.split()[0] for row in rows for word in re.findall(r"`([^`]+)`", row)}
     command = leaf_commands()[name]
     assert command.help
     assert "Examples" in command.epilog
+
+
+def test_the_shipped_predictions_give_the_output_that_is_shown(monkeypatch):
+    """The example of `diff` runs on the files that come with erroran, and prints what the README prints."""
+    monkeypatch.chdir(ROOT)
+    (line,) = (line for line in COMMANDS if line.startswith("diff"))
+    shown = re.search(r"\$ erroran diff.+?```\n\n```\n(.+?)```", README, flags=re.DOTALL).group(1)
+    done = CliRunner().invoke(app, shlex.split(line))
+    assert done.exit_code == 0, done.output
+    printed = " ".join(done.output.split())
+    for part in shown.split("..."):
+        assert " ".join(part.split()) in printed
 
 
 def test_relative_links_and_images_exist():

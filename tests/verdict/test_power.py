@@ -46,7 +46,7 @@ def test_promised_power_is_found():
     assert table.errors_per_seed == pytest.approx(6.7, abs=1.5)
 
 
-def test_power_rises_with_seeds_and_size_and_falls_with_swings():
+def test_power_rises_with_seeds_and_size_and_falls_with_run_variation():
     rng = np.random.default_rng(1)
     mined = rng.random((5, 1000)) < hard_images(rng, 10)
     options = {"seeds": (3, 10), "reductions": (0.25, 0.75), "n_simulations": 150}
@@ -140,8 +140,8 @@ def test_nothing_mined_nothing_planned():
         fit_rates(np.zeros((3, 5), bool))
 
 
-def test_the_cells_own_swing_counts():
-    """Two cells with the same errors and the same swing elsewhere: the one that swings itself promises less."""
+def test_the_cells_own_variation_counts():
+    """Two cells with the same errors and the same variation elsewhere: the one that varies more has less power."""
     rng = np.random.default_rng(6)
     rates = np.r_[np.full(60, 0.5), np.zeros(940)]
     calm = rng.random((6, 1000)) < rates
@@ -166,7 +166,7 @@ def test_shift_of_a_cell_by_hand():
 
 
 def test_shrinking_drops_images_and_keeps_their_rates() -> None:
-    """Images that are always wrong stay so: lower rates would make coins of them."""
+    """Images that are always wrong stay so: lower rates would make them random."""
     mined = np.zeros((5, 400), bool)
     mined[:, :100] = True
     rates = fit_rates(mined, shrink=0.5).draw(np.random.default_rng(0))

@@ -90,7 +90,9 @@ def build_dataset(
         "y_test": y_test,
         "test_ids": sample_ids(x_test, y_test),
     }
-    names = _numbers(int(y_train.max()) + 1) if class_names is None else tuple(class_names)
+    numbers = _numbers(int(y_train.max()) + 1)
+    names = numbers if class_names is None else tuple(class_names)
+    assert len(set(names)) == len(names) == len(numbers), names
     return Dataset(
         name=name,
         source=source,

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from erroran.data import load_dataset
+from erroran.data.load import _name_of
 from erroran.errors import BadInput, DatasetError, Unavailable
 
 Arrays = dict[str, np.ndarray]
@@ -122,3 +123,18 @@ def test_importing_is_light() -> None:
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     heavy = {"tensorflow", "keras", "sklearn", "pandas", "scipy", "cv2", "pooch", "requests"}
     assert heavy.isdisjoint(loaded)
+
+
+@pytest.mark.parametrize(
+    ("file", "name"),
+    [
+        ("a.npz", "a"),
+        ("a.b.npz", "a.b"),
+        ("t.CSV", "t"),
+        ("t.csv.gz", "t"),
+        ("t.v2.csv.zip", "t.v2"),
+        ("plain", "plain"),
+    ],
+)
+def test_a_dataset_is_called_as_its_file_without_the_format(file: str, name: str) -> None:
+    assert _name_of(Path("somewhere") / file) == name

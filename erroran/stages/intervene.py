@@ -85,6 +85,11 @@ def intervene(
     for arm, change in {name: hypothesis.change, **built.arms}.items():
         resolved = change.model_copy(update={"model": model})
         specs[arm] = [_changed_spec(group, seed, epochs, resolved, source, added) for seed in chosen]
+    if specs[name][0].id == specs["baseline"][0].id:
+        raise BadInput(
+            f"The change of `{name}` leaves the baseline's runs as they are: {'; '.join(hypothesis.describe())}.",
+            fix="change the spec, or train another baseline",
+        )
     _check(store, dataset, [of_arm[0] for of_arm in specs.values()], added)
     before_training(len(chosen))
 

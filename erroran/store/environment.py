@@ -14,7 +14,14 @@ from erroran.experiment.runspec import Environment, RunSpec
 from erroran.provenance import versions
 from erroran.store.records import RunRecord
 
-_TRAINING_CODE = ("training/*.py", "training/models/augmentation.py", "data/ids.py", "data/split.py", "data/change.py")
+_TRAINING_CODE = (
+    "training/*.py",
+    "training/models/augmentation.py",
+    "data/ids.py",
+    "data/split.py",
+    "data/change.py",
+    "operations/keyed.py",  # draws the order of the samples of every run
+)
 _LAYOUT = {tokenize.COMMENT, tokenize.NL, tokenize.ENCODING}
 
 

@@ -1,15 +1,18 @@
 """The baseline stage: a group of runs, completed and made the latest."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from training.test_models import OWN
 
 from erroran.data import Dataset
-from erroran.errors import BadInput, NotFound
+from erroran.errors import BadInput, ErroranError, NotFound
 from erroran.experiment.recipe import Recipe
 from erroran.stages.baseline import train_baseline
 from erroran.store import Store
 from erroran.store.records import Group, RunRecord
+from erroran.training.predict import predict_with
 
 if TYPE_CHECKING:
     from erroran.training.fit import Progress
@@ -80,6 +83,37 @@ def test_bad_input_writes_nothing(
     with pytest.raises(error, match=message):
         train_baseline(store, tiny_dataset, recipe=RECIPE, seeds=[0], **options)
     assert not store.root.exists()
+
+
+@pytest.mark.parametrize(
+    ("function", "message"), [("lambda_layer", "not be loaded again"), ("leaves", r"calls sys\.exit\(\)")]
+)
+def test_a_users_model_is_refused_before_it_trains(
+    store: Store, tiny_dataset: Dataset, tmp_path: Path, function: str, message: str
+) -> None:
+    """One that can never be loaded again, and one that would end the command as if it had succeeded."""
+    (tmp_path / "own.py").write_text(OWN)
+    with pytest.raises(BadInput, match=message):
+        train_baseline(store, tiny_dataset, recipe=RECIPE, seeds=[0], model=f"{tmp_path / 'own.py'}:{function}")
+    assert not store.root.exists()
+
+
+def test_no_code_beside_a_run_is_executed(store: Store, tiny_dataset: Dataset, tmp_path: Path) -> None:
+    """A file that somebody puts there is ignored; the code in the store is used only if it is that of the run."""
+    (tmp_path / "own.py").write_text(OWN)
+    _, completed = train_baseline(
+        store, tiny_dataset, recipe=RECIPE, seeds=[0], model=f"{tmp_path / 'own.py'}:build_fn"
+    )
+    (run,) = completed.records
+    images = store.get_splits(run.spec).mine.x
+    (store.run_folder(run.id) / "model.py").write_text("raise RuntimeError('executed')")
+    model_file = store.run_folder(run.id) / "model.keras"
+    predicted = predict_with(model_file, images, source=store.load_source_of(run))
+    assert predicted == pytest.approx(store.get_predictions(run.id, "mine").probabilities, abs=1e-6)
+    (kept,) = store.root.rglob(f"{run.spec.source}.py")
+    kept.write_text(OWN + "\nraise RuntimeError('executed')\n")
+    with pytest.raises(ErroranError, match="it was changed"):
+        store.load_source_of(run)
 
 
 def test_a_group_that_broke_off_is_no_group(

@@ -418,6 +418,7 @@ def _lambda_model(tmp_path: Path) -> str:
         (lambda _, folder: {"data": {"add": str(folder / "none.npz")}}, "none.npz"),
         (lambda _, folder: {"data": {"add": _small(folder)}}, "4x4x1"),
         (lambda *_: {"class_weights": {"7": 2.0}}, "class `7`"),
+        (lambda *_: {"model": "dense-baseline", "recipe": {"epochs": 4}}, "leaves the baseline's runs as they are"),
     ],
 )
 def test_what_cannot_be_trained_is_refused_before_anything_is_written(

@@ -1,6 +1,6 @@
 """The architectures, each a function of (input shape, number of classes); also those that users bring.
 
-Importing this package is cheap; building a model imports Keras.
+Importing this package does not import Keras; building a model does.
 """
 
 import ast
@@ -37,7 +37,7 @@ def build_model(name: str, input_shape: tuple[int, ...], n_classes: int, *, sour
 
     Raises:
         NotFound: There is no such model.
-        BadInput: The model cannot be built for images of this size, or breaks the contract.
+        BadInput: The model cannot be built for images of this size, or does not give probabilities.
     """
     if source is not None:
         from erroran.training.models import own

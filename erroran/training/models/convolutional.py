@@ -9,7 +9,7 @@ def cnn(input_shape: tuple[int, int, int], n_classes: int) -> keras.Model:
     """Two convolutions and a dense layer: 421,642 parameters on 28 x 28 x 1 and 10 classes.
 
     Args:
-        input_shape: (H, W, channels) of raw uint8 images; scaling to [0, 1] is inside.
+        input_shape: (H, W, C) of raw uint8 images; the model scales them to [0, 1].
         n_classes: Number of classes.
     """
     return keras.Sequential(
@@ -30,7 +30,7 @@ def cnn(input_shape: tuple[int, int, int], n_classes: int) -> keras.Model:
 
 
 def cnn_small(input_shape: tuple[int, int, int], n_classes: int) -> keras.Model:
-    """`cnn` without padding, which halves it: 225,034 parameters. Arguments as for `cnn`; images from 10 x 10."""
+    """`cnn` without padding: 225,034 parameters. Arguments as for `cnn`; images of at least 10 x 10."""
     return keras.Sequential(
         [
             keras.Input(input_shape, dtype="uint8"),
@@ -48,9 +48,9 @@ def cnn_small(input_shape: tuple[int, int, int], n_classes: int) -> keras.Model:
 
 
 def cnn_deep(input_shape: tuple[int, int, int], n_classes: int) -> keras.Model:
-    """Three blocks of two convolutions and a pooling: 435,306 parameters. Arguments as for `cnn`; from 8 x 8.
+    """Three blocks of two convolutions and a pooling: 435,306 parameters.
 
-    Meant to be trained with in-model augmentation and early stopping.
+    Arguments as for `cnn`; images of at least 8 x 8. Intended for in-model augmentation and early stopping.
     """
     blocks = [
         layer
@@ -74,10 +74,10 @@ def cnn_deep(input_shape: tuple[int, int, int], n_classes: int) -> keras.Model:
 
 
 def cnn_enhanced(input_shape: tuple[int, int, int], n_classes: int) -> keras.Model:
-    """Five convolutions and two wide dense layers, normalised and dropped out: 1,915,626 parameters.
+    """Five convolutions and two wide dense layers, with batch normalisation and dropout: 1,915,626 parameters.
 
-    Meant to be trained with in-model augmentation, reduce-on-plateau and early stopping. Arguments as for `cnn`;
-    images from 12 x 12.
+    Arguments as for `cnn`; images of at least 12 x 12. Intended for in-model augmentation, reduce-on-plateau and early
+    stopping.
     """
 
     def normalised(filters: int, padding: str = "same") -> list[keras.Layer]:
@@ -109,11 +109,10 @@ def cnn_enhanced(input_shape: tuple[int, int, int], n_classes: int) -> keras.Mod
 
 
 def resnet(input_shape: tuple[int, int, int], n_classes: int) -> keras.Model:
-    """A small residual network: 471,850 parameters. The reference that the others are measured against.
+    """A small residual network: 484,010 parameters.
 
-    Three stages of 32, 64 and 128 channels with one residual block of two convolutions each, halving the image on
-    the way in to each. Arguments as for `cnn`; meant to be trained with in-model augmentation and a cosine or
-    one-cycle schedule.
+    Three stages of 32, 64 and 128 channels, each with a convolution that halves the image and one residual block of
+    two convolutions. Arguments as for `cnn`; intended for in-model augmentation and a cosine or one-cycle schedule.
 
     Source: He et al. (2016), Deep residual learning, arXiv 1512.03385.
     """

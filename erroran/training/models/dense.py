@@ -9,7 +9,7 @@ def dense_baseline(input_shape: tuple[int, int, int], n_classes: int) -> keras.M
     """One hidden layer of 128: 101,770 parameters on 28 x 28 x 1 and 10 classes.
 
     Args:
-        input_shape: (H, W, channels) of raw uint8 images; scaling to [0, 1] is inside.
+        input_shape: (H, W, C) of raw uint8 images; the model scales them to [0, 1].
         n_classes: Number of classes.
     """
     return _dense(input_shape, n_classes, [layers.Dense(128, activation="relu")])

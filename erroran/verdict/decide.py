@@ -19,7 +19,8 @@ HARMED: Final = "harmed"
 EQUIVALENT: Final = "equivalent"
 CANNOT_TELL: Final = "cannot tell"
 _OPPOSITE = {IMPROVED: HARMED, HARMED: IMPROVED}
-_MANY_SEEDS = 200
+MOST_SEEDS: Final = 200
+"""Seeds per arm above which a sentence names no number; a choice of display."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +39,7 @@ class Verdict(PairComparison):
         cells: The other directed cells, exploratory, under the false discovery rate.
         logit_sd: Run-to-run variation that the tests are corrected for, in logits, from all other cells.
         seeds_needed: Seeds per arm for 80 % power at a change of the observed size; None if no change was observed, or
-            above 200.
+            above `MOST_SEEDS`.
         caveats: Sentences a reader must know.
     """
 
@@ -202,7 +203,7 @@ def _seeds_for_observed(
     noise = sum(count_variance(errors).expected for errors in arms.errors(counted))
     z = float(norm.ppf(1 - alpha / 2) + norm.ppf(0.8))
     needed = max(MIN_SEEDS + 1, math.ceil(primary.test.variance_ratio * noise * (z / change) ** 2))
-    return needed if needed <= _MANY_SEEDS else None
+    return needed if needed <= MOST_SEEDS else None
 
 
 def _sentence(
@@ -236,7 +237,7 @@ def _what_would_tell(primary: Comparison, needed: int | None, n_seeds: int) -> s
     if primary.effect.before_mean == primary.effect.after_mean == 0:
         return "; no run made this error, so there is nothing to judge"
     if needed is None:
-        return "; more than 200 seeds per arm would be needed to see a change this small"
+        return f"; more than {MOST_SEEDS} seeds per arm would be needed to see a change this small"
     return f"; about {needed} seeds per arm would be needed to see a change of this size"
 
 

@@ -84,6 +84,11 @@ def machine() -> dict[str, str]:
     return found
 
 
+def made_by() -> dict[str, object]:
+    """Command, versions, commit and machine, as a report's JSON holds them."""
+    return {"command": command_line(), "versions": versions(), "commit": commit(), "machine": machine()}
+
+
 def _processor() -> str:
     try:
         flags = Path("/proc/cpuinfo").read_text(encoding="utf-8").partition("\nflags")[2].partition("\n")[0].split()

@@ -51,7 +51,13 @@ def write_probe(probed: "ProbeResult", folder: Path) -> Path:
         command=provenance.command_line(),
         commit=provenance.commit(),
     )
-    return write_document(folder, name, text, figures=drawn, data={"probe": _with_provenance(probed)})
+    return write_document(
+        folder,
+        name,
+        text,
+        figures=drawn,
+        data={"probe": {**probed.to_json(), "sentence": probe_sentence(probed), **provenance.made_by()}},
+    )
 
 
 def probe_sentence(probed: "ProbeResult") -> str:
@@ -84,17 +90,6 @@ def _direction_text(direction: "ProbedDirection") -> str:
         f"{induced}; {inverse} by {by_doses} px repairs {rate_text(direction.repaired, 0)} of the {n} "
         f"{'errors' if n > 1 else 'error'}, a 1 px shift {rate_text(direction.repaired_by_shift, 0)}{few}"
     )
-
-
-def _with_provenance(probed: "ProbeResult") -> dict[str, object]:
-    return {
-        **probed.to_json(),
-        "sentence": probe_sentence(probed),
-        "command": provenance.command_line(),
-        "versions": provenance.versions(),
-        "commit": provenance.commit(),
-        "machine": provenance.machine(),
-    }
 
 
 def _draw_curves(probed: "ProbeResult") -> "Figure":

@@ -80,8 +80,8 @@ def write_proposal(proposed: "ProposalResult", folder: Path) -> Path:
         commit=provenance.commit(),
         sources=_sources(proposed),
     )
-    data = {"proposal": {**_with_provenance(proposed), "sentence": proposal_sentence(proposed)}}
-    return write_document(folder, name, text, figures=drawn, data=data)
+    content = {**proposed.to_json(), "sentence": proposal_sentence(proposed), **provenance.made_by()}
+    return write_document(folder, name, text, figures=drawn, data={"proposal": content})
 
 
 def write_proposals(proposals: "Sequence[ProposalResult]", folder: Path) -> Path:
@@ -310,16 +310,6 @@ def _closure_finding(proposed: "ProposalResult") -> str:
         return "–"
     result = _result(found[0]).replace("**", "")
     return f"{effect_text(found[0].check)}{'' if result == '–' else f', {result}'}"
-
-
-def _with_provenance(proposed: "ProposalResult") -> dict[str, object]:
-    return {
-        **proposed.to_json(),
-        "command": provenance.command_line(),
-        "versions": provenance.versions(),
-        "commit": provenance.commit(),
-        "machine": provenance.machine(),
-    }
 
 
 def _draw_measurements(proposed: "ProposalResult") -> "Figure":

@@ -38,7 +38,7 @@ def review(
     predictions: Annotated[
         list[str] | None,
         typer.Option(
-            help="Prediction files of any framework instead of stored runs: one run a file, with p_<class>; repeat, "
+            help="Prediction files of any framework instead of stored runs: one run per file, with p_<class>; repeat, "
             "or quote a pattern.",
             metavar="FILES",
         ),

@@ -1,4 +1,4 @@
-"""Reading one prediction file: CSV (also ``.csv.gz``), Parquet or npz, one run a file.
+"""Reading one prediction file: CSV (also ``.csv.gz``), Parquet or npz, one run per file.
 
 The columns are ``sample_id``, ``label``, and ``prediction`` and/or one ``p_<class>`` per class. An npz holds arrays of
 the same names, or ``probabilities`` (N, C) with ``class_names`` (C,); integers beside text ``class_names`` are indices
@@ -143,7 +143,7 @@ def _member(path: Path, stored: Any, name: str) -> np.ndarray:
     if array.ndim != wanted:
         raise DatasetError(
             f"{path}: {name} has shape {array.shape}; {'(N, C)' if wanted == 2 else '(N,)'} is needed.",
-            fix="save one run a file, one row a sample",
+            fix="save one run per file, one row per sample",
         )
     return array
 

@@ -1,6 +1,7 @@
 """Options: shared ones before and after the command, and models that become options."""
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Annotated, Any, get_args
 
 import pytest
@@ -153,3 +154,30 @@ def test_code_that_ends_python_is_an_error() -> None:
     code, output = _call(leave)
     assert code == 1
     assert "ended Python" in output
+
+
+def test_run_stays_with_the_group_of_its_baseline(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another process may train a baseline meanwhile, which is then the latest."""
+    group = SimpleNamespace(template=SimpleNamespace(dataset="d", mine_fraction=0.1), seeds=(0, 1))
+    seen: list[object] = []
+
+    def take(result: object = None) -> Any:
+        def step(*arguments: object, **options: object) -> object:
+            seen.extend(given for given in arguments if given is group)
+            return result
+
+        return step
+
+    monkeypatch.setattr(Session, "group", property(lambda _: pytest.fail("the latest group was asked for")))
+    monkeypatch.setattr(Session, "store", SimpleNamespace(get_dataset=lambda _: None))
+    steps = {
+        "find_spec": ("4to9", None),
+        "_train_baseline": SimpleNamespace(trained=group),
+        "preview_hypothesis": (None, None),
+        **dict.fromkeys(("_print_baseline", "mine_group", "print_mined", "print_preview", "_train_arms", "_report")),
+    }
+    for name, result in steps.items():
+        monkeypatch.setattr(f"erroran.cli.loop.{name}", take(result))
+    result = CliRunner().invoke(app, ["run", "4to9"])
+    assert result.exit_code == 0, result.output
+    assert seen == [group] * 3  # mined, trained on, reported

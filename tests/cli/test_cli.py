@@ -120,7 +120,7 @@ for command in {[[], *[[c] for c in COMMANDS], ["runs", "show"], ["runs", "remov
     result = CliRunner().invoke(app, [*command, "--help"])
     assert result.exit_code == 0, command
     assert not command or ("Examples" in result.output and "$ erroran " + " ".join(command) in result.output), command
-loaded = [m for m in ("tensorflow", "keras", "matplotlib", "pandas", "scipy", "sklearn") if m in sys.modules]
+loaded = [m for m in ("tensorflow", "keras", "matplotlib", "pandas", "scipy", "sklearn", "cv2") if m in sys.modules]
 assert not loaded, loaded
 """
     environment = {**os.environ, "COLUMNS": "200"}

@@ -45,7 +45,7 @@ def render(template: str, **context: Any) -> str:
         lstrip_blocks=True,
         autoescape=False,  # noqa: S701 - Markdown, not HTML: the templates escape names with `md`
     )
-    environment.filters.update(_FILTERS, cell=md)
+    environment.filters.update(_FILTERS)
     text = environment.get_template(template).render(**context)
     return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"
 

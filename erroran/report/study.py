@@ -8,7 +8,7 @@ import numpy as np
 from erroran import provenance
 from erroran.report import figures
 from erroran.report.render import render, write_document
-from erroran.report.text import counted, percent, signed
+from erroran.report.text import code, counted, md, percent, signed
 
 if TYPE_CHECKING:
     from erroran.stages.study import ModelResult, StudyResult
@@ -86,7 +86,8 @@ def claim_line(checked: "CheckedClaim") -> str:
         fits = measured.low <= claim.points <= measured.high
         said = f"; {signed(claim.points, 2)} were claimed, {'inside' if fits else 'outside'} the interval"
     why = f"; {checked.comparison.test.reason}" if checked.p_value is None else ""
-    return f"“{claim.text}”: **{checked.word}**. `{claim.better}` against `{claim.worse}`: {found}{said}{why}."
+    models = f"{code(claim.better)} against {code(claim.worse)}"
+    return f"“{md(claim.text)}”: **{checked.word}**. {models}: {found}{said}{why}."
 
 
 def _errors_title(model: "ModelResult") -> str:

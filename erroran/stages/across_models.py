@@ -157,11 +157,11 @@ def _comparable(groups: list[Group]) -> tuple[list[Group], list[str]]:
     chosen: dict[str, Group] = {}
     skipped = []
     for group in groups:
-        label = f"`{group.id}` ({group.template.model}, {group.template.recipe.name})"
+        label = f"group {group.id} ({group.template.model}, {group.template.recipe.name})"
         if _images_of(group) != _images_of(groups[0]):
             skipped.append(f"{label}: other images")
         elif group.template.model in chosen:
-            skipped.append(f"{label}: older than `{chosen[group.template.model].id}`")
+            skipped.append(f"{label}: older than {chosen[group.template.model].id}")
         else:
             chosen[group.template.model] = group
     return sorted(chosen.values(), key=lambda group: group.updated), skipped

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from stages.test_report import made_up_dataset, put_group
 
+from erroran.data import build_dataset
 from erroran.report.baseline import write_baseline
 from erroran.report.confusions import write_confusions
 from erroran.stages.baseline import BaselineResult, summarise
@@ -67,3 +68,14 @@ def test_the_summary_keeps_its_keys(store: Store) -> None:
         2,
         [0, 0],
     )
+
+
+def test_class_names_are_shown_literally(store: Store, tmp_path: Path) -> None:
+    """No name becomes markup, a table cell or a path."""
+    arrays = {key: getattr(made_up_dataset(), key) for key in ("x_train", "y_train", "x_test", "y_test")}
+    dataset = build_dataset("names", "made here", **arrays, class_names=("<b>0", "a|b", "[x](../y)"))
+    group = put_group(store, dataset, [{(0, 1): [0, 1], (2, 1): [0]}] * 2, [{}] * 2)
+    text = write_confusions(rank_confusions(store, group), tmp_path, top=3).read_text(encoding="utf-8")
+    text += write_baseline(summarise(store, group), tmp_path).read_text(encoding="utf-8")
+    assert not re.search(r"(?<!\\)<b>|(?<!\\)\[x\]\(|a\|b", text)
+    assert all(re.fullmatch(r"[\w-]+", path.stem) for path in (tmp_path / "confusions").iterdir())

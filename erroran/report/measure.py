@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from erroran.errors import Unavailable
+from erroran import files
 from erroran.report import figures
-from erroran.report.render import render, write_document
+from erroran.report.render import explain_failure, render, write_document
 from erroran.report.text import counted
 from erroran.shape.measure import MEASUREMENTS
 
@@ -114,16 +114,12 @@ def _draw_margins(closure: "Closure") -> "Figure":
 
 
 def _write_table(table: "pd.DataFrame", folder: Path) -> Path:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "measurements.parquet"
+    with explain_failure(path):
         try:
-            path = folder / "measurements.parquet"
-            table.to_parquet(path, index=False, engine="pyarrow")
+            with files.writing(path) as temporary:
+                table.to_parquet(temporary, index=False, engine="pyarrow")
         except ImportError:
-            path = folder / "measurements.csv"
-            table.to_csv(path, index=False)
-    except OSError as error:
-        raise Unavailable(
-            f"The table in {folder} cannot be written: {error.strerror}.", fix="check the folder ./reports"
-        ) from error
+            path = path.with_suffix(".csv")
+            files.write_text(path, table.to_csv(index=False))
     return path

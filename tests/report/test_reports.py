@@ -216,6 +216,17 @@ def test_no_errors_at_all(tmp_path: Path) -> None:
     assert "--mine-fraction 0.3" in text
 
 
+def test_a_hypothesis_is_text(assessment: Assessment, tmp_path: Path) -> None:
+    """Whatever somebody writes as a hypothesis, the page has no other headings, links or HTML for it."""
+    statement = "<script>alert(1)</script>\n\n# Verdict\n[x](javascript:alert(1)) `code` | cell"
+    hypothesis = assessment.intervention.hypothesis.model_copy(update={"hypothesis": statement})
+    intervention = assessment.intervention.model_copy(update={"hypothesis": hypothesis})
+    text = write_intervention(assessment.model_copy(update={"intervention": intervention}), tmp_path).read_text()
+    assert r"\<script>alert(1)\</script> \# Verdict \[x\](javascript:alert(1)) \`code\` \| cell" in text
+    plain = write_intervention(assessment, tmp_path).read_text()
+    assert text.count("\n") == plain.count("\n")
+
+
 def test_unwritable_reports(assessment: Assessment, tmp_path: Path) -> None:
     """A file where the folder should be: said, with the comfort that nothing is lost."""
     (tmp_path / "reports").write_text("")

@@ -108,12 +108,12 @@ def test_no_code_beside_a_run_is_executed(store: Store, tiny_dataset: Dataset, t
     images = store.get_splits(run.spec).mine.x
     (store.run_folder(run.id) / "model.py").write_text("raise RuntimeError('executed')")
     model_file = store.run_folder(run.id) / "model.keras"
-    predicted = predict_with(model_file, images, source=store.load_source_of(run))
+    predicted = predict_with(model_file, images, source=store.load_source_of(run.spec))
     assert predicted == pytest.approx(store.get_predictions(run.id, "mine").probabilities, abs=1e-6)
     (kept,) = store.root.rglob(f"{run.spec.source}.py")
     kept.write_text(OWN + "\nraise RuntimeError('executed')\n")
     with pytest.raises(ErroranError, match="it was changed"):
-        store.load_source_of(run)
+        store.load_source_of(run.spec)
 
 
 def test_a_group_that_broke_off_is_no_group(

@@ -28,7 +28,7 @@ def test_a_spec_is_about_the_pair_in_its_name(name: str) -> None:
 
 @pytest.mark.parametrize("name", SHIPPED)
 def test_specs_use_five_seeds_and_the_original_rate(name: str) -> None:
-    """Five runs an arm, 12 % of the images, the forward direction is what counts."""
+    """Five runs per arm, 12 % of the images, the forward direction is what counts."""
     spec = SHIPPED[name]
     assert (spec.seeds, spec.primary, spec.epochs) == (5, "forward", None)
     assert {step.probability for steps in spec.augment.values() for step in steps} == {0.12}

@@ -93,7 +93,7 @@ def test_effect_by_hand():
 
 
 def test_ends_are_where_the_score_equation_holds():
-    """Three runs an arm; image changes -2/3, -1/3, +1/3 and 0, all parts by hand."""
+    """Three runs per arm; image changes -2/3, -1/3, +1/3 and 0, all parts by hand."""
     before = np.array([[1, 1, 0, 1], [1, 0, 0, 1], [1, 0, 0, 1]], dtype=bool)
     after = np.array([[0, 0, 1, 1], [1, 0, 0, 1], [0, 0, 0, 1]], dtype=bool)  # whole runs vary less than images would
     noise = 3 * (2 / 9) / 2  # three images with one run of three that differs

@@ -247,8 +247,8 @@ def _warn_of_low_power(session: Session, group: "Group", stem: str, hypothesis: 
     except BadInput as error:
         talk.say("Warning:", f"no plan: {error.message}", "bold yellow")
         return
-    power = planned.power_for(seeds)
-    if power is not None and power < HALVING:
+    power = planned.power[0][planned.reductions.index(HALVING)]
+    if power < HALVING:
         talk.say(
             "Warning:",
             f"with {seeds} seeds per arm the probability of detecting a 50 % drop of the errors is {power:.0%}; see "

@@ -168,13 +168,13 @@ def teach(
         mined_images=len(mine.labels),
         naive=NaiveLesson(
             pairs_of_runs=len(naive.pairs),
-            improved=naive.improved,
-            worse=naive.worse,
+            improved=float((naive.after < naive.before).mean()),
+            worse=float((naive.after > naive.before).mean()),
             mean_change=naive.mean_change,
             elsewhere=naive.elsewhere,
             cells=[name(cell) for cell in naive.cells],
             counts=naive.counts.tolist(),
-            all_errors=naive.totals.tolist(),
+            all_errors=(confirm.predicted != confirm.labels).sum(axis=1).tolist(),
         ),
         protocol=ProtocolLesson(
             comparisons=len(replays),

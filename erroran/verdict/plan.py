@@ -48,61 +48,18 @@ NEGLIGIBLE_RATE: Final = 1e-4
 """Error rates below are skipped for speed: they add less than one error in 10,000 images and runs."""
 LEAST_SHRINK: Final = 0.05
 """`selection_shrink` is at least this, so that a plan always has errors to start from."""
-_LOG_ODDS_RANGE = (-60.0, 0.0)
-
-
-@dataclass(frozen=True)
-class PowerTable:
-    """Chance that the primary test finds fewer errors, by seeds and true reduction.
-
-    Attributes:
-        seeds: Seeds per arm, rising.
-        reductions: True shares of the errors removed, in (0, 1], rising.
-        power: One row per entry of `seeds`, one value per reduction, in [0, 1].
-        errors_per_seed: Expected errors per run before the treatment, after shrinking.
-        mined_errors_per_seed: The same as mined, before shrinking.
-        relative_sd: Assumed run-to-run variation in this cell: relative sd of a run's count before the treatment.
-        logit_sd: The same as the sd of a run's shift of the cell's border, in logits.
-        n_simulations: Experiments behind each value, and as many behind its correction; the standard error is at most
-            1.2 / sqrt of this.
-    """
-
-    seeds: tuple[int, ...]
-    reductions: tuple[float, ...]
-    power: tuple[tuple[float, ...], ...]
-    errors_per_seed: float
-    mined_errors_per_seed: float
-    relative_sd: float
-    logit_sd: float
-    n_simulations: int
-
-    def detectable(self) -> tuple[float | None, ...]:
-        """Smallest reduction with 80 % power, per entry of `seeds`; None if there is none.
-
-        Linear interpolation between the simulated reductions; 0 has power alpha / 2.
-        """
-        found: list[float | None] = []
-        for row in self.power:
-            reductions, powers = (0.0, *self.reductions), (ALPHA / 2, *row)
-            at = next((i for i, power in enumerate(powers) if power >= WANTED_POWER), None)
-            if at is None:
-                found.append(None)
-            else:
-                found.append(float(np.interp(WANTED_POWER, powers[at - 1 : at + 1], reductions[at - 1 : at + 1])))
-        return tuple(found)
 
 
 @dataclass(frozen=True)
 class ErrorRates:
-    """Per-image error rates to simulate from.
+    """Per-image error rates to simulate from; see `fit_rates`.
 
     Attributes:
-        alpha: First parameter of the fitted beta law over images.
-        beta: Its second parameter.
+        alpha: First parameter of the fitted beta law over images; `beta` the second.
         runs_wrong: Mined runs wrong, per image, int (M,).
         n_runs: Mined runs.
         shrink: Share of the erring images that are kept, in (0, 1].
-        logit_sd: Sd of a run's shift of the border of this cell, in logits; see `fit_rates`.
+        logit_sd: Sd of a run's shift of the border of this cell, in logits.
         relative_sd: The same as relative sd of a run's count beyond independent images.
         pooled_logit_sd: Sd of a run's shift in any cell, which the verdict's test uses.
     """
@@ -115,6 +72,10 @@ class ErrorRates:
     logit_sd: float
     relative_sd: float
     pooled_logit_sd: float
+
+    def mined_errors(self, n_images: int) -> float:
+        """Mined errors per run, scaled to a number of images; not shrunk."""
+        return float(self.runs_wrong.sum()) / self.n_runs * n_images / self.runs_wrong.size
 
     def draw(self, rng: np.random.Generator, n_images: int | None = None) -> FloatArray:
         """Rates of new images, float64 (n_images,): mined images resampled, rates from their posteriors.
@@ -129,17 +90,15 @@ class ErrorRates:
         return np.asarray(np.where(rng.random(rates.size) < self.shrink, rates, 0.0), dtype=np.float64)
 
 
-def fit_rates(errors: BoolArray, *, shrink: float = 1.0, logit_sd: float | None = None) -> ErrorRates:
+def fit_rates(errors: BoolArray, *, shrink: float = 1.0, logit_sd: float = PRIOR_LOGIT_VARIANCE**0.5) -> ErrorRates:
     """Fit a beta law to per-image error rates by empirical Bayes.
 
     Args:
         errors: bool (S, M), mined errors of the cell, runs by images of class a.
-        shrink: Expected share of the mined errors that is real, in (0, 1]; see `selection_shrink`.
+        shrink: Expected share of the mined errors that is real, in (0, 1]; see `selection_shrink`. 1 is too high for a
+            pair that was chosen because it was the worst.
         logit_sd: Run-to-run variation over all cells, in logits (`dispersion.run_variation`), with which this cell's
-            own is blended; None takes the prior's.
-
-    Returns:
-        Rates to draw from. Posterior draws keep some images hard and others easy instead of copying one mined outcome.
+            own is blended.
 
     A run that moves the border between two classes moves the rates p of all images at the border together, each by
     about its shift times p (1 - p); see `dispersion`.
@@ -153,7 +112,6 @@ def fit_rates(errors: BoolArray, *, shrink: float = 1.0, logit_sd: float | None 
     from scipy.optimize import minimize
     from scipy.stats import betabinom
 
-    errors = np.atleast_2d(np.asarray(errors, dtype=bool))
     if not errors.any():
         raise BadInput("no mined error to plan from", fix="choose a pair that was confused")
     if not 0 < shrink <= 1:
@@ -175,39 +133,35 @@ def fit_rates(errors: BoolArray, *, shrink: float = 1.0, logit_sd: float | None 
     if n_runs > 1:
         best = minimize(loss, x0=[0.0], method="L-BFGS-B", bounds=[(-4.0, 7.0)])
         size = float(np.exp(best.x[0]))
-    pooled = PRIOR_LOGIT_VARIANCE**0.5 if logit_sd is None else logit_sd
-    own, relative = _cell_variation(errors, pooled)
-    return ErrorRates(size * rate, size * (1 - rate), runs_wrong, n_runs, shrink, own, relative, pooled)
+    own, relative = _cell_variation(errors, logit_sd)
+    return ErrorRates(size * rate, size * (1 - rate), runs_wrong, n_runs, shrink, own, relative, logit_sd)
 
 
 def plan_power(
-    errors: BoolArray,
+    rates: ErrorRates,
     *,
+    seeds: Sequence[int],
+    reductions: Sequence[float],
+    n_images: int,
     rng: np.random.Generator,
-    seeds: Sequence[int] = SEEDS,
-    reductions: Sequence[float] = REDUCTIONS,
-    n_images: int | None = None,
-    shrink: float = 1.0,
-    logit_sd: float | None = None,
     n_simulations: int = N_SIMULATIONS,
-) -> PowerTable:
+) -> FloatArray:
     """Simulate the verdict's primary test on the mined error rates.
 
     Args:
-        errors: bool (S, M), mined errors of the cell, runs by images of class a.
+        rates: Error rates of the cell.
+        seeds: Seeds per arm to try, rising, each >= 2.
+        reductions: True shares of the errors removed, rising, in (0, 1].
+        n_images: Images of `confirm` that can make the error.
         rng: Generator of the simulation.
-        seeds: Seeds per arm to try, each >= 2.
-        reductions: True shares of the errors removed, in (0, 1].
-        n_images: Images of class a in the confirm set; default M (same size).
-        shrink: See `selection_shrink`; 1 takes the mined rate as it is, which is too high for a pair that was chosen
-            because it was the worst.
-        logit_sd: See `fit_rates`.
-        n_simulations: Experiments per value.
+        n_simulations: Experiments per value, and as many for its correction; the standard error of a value is at most
+            1.2 / sqrt of this.
 
     Returns:
-        Power to find a significant fall by `compare.compare_errors`. For orientation, Beta(0.5, 1) rates, two-sided
-        5 %: a halving of 6.7 errors per run is found in 67 / 87 / 97 % with 3 / 5 / 10 seeds if images are independent,
-        in 22 / 44 / 76 % if runs shift by 1 logit as real ones do; of 3.3 errors in 32 / 55 / 78 % and 12 / 30 / 59 %.
+        float64 (seeds, reductions): power to find a significant fall by `compare.compare_errors`, in [0, 1]. For
+        orientation, Beta(0.5, 1) rates, two-sided 5 %: a halving of 6.7 errors per run is found in 67 / 87 / 97 % with
+        3 / 5 / 10 seeds if images are independent, in 22 / 44 / 76 % if runs shift by 1 logit as real ones do; of 3.3
+        errors in 32 / 55 / 78 % and 12 / 30 / 59 %.
 
     The treatment is taken to move the border between the two classes, as a run does: the odds of an error fall by the
     same factor for all images. Then an image that is always wrong stays mostly wrong or becomes mostly right. Scaling
@@ -221,62 +175,45 @@ def plan_power(
     Source: Efron and Tibshirani (1993), An Introduction to the Bootstrap, ch. 10.
 
     Raises:
-        BadInput: No mined error, or an option out of range.
+        BadInput: Seeds or reductions out of range.
     """
     from scipy.optimize import isotonic_regression
 
-    seeds = tuple(sorted({int(count) for count in seeds}))
-    reductions = tuple(sorted({float(share) for share in reductions}))
-    if not seeds or seeds[0] < 2 or not reductions or not 0 < reductions[0] <= reductions[-1] <= 1:
+    if min(seeds, default=0) < 2 or not 0 < min(reductions, default=0) <= max(reductions) <= 1:
         raise BadInput(
             f"planning needs seeds >= 2 and reductions in (0, 1]; got {seeds} and {reductions}",
             fix="try seeds 3,5,10 and reductions 0.25,0.5,0.75,1",
         )
-    rates = fit_rates(errors, shrink=shrink, logit_sd=logit_sd)
-    size = n_images or errors.shape[1]
-    power_of = _prepare(rates, size, n_simulations, rng)
+    power_of = _prepare(rates, n_images, n_simulations, rng)
     power = np.array([[power_of(count, share) for share in reductions] for count in seeds])
     for axis in (0, 1):  # more seeds and larger effects have more power: values that fall by chance are pooled
         power = np.apply_along_axis(lambda values: isotonic_regression(values).x, axis, power)
-    mined = float(rates.runs_wrong.sum()) / rates.n_runs * size / errors.shape[1]
-    return PowerTable(
-        seeds=seeds,
-        reductions=reductions,
-        power=tuple(tuple(row) for row in power.tolist()),
-        errors_per_seed=mined * shrink,
-        mined_errors_per_seed=mined,
-        relative_sd=rates.relative_sd,
-        logit_sd=rates.logit_sd,
-        n_simulations=n_simulations,
-    )
+    return power
+
+
+def detectable_reduction(reductions: Sequence[float], power: Sequence[float]) -> float | None:
+    """Smallest reduction with 80 % power for one number of seeds; None if there is none.
+
+    Linear interpolation between the simulated reductions, which must rise; 0 has power alpha / 2.
+    """
+    reductions, powers = (0.0, *reductions), (ALPHA / 2, *power)
+    at = next((i for i, value in enumerate(powers) if value >= WANTED_POWER), None)
+    return None if at is None else float(np.interp(WANTED_POWER, powers[at - 1 : at + 1], reductions[at - 1 : at + 1]))
 
 
 def seeds_needed(
-    errors: BoolArray,
+    rates: ErrorRates,
     *,
     reduction: float,
+    n_images: int,
     rng: np.random.Generator,
-    n_images: int | None = None,
-    shrink: float = 1.0,
-    logit_sd: float | None = None,
     n_simulations: int = N_SIMULATIONS,
 ) -> int | None:
-    """Fewest seeds per arm, of `SEED_LADDER`, with 80 % power for a reduction.
+    """Fewest seeds per arm, of `SEED_LADDER`, with 80 % power for a reduction; None if 50 are not enough.
 
-    Args:
-        errors: bool (S, M), mined errors of the cell.
-        reduction: True reduction, in (0, 1].
-        rng: Generator of the simulation.
-        n_images: See `plan_power`, as are the others.
-        shrink: See there.
-        logit_sd: See there.
-        n_simulations: See there.
-
-    Returns:
-        Seeds per arm; None if 50 are not enough.
+    Arguments as in `plan_power`.
     """
-    rates = fit_rates(errors, shrink=shrink, logit_sd=logit_sd)
-    power_of = _prepare(rates, n_images or errors.shape[1], n_simulations, rng)
+    power_of = _prepare(rates, n_images, n_simulations, rng)
     return next((count for count in SEED_LADDER if power_of(count, reduction) >= WANTED_POWER), None)
 
 
@@ -408,7 +345,7 @@ def _odds_factor(rates: FloatArray, reduction: float) -> float:
     if reduction >= 1:
         return 0.0
     wanted = (1 - reduction) * float(rates.sum())
-    return float(np.exp(brentq(lambda log: float(_with_odds(rates, np.exp(log)).sum()) - wanted, *_LOG_ODDS_RANGE)))
+    return float(np.exp(brentq(lambda log: float(_with_odds(rates, np.exp(log)).sum()) - wanted, -60, 0)))
 
 
 def _with_odds(rates: FloatArray, factor: float) -> FloatArray:

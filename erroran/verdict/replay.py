@@ -1,19 +1,19 @@
 """Comparisons of runs whose true difference is known: how often does a way of judging claim a change?
 
 `replay_naive` judges in the usual way (worst cell of one confusion matrix, one retraining), `replay_protocol` in
-erroran's. `clustered_share` and `clustered_mean` sum up such comparisons, which share runs and images.
+erroran's. `clustered_share` sums up such comparisons, which share runs and images.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import permutations
 
 import numpy as np
 import numpy.typing as npt
 
 from erroran.errors import BadInput
 from erroran.stats.confusion import Cell, FloatArray, IntArray, confusion_counts, pair_errors
-from erroran.stats.intervals import mean_interval
 from erroran.verdict.decide import judge
 
 
@@ -24,18 +24,15 @@ class NaiveReplay:
     Attributes:
         cells: The worst cell of each run, length S.
         counts: int64 (S, S): entry [i, j] counts the errors of run j in run i's worst cell.
-        totals: int64 (S,), all errors of each run.
     """
 
     cells: tuple[Cell, ...]
     counts: npt.NDArray[np.int64]
-    totals: npt.NDArray[np.int64]
 
     @cached_property
     def pairs(self) -> list[tuple[int, int]]:
         """The S (S - 1) ordered pairs of runs (i, j): the cell is chosen in i and counted again in j."""
-        n_runs = len(self.cells)
-        return [(i, j) for i in range(n_runs) for j in range(n_runs) if i != j]
+        return list(permutations(range(len(self.cells)), 2))
 
     @property
     def before(self) -> npt.NDArray[np.int64]:
@@ -54,16 +51,6 @@ class NaiveReplay:
         return change
 
     @property
-    def improved(self) -> float:
-        """Share of ordered pairs with fewer errors after."""
-        return float((self.after < self.before).mean())
-
-    @property
-    def worse(self) -> float:
-        """Share of ordered pairs with more errors after."""
-        return float((self.after > self.before).mean())
-
-    @property
     def mean_change(self) -> float:
         """All errors after over all errors before, minus 1."""
         return float(self.after.sum() / self.before.sum()) - 1.0
@@ -79,8 +66,8 @@ class NaiveReplay:
 
     def typical(self) -> tuple[int, int]:
         """The ordered pair whose relative change is the median of all; the first of equal ones."""
-        middle = np.sort(self.relative)[(len(self.relative) - 1) // 2]
-        return self.pairs[int(np.flatnonzero(self.relative == middle)[0])]
+        middle = np.quantile(self.relative, 0.5, method="lower")
+        return self.pairs[int((self.relative == middle).argmax())]
 
 
 @dataclass(frozen=True)
@@ -88,7 +75,6 @@ class Replay:
     """One comparison under erroran's protocol.
 
     Attributes:
-        runs: Indices of the runs that mined, of those before (in the first pool) and of those after (in the second).
         cell: The cell that was judged.
         word: The verdict's word.
         direction: The primary test alone: -1 fewer errors after, +1 more, 0 neither.
@@ -97,7 +83,6 @@ class Replay:
         p_plain: Two-sided p-value of the stratified test without its correction for run-to-run variation.
     """
 
-    runs: tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]
     cell: Cell
     word: str
     direction: int
@@ -158,25 +143,18 @@ def replay_naive(labels: IntArray, pred: IntArray, n_classes: int) -> NaiveRepla
     if len(pred) < 2:
         raise BadInput(f"a replay needs at least 2 runs; got {len(pred)}", fix="train more seeds")
     cells = tuple(worst_cell(labels, run, n_classes) for run in pred)
-    counts = np.stack([pair_errors(labels, pred, cell) for cell in cells])
-    return NaiveReplay(cells, counts, (pred != labels).sum(axis=1).astype(np.int64))
+    return NaiveReplay(cells, np.stack([pair_errors(labels, pred, cell) for cell in cells]))
 
 
 def draw_runs(n_runs: int, sizes: Sequence[int], rng: np.random.Generator) -> list[npt.NDArray[np.int64]]:
-    """Draw disjoint sets of runs.
-
-    Args:
-        n_runs: Size of the pool.
-        sizes: Size of each set.
-        rng: Generator.
+    """Draw disjoint sets of the given sizes from the indices of `n_runs` runs.
 
     Raises:
-        BadInput: The pool is too small.
+        BadInput: There are too few runs.
     """
     if sum(sizes) > n_runs:
         raise BadInput(f"{sum(sizes)} runs cannot be drawn from {n_runs}", fix="train more seeds")
-    order = rng.permutation(n_runs)[: sum(sizes)]
-    return np.split(order, np.cumsum(sizes)[:-1])
+    return np.split(rng.permutation(n_runs)[: sum(sizes)], np.cumsum(sizes)[:-1])
 
 
 def replay_protocol(
@@ -211,31 +189,15 @@ def replay_protocol(
     for _ in range(n_draws):
         mining, before, after = draw_runs(len(pred), (n_mining, n_seeds, n_seeds), rng)
         cell = worst_cell(mine[0], mine[1][mining], n_classes)
-        found.append(replay_once(labels, (pred, pred), (mining, before, after), cell, n_classes))
+        found.append(replay_once(labels, pred[before], pred[after], cell, n_classes))
     return found
 
 
-def replay_once(
-    labels: IntArray,
-    pools: tuple[IntArray, IntArray],
-    runs: Sequence[IntArray],
-    cell: Cell,
-    n_classes: int,
-) -> Replay:
-    """Judge one draw.
-
-    Args:
-        labels: Integer (N,), of the images for judging.
-        pools: Predictions (S, N) that the arm before is drawn from, and those of the arm after.
-        runs: Indices of the runs that mined, of the arm before, of the arm after.
-        cell: The cell to judge.
-        n_classes: Number of classes C.
-    """
-    verdict = judge(labels, pools[0][runs[1]], pools[1][runs[2]], pair=cell, n_classes=n_classes)
+def replay_once(labels: IntArray, before: IntArray, after: IntArray, cell: Cell, n_classes: int) -> Replay:
+    """Judge one comparison of integer predictions (S, N) against labels (N,)."""
+    verdict = judge(labels, before, after, pair=cell, n_classes=n_classes)
     test = verdict.primary.test
-    mining, before, after = (tuple(int(run) for run in some) for some in runs)
     return Replay(
-        runs=(mining, before, after),
         cell=cell,
         word=verdict.word,
         direction=test.direction(verdict.alpha),
@@ -246,15 +208,14 @@ def replay_once(
     )
 
 
-def clustered_share(clusters: Sequence[Sequence[float]], *, n_distinct: int, confidence: float = 0.95) -> Share:
-    """A share with an interval that allows for comparisons within a cluster sharing runs and images.
+def clustered_share(clusters: Sequence[Sequence[float]], *, n_distinct: int) -> Share:
+    """A share with a 95 % interval that allows for comparisons within a cluster sharing runs and images.
 
     Args:
         clusters: Per cluster the outcomes in [0, 1] of its comparisons. Clusters must be independent of each other;
             empty ones are left out. At least two are needed for an interval from their variance.
         n_distinct: Comparisons that share no run, over all clusters: the effective number where every comparison had
             the same outcome, so that the variance is 0.
-        confidence: Level, in (0, 1).
 
     The variance between clusters gives the variance of the share, that the effective number of comparisons, and that a
     Clopper-Pearson interval, the number being reduced for few clusters.
@@ -273,19 +234,8 @@ def clustered_share(clusters: Sequence[Sequence[float]], *, n_distinct: int, con
     if len(kept) > 1 and 0 < share < 1:
         off = np.array([outcomes.sum() - share * len(outcomes) for outcomes in kept]) / n
         variance = float((off**2).sum()) * len(kept) / (len(kept) - 1)
-        tail = (1 + confidence) / 2
-        few = float(student.ppf(tail, n - 1) / student.ppf(tail, len(kept) - 1)) ** 2
+        few = float(student.ppf(0.975, n - 1) / student.ppf(0.975, len(kept) - 1)) ** 2
         effective = min(float(n), share * (1 - share) / variance * few) if variance > 0 else effective
-    low, high = proportion_confint(share * effective, effective, alpha=1 - confidence, method="beta")
+    low, high = proportion_confint(share * effective, effective, alpha=0.05, method="beta")
     # statsmodels gives nan for the ends at shares of 0 and 1.
     return Share(share, float(np.nan_to_num(low, nan=0.0)), float(np.nan_to_num(high, nan=1.0)), n, effective)
-
-
-def clustered_mean(clusters: Sequence[float], *, confidence: float = 0.95) -> tuple[float, float, float]:
-    """Mean of independent clusters' values and its t interval: (mean, low, high).
-
-    Args:
-        clusters: One value per cluster, at least two.
-        confidence: Level, in (0, 1).
-    """
-    return float(np.mean(clusters)), *mean_interval(clusters, confidence)

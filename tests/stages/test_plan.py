@@ -85,14 +85,6 @@ def test_json(store: Store, group: Group) -> None:
             "recommended_seeds", "minutes_per_seed", "arms", "simulations"} <= content.keys()  # fmt: skip
 
 
-def test_power_for(store: Store, group: Group) -> None:
-    """The table's value, or None for what was not simulated."""
-    planned = _plan(store, group)
-    assert planned.power_for(5) == planned.power[1][planned.reductions.index(0.5)]
-    assert planned.power_for(6) is None
-    assert planned.power_for(5, 0.33) is None
-
-
 def test_primary_endpoint_decides_what_is_planned(store: Store, group: Group) -> None:
     """`sum` counts both directions: 8 errors, and the images of both classes."""
     both = HYPOTHESIS.model_copy(update={"primary": Endpoint.SUM})

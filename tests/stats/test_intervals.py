@@ -8,6 +8,7 @@ from scipy.stats import t as student
 from statsmodels.stats.proportion import proportion_confint
 
 from erroran.stats.intervals import (
+    mean_interval,
     score_interval,
     tango_interval,
     wilson_interval,
@@ -33,6 +34,12 @@ def coverage(n_seeds, errors_per_run, factor, repetitions, seed=0):
         effect = score_interval(*simulated_arms(rng, n_seeds, errors_per_run, factor), 10_000)
         inside += effect.low <= truth <= effect.high
     return inside / repetitions
+
+
+def test_mean_of_three_by_hand():
+    """Mean 2, sd 1, n 3; t(2) at 97.5 % is 4.3027."""
+    reach = 4.3027 / 3**0.5
+    assert mean_interval([1.0, 2.0, 3.0]) == pytest.approx((2 - reach, 2 + reach), abs=1e-4)
 
 
 def test_wilson_is_statsmodels():

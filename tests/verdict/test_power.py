@@ -8,7 +8,14 @@ from erroran.errors import BadInput
 from erroran.stats.confusion import cell_errors
 from erroran.verdict import plan as power_module
 from erroran.verdict.compare import compare_errors
-from erroran.verdict.plan import ErrorRates, PowerTable, fit_rates, plan_power, seeds_needed, selection_shrink
+from erroran.verdict.plan import (
+    ErrorRates,
+    detectable_reduction,
+    fit_rates,
+    plan_power,
+    seeds_needed,
+    selection_shrink,
+)
 from erroran.verdict.replay import worst_cell
 
 
@@ -40,43 +47,35 @@ def test_promised_power_is_found():
     rng = np.random.default_rng(0)
     # A large mining set, so that the plan knows the rates.
     mined = rng.random((5, 20_000)) < hard_images(rng, 134, n_images=20_000)
-    table = plan_power(mined, rng=rng, seeds=(3, 8), reductions=(0.5,), n_images=1000, logit_sd=0.0, n_simulations=300)
-    for row, n_seeds in zip(table.power, table.seeds, strict=True):
-        assert row[0] == pytest.approx(found_power(rng, 6.7, n_seeds, 0.5), abs=0.11)
-    assert table.errors_per_seed == pytest.approx(6.7, abs=1.5)
+    rates = fit_rates(mined, logit_sd=0.0)
+    power = plan_power(rates, rng=rng, seeds=(3, 8), reductions=(0.5,), n_images=1000, n_simulations=300)
+    for (promised,), n_seeds in zip(power, (3, 8), strict=True):
+        assert promised == pytest.approx(found_power(rng, 6.7, n_seeds, 0.5), abs=0.11)
+    assert rates.mined_errors(1000) == pytest.approx(6.7, abs=1.5)
 
 
 def test_power_rises_with_seeds_and_size_and_falls_with_run_variation():
     rng = np.random.default_rng(1)
     mined = rng.random((5, 1000)) < hard_images(rng, 10)
-    options = {"seeds": (3, 10), "reductions": (0.25, 0.75), "n_simulations": 150}
-    calm = plan_power(mined, rng=rng, logit_sd=0.0, **options)
-    wild = plan_power(mined, rng=rng, logit_sd=1.5, **options)
-    (low, _), (_, high) = calm.power
-    assert low < calm.power[0][1] <= high
-    assert low < calm.power[1][0] <= high
-    assert wild.power[0][1] < calm.power[0][1]
-
-
-def test_same_seed_same_table():
-    mined = np.random.default_rng(2).random((3, 300)) < 0.02
-    tables = [plan_power(mined, rng=np.random.default_rng(5), seeds=(3,), n_simulations=40) for _ in range(2)]
-    assert tables[0] == tables[1]
+    options = {"seeds": (3, 10), "reductions": (0.25, 0.75), "n_images": 1000, "n_simulations": 150}
+    calm, wild = (plan_power(fit_rates(mined, logit_sd=logit_sd), rng=rng, **options) for logit_sd in (0.0, 1.5))
+    (low, _), (_, high) = calm
+    assert low < calm[0, 1] <= high
+    assert low < calm[1, 0] <= high
+    assert wild[0, 1] < calm[0, 1]
 
 
 def test_detectable_reduction_is_interpolated():
-    table = PowerTable((3, 10, 20), (0.5, 1.0), ((0.2, 0.6), (0.7, 0.9), (0.9, 1.0)), 5, 5, 0, 0, 100)
-    first, second, third = table.detectable()
-    assert first is None
-    assert second == pytest.approx(0.75)
-    assert third == pytest.approx(0.5 * (0.8 - 0.025) / (0.9 - 0.025))  # no reduction has power alpha / 2
+    found = [detectable_reduction((0.5, 1.0), power) for power in ((0.2, 0.6), (0.7, 0.9), (0.9, 1.0))]
+    assert found[:2] == [None, pytest.approx(0.75)]
+    assert found[2] == pytest.approx(0.5 * (0.8 - 0.025) / (0.9 - 0.025))  # no reduction has power alpha / 2
 
 
 def test_seeds_needed_reaches_the_power():
     rng = np.random.default_rng(3)
     mined = rng.random((5, 1000)) < hard_images(rng, 12)
-    few = seeds_needed(mined, reduction=0.9, rng=rng, n_simulations=100, logit_sd=0.0)
-    many = seeds_needed(mined, reduction=0.3, rng=rng, n_simulations=100, logit_sd=0.0)
+    rates = fit_rates(mined, logit_sd=0.0)
+    few, many = (seeds_needed(rates, reduction=x, rng=rng, n_images=1000, n_simulations=100) for x in (0.9, 0.3))
     assert few is not None
     assert few < (many or 51)
 
@@ -128,16 +127,18 @@ def test_a_cell_far_above_all_others_keeps_its_errors():
     assert selection_shrink(labels, mined, 10, [(1, 2)]) != selection_shrink(labels, mined, 10, [(3, 8)])
 
 
-@pytest.mark.parametrize("options", [{"seeds": (1,)}, {"reductions": (0.0,)}, {"reductions": (1.5,)}, {"shrink": 0.0}])
-def test_bad_plans_are_refused(options):
-    mined = np.ones((2, 3), bool)
-    with pytest.raises(BadInput):
-        plan_power(mined, rng=np.random.default_rng(0), **options)
+@pytest.mark.parametrize("changed", [{"seeds": (1,)}, {"reductions": (0.0,)}, {"reductions": (1.5,)}])
+def test_bad_plans_are_refused(changed):
+    options = {"seeds": (3,), "reductions": (0.5,), **changed}
+    with pytest.raises(BadInput, match="seeds >= 2 and reductions in"):
+        plan_power(fit_rates(np.ones((2, 3), bool)), rng=np.random.default_rng(0), n_images=3, **options)
 
 
 def test_nothing_mined_nothing_planned():
     with pytest.raises(BadInput, match="no mined error"):
         fit_rates(np.zeros((3, 5), bool))
+    with pytest.raises(BadInput, match="shrink must lie"):
+        fit_rates(np.ones((2, 3), bool), shrink=0.0)
 
 
 def test_the_cells_own_variation_counts():
@@ -149,7 +150,9 @@ def test_the_cells_own_variation_counts():
     assert fit_rates(wild, logit_sd=0.0).logit_sd > 0.4
     assert fit_rates(calm, logit_sd=0.0).logit_sd < 0.2
     found = [
-        plan_power(cell, rng=rng, seeds=(5,), reductions=(0.3,), logit_sd=0.0, n_simulations=150).power[0][0]
+        plan_power(
+            fit_rates(cell, logit_sd=0.0), rng=rng, seeds=(5,), reductions=(0.3,), n_images=1000, n_simulations=150
+        )
         for cell in (calm, wild)
     ]
     assert found[1] < found[0]
@@ -178,8 +181,9 @@ def test_values_that_fall_are_pooled(monkeypatch: pytest.MonkeyPatch) -> None:
     """More seeds (rows) and larger effects (columns) cannot have less power."""
     simulated = {(3, 0.5): 0.1, (3, 1.0): 0.3, (5, 0.5): 0.3, (5, 1.0): 0.2, (8, 0.5): 0.2, (8, 1.0): 0.9}
     monkeypatch.setattr(power_module, "_prepare", lambda *_: lambda count, share: simulated[count, share])
-    table = plan_power(np.ones((2, 3), bool), rng=np.random.default_rng(0), seeds=(3, 5, 8), reductions=(0.5, 1))
-    assert np.array(table.power) == pytest.approx(np.array([[0.1, 0.25], [0.25, 0.25], [0.25, 0.9]]))
+    rates, rng = fit_rates(np.ones((2, 3), bool)), np.random.default_rng(0)
+    power = plan_power(rates, rng=rng, seeds=(3, 5, 8), reductions=(0.5, 1.0), n_images=3)
+    assert power == pytest.approx(np.array([[0.1, 0.25], [0.25, 0.25], [0.25, 0.9]]))
 
 
 @pytest.mark.parametrize("chance", [0.45, 0.9])

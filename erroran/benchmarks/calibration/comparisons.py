@@ -9,13 +9,13 @@ from erroran.benchmarks.calibration.result import AA, Claims, Mean, Naive, Plant
 from erroran.benchmarks.calibration.worlds import N_CLASSES, Advance, World
 from erroran.stats.confusion import cell_errors, pair_errors
 from erroran.stats.dispersion import run_variation
+from erroran.stats.intervals import mean_interval
 from erroran.verdict.decide import CANNOT_TELL, HARMED, IMPROVED
 from erroran.verdict.plan import fit_rates, plan_power, selection_shrink
 from erroran.verdict.replay import (
     NaiveReplay,
     Replay,
     Share,
-    clustered_mean,
     clustered_share,
     draw_runs,
     replay_naive,
@@ -68,8 +68,8 @@ def _compare_alike(
     for _ in range(settings.draws):
         before, after = draw_runs(len(world.clean.confirm), (n_seeds, n_seeds), rng)
         cell = worst_cell(world.confirm, world.clean.confirm[before], N_CLASSES)
-        arms = (world.clean.confirm, world.clean.confirm)
-        reused.append(replay_once(world.confirm, arms, (before, before, after), cell, N_CLASSES))
+        arms = world.clean.confirm[before], world.clean.confirm[after]
+        reused.append(replay_once(world.confirm, *arms, cell, N_CLASSES))
     return fresh, same_images, reused
 
 
@@ -181,10 +181,9 @@ def _plan_and_judge(
     n_mine, part = len(world.mine), len(world.confirm) / len(labels)
     before, after = (float(pair_errors(labels, p, pair).mean()) * part for p in (pool, repaired))
     reduction = 1 - after / before if before else 0.0
-    errors = cell_errors(labels, pool, pair)
     variation = run_variation(labels, pool, n_classes=N_CLASSES).logit_sd
-    true = {"reduction": reduction, "errors_before": before}
-    true["swing_true"] = fit_rates(errors, logit_sd=variation).logit_sd
+    known = fit_rates(cell_errors(labels, pool, pair), logit_sd=variation)
+    true = {"reduction": reduction, "errors_before": before, "swing_true": known.logit_sd}
     records: list[dict[str, float]] = []
     knowing = None
     for _ in range(settings.plans):
@@ -202,18 +201,22 @@ def _plan_and_judge(
         }
         shrink = selection_shrink(labels[mine], mined, N_CLASSES, [pair])
         of_mined = run_variation(labels[mine], mined, n_classes=N_CLASSES).logit_sd
-        table = plan_power(cell_errors(labels[mine], mined, pair), shrink=shrink, logit_sd=of_mined, **options)
-        planned = {"shrink": shrink, "errors_expected": table.errors_per_seed, "swing_planned": table.logit_sd}
-        knowing = knowing or plan_power(errors, logit_sd=variation, **options).power
-        arms = (pool[:, confirm], repaired[:, confirm])
+        estimated = fit_rates(cell_errors(labels[mine], mined, pair), shrink=shrink, logit_sd=of_mined)
+        promised = plan_power(estimated, **options).tolist()
+        expected = estimated.mined_errors(options["n_images"]) * shrink
+        planned = {"shrink": shrink, "errors_expected": expected, "swing_planned": estimated.logit_sd}
+        knowing = knowing or plan_power(known, **options).tolist()
         for at, n_seeds in enumerate(settings.power_seeds):
             draws = [
-                (mining, rng.permutation(rest)[:n_seeds], rng.permutation(len(repaired))[:n_seeds])
+                (rng.permutation(rest)[:n_seeds], rng.permutation(len(repaired))[:n_seeds])
                 for _ in range(settings.judged)
             ]
-            replays = [replay_once(labels[confirm], arms, runs, pair, N_CLASSES) for runs in draws]
+            replays = [
+                replay_once(labels[confirm], pool[first][:, confirm], repaired[then][:, confirm], pair, N_CLASSES)
+                for first, then in draws
+            ]
             found = {
-                "promised": table.power[at][0],
+                "promised": promised[at][0],
                 "knowing": knowing[at][0],
                 "found": float(np.mean([replay.direction < 0 for replay in replays])),
                 "improved": float(np.mean([replay.word == IMPROVED for replay in replays])),
@@ -224,8 +227,8 @@ def _plan_and_judge(
 
 def mean_of(values: Any) -> Mean:
     """Mean over worlds with its interval, from float (W,), one value per world."""
-    mean, low, high = clustered_mean(values) if len(values) > 1 else (float(np.mean(values)), None, None)
-    return Mean(mean=mean, low=low, high=high)
+    low, high = mean_interval(values) if len(values) > 1 else (None, None)
+    return Mean(mean=float(np.mean(values)), low=low, high=high)
 
 
 def _in_parallel(work: Callable[..., Any], arguments: Sequence[tuple[Any, ...]]) -> list[Any]:

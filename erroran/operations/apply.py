@@ -1,4 +1,4 @@
-"""Apply the operations of a change to a batch: which images, by which dose, is keyed per sample."""
+"""Apply the operations of a change to a batch. Random numbers are keyed by sample: which images, which dose."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -29,12 +29,10 @@ class LabelledStep:
     step: Step
 
     def purpose(self, of: str) -> str:
-        """Name of a random number of this step, so that each step is drawn for itself.
-
-        That of the first step of a class is `of` alone, as before classes could have several steps.
-        """
+        """Name of a random number of this step, different for each step."""
         if self.label is None:
             return f"{of} of step {self.place} of all classes"
+        # The first step of a class has the name from before classes could have several, so that old runs stay.
         return of if self.place == 1 else f"{of} of step {self.place}"
 
     def act_on(self, labels: np.ndarray) -> np.ndarray:
@@ -43,40 +41,25 @@ class LabelledStep:
 
 
 def resolve_steps(augment: Augmentations, class_names: Sequence[str]) -> tuple[LabelledStep, ...]:
-    """Resolve the names of classes to labels, and put the steps in the order in which they are applied.
-
-    Args:
-        augment: Class name (or ``all``) to its steps, in order.
-        class_names: Name of each label.
-
-    Returns:
-        The steps of each class in their order, then those of ``all``.
+    """The steps of each class in their order, with its label, then those of ``all``.
 
     Raises:
-        ValueError: `class_names` lacks a class.
+        ValueError: `class_names` (the name of each label) lacks a class.
     """
-    labels: dict[str, int | None] = {name: list(class_names).index(name) for name in augment if name != ALL_CLASSES}
-    labels |= {name: None for name in augment if name == ALL_CLASSES}
+    names = list(class_names)
     return tuple(
-        LabelledStep(name, label, place, step)
-        for name, label in labels.items()
+        LabelledStep(name, None if name == ALL_CLASSES else names.index(name), place, step)
+        for name in sorted(augment, key=lambda name: name == ALL_CLASSES)
         for place, step in enumerate(augment[name], start=1)
     )
 
 
 def augment_batch(
-    images: np.ndarray,
-    labels: np.ndarray,
-    keys: np.ndarray,
-    augment: Sequence[LabelledStep],
-    *,
-    seed: int,
-    epoch: int,
+    images: np.ndarray, labels: np.ndarray, keys: np.ndarray, augment: Sequence[LabelledStep], *, seed: int, epoch: int
 ) -> np.ndarray:
-    """Change the images of a batch as one epoch of training sees them.
+    """Change the images of a batch as in one epoch of training; each step acts on the result of the steps before it.
 
-    Each step is given what the steps before it made of an image. The result for a sample depends on (seed, epoch,
-    sample) alone, never on the rest of the batch.
+    The result for a sample depends on (seed, epoch, sample) alone, never on the rest of the batch.
 
     Args:
         images: uint8 (N, H, W, C); not modified.
@@ -95,14 +78,12 @@ def augment_batch(
     changed = images
     for labelled in augment:
         chosen = choose_doses(labels, keys, labelled, seed=seed, epoch=epoch)
+        purposes = [labelled.purpose(of) for of in OPERATIONS[labelled.step.operation].draws]
         for index, dose in enumerate(labelled.step.doses):
             rows = np.flatnonzero(chosen == index)
             if not len(rows):
                 continue
-            draws = [
-                keyed_uniform(seed, epoch, keys[rows], purpose=labelled.purpose(of))
-                for of in OPERATIONS[labelled.step.operation].draws
-            ]
+            draws = [keyed_uniform(seed, epoch, keys[rows], purpose=purpose) for purpose in purposes]
             if changed is images:
                 changed = images.copy()
             changed[rows] = apply_dose(changed[rows], labelled.step, dose, np.array(draws).T)
@@ -110,17 +91,11 @@ def augment_batch(
 
 
 def repeat_weights(
-    labels: np.ndarray,
-    keys: np.ndarray,
-    augment: Sequence[LabelledStep],
-    *,
-    seed: int,
-    epoch: int,
+    labels: np.ndarray, keys: np.ndarray, augment: Sequence[LabelledStep], *, seed: int, epoch: int
 ) -> np.ndarray:
-    """Weigh the samples that ``repeat`` counts twice. Arguments as in `augment_batch`.
+    """Weight of each sample in the loss: 2 where one step repeats it, 4 where two steps do, else 1.
 
-    Returns:
-        float32 (N,): 2 where one step repeats a sample, 4 where two steps do, else 1.
+    Arguments as in `augment_batch`; float32 (N,).
     """
     weights = np.ones(len(labels), dtype=np.float32)
     for labelled in augment:
@@ -130,12 +105,9 @@ def repeat_weights(
 
 
 def choose_doses(labels: np.ndarray, keys: np.ndarray, labelled: LabelledStep, *, seed: int, epoch: int) -> np.ndarray:
-    """Say which samples a step changes, and by which of its doses.
+    """Index of the dose that a step applies to each sample (0 for ``repeat``), or -1 where it does not act.
 
-    Arguments as in `augment_batch`, but for a single step.
-
-    Returns:
-        int64 (N,): the index of the dose (0 for ``repeat``), or -1 where the step leaves the image as it is.
+    Arguments as in `augment_batch`, for a single step; int64 (N,).
     """
     step, chosen = labelled.step, np.full(len(labels), -1)
     rows = np.flatnonzero(labelled.act_on(labels))
@@ -153,9 +125,8 @@ def apply_dose(images: np.ndarray, step: Step, dose: float, draws: np.ndarray | 
         step: The operation; not ``repeat``.
         dose: One of ``step.doses``, in ``step.unit``.
         draws: float (N, K) in [0, 1), a column for each of the operation's ``draws``: the direction of ``shift``
-            (right, down, left, up by quarters), of ``slant`` (right, left by halves) and ``rotate`` (left, right by
-            halves) where the step names no side; points of the stroke for ``swell`` and ``fracture``. Default: spread
-            evenly.
+            (right, down, left, up by quarters), ``slant`` (right, left by halves) and ``rotate`` (left, right by
+            halves); points of the stroke for ``swell`` and ``fracture``. Default: evenly spread.
 
     Returns:
         uint8 (N, H, W, C).
@@ -164,10 +135,10 @@ def apply_dose(images: np.ndarray, step: Step, dose: float, draws: np.ndarray | 
         BadInput: The operation takes grey images only, and these have several channels.
     """
     operation = OPERATIONS[step.operation]
-    if operation.carry_out is None:
+    if operation.apply is None:
         raise ValueError(f"{step.operation} changes no image")
     if draws is None:
-        # Multiples of the golden ratio, modulo 1, stay clear of each other.
+        # Multiples of the golden ratio, modulo 1, are evenly spread.
         shape = len(images), len(operation.draws)
         draws = np.arange(np.prod(shape)).reshape(shape) * _GOLDEN_RATIO % 1
-    return operation.carry_out(images, step, dose, draws)
+    return operation.apply(images, step, dose, draws)

@@ -17,14 +17,11 @@ from erroran.operations import grid as fine_grid
 from erroran.operations.grid import SCALE
 from erroran.operations.morphology import Ink, as_grey
 
+# Doses of the paper.
 THIN_AMOUNT = 0.7
-"""The paper's dose of `thin_strokes`."""
 THICKEN_AMOUNT = 1.0
-"""The paper's dose of `thicken_strokes`."""
 SWELL_STRENGTH = 3.0
-"""The paper's dose of `swell`."""
 FRACTURES = 3
-"""The paper's dose of `fracture`."""
 
 MOST_FRACTURES = 10
 """Cuts in an image, at most."""
@@ -47,34 +44,16 @@ def thin_strokes(images: np.ndarray, *, amount: float = THIN_AMOUNT, ink: Ink = 
     Returns:
         uint8, as `images`.
     """
-
-    def erode(strokes: _Strokes) -> np.ndarray:
-        eroded: np.ndarray = strokes.inside > (amount * strokes.half)[:, None, None]
-        return eroded
-
-    return _perturb(images, erode, ink)
+    return _perturb(images, lambda s: s.inside > (amount * s.half)[:, None, None], ink)
 
 
 def thicken_strokes(images: np.ndarray, *, amount: float = THICKEN_AMOUNT, ink: Ink = "bright") -> np.ndarray:
     """Dilate by a disk whose radius is `amount` times half the stroke thickness; arguments as in `thin_strokes`."""
-
-    def dilate(strokes: _Strokes) -> np.ndarray:
-        dilated: np.ndarray = fine_grid.distance_inside(~strokes.ink) <= (amount * strokes.half)[:, None, None]
-        return dilated
-
-    return _perturb(images, dilate, ink)
+    return _perturb(images, lambda s: fine_grid.distance_inside(~s.ink) <= (amount * s.half)[:, None, None], ink)
 
 
 def redraw_strokes(images: np.ndarray, *, ink: Ink = "bright") -> np.ndarray:
-    """Apply what the perturbations have in common and nothing else: binarize on the fine grid, and return to grey.
-
-    Args:
-        images: As in `thin_strokes`.
-        ink: As there.
-
-    Returns:
-        uint8, as `images`.
-    """
+    """Binarize on the fine grid and return to grey, as all perturbations do; arguments as in `thin_strokes`."""
     return _perturb(images, lambda strokes: strokes.ink, ink)
 
 
@@ -114,12 +93,12 @@ def swell(
 def fracture(images: np.ndarray, *, places: np.ndarray, count: int = FRACTURES, ink: Ink = "bright") -> np.ndarray:
     """Cut strokes across, 1.5 px wide, at points of the skeleton at least 2 px from its ends and forks.
 
-    Where no point is that far, any point will do. The cut is perpendicular to the skeleton's main direction within
-    2 px, and reaches half a pixel beyond the stroke.
+    If there is no such point, any point of the skeleton is used. The cut is perpendicular to the skeleton's main
+    direction within 2 px, and reaches half a pixel beyond the stroke.
 
     Args:
         images: uint8 (N, H, W, 1) or (N, H, W).
-        places: float (N, `count` or more) in [0, 1): each picks a point. Two cuts may fall together.
+        places: float (N, `count` or more) in [0, 1): each picks a point. Two cuts may be at the same place.
         count: Cuts in an image, >= 1.
         ink: As in `thin_strokes`.
 
@@ -168,7 +147,7 @@ class _Strokes:
 
 
 def _perturb(images: np.ndarray, change: Callable[[_Strokes], np.ndarray], polarity: Ink) -> np.ndarray:
-    """Carry out a change of ink (n, h, w) on the fine grid, a chunk at a time; empty images stay as they are."""
+    """Change the ink (n, h, w) on the fine grid, a chunk of images at a time; images without ink are not changed."""
     if images.dtype != np.uint8 or images.ndim not in (3, 4):
         raise ValueError(f"expected uint8 (N, H, W) or (N, H, W, 1), got {images.dtype} {images.shape}")
     grey = as_grey(images, "an operation on strokes")
@@ -178,14 +157,12 @@ def _perturb(images: np.ndarray, change: Callable[[_Strokes], np.ndarray], polar
         ink = fine_grid.find_ink(fine_grid.upsample(bright[start : start + _CHUNK]))
         inked = np.flatnonzero(ink.any(axis=(1, 2)))
         if len(inked):
-            changed[start + inked] = fine_grid.downsample(change(_find_strokes(start + inked, ink[inked])))
+            ink = ink[inked]
+            inside, skeleton = fine_grid.distance_inside(ink), fine_grid.thin(ink)
+            half = np.array([distance[line].mean() for distance, line in zip(inside, skeleton, strict=True)])
+            strokes = _Strokes(start + inked, ink, inside, skeleton, half)
+            changed[start + inked] = fine_grid.downsample(change(strokes))
     return (changed if polarity == "bright" else 255 - changed).reshape(images.shape)
-
-
-def _find_strokes(rows: np.ndarray, ink: np.ndarray) -> _Strokes:
-    inside, skeleton = fine_grid.distance_inside(ink), fine_grid.thin(ink)
-    half = np.array([distance[line].mean() for distance, line in zip(inside, skeleton, strict=True)])
-    return _Strokes(rows, ink, inside, skeleton, half)
 
 
 def _pick(points: np.ndarray, place: float) -> np.ndarray:

@@ -1,9 +1,9 @@
-"""The table of operations: each one once, with everything that specs, training, proposals and reports need of it.
+"""The table of operations: everything that specs, training, proposals and reports need to know about each of them.
 
-Importing it imports neither OpenCV nor scipy: the functions behind it do when they are called.
+Importing it does not import OpenCV or scipy; the functions behind it do when they are called.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
@@ -24,50 +24,50 @@ DOSE_UNITS = {
     "angle_deg": "°",
     "factor": "times the size",
 }
-"""Keys of a dose in a spec, to its unit as printed behind a number."""
+"""Key of a dose in a spec to its unit, as printed after the number."""
 
-CarryOut = Callable[[np.ndarray, "Step", float, np.ndarray], np.ndarray]
+Apply = Callable[[np.ndarray, "Step", float, np.ndarray], np.ndarray]
 """Apply one dose of a step: uint8 (N, H, W, C), the step, the dose, float (N, K) in [0, 1) for K random draws."""
 
 
 @dataclass(frozen=True)
 class Operation:
-    """One operation. Images of any size can be changed.
+    """One operation, for images of any size.
 
     Attributes:
         name: Its name in a spec.
         does: What it does to an image, in a few words.
         doses: Keys of `DOSE_UNITS` of which a spec gives exactly one; empty for an operation without a dose.
-        carry_out: Applies one dose to a batch; None for an operation that leaves the images as they are.
-        opposite: The operation that does the reverse; None without one.
-        draws: Purposes of the random numbers that each image needs beside its dose.
-        sided: Whether it goes to one of two sides, which a spec may name.
-        sweep: What `probe` can sweep by radius: 1 for the side of dilation, -1 for that of erosion, 0 for neither.
-        closure: Sign of the change of the closure margin that is predicted: 1 up, -1 down, 0 without a prediction.
+        apply: Applies one dose to a batch; None for an operation that leaves the images unchanged.
+        opposite: The operation with the reverse effect; None without one.
+        draws: Purposes of the random numbers that each image needs in addition to its dose.
+        sided: Whether it acts towards the left or the right, which a spec may choose.
+        sweep: Side of the sweep of `probe`: 1 for dilation, -1 for erosion, 0 if it cannot be swept.
+        closure: Predicted sign of the change of the closure margin; 0 without a prediction.
         trials: Doses that `propose` tries, by key.
-        channels: ``any``: the channels of an image are all changed alike; ``grey``: images of one channel only,
-            because strokes are measured. A dose in ``stroke_fraction`` needs grey images too.
+        channels: ``any``: all channels of an image are changed alike; ``grey``: images of one channel only, because
+            strokes are measured. A dose in ``stroke_fraction`` needs grey images too.
     """
 
     name: str
     does: str
     doses: tuple[str, ...] = ()
-    carry_out: CarryOut | None = None
+    apply: Apply | None = None
     opposite: str | None = None
     draws: tuple[str, ...] = ()
     sided: bool = False
     sweep: int = 0
     closure: int = 0
-    trials: dict[str, tuple[float, ...]] = field(default_factory=dict)
+    trials: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     channels: Literal["any", "grey"] = "any"
 
 
 def _by_radius(
     operation: Callable[..., np.ndarray], with_kernel: Callable[..., np.ndarray] = morphology.dilate_with_kernel
-) -> CarryOut:
+) -> Apply:
     """Morphology by radius, by fraction of the stroke, or (dilate and erode alone) by an OpenCV kernel."""
 
-    def carry_out(images: np.ndarray, step: "Step", dose: float, draws: np.ndarray) -> np.ndarray:
+    def apply(images: np.ndarray, step: "Step", dose: float, draws: np.ndarray) -> np.ndarray:
         del draws
         if step.kernel_px:
             return with_kernel(images, kernel_px=int(dose), ink=step.ink)
@@ -76,154 +76,66 @@ def _by_radius(
             return morphology.apply_per_radius(images, operation, radii, shape=step.shape, ink=step.ink)
         return operation(images, radius_px=dose, shape=step.shape, ink=step.ink)
 
-    return carry_out
+    return apply
 
 
-def _thicken(images: np.ndarray, step: "Step", dose: float, draws: np.ndarray) -> np.ndarray:
-    del draws
-    return perturbations.thicken_strokes(images, amount=dose, ink=step.ink)
+def _by_dose(operation: Callable[..., np.ndarray], key: str, number: type = float, *, placed: bool = False) -> Apply:
+    """An operation whose argument `key` is the dose; the random numbers choose its places, if it has any."""
+
+    def apply(images: np.ndarray, step: "Step", dose: float, draws: np.ndarray) -> np.ndarray:
+        places = {"places": draws} if placed else {}
+        return operation(images, ink=step.ink, **{key: number(dose)}, **places)
+
+    return apply
 
 
-def _thin(images: np.ndarray, step: "Step", dose: float, draws: np.ndarray) -> np.ndarray:
-    del draws
-    return perturbations.thin_strokes(images, amount=dose, ink=step.ink)
+def _by_angle(operation: Callable[..., np.ndarray], *, positive: str) -> Apply:
+    """An operation by an angle, whose sign is drawn by halves unless the step names the side."""
 
+    def apply(images: np.ndarray, step: "Step", dose: float, draws: np.ndarray) -> np.ndarray:
+        forwards = draws[:, 0] < 0.5 if step.side == "either" else np.full(len(draws), step.side == positive)
+        return operation(images, degrees=dose * np.where(forwards, 1.0, -1.0), ink=step.ink)
 
-def _swell(images: np.ndarray, step: "Step", dose: float, draws: np.ndarray) -> np.ndarray:
-    return perturbations.swell(images, places=draws, strength=dose, ink=step.ink)
-
-
-def _fracture(images: np.ndarray, step: "Step", dose: float, draws: np.ndarray) -> np.ndarray:
-    return perturbations.fracture(images, places=draws, count=int(dose), ink=step.ink)
-
-
-def _scale(images: np.ndarray, step: "Step", dose: float, draws: np.ndarray) -> np.ndarray:
-    del draws
-    return geometry.scale(images, factor=dose, ink=step.ink)
-
-
-def _slant(images: np.ndarray, step: "Step", dose: float, draws: np.ndarray) -> np.ndarray:
-    return geometry.slant(images, degrees=dose * _signs(step, draws, positive="right"), ink=step.ink)
-
-
-def _rotate(images: np.ndarray, step: "Step", dose: float, draws: np.ndarray) -> np.ndarray:
-    return geometry.rotate(images, degrees=dose * _signs(step, draws, positive="left"), ink=step.ink)
+    return apply
 
 
 def _shift(images: np.ndarray, step: "Step", dose: float, draws: np.ndarray) -> np.ndarray:
     return geometry.shift(images, pixels=int(dose), direction=(draws[:, 0] * 4).astype(int), ink=step.ink)
 
 
-def _signs(step: "Step", draws: np.ndarray, *, positive: str) -> np.ndarray:
-    """Sign of each image's angle, float (N,): drawn by halves, unless the step names the side."""
-    if step.side == "either":
-        return np.where(draws[:, 0] < 0.5, 1.0, -1.0)
-    return np.full(len(draws), 1.0 if step.side == positive else -1.0)
-
-
-_RADII, _ANGLES = (0.25, 0.5, 0.75, 1.0), (5.0, 10.0, 20.0)
+_RADII = {"radius_px": (0.25, 0.5, 0.75, 1.0)}
+_ANGLES = {"angle_deg": (5.0, 10.0, 20.0)}
+_SIZES = ("radius_px", "kernel_px", "stroke_fraction")
+_BY_STROKE = ("radius_px", "stroke_fraction")
 _DIRECTION, _PLACES = ("direction",), tuple(f"place {i}" for i in range(perturbations.MOST_FRACTURES))
 
-OPERATIONS = {
-    operation.name: operation
-    for operation in (
-        Operation(
-            "dilate",
-            "thickens the ink",
-            ("radius_px", "kernel_px", "stroke_fraction"),
-            _by_radius(morphology.dilate, morphology.dilate_with_kernel),
-            opposite="erode",
-            sweep=1,
-            closure=-1,
-            trials={"radius_px": _RADII},
-        ),
-        Operation(
-            "erode",
-            "thins the ink",
-            ("radius_px", "kernel_px", "stroke_fraction"),
-            _by_radius(morphology.erode, morphology.erode_with_kernel),
-            opposite="dilate",
-            sweep=-1,
-            closure=1,
-            trials={"radius_px": _RADII},
-        ),
-        Operation(
-            "open",
-            "removes thin strokes",
-            ("radius_px", "stroke_fraction"),
-            _by_radius(morphology.open_strokes),
-            opposite="close",
-            closure=1,
-            trials={"radius_px": (0.5, 1.0)},
-        ),
-        Operation(
-            "close",
-            "fills narrow gaps",
-            ("radius_px", "stroke_fraction"),
-            _by_radius(morphology.close_gaps),
-            opposite="open",
-            closure=-1,
-            trials={"radius_px": (0.5, 1.0, 1.5)},
-        ),
-        Operation(
-            "thicken",
-            "dilates relative to the stroke",
-            ("amount",),
-            _thicken,
-            opposite="thin",
-            closure=-1,
-            trials={"amount": (0.5, 1.0)},
-            channels="grey",
-        ),
-        Operation(
-            "thin",
-            "erodes relative to the stroke",
-            ("amount",),
-            _thin,
-            opposite="thicken",
-            closure=1,
-            trials={"amount": (0.35, 0.7)},
-            channels="grey",
-        ),
-        Operation(
-            "swell",
-            "magnifies a point of a stroke",
-            ("strength",),
-            _swell,
-            draws=_PLACES,
-            trials={"strength": (3.0,)},
-            channels="grey",
-        ),
-        Operation(
-            "fracture",
-            "cuts strokes",
-            ("fractures",),
-            _fracture,
-            draws=_PLACES,
-            trials={"fractures": (1.0, 3.0)},
-            channels="grey",
-        ),
-        Operation("scale", "changes the size", ("factor",), _scale, trials={"factor": (0.8, 0.9, 1.1, 1.25)}),
-        Operation(
-            "slant",
-            "shears to one side",
-            ("angle_deg",),
-            _slant,
-            draws=_DIRECTION,
-            sided=True,
-            trials={"angle_deg": _ANGLES},
-        ),
-        Operation(
-            "rotate",
-            "rotates to one side",
-            ("angle_deg",),
-            _rotate,
-            draws=_DIRECTION,
-            sided=True,
-            trials={"angle_deg": _ANGLES},
-        ),
-        Operation("shift", "moves by the dose in one of four directions", ("radius_px",), _shift, draws=_DIRECTION),
-        Operation("repeat", "counts the image twice"),
-    )
-}
+_LIST = (
+    Operation("dilate", "thickens the ink", _SIZES, _by_radius(morphology.dilate, morphology.dilate_with_kernel),
+              opposite="erode", sweep=1, closure=-1, trials=_RADII),
+    Operation("erode", "thins the ink", _SIZES, _by_radius(morphology.erode, morphology.erode_with_kernel),
+              opposite="dilate", sweep=-1, closure=1, trials=_RADII),
+    Operation("open", "removes thin strokes", _BY_STROKE, _by_radius(morphology.open_strokes),
+              opposite="close", closure=1, trials={"radius_px": (0.5, 1.0)}),
+    Operation("close", "fills narrow gaps", _BY_STROKE, _by_radius(morphology.close_gaps),
+              opposite="open", closure=-1, trials={"radius_px": (0.5, 1.0, 1.5)}),
+    Operation("thicken", "dilates relative to the stroke", ("amount",),
+              _by_dose(perturbations.thicken_strokes, "amount"),
+              opposite="thin", closure=-1, trials={"amount": (0.5, 1.0)}, channels="grey"),
+    Operation("thin", "erodes relative to the stroke", ("amount",), _by_dose(perturbations.thin_strokes, "amount"),
+              opposite="thicken", closure=1, trials={"amount": (0.35, 0.7)}, channels="grey"),
+    Operation("swell", "magnifies a point of a stroke", ("strength",),
+              _by_dose(perturbations.swell, "strength", placed=True),
+              draws=_PLACES, trials={"strength": (3.0,)}, channels="grey"),
+    Operation("fracture", "cuts strokes", ("fractures",), _by_dose(perturbations.fracture, "count", int, placed=True),
+              draws=_PLACES, trials={"fractures": (1.0, 3.0)}, channels="grey"),
+    Operation("scale", "changes the size", ("factor",), _by_dose(geometry.scale, "factor"),
+              trials={"factor": (0.8, 0.9, 1.1, 1.25)}),
+    Operation("slant", "shears to one side", ("angle_deg",), _by_angle(geometry.slant, positive="right"),
+              draws=_DIRECTION, sided=True, trials=_ANGLES),
+    Operation("rotate", "rotates to one side", ("angle_deg",), _by_angle(geometry.rotate, positive="left"),
+              draws=_DIRECTION, sided=True, trials=_ANGLES),
+    Operation("shift", "moves by the dose in one of four directions", ("radius_px",), _shift, draws=_DIRECTION),
+    Operation("repeat", "counts the image twice"),
+)  # fmt: skip
+OPERATIONS = {operation.name: operation for operation in _LIST}
 """Every operation by name, in the order in which `propose` tries them."""

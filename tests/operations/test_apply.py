@@ -337,7 +337,7 @@ def test_a_named_side_is_the_only_one(operation: str) -> None:
     assert 70 < (tops("either") == 1).sum() < 130
 
 
-@pytest.mark.parametrize("name", [name for name, operation in OPERATIONS.items() if operation.carry_out])
+@pytest.mark.parametrize("name", [name for name, operation in OPERATIONS.items() if operation.apply])
 @pytest.mark.parametrize("shape", [(1, 1), (2, 3), (9, 8)])
 @pytest.mark.parametrize("channels", [1, 3])
 def test_the_table_says_which_images_an_operation_takes(name: str, shape: tuple[int, int], channels: int) -> None:

@@ -1,16 +1,6 @@
-"""Images and labels, checked once; sample ids; splits; another training set for a treatment.
+"""Datasets: loaded, checked, split, changed for a treatment, and stored.
 
-::
-
-    sources/  one module a format: npz, idx, table, digits
-    load      a name ("auto", "mnist", "digits", a path) -> Dataset
-    download  MNIST from the network into the cache
-    dataset   Dataset, and the checks that every dataset passes
-    ids       names of samples, made from their pixels, and choices by them
-    split     train / mine / confirm, by groups of copies
-    change    the training part of a treatment that leaves out, relabels, repeats or adds images
-    near      near duplicates in different parts
-    archive   the stored copy of a Dataset
+``sources/`` has one module per format; `load` maps a name or path to a `Dataset`.
 """
 
 from erroran.data.archive import read_dataset, save_dataset

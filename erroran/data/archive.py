@@ -1,4 +1,4 @@
-"""The stored copy of a dataset: a folder of arrays that are read from disk as they are needed."""
+"""The stored copy of a dataset: a folder of ``.npy`` files, whose images are read from disk as they are needed."""
 
 from pathlib import Path
 from typing import Any
@@ -17,12 +17,7 @@ _ARRAYS = (*_IMAGES, "y_train", "y_test", "train_ids", "test_ids")
 
 
 class _Description(BaseModel):
-    """What is beside the arrays.
-
-    Attributes:
-        name, source, note, digest, class_names: As in `Dataset`.
-        bytes: Name of each array to the size of its file, which tells a whole file from a cut one.
-    """
+    """The file beside the arrays: fields of `Dataset`, and the size of each array's file, to detect cut files."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -40,38 +35,35 @@ def is_stored(path: Path) -> bool:
 
 
 def save_dataset(dataset: Dataset, folder: Path | str) -> None:
-    """Write each array to a ``.npy`` file in a new folder, and read the content back once to check it.
-
-    The folder is whole when its ``dataset.json`` is there, which is written last.
+    """Write each array to a ``.npy`` file, read all back once to check the content, and write ``dataset.json`` last.
 
     Args:
         dataset: The dataset.
-        folder: Is made; what it holds already is overwritten.
+        folder: Is made; files in it are overwritten.
 
     Raises:
-        Unavailable: What can be read back is not what was written.
+        Unavailable: What is read back differs from the dataset.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     for key in _ARRAYS:
         np.save(_file(folder, key), getattr(dataset, key), allow_pickle=False)
-    stored: dict[str, Any] = {key: np.load(_file(folder, key), mmap_mode="r") for key in _ARRAYS}
-    if digest_of(**stored, class_names=dataset.class_names) != dataset.digest:
+    stored = {key: np.load(_file(folder, key), mmap_mode="r") for key in _ARRAYS}
+    parts = [(stored[f"x_{part}"], stored[f"y_{part}"], stored[f"{part}_ids"]) for part in ("train", "test")]
+    if digest_of(parts, dataset.class_names) != dataset.digest:
         raise Unavailable(
             f"The copy of the dataset in {tidy_path(folder)} differs from what was written: the disk may be damaged.",
             fix="use --store with a folder on another disk",
         )
-    description = _Description(
-        **{key: getattr(dataset, key) for key in ("name", "source", "note", "digest", "class_names")},
-        bytes={key: _file(folder, key).stat().st_size for key in _ARRAYS},
-    )
+    sizes = {key: _file(folder, key).stat().st_size for key in _ARRAYS}
+    description = _Description.model_validate({"bytes": sizes, **{
+        key: getattr(dataset, key) for key in _Description.model_fields if key != "bytes"
+    }})  # fmt: skip
     write_text(folder / DESCRIPTION, description.model_dump_json())
 
 
 def read_dataset(folder: Path | str) -> Dataset:
-    """Read what `save_dataset` wrote; the images stay on disk until they are used.
-
-    The content was checked when it was stored; here only the sizes of the files are.
+    """Read what `save_dataset` wrote, which checked the content; here only the sizes of the files are checked.
 
     Raises:
         DatasetError: A file is missing, cut or not what was written.
@@ -80,11 +72,11 @@ def read_dataset(folder: Path | str) -> Dataset:
     try:
         description = _Description.model_validate_json((folder / DESCRIPTION).read_text(encoding="utf-8"))
         for key in _ARRAYS:
-            size = _file(folder, key).stat().st_size
-            if size != description.bytes.get(key):
-                raise ValueError(f"{key}.npy has {size:,} bytes, not {description.bytes.get(key, 0):,}")  # noqa: TRY301
+            size, stored = _file(folder, key).stat().st_size, description.bytes.get(key, 0)
+            if size != stored:
+                raise ValueError(f"{key}.npy has {size:,} bytes, not {stored:,}")  # noqa: TRY301
         arrays: dict[str, Any] = {
-            # Plain arrays, backed by the file: a `memmap` would be handed on to everything computed from it.
+            # As plain arrays on the same memory: results computed from a `memmap` would be of type `memmap`, too.
             key: np.asarray(np.load(_file(folder, key), mmap_mode="r" if key in _IMAGES else None))
             for key in _ARRAYS
         }

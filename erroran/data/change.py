@@ -1,4 +1,4 @@
-"""Another training set for one arm: images left out, relabelled, repeated or added."""
+"""The training part of a treatment whose change is in the data: images left out, relabelled, repeated or added."""
 
 from collections.abc import Iterable, Sequence
 
@@ -21,29 +21,28 @@ def change_train(
 ) -> Part:
     """Make the training part of a treatment: leave out, relabel, repeat, add, in this order.
 
-    A repeated image keeps its id, with a copy number that no other copy has, so that operations draw each of its copies
-    random numbers of its own; a label that the change gives it goes with all of them. The same holds for added images
-    that are in the training part already. The rest of the samples and their order stay as they are.
+    A repeated image keeps its id and gets a new copy number, so that operations draw other random numbers for each
+    copy; a new label holds for all copies. The same is done with added images that are in the training part already.
+    The other samples and their order do not change.
 
     Args:
         train: What the other arms train on.
         data: The change.
         class_names: Name of each label.
-        added: The dataset that ``data.add`` names; its training images are added, but for those that are held out.
-            None without ``add``.
-        held_out_ids: Strings of shape (M,): ids of `mine`, `confirm` and any validation part, which stay as they are.
-            That the change names some of them has no effect.
+        added: The dataset that ``data.add`` names, None without it. Its training images are added, except held-out
+            ones.
+        held_out_ids: Strings (M,): ids of `mine`, `confirm` and any validation part. Changes of these are ignored.
 
     Raises:
-        BadInput: An id is in no part of the dataset, a class is unknown, nothing that ``leave_out``, ``relabel`` or
-            ``repeat`` names is trained on, or the added images have another size.
+        BadInput: An id is in no part of the dataset, a class is unknown, all images that ``leave_out``, ``relabel`` or
+            ``repeat`` names are held out, or the added images have another size.
     """
     assert (data.add is None) == (added is None), data.add
     held_out = set(strip_copy_numbers(held_out_ids).tolist())
     place = {name: row for row, name in enumerate(train.ids.tolist())}
     labels = {name: label for label, name in enumerate(class_names)}
     for key in ("leave_out", "relabel", "repeat"):
-        _check_ids(key, getattr(data, key), place, held_out)
+        _check_ids(key, list(getattr(data, key)), place, held_out)
     _check_classes("relabel", data.relabel.values(), labels, "edit the column label of the file that relabel names")
 
     y = train.y.copy()
@@ -52,57 +51,50 @@ def change_train(
             y[place[name]] = labels[class_name]
     kept = np.ones(len(y), dtype=bool)
     kept[[place[name] for name in data.leave_out if name in place]] = False
-    again = {place[name]: times - 1 for name, times in data.repeat.items() if name in place}
-    rows = np.concatenate([np.flatnonzero(kept), np.repeat(*_as_arrays(again))])
+    repeated = [place[name] for name, times in data.repeat.items() if name in place for _ in range(times - 1)]
+    rows = np.concatenate([np.flatnonzero(kept), np.array(repeated, dtype=np.int64)])
     changed = Part(train.images, y, train.ids, train.rows).take(rows)
-    new_ids, more = changed.ids.tolist(), None
+    names = changed.ids.tolist()
+    new = np.empty(0, dtype=np.int64)
     if added is not None:
         _check_added(added, train, labels)
-        more = np.flatnonzero(~np.isin(strip_copy_numbers(added.train_ids), list(held_out)))
-        new_ids += added.train_ids[more].tolist()
-    ids = _number_again(new_ids, first_new=int(kept.sum()), taken=[*train.ids.tolist(), *held_out_ids.tolist()])
-    if added is None or more is None:
-        return Part(changed.images, changed.y, ids, changed.rows)
+        new = np.flatnonzero(~np.isin(strip_copy_numbers(added.train_ids), list(held_out)))
+        names += added.train_ids[new].tolist()
+    _renumber(names, first_new=int(kept.sum()), taken=[*train.ids.tolist(), *held_out_ids.tolist()])
+    if added is None:
+        return Part(changed.images, changed.y, np.array(names), changed.rows)
     translate = np.array([labels[name] for name in added.class_names])
     return Part(
-        np.concatenate([changed.x, added.x_train[more]]),
-        np.concatenate([changed.y, translate[added.y_train[more]]]),
-        ids,
+        np.concatenate([changed.x, added.x_train[new]]),
+        np.concatenate([changed.y, translate[added.y_train[new]]]),
+        np.array(names),
     )
 
 
-def _as_arrays(times: dict[int, int]) -> tuple[np.ndarray, np.ndarray]:
-    return np.array(list(times), dtype=np.int64), np.array(list(times.values()), dtype=np.int64)
-
-
-def _number_again(names: list[str], *, first_new: int, taken: Iterable[str]) -> np.ndarray:
-    """Ids from ``names[first_new]`` on get the next free copy number where an id is taken."""
+def _renumber(names: list[str], *, first_new: int, taken: Iterable[str]) -> None:
+    """Give ids from ``names[first_new]`` on the next free copy number where an id is taken; in place."""
     used = set(taken)
     following: dict[str, int] = {}
     for at in range(first_new, len(names)):
         stem = names[at].partition("~")[0]
-        name = names[at]
-        while name in used:
+        while names[at] in used:
             following[stem] = following.get(stem, 0) + 1
-            name = f"{stem}~{following[stem]}"
-        used.add(name)
-        names[at] = name
-    return np.array(names)
+            names[at] = f"{stem}~{following[stem]}"
+        used.add(names[at])
 
 
-def _check_ids(key: str, names: Iterable[str], place: dict[str, int], held_out: set[str]) -> None:
-    named = list(names)
-    unknown = [name for name in named if name not in place and name.partition("~")[0] not in held_out]
+def _check_ids(key: str, names: list[str], place: dict[str, int], held_out: set[str]) -> None:
+    unknown = [name for name in names if name not in place and name.partition("~")[0] not in held_out]
     if unknown:
         raise BadInput(
             f"`{key}` names the image {unknown[0]}, which is in no part of this dataset"
-            f"{f' ({len(unknown):,} of {len(named):,} are not)' if len(unknown) > 1 else ''}.",
+            f"{f' ({len(unknown):,} of {len(names):,} are not)' if len(unknown) > 1 else ''}.",
             fix=f"remove the row from the file that {key} names; `erroran mine-confusions` lists ids",
         )
-    if named and not any(name in place for name in named):
+    if names and not place.keys() & names:
         raise BadInput(
-            f"`{key}` names {len(named):,} image(s), none of which is trained on: all are held out (mine, confirm or "
-            "the part that stops training).",
+            f"`{key}` names {len(names):,} image(s), none of which is trained on: all are held out (mine, confirm or "
+            "the validation part).",
             fix=f"take ids of the training part for {key} (`erroran mine-confusions --out-of-fold 5` names some)",
         )
 

@@ -1,4 +1,4 @@
-"""What a dataset is, and what it has to fulfil before anything else sees it."""
+"""The dataset, and the checks that every dataset passes."""
 
 import hashlib
 from collections.abc import Iterator, Sequence
@@ -6,33 +6,33 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from erroran.data.ids import sample_ids, strip_copy_numbers
+from erroran.data.ids import count_different, sample_ids, strip_copy_numbers
 from erroran.errors import DatasetError
 
 MAX_CLASSES = 1000
-"""More labels than this are taken for something that is not a class, such as a row number."""
+"""A file with more labels probably holds no classes, but row numbers."""
 CHANNELS = (1, 3)
-"""Channels an image may have: grey, or red, green and blue."""
+"""Channels of an image: grey, or red, green and blue."""
 _IMAGES_AT_ONCE = 1024
 _RENUMBER = "number the classes 0, 1, 2 ... without gaps"
 
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """Checked images and labels of a training and a test part; make one with ``build_dataset``.
+    """Checked images and labels of a training and a test part; `build_dataset` makes one.
 
     Attributes:
         name: "mnist", "digits", or the stem of a path.
-        source: Where it came from, for people: a path or "scikit-learn".
-        x_train: ``uint8`` of shape (N, H, W, C), 0 to 255; C is 1 for grey images, 3 for colour.
-        y_train: ``int64`` of shape (N,), 0 to C-1, every class present.
-        x_test: ``uint8`` of shape (M, H, W, C).
-        y_test: ``int64`` of shape (M,), 0 to C-1.
-        class_names: C names, in the order of the labels.
-        train_ids: Strings of shape (N,), all different, made from the pixels.
-        test_ids: Strings of shape (M,), likewise; an image in both parts has the same id in both.
-        digest: SHA-256 in hex of all images and labels, and of the names of the classes unless they are 0 to C-1; the
-            order of samples does not matter.
+        source: A path or "scikit-learn"; errors name it.
+        x_train: ``uint8`` (N, H, W, C), 0 to 255; C is 1 (grey) or 3 (colour).
+        y_train: ``int64`` (N,), 0 to K-1, every class present.
+        x_test: ``uint8`` (M, H, W, C).
+        y_test: ``int64`` (M,), 0 to K-1.
+        class_names: K names, in the order of the labels.
+        train_ids: Strings (N,), all different, made from the pixels.
+        test_ids: Strings (M,), likewise; an image in both parts has the same id in both.
+        digest: SHA-256 in hex of all images and labels, and of the names of the classes unless they are 0 to K-1; does
+            not depend on the order of the samples.
         note: A remark that users must see, or None.
     """
 
@@ -63,15 +63,15 @@ def build_dataset(
 
     Args:
         name: Short name of the dataset.
-        source: Where the arrays come from; named in every error.
-        x_train: Integers 0 to 255 of shape (N, H, W), (N, H, W, 1) or (N, H, W, 3).
-        y_train: Integers 0 to C-1 of shape (N,) or (N, 1), every class present, 2 <= C <= 1000.
+        source: Where the arrays come from; errors name it.
+        x_train: Integers 0 to 255, (N, H, W), (N, H, W, 1) or (N, H, W, 3).
+        y_train: Integers 0 to K-1, (N,) or (N, 1), every class present, 2 <= K <= 1000.
         x_test: As ``x_train``, with images of the same size.
-        y_test: As ``y_train``; classes may be missing, but none may be new.
-        class_names: C names, all different; default: 0 to C-1.
+        y_test: As ``y_train``; classes may be missing.
+        class_names: K names, all different; default: 0 to K-1.
 
     Returns:
-        The dataset; its note tells of copies in the training part, and of training images that are in the test part.
+        The dataset; its note counts copies in the training part, and training images that are in the test part.
 
     Raises:
         DatasetError: The arrays cannot be used; the message says which and why.
@@ -80,66 +80,55 @@ def build_dataset(
     y_train = _check_labels(y_train, f"{source}: the training labels")
     x_test = _check_images(x_test, f"{source}: the test images")
     y_test = _check_labels(y_test, f"{source}: the test labels")
-    _refuse_first(f"{source}:", _joint_problems(x_train, y_train, x_test, y_test))
+    _raise_first(f"{source}:", _joint_problems(x_train, y_train, x_test, y_test))
 
-    arrays = {
-        "x_train": x_train,
-        "y_train": y_train,
-        "train_ids": sample_ids(x_train, y_train),
-        "x_test": x_test,
-        "y_test": y_test,
-        "test_ids": sample_ids(x_test, y_test),
-    }
+    train_ids, test_ids = sample_ids(x_train, y_train), sample_ids(x_test, y_test)
     numbers = _numbers(int(y_train.max()) + 1)
     names = numbers if class_names is None else tuple(class_names)
     assert len(set(names)) == len(names) == len(numbers), names
     return Dataset(
-        name=name,
-        source=source,
-        class_names=names,
-        digest=digest_of(**arrays, class_names=names),
-        note=_describe_copies(arrays["train_ids"], y_train, arrays["test_ids"]),
-        **arrays,
+        name,
+        source,
+        x_train,
+        y_train,
+        x_test,
+        y_test,
+        names,
+        train_ids,
+        test_ids,
+        digest_of([(x_train, y_train, train_ids), (x_test, y_test, test_ids)], names),
+        _describe_copies(train_ids, y_train, test_ids),
     )
 
 
-def digest_of(
-    *,
-    x_train: np.ndarray,
-    y_train: np.ndarray,
-    train_ids: np.ndarray,
-    x_test: np.ndarray,
-    y_test: np.ndarray,
-    test_ids: np.ndarray,
-    class_names: Sequence[str],
-) -> str:
-    """SHA-256 in hex of images, labels and names of classes; see `Dataset`."""
+def digest_of(parts: Sequence[tuple[np.ndarray, np.ndarray, np.ndarray]], class_names: tuple[str, ...]) -> str:
+    """SHA-256 in hex of the training and the test part, each images, labels and ids; see `Dataset`."""
     content = hashlib.sha256()
-    for images, labels, ids in ((x_train, y_train, train_ids), (x_test, y_test, test_ids)):
+    for images, labels, ids in parts:
         order = np.argsort(ids)
-        shape = images.shape[:3] if images.shape[3] == 1 else images.shape  # as before colour
+        shape = images.shape[:3] if images.shape[3] == 1 else images.shape  # keeps the digests of grey datasets
         content.update(np.array(shape, dtype="<i8").tobytes())
         for start in range(0, len(order), _IMAGES_AT_ONCE):
             content.update(images[order[start : start + _IMAGES_AT_ONCE]].tobytes())
         content.update(labels[order].astype("<i8").tobytes())
-    if tuple(class_names) == _numbers(len(class_names)):
+    if class_names == _numbers(len(class_names)):
         return content.hexdigest()
     return hashlib.sha256("\n".join([content.hexdigest(), *class_names]).encode()).hexdigest()
 
 
 def _numbers(n_classes: int) -> tuple[str, ...]:
-    return tuple(str(label) for label in range(n_classes))
+    return tuple(map(str, range(n_classes)))
 
 
-def _refuse_first(what: str, problems: Iterator[tuple[str, str]]) -> None:
+def _raise_first(what: str, problems: Iterator[tuple[str, str]]) -> None:
     """Raise the first problem, if there is one; each is a message and its fix."""
     for message, fix in problems:
         raise DatasetError(f"{what} {message}.", fix=fix)
 
 
 def _check_images(images: np.ndarray, what: str) -> np.ndarray:
-    """Return the images as ``uint8`` of shape (N, H, W, C), or say what is wrong with them."""
-    _refuse_first(what, _image_problems(images))
+    """The images as ``uint8`` (N, H, W, C)."""
+    _raise_first(what, _image_problems(images))
     return np.ascontiguousarray(images if images.ndim == 4 else images[..., np.newaxis], dtype=np.uint8)
 
 
@@ -164,22 +153,22 @@ def _image_problems(images: np.ndarray) -> Iterator[tuple[str, str]]:
 
 
 def _check_labels(labels: np.ndarray, what: str) -> np.ndarray:
-    """Return the labels as ``int64`` of shape (N,), or say what is wrong with them."""
-    _refuse_first(what, _label_problems(labels))
+    """The labels as ``int64`` (N,)."""
+    _raise_first(what, _label_problems(labels))
     return np.ascontiguousarray(labels.reshape(-1), dtype=np.int64)
 
 
 def _label_problems(labels: np.ndarray) -> Iterator[tuple[str, str]]:
     kind, integers = labels.dtype.kind, "give every sample a class number from 0 on and save them as int64"
     if labels.ndim != 1 and (labels.ndim != 2 or labels.shape[1] != 1):
-        one_each = "give one class number a sample; for one-hot labels save y.argmax(axis=1)"
+        one_each = "give one class number per sample; for one-hot labels save y.argmax(axis=1)"
         yield f"have shape {labels.shape}, not (N,)", one_each
     if kind == "f" and np.isnan(labels).any():
         yield "hold NaN", integers
     if kind not in "iu":
         yield f"are {labels.dtype}, not whole numbers", integers
     if labels.size == 0:
-        yield "are empty", "give one class number a sample"
+        yield "are empty", "give one class number per sample"
     if labels.min() < 0 or labels.max() >= MAX_CLASSES:
         yield f"run from {labels.min()} to {labels.max()}; erroran takes 0 to {MAX_CLASSES - 1}", _RENUMBER
 
@@ -187,7 +176,7 @@ def _label_problems(labels: np.ndarray) -> Iterator[tuple[str, str]]:
 def _joint_problems(
     x_train: np.ndarray, y_train: np.ndarray, x_test: np.ndarray, y_test: np.ndarray
 ) -> Iterator[tuple[str, str]]:
-    """What no array shows on its own: counts, sizes, classes."""
+    """Problems between arrays: counts, sizes, classes."""
     for part, x, y in (("training", x_train, y_train), ("test", x_test, y_test)):
         if len(x) != len(y):
             same = "save images and labels of the same samples, in the same order"
@@ -217,7 +206,7 @@ def _describe_copies(train_ids: np.ndarray, y_train: np.ndarray, test_ids: np.nd
         left_out = "so they are neither trained on nor mined"
         notes.append(f"{in_test:,} of {n:,} training images are also in the test part, {left_out}")
     if copies := n - len(different := np.unique(groups)):
-        several = len(set(zip(groups.tolist(), y_train.tolist(), strict=True))) - len(different)
+        several = int(count_different(groups, y_train).sum()) - len(different)
         with_labels = f"; {several:,} of them with another label" if several else ""
         notes.append(f"{copies:,} of {n:,} training images are copies of others{with_labels}")
     return "; ".join(notes) or None

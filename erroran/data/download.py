@@ -38,9 +38,7 @@ _READ_S = 20.0
 
 
 def list_mirrors() -> "list[Pooch]":
-    """The places to download from, best first, each with its files and their checksums; see `pooch.create`.
-
-    All share one folder: ``$ERRORAN_CACHE``, or the platform's folder for caches.
+    """The places to download from, best first, each with its files and their checksums, all with the same cache.
 
     Raises:
         BadInput: ``$ERRORAN_MNIST_MIRRORS`` holds something that is not an http(s) address.
@@ -55,29 +53,26 @@ def list_mirrors() -> "list[Pooch]":
                 fix=f"set {MIRRORS_VARIABLE} to addresses of folders with {MNIST_NPZ}, separated by commas",
             )
     cache = Path(os.environ.get(CACHE_VARIABLE) or pooch.os_cache("erroran")).expanduser() / "mnist"
-    return [
-        pooch.create(path=cache, base_url=url, registry=files)
-        for url, files in ([(url, _NPZ) for url in own] or _MIRRORS)
-    ]
+    addresses = [(url, _NPZ) for url in own] or _MIRRORS
+    return [pooch.create(path=cache, base_url=url, registry=files) for url, files in addresses]
 
 
 def find_cached(mirrors: "Sequence[Pooch]") -> Path | None:
-    """What a former download left, intact: ``mnist.npz``, or the folder of the IDX files."""
+    """``mnist.npz`` or the folder of the IDX files from an earlier download, if intact."""
     from pooch.hashes import hash_matches
 
     for mirror in mirrors:
-        with contextlib.suppress(OSError):  # such as a file that is not there
+        with contextlib.suppress(OSError):  # such as a missing file
             if all(hash_matches(str(mirror.abspath / name), known) for name, known in mirror.registry.items()):
                 return _locate(mirror)
     return None
 
 
 def download_mnist(mirrors: "Sequence[Pooch]") -> tuple[Path | None, list[str]]:
-    """Download from the first mirror that serves intact files.
+    """Download from the first mirror that serves intact files; damaged files in the cache are replaced.
 
     Args:
-        mirrors: Tried in order, each once; a host that does not answer is not tried again. Files that fail their
-            checksum never get into the mirror's folder, and damaged files that are there already are replaced.
+        mirrors: Tried in order; after a host did not answer, its other mirrors are skipped.
 
     Returns:
         The file or folder to read, or None; and for each mirror that failed, why.
@@ -101,10 +96,9 @@ def _locate(mirror: "Pooch") -> Path:
 
 
 def _probe(url: str) -> str:
-    """Why a host does not answer within 5 s; empty where it does, be it with "not found".
+    """Why a host does not answer within 5 s; empty if it answers, even with an HTTP error.
 
-    A connect timeout alone does not bound the wait: it holds for each of a host's addresses, and not at all for the
-    name look-up. So the question is asked in a thread that can be left behind.
+    Asks in a thread, because a connect timeout holds for each address of the host, and not for the name look-up.
     """
     import requests
 
@@ -124,35 +118,31 @@ def _probe(url: str) -> str:
 
 
 def _fetch(mirror: "Pooch") -> str:
-    """Bring all files of a mirror into its folder; say why not, or nothing."""
+    """Download all files of a mirror into the cache; why it failed, or an empty string."""
     import pooch
-    import requests
 
-    pooch.get_logger().setLevel("ERROR")  # failures are reported by us
-    downloader = pooch.HTTPDownloader(
-        progressbar=sys.stderr.isatty(), chunk_size=1 << 16, timeout=(_CONNECT_S, _READ_S)
-    )
+    pooch.get_logger().setLevel("ERROR")  # failures are in our own message
+    downloader = pooch.HTTPDownloader(progressbar=sys.stderr.isatty(), timeout=(_CONNECT_S, _READ_S))
     for name in mirror.registry:
         try:
             mirror.fetch(name, downloader=downloader)
-        except requests.RequestException as problem:
+        except (OSError, ValueError) as problem:
             return f"{name}: {_explain(problem)}"
-        except OSError as problem:
-            return f"{name}: cannot be written to the cache: {problem.strerror or problem}"
-        except ValueError:  # what pooch raises for a checksum that differs
-            return f"{name}: the checksum differs from the published one"
     return ""
 
 
 def _explain(problem: Exception) -> str:
-    """A failed request in a few words; the library's own text fills a screen."""
+    """A failed download in a few words; the text of `requests` fills a screen."""
     import requests
 
     if isinstance(problem, requests.HTTPError) and problem.response is not None:
         return f"HTTP {problem.response.status_code}"
-    kinds = {
+    explained = {
         requests.Timeout: "no answer in time",
         requests.exceptions.ChunkedEncodingError: "the download broke off",
         requests.ConnectionError: "no connection",
+        requests.RequestException: type(problem).__name__,
+        OSError: f"cannot be written to the cache: {getattr(problem, 'strerror', None) or problem}",
+        ValueError: "the checksum differs from the published one",
     }
-    return next((text for kind, text in kinds.items() if isinstance(problem, kind)), type(problem).__name__)
+    return next(text for kind, text in explained.items() if isinstance(problem, kind))

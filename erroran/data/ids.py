@@ -1,4 +1,4 @@
-"""Names of samples, made from their pixels, and choices that depend on nothing else."""
+"""Ids of samples, made from their pixels, and choices that depend on these ids alone."""
 
 import hashlib
 import struct
@@ -11,21 +11,21 @@ ID_LENGTH = 16
 
 
 def sample_ids(images: np.ndarray, labels: np.ndarray | None = None) -> np.ndarray:
-    """Name each image by its content, so that a name survives reordering.
+    """Ids that depend on an image's content, not on the order of the images.
 
     Args:
-        images: ``uint8`` of shape (N, H, W, C).
-        labels: Integers of shape (N,). They only number exact copies of one image, so that copies
-            with different labels keep their numbers when the order changes.
+        images: ``uint8`` (N, H, W, C).
+        labels: Integers (N,), used only to number exact copies of one image: without them, copies with different
+            labels would swap ids when the order changes.
 
     Returns:
-        Strings of shape (N,), all different: 16 hex digits (BLAKE2b of size and pixels); further
-        copies of an image end in ``~1``, ``~2`` ...
+        Strings (N,), all different: 16 hex digits (BLAKE2b of size and pixels); further copies of an image end in
+        ``~1``, ``~2`` ...
     """
     assert images.dtype == np.uint8, images.dtype
     pixels = np.ascontiguousarray(images)
     _, height, width, channels = pixels.shape
-    # The size goes into `person`, which holds 16 bytes. Grey images have no salt: their ids are older than colour.
+    # The size goes into `person`, which holds 16 bytes. Grey images have no salt, which keeps their ids as they were.
     size, salt = struct.pack("<QQ", height, width), b"" if channels == 1 else struct.pack("<Q", channels)
     step = height * width * channels
     buffer = pixels.reshape(-1).data
@@ -37,25 +37,22 @@ def sample_ids(images: np.ndarray, labels: np.ndarray | None = None) -> np.ndarr
 
 
 def strip_copy_numbers(ids: np.ndarray) -> np.ndarray:
-    """Ids of shape (N,) without ``~1``, ``~2``: equal exactly where the images are equal."""
+    """Ids (N,) without ``~1``, ``~2``: equal exactly where the images are equal."""
     return ids.astype(f"U{ID_LENGTH}")
 
 
 def count_different(groups: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Different images of each class, ``int64`` of shape (C,), C being the largest label plus 1."""
+    """Number of different images of each class, ``int64`` (K,), K being the largest label plus 1."""
     pairs = set(zip(groups.tolist(), labels.tolist(), strict=True))
     return np.bincount([label for _, label in pairs])
 
 
 def groups_in_hash_order(groups: np.ndarray, *, purpose: str) -> list[list[int]]:
-    """Put the groups of samples in an order that depends on their names alone, not on the samples' order or a seed.
+    """The rows of each group of samples, the groups sorted by a hash of purpose and name.
 
     Args:
-        groups: Strings of shape (N,): the name of each sample's group.
-        purpose: What the order is for; different purposes give independent orders.
-
-    Returns:
-        The rows of each group, the groups sorted by a hash of purpose and name.
+        groups: Strings (N,): the name of each sample's group.
+        purpose: Different purposes give independent orders.
     """
     rows: dict[str, list[int]] = {}
     for row, name in enumerate(groups.tolist()):
@@ -65,21 +62,21 @@ def groups_in_hash_order(groups: np.ndarray, *, purpose: str) -> list[list[int]]
 
 
 def choose_fraction(groups: np.ndarray, labels: np.ndarray, *, fraction: float, purpose: str) -> np.ndarray:
-    """Choose a stratified part that depends on the content alone, not on order or a seed; groups stay together.
+    """Choose a stratified part by the content alone, not by order or a seed; groups stay together.
 
-    The quota of each class is ``round(fraction * n)``, at least one, and at least one is left. Groups are taken in hash
-    order as long as all their samples fit into the quotas. So the result has exactly the quotas where every group is a
-    single sample, and otherwise at most so many fewer as a group is large. A class all of whose groups exceed its
-    quota gives its smallest group instead, if another one is left.
+    The quota of each class is ``round(fraction * n)``, at least one and at most n - 1. A group is taken, in hash order,
+    if all its samples fit into the quotas that are left. So the quotas are met exactly if each group is one sample; a
+    class misses its quota by less than the size of its largest group. If no group of a class fits, its smallest one is
+    taken, unless no other group of the class is left.
 
     Args:
-        groups: Strings of shape (N,): samples of one group are chosen all or none, such as copies of one image.
-        labels: Integers of shape (N,).
+        groups: Strings (N,): of one group, such as the copies of an image, all samples or none are chosen.
+        labels: Integers (N,).
         fraction: Chosen share of each class, in (0, 1).
-        purpose: What the part is for; different purposes give independent choices.
+        purpose: Different purposes give independent choices.
 
     Returns:
-        Booleans of shape (N,), true where chosen.
+        Booleans (N,), true where chosen.
     """
     classes, sizes = np.unique(labels, return_counts=True)
     quotas = [min(max(round(fraction * size), 1), size - 1) for size in sizes.tolist()]
@@ -87,16 +84,10 @@ def choose_fraction(groups: np.ndarray, labels: np.ndarray, *, fraction: float, 
 
 
 def choose_count(groups: np.ndarray, labels: np.ndarray, *, count: int, purpose: str) -> np.ndarray:
-    """As `choose_fraction`, with quotas that add up to a number.
+    """As `choose_fraction`, with quotas that add up to `count` (0 to N).
 
-    Each class gives its share of `count`, rounded down; the samples that are left over come from the classes with the
-    largest remainders (method of Hamilton), the smaller label first on a tie.
-
-    Args:
-        groups: As in `choose_fraction`.
-        labels: As there.
-        count: How many, 0 to N.
-        purpose: As there.
+    The quota of each class is its share of `count`, rounded down; the classes with the largest remainders get one more
+    (method of Hamilton; on a tie the smaller label).
     """
     classes, sizes = np.unique(labels, return_counts=True)
     quotas, remainders = np.divmod(count * sizes, len(labels))

@@ -1,4 +1,4 @@
-"""From the name of a dataset to the dataset."""
+"""Loads a dataset by its name or path."""
 
 import difflib
 import os
@@ -27,7 +27,7 @@ FORMATS: tuple[tuple[Callable[[Path], bool], Callable[[Path, str], Dataset]], ..
     (is_table, load_table),
     (Path.is_file, load_npz),
 )
-"""How the format of a path is recognised, and what reads it; the first that fits counts."""
+"""For each format, what recognises a path and what reads it; the first that recognises a path is used."""
 
 
 def load_dataset(name: str = "auto", *, data_dir: Path | None = None) -> Dataset:
@@ -37,13 +37,13 @@ def load_dataset(name: str = "auto", *, data_dir: Path | None = None) -> Dataset
         name: "mnist"; "digits" (scikit-learn's, drawn like MNIST); "auto" (MNIST if it is on this machine or can be
             downloaded, otherwise digits, with a note); or the path of a ``.npz`` in the layout of Keras, of a ``.csv``
             in Kaggle's, of a folder with ``mnist.npz`` or the four IDX files, or of a dataset in a store.
-        data_dir: Where MNIST is looked for first (default: ``$ERRORAN_DATA``); then Keras' cache,
-            erroran's cache and the network.
+        data_dir: Where MNIST is looked for first (default: ``$ERRORAN_DATA``), before Keras' cache, erroran's cache and
+            the network.
 
     Raises:
         BadInput: No such name.
-        DatasetError: A file was found but cannot be used. It is never skipped silently.
-        Unavailable: "mnist" was asked for and is in none of the places.
+        DatasetError: A file was found but cannot be used, or a path does not exist.
+        Unavailable: "mnist" is in none of the places.
     """
     if name == "digits":
         return load_digits()
@@ -65,8 +65,8 @@ def load_dataset(name: str = "auto", *, data_dir: Path | None = None) -> Dataset
 
 
 def _load_path(path: Path, name: str) -> Dataset | None:
-    """What is at a path, or ``mnist.npz`` in it; None where there is nothing."""
-    with reading(path):  # a folder above it may not be entered
+    """The dataset at a path, or ``mnist.npz`` in it; None without either."""
+    with reading(path):  # `exists` fails if a folder above may not be entered
         for place in (path / MNIST_NPZ, path):
             for recognises, load in FORMATS:
                 if place.exists() and recognises(place):
@@ -101,18 +101,16 @@ def _reject_path(path: Path) -> NoReturn:
 
 
 def _find_mnist(data_dir: Path | None) -> tuple[Dataset | None, list[str]]:
-    """MNIST from the first place that has it; and why the places before did not."""
+    """MNIST from the first place that has it, or None with the reason for each place."""
     named = data_dir or os.environ.get(DATA_VARIABLE)
     keras = Path(os.environ.get("KERAS_HOME") or "~/.keras") / "datasets" / MNIST_NPZ
     failures = []
-    for place in [Path(named), keras] if named else [keras]:
-        dataset = _load_path(place.expanduser(), "mnist")
-        if dataset:
+    for place in [Path(folder).expanduser() for folder in (named, keras) if folder]:
+        if dataset := _load_path(place, "mnist"):
             return dataset, []
-        lack = f"no {MNIST_NPZ}, no IDX files" if place.expanduser().is_dir() else "not there"
-        failures.append(f"{tidy_path(place.expanduser())} ({lack})")
+        failures.append(f"{tidy_path(place)} ({f'no {MNIST_NPZ}, no IDX files' if place.is_dir() else 'not there'})")
     mirrors = list_mirrors()
     found, refusals = find_cached(mirrors), list[str]()
     if not found:
         found, refusals = download_mnist(mirrors)
-    return (_load_path(found, "mnist"), []) if found else (None, failures + refusals)
+    return (_load_path(found, "mnist") if found else None), failures + refusals

@@ -9,11 +9,11 @@ import numpy as np
 from erroran.data.split import Part
 
 NEAR_CORRELATION = 0.99
-"""Images whose pixels correlate at least so much are near duplicates: brightness and contrast do not count."""
+"""Least correlation of the pixels of near duplicates; it does not depend on brightness and contrast."""
 MOST_COMPARED = 5_000_000_000
-"""Pairs of images compared at most, about 15 seconds of processor time; of larger parts a random sample is compared."""
+"""Most pairs of images that are compared, about 15 seconds of processor time; larger parts are sampled."""
 
-_CELLS = 8  # the coarse grid has at most so many cells in each direction
+_CELLS = 8  # most cells of the coarse grid in each direction
 _PAIRS_AT_ONCE = 4096
 _IMAGES_AT_ONCE = 8192
 
@@ -25,8 +25,8 @@ class NearDuplicates:
     Attributes:
         parts: Names of the parts.
         count: Pairs of images, one in each part.
-        first: The first few pairs by id: sample id in the first part, sample id in the second, correlation.
-        compared: Share of the second part's images that were compared, 1 unless the parts are very large.
+        first: The first few pairs by id: id in the first part, id in the second part, correlation.
+        compared: Share of the second part's images that were compared; below 1 for very large parts.
     """
 
     parts: tuple[str, str]
@@ -38,17 +38,17 @@ class NearDuplicates:
 def find_near_duplicates(
     parts: Mapping[str, Part], *, correlation: float = NEAR_CORRELATION, shown: int = 5
 ) -> list[NearDuplicates]:
-    """Compare all images of each two parts, pixel by pixel.
+    """Find the near duplicates in each two parts; none is missed.
 
-    Method: with pixels centred and scaled to length 1, images a and b correlate by 1 - |a - b|^2 / 2. Sums over the
-    cells of a coarse grid, divided by the root of their size, are an orthogonal projection, which makes no distance
-    larger. So all pairs that are near on the grid (found by brute force with scikit-learn) are compared pixel by pixel,
-    and no pair is missed. Images without contrast correlate with none.
+    With pixels centred and scaled to length 1, the correlation of images a and b is 1 - |a - b|^2 / 2. Sums over the
+    cells of a coarse grid, divided by the root of the cell's size, are an orthogonal projection, which increases no
+    distance. So only pairs that are near on the grid are compared pixel by pixel. Images without contrast have
+    correlation 0.
 
     Args:
         parts: Name to part, all of one image size; two or more.
-        correlation: Pairs from this correlation on count, in (0, 1).
-        shown: Pairs that are listed.
+        correlation: Least correlation, in (0, 1).
+        shown: Number of pairs in `NearDuplicates.first`.
     """
     from sklearn.neighbors import NearestNeighbors
 
@@ -56,7 +56,7 @@ def find_near_duplicates(
     found = []
     for first, second in combinations(parts, 2):
         most = max(1, MOST_COMPARED // max(1, len(codes[first])))
-        # Ids are hashes, so the first ones are a random sample that does not depend on the order of the data.
+        # Ids are hashes: the smallest ones are a random sample that does not depend on the order of the data.
         others = np.sort(np.argsort(parts[second].ids, kind="stable")[:most])
         near = NearestNeighbors(radius=np.sqrt(2 * (1 - correlation)) + 1e-4, algorithm="brute").fit(codes[first])
         rows = near.radius_neighbors(codes[second][others], return_distance=False)
@@ -86,10 +86,8 @@ def _coarse_codes(part: Part) -> np.ndarray:
 
 def _correlate(first: Part, second: Part, pairs: np.ndarray) -> np.ndarray:
     """Correlations of pairs (P, 2) of places in the two parts, float32 (P,)."""
-    found = [np.empty(0, dtype=np.float32)]
-    for start in range(0, len(pairs), _PAIRS_AT_ONCE):
-        a, b = pairs[start : start + _PAIRS_AT_ONCE].T
-        found.append(np.einsum("nhwc,nhwc->n", _normalise(first.read(a)), _normalise(second.read(b))))
+    blocks = [pairs[start : start + _PAIRS_AT_ONCE].T for start in range(0, max(1, len(pairs)), _PAIRS_AT_ONCE)]
+    found = [np.einsum("nhwc,nhwc->n", _normalise(first.read(a)), _normalise(second.read(b))) for a, b in blocks]
     return np.concatenate(found)
 
 

@@ -1,4 +1,4 @@
-"""Three parts of a dataset: one to train on, one to find confusions in, one to confirm fixes on."""
+"""The split of a dataset: `train` to train on, `mine` to find confusions in, `confirm` to confirm fixes on."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,13 +12,13 @@ from erroran.errors import BadInput, DatasetError
 
 @dataclass(frozen=True, eq=False)
 class Part:
-    """Samples that are used together. Their images may lie on disk: `x` reads all of them, `read` some.
+    """Samples that are used together. Their images may be on disk: `x` reads all of them, `read` some.
 
     Attributes:
-        images: ``uint8`` of shape (M, H, W, C), possibly memory-mapped; holds the samples' images and maybe others.
-        y: ``int64`` labels of shape (N,).
-        ids: Strings of shape (N,), all different.
-        rows: ``int64`` of shape (N,): where each sample's image is in `images`; None if these are `images` as they are.
+        images: ``uint8`` (M, H, W, C), possibly memory-mapped; may hold images of other samples, too.
+        y: ``int64`` labels (N,).
+        ids: Strings (N,), all different.
+        rows: ``int64`` (N,): where each sample's image is in `images`; None for all of `images` in order.
     """
 
     images: np.ndarray
@@ -28,7 +28,7 @@ class Part:
 
     @cached_property
     def x(self) -> np.ndarray:
-        """All images, ``uint8`` of shape (N, H, W, C)."""
+        """All images, ``uint8`` (N, H, W, C)."""
         return self.images if self.rows is None else np.asarray(self.images[self.rows])
 
     @property
@@ -38,19 +38,11 @@ class Part:
         return height, width, channels
 
     def read(self, which: np.ndarray) -> np.ndarray:
-        """The images of some samples, ``uint8`` of shape (n, H, W, C).
-
-        Args:
-            which: Places of the samples in this part, integers of shape (n,).
-        """
+        """The images of some samples, given by their places in this part (n,): ``uint8`` (n, H, W, C)."""
         return np.asarray(self.images[which if self.rows is None else self.rows[which]])
 
     def take(self, which: np.ndarray) -> "Part":
-        """A part of some samples; reads no image.
-
-        Args:
-            which: Booleans of shape (N,), or places in this part, integers of shape (n,).
-        """
+        """A part of some samples, given by booleans (N,) or by places (n,); reads no image."""
         rows = np.arange(len(self.y)) if self.rows is None else self.rows
         return Part(self.images, self.y[which], self.ids[which], rows[which])
 
@@ -60,9 +52,9 @@ class Splits:
     """The parts of one dataset.
 
     Attributes:
-        train: What networks learn from.
-        mine: Taken from the training part; confusions are looked for here.
-        confirm: The dataset's own test part; looked at only to judge a fix.
+        train: Models are trained on it.
+        mine: From the dataset's training part; confusions are looked for in it.
+        confirm: The dataset's test part; only the judgement of a fix looks at it.
     """
 
     train: Part
@@ -71,18 +63,18 @@ class Splits:
 
 
 def split_dataset(dataset: Dataset, *, mine_fraction: float = 0.1, fold: tuple[int, int] | None = None) -> Splits:
-    """Split by content: the order of samples and seeds change nothing, and copies of an image stay together.
+    """Split by content, not by the order of samples or a seed; copies of an image stay together.
 
-    Training images that are also in the test part, pixel by pixel, are in neither ``train`` nor ``mine``: a network
-    that has learned them by heart gets them right in ``confirm``, and the test part of a published dataset should stay
-    whole, so that accuracies can be compared with others.
+    Training images that are also in the test part are in neither ``train`` nor ``mine``: a model that memorised them
+    would get them right in ``confirm``. They are not taken out of ``confirm``, because accuracies on a published test
+    part should stay comparable.
 
     Args:
-        dataset: The dataset; its test part becomes ``confirm`` as it is.
-        mine_fraction: Share of each class of the training part that becomes ``mine``, in (0, 0.5]; see
-            `erroran.data.ids.choose_fraction` for how it is rounded.
-        fold: ``(k, K)`` makes the k-th of K equal parts of the training part ``mine`` instead, counted from 0; the K
-            parts together are the whole training part, each image once.
+        dataset: The dataset; its whole test part becomes ``confirm``.
+        mine_fraction: Share of each class of the training part that becomes ``mine``, in (0, 0.5], rounded as in
+            `erroran.data.ids.choose_fraction`.
+        fold: ``(k, n)`` makes the k-th of n equal parts of the training part ``mine`` instead, counted from 0; each
+            training image is in exactly one of the n parts.
 
     Returns:
         Parts in the order of the dataset.
@@ -125,18 +117,15 @@ def split_dataset(dataset: Dataset, *, mine_fraction: float = 0.1, fold: tuple[i
 
 
 def validation_part(train: Part, *, fraction: float = 0.1) -> tuple[Part, Part]:
-    """Divide a training part, for what training itself decides: when to stop, which epoch's weights to keep.
+    """Divide a training part into what is trained on and a validation part that decides when to stop.
 
-    These decisions must not be made on `mine`, which counts as held out. The division depends on the content alone, so
-    every seed has the same; copies of an image stay together. Divide the part before a treatment changes it
-    (`erroran.data.change_train`), so that both arms are stopped by the same images with their own labels.
+    `mine` must not decide it, because it counts as held out. The division is the same for every seed; copies of an
+    image stay together. Divide the part before `change_train` changes it, so that the same images with their original
+    labels stop both arms.
 
     Args:
         train: From `split_dataset`.
-        fraction: Share of each class for validation, in (0, 1); see `erroran.data.ids.choose_fraction`.
-
-    Returns:
-        What is trained on, and the validation part.
+        fraction: Share of each class for validation, in (0, 1), rounded as in `erroran.data.ids.choose_fraction`.
 
     Raises:
         DatasetError: No class has two different images.
@@ -151,7 +140,7 @@ def validation_part(train: Part, *, fraction: float = 0.1) -> tuple[Part, Part]:
 
 
 def _deal_folds(groups: np.ndarray, labels: np.ndarray, folds: int) -> np.ndarray:
-    """The fold of each image: groups of copies go, in hash order, where the fewest images of their classes are."""
+    """The fold of each image. In hash order, copies go to the fold with the fewest images of their classes."""
     known = labels.tolist()
     counts = [[0] * folds for _ in range(max(known) + 1)]
     dealt = np.empty(len(known), dtype=np.int64)

@@ -1,4 +1,4 @@
-"""What a dataset holds, class by class and part by part; and a table of it in Kaggle's layout."""
+"""What a dataset holds, by class and part; and a table of it in Kaggle's layout."""
 
 from pathlib import Path
 
@@ -15,16 +15,11 @@ class Described(Result):
     """A dataset in numbers.
 
     Attributes:
-        name: Its name.
-        source: Where it came from.
-        note: A remark that users must see.
-        digest: Its digest.
-        height_px: Height of an image.
-        width_px: Width of an image.
+        name, source, note, digest: As in `Dataset`.
         channels: 1 for grey images, 3 for colour.
         classes: Names of the classes.
-        images: Name of the part (``train``, ``mine``, ``confirm``) to class to its number of images.
-        near_duplicates: Nearly equal images in different parts; None where they were not looked for.
+        images: Part (``train``, ``mine``, ``confirm``) to class to number of images.
+        near_duplicates: Nearly equal images in different parts; None if they were not looked for.
         dataset: The dataset.
     """
 
@@ -56,7 +51,7 @@ def describe_dataset(dataset: Dataset, *, mine_fraction: float = 0.1, near_dupli
     parts = {"train": splits.train, "mine": splits.mine, "confirm": splits.confirm}
     height, width, channels = splits.confirm.image_shape
     names = dataset.class_names
-    counts = {name: np.bincount(part.y, minlength=len(names)).tolist() for name, part in parts.items()}
+    counts = {part: np.bincount(parts[part].y, minlength=len(names)).tolist() for part in parts}
     return Described(
         name=dataset.name,
         source=dataset.source,
@@ -73,15 +68,12 @@ def describe_dataset(dataset: Dataset, *, mine_fraction: float = 0.1, near_dupli
 
 
 def export_dataset(dataset: Dataset, path: Path, *, rows: int | None = None) -> int:
-    """Write all images, or a stratified draw, as one table that ``--dataset`` reads.
+    """Write all images, or a stratified sample, as one table that ``--dataset`` reads; return its number of rows.
 
     Args:
-        dataset: Both its parts are drawn from.
-        path: The table to write; must not exist.
+        dataset: Both parts are written.
+        path: The table; must not exist.
         rows: How many; None for all.
-
-    Returns:
-        The number of rows written.
 
     Raises:
         BadInput: The file exists, the images are not square and grey, or so many rows cannot be drawn.

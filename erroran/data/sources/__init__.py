@@ -1,1 +1,1 @@
-"""Formats that datasets are read from, one module a format."""
+"""Formats that datasets are read from, one module per format."""

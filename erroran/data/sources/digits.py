@@ -1,4 +1,4 @@
-"""Scikit-learn's 8x8 digits, drawn like MNIST: the dataset that needs no download."""
+"""Scikit-learn's 8x8 digits in the frame of MNIST: a dataset that needs no download."""
 
 import numpy as np
 
@@ -10,43 +10,39 @@ MARGIN_PX = 4
 SOURCE_PX = 8
 SOURCE_MAX = 16
 
-# Catmull-Rom weights at tenths of a pixel are whole multiples of 1/2000.
 _WEIGHT_UNIT = 2000
+"""Catmull-Rom weights at tenths of a pixel are whole multiples of 1/2000."""
 
 
 def load_digits() -> Dataset:
-    """The 1,797 digits as 28x28 ``uint8``, a third of each class as the test part.
+    """The 1,797 digits as 28x28 ``uint8``; a third of each class, chosen by its images alone, is the test part.
 
-    The digit fills 20x20 pixels inside a margin of 4, as in MNIST (LeCun et al. 1998). Which
-    samples are in the test part depends on the images alone.
+    The digit fills 20x20 pixels inside a margin of 4, as in MNIST (LeCun et al. 1998).
     """
     from sklearn import datasets
 
     raw, labels = datasets.load_digits(return_X_y=True)
     images = enlarge_digits(raw.reshape(-1, SOURCE_PX, SOURCE_PX).astype(np.int64))
-    groups = strip_copy_numbers(sample_ids(images))
-    test = choose_fraction(groups, labels, fraction=1 / 3, purpose="confirm")
+    test = choose_fraction(strip_copy_numbers(sample_ids(images)), labels, fraction=1 / 3, purpose="confirm")
+    train = ~test
     return build_dataset(
         "digits",
         "scikit-learn",
-        x_train=images[~test],
-        y_train=labels[~test],
+        x_train=images[train],
+        y_train=labels[train],
         x_test=images[test],
         y_test=labels[test],
     )
 
 
 def enlarge_digits(images: np.ndarray) -> np.ndarray:
-    """Enlarge 8x8 digits to MNIST's frame.
+    """Enlarge 8x8 digits to MNIST's frame, in whole numbers, so that the bytes are the same on every machine.
 
     Args:
-        images: ``int64`` of shape (N, 8, 8), 0 (background) to 16 (ink).
+        images: ``int64`` (N, 8, 8), 0 (background) to 16 (ink).
 
     Returns:
-        ``uint8`` of shape (N, 28, 28, 1), 0 to 255: cubic interpolation to 20x20, clipped, then a
-        margin of 4 zeros.
-
-    Computed in whole numbers, so that every machine gets the same bytes and thus the same ids.
+        ``uint8`` (N, 28, 28, 1), 0 to 255: cubic interpolation to 20x20, clipped, then a margin of 4 zeros.
     """
     weights = _cubic_weights()
     unscaled = weights @ images @ weights.T
@@ -57,7 +53,7 @@ def enlarge_digits(images: np.ndarray) -> np.ndarray:
 
 
 def _cubic_weights() -> np.ndarray:
-    """``int64`` of shape (20, 8), rows summing to 2000: Catmull-Rom, edge pixels repeated."""
+    """``int64`` (20, 8), rows summing to 2000: Catmull-Rom, edge pixels repeated."""
     weights = np.zeros((INK_PX, SOURCE_PX), dtype=np.int64)
     for row in range(INK_PX):
         # Centre of the new pixel in old pixels, in tenths: 10 * ((row + 0.5) * 8 / 20 - 0.5).
@@ -68,6 +64,5 @@ def _cubic_weights() -> np.ndarray:
             -3 * t**3 + 40 * t**2 + 100 * t,
             t**3 - 10 * t**2,
         )
-        for offset, tap in enumerate(taps, start=-1):
-            weights[row, min(max(left + offset, 0), SOURCE_PX - 1)] += tap
+        np.add.at(weights[row], np.clip(np.arange(left - 1, left + 3), 0, SOURCE_PX - 1), taps)
     return weights

@@ -28,14 +28,10 @@ def has_idx(folder: Path) -> bool:
 
 
 def load_idx(folder: Path, name: str) -> Dataset:
-    """Read the four files.
-
-    Args:
-        folder: Their folder.
-        name: Name of the dataset.
+    """Read the four files into a dataset of this name.
 
     Raises:
-        DatasetError: A file is missing, unreadable, damaged or no such file; or the arrays cannot be used.
+        DatasetError: A file is missing, unreadable, damaged or not an IDX file; or the arrays cannot be used.
     """
     files = _list_files(folder)
     missing = [f"{stem}-idx{n}-ubyte" for key, (stem, n) in _STEMS.items() if key not in files]
@@ -49,7 +45,7 @@ def load_idx(folder: Path, name: str) -> Dataset:
 
 
 def _list_files(folder: Path) -> dict[str, Path]:
-    """The files in a folder, by the key of the array that they hold; unpacked ones come first."""
+    """The files in a folder, by array; unpacked files are preferred."""
     return {
         key: path
         for key, (stem, n) in _STEMS.items()
@@ -60,7 +56,7 @@ def _list_files(folder: Path) -> dict[str, Path]:
 
 
 def _read(path: Path, dimensions: int) -> np.ndarray:
-    """One file of ``uint8``: of 3 dimensions for images (magic number 2051), of 1 for labels (2049)."""
+    """The ``uint8`` array of one file: images (3 dimensions, magic number 2051) or labels (1, 2049)."""
     content = read_unpacked(path)
     magic = int.from_bytes(content[:4], "big")
     wanted = _UINT8 << 8 | dimensions

@@ -17,17 +17,20 @@ _ZIP_MAGIC = b"PK\x03\x04"
 
 
 def load_npz(path: Path, name: str) -> Dataset:
-    """Read a ``.npz``; never unpickles.
-
-    Args:
-        path: The file.
-        name: Name of the dataset.
+    """Read a ``.npz`` into a dataset of this name; never unpickles.
 
     Raises:
         DatasetError: Not a ``.npz``, damaged, a key is missing, or the arrays cannot be used.
     """
     with reading(path):
-        _check_zip(path)
+        if not zipfile.is_zipfile(path):
+            with path.open("rb") as file:
+                if file.read(4) == _ZIP_MAGIC:
+                    raise damaged(path, "the end of the archive is missing")
+            raise DatasetError(
+                f"{tidy_path(path)} is not a .npz file.",
+                fix="give a .npz file, or a folder with the four IDX files of MNIST",
+            )
         with np.load(path, allow_pickle=False) as stored:
             missing = [key for key in _KEYS if key not in stored.files]
             if missing:
@@ -37,19 +40,6 @@ def load_npz(path: Path, name: str) -> Dataset:
                 )
             arrays: dict[str, Any] = {key: _read_member(path, stored, key) for key in _KEYS}
     return build_dataset(name, tidy_path(path), **arrays)
-
-
-def _check_zip(path: Path) -> None:
-    with path.open("rb") as file:
-        start = file.read(4)
-    if zipfile.is_zipfile(path):
-        return
-    if start == _ZIP_MAGIC:
-        raise damaged(path, "the end of the archive is missing")
-    raise DatasetError(
-        f"{tidy_path(path)} is not a .npz file.",
-        fix="give a .npz file, or a folder with the four IDX files of MNIST",
-    )
 
 
 def _read_member(path: Path, stored: Any, key: str) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""What the readers of all formats share: names of files in messages, unpacking, and errors of the file system."""
+"""Shared by the readers of all formats: paths in messages, unpacking, and errors of the file system."""
 
 import csv
 import gzip
@@ -23,7 +23,7 @@ def tidy_path(path: Path) -> str:
 
 @contextmanager
 def reading(path: Path) -> Iterator[None]:
-    """Turn what goes wrong while a file is read and unpacked into a sentence.
+    """Turn errors while a file is read and unpacked into a DatasetError.
 
     Raises:
         DatasetError: It cannot be read, is damaged, or is not UTF-8 where text is expected.
@@ -44,17 +44,14 @@ def reading(path: Path) -> Iterator[None]:
 
 
 def read_unpacked(path: Path) -> bytes:
-    """A file's bytes, without gzip.
-
-    The content decides, not the name: downloads are often unpacked without renaming, or the other way round.
-    """
+    """A file's bytes, without gzip; recognised by content, because downloads are often unpacked and not renamed."""
     with reading(path):
         content = path.read_bytes()
         return gzip.decompress(content) if content.startswith(_GZIP_MAGIC) else content
 
 
 def damaged(path: Path, detail: str) -> DatasetError:
-    """The error for a file whose content is not what its format asks for."""
+    """The error for a file whose content does not follow its format."""
     return DatasetError(
         f"{tidy_path(path)} is damaged: {detail.strip().rstrip('.')}.",
         fix=f"delete {tidy_path(path)} or replace it with an intact copy",

@@ -1,7 +1,7 @@
-"""Datasets as one table, in the layout of Kaggle's digit recogniser: ``label,pixel0,pixel1,...``, an image a row.
+"""Datasets as one table in the layout of Kaggle's digit recogniser: ``label,pixel0,pixel1,...``, one image per row.
 
-Such a file has no test part: `confirm` is drawn from it, a fifth of the rows of every class, by the images' content.
-The order of the rows and seeds change nothing; so the same file always gives the same parts.
+Such a file has no test part: a fifth of the rows of every class becomes `confirm`. It is chosen by the content of the
+images, so that it depends neither on the order of the rows nor on a seed.
 """
 
 import csv
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 CONFIRM_SHARE = 0.2
 FEWEST_OF_A_CLASS = 3
-"""One image to train on, one to mine, one to confirm with."""
+"""One image for each of train, mine and confirm."""
 LONGEST_NAME = 100
 _SUFFIXES = (".csv", ".csv.gz", ".csv.zip")
 _LAYOUT = "use the header label,pixel0,pixel1,... with one pixel column for each pixel, row by row"
@@ -37,12 +37,12 @@ _INVISIBLE = {"Cc", "Cf", "Cs", "Zl", "Zp"}  # Unicode's control, format and sur
 
 
 def is_table(path: Path) -> bool:
-    """Whether the name of a path says that it is such a table, plain or compressed."""
+    """Whether a path has the suffix of such a table, plain or compressed."""
     return path.name.lower().endswith(_SUFFIXES)
 
 
 def load_table(path: Path, name: str) -> Dataset:
-    """Read a table and draw `confirm` from it: 20 % of the rows, stratified by class.
+    """Read a table into a dataset of this name; `confirm` is 20 % of the rows, stratified by class.
 
     Args:
         path: UTF-8, ``.csv``, ``.csv.gz`` or ``.csv.zip`` with a single file in it. Pixels are whole numbers 0 to 255,
@@ -50,7 +50,7 @@ def load_table(path: Path, name: str) -> Dataset:
         name: Name of the dataset.
 
     Raises:
-        DatasetError: The file cannot be read or used; it is named, with column and row where they are known.
+        DatasetError: The file cannot be read or used; the message names it, with column and row where they are known.
     """
     images, labels, names = read_table(path)
     groups = strip_copy_numbers(sample_ids(images))
@@ -74,7 +74,7 @@ def load_table(path: Path, name: str) -> Dataset:
 
 
 def read_table(path: Path) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
-    """Read a table as it is.
+    """Read all rows of a table.
 
     Returns:
         Images, ``uint8`` (N, H, H, 1); labels, ``int64`` (N,), indices into the names; the names of the classes,
@@ -86,30 +86,30 @@ def read_table(path: Path) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
     with reading(path):
         content = _unzip(path, read_unpacked(path))
         header = _read_header(path, content)
-        side = _check_header(path, header)
         frame = _parse(path, content, header)
     if len(frame) == 0:
         raise DatasetError(f"{tidy_path(path)} has a header and no rows.", fix="give at least three images of a class")
-    labels, names = _encode_labels(path, frame["label"].tolist())
-    frame.pop("label")
-    pixels = _check_pixels(path, frame)
-    return pixels.reshape(len(frame), side, side, 1), labels, names
+    labels, names = _encode_labels(path, frame.pop("label").tolist())
+    side = math.isqrt(len(header) - 1)
+    return _check_pixels(path, frame).reshape(len(frame), side, side, 1), labels, names
 
 
 def write_table(path: Path, images: np.ndarray, labels: np.ndarray, class_names: Sequence[str]) -> None:
-    """Write a table that `read_table` reads back exactly; readers never see half a file.
+    """Write a table that `read_table` reads back exactly.
 
     Args:
         path: Must not exist.
         images: ``uint8`` (N, H, H, 1).
         labels: Integers (N,), indices into `class_names`.
-        class_names: C names.
+        class_names: K names.
 
     Raises:
         BadInput: The images are not square or not grey, or the file exists.
         Unavailable: It cannot be written.
     """
-    _, height, width, channels = images.shape
+    import pandas as pd
+
+    n, height, width, channels = images.shape
     if height != width or channels != 1:
         raise BadInput(
             f"These images are {height}x{width} pixels with {channels} channel(s); this layout holds square grey ones.",
@@ -117,13 +117,11 @@ def write_table(path: Path, images: np.ndarray, labels: np.ndarray, class_names:
         )
     if path.exists():
         raise BadInput(f"{tidy_path(path)} exists already.", fix=f"give another name, or delete {tidy_path(path)}")
-    header = ["label", *(f"pixel{i}" for i in range(height * width))]
+    frame = pd.DataFrame(images.reshape(n, -1)).add_prefix("pixel")
+    frame.insert(0, "label", [class_names[label] for label in labels.tolist()])
     try:
-        with writing(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
-            rows = csv.writer(file, lineterminator="\n")
-            rows.writerow(header)
-            for image, label in zip(images, labels.tolist(), strict=True):
-                rows.writerow([class_names[label], *image.ravel().tolist()])
+        with writing(path) as temporary:
+            frame.to_csv(temporary, index=False, lineterminator="\n", compression=None)
     except OSError as problem:
         raise Unavailable(
             f"{tidy_path(path)} cannot be written: {problem.strerror or problem}.", fix="give another path"
@@ -131,17 +129,17 @@ def write_table(path: Path, images: np.ndarray, labels: np.ndarray, class_names:
 
 
 def draw_rows(dataset: Dataset, rows: int | None = None) -> tuple[np.ndarray, np.ndarray]:
-    """Images and labels of both parts of a dataset together, or a stratified draw from them.
+    """Images and labels of both parts of a dataset together, or a stratified sample of them.
 
     Args:
         dataset: The dataset.
-        rows: How many, in the proportions of the classes; which ones depends on the images alone. None for all.
+        rows: How many, in the proportions of the classes, chosen by the content of the images. None for all.
 
     Returns:
         ``uint8`` (rows, H, W, C) and ``int64`` (rows,), in the order of the dataset, training part first.
 
     Raises:
-        BadInput: There are not so many, or too few for every class to be used.
+        BadInput: More than there are, or too few for every class to be used.
     """
     images = np.concatenate([dataset.x_train, dataset.x_test])
     labels = np.concatenate([dataset.y_train, dataset.y_test])
@@ -159,7 +157,7 @@ def draw_rows(dataset: Dataset, rows: int | None = None) -> tuple[np.ndarray, np
 
 
 def _unzip(path: Path, content: bytes) -> bytes:
-    """The only table in a zip archive, or the content if it is none."""
+    """The only table in a zip archive; other content is returned as it is."""
     if not content.startswith(b"PK\x03\x04"):
         return content
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
@@ -173,34 +171,28 @@ def _unzip(path: Path, content: bytes) -> bytes:
 
 
 def _read_header(path: Path, content: bytes) -> list[str]:
+    """The names of the columns: label, then the pixels of a square image."""
     if not content.strip():
         raise DatasetError(f"{tidy_path(path)} is empty.", fix=_LAYOUT)
     lines = io.BytesIO(content)
     header, row = (next(csv.reader([lines.readline().decode(c).rstrip("\r\n")]), []) for c in ("utf-8-sig", "utf-8"))
     if len(row) > len(header):  # pandas would take the surplus for an index, and shift every column
         raise damaged(path, f"its header has {len(header)} columns, the first row {len(row)}")
-    return [name.strip() for name in header]
-
-
-def _check_header(path: Path, header: list[str]) -> int:
-    """The side of the images, if the header is right; else say what is wrong with it."""
-    problem = next(_header_problems(header), None)
-    if problem is not None:
+    header = [name.strip() for name in header]
+    for problem in _header_problems(header):
         raise DatasetError(f"{tidy_path(path)}: {problem}.", fix=_LAYOUT)
     n_pixels = len(header) - 1
-    side = math.isqrt(n_pixels)
-    if n_pixels == 0 or side * side != n_pixels:
+    if n_pixels == 0 or math.isqrt(n_pixels) ** 2 != n_pixels:
         raise DatasetError(
             f"{tidy_path(path)} has {n_pixels} pixel columns, which make no square image.",
             fix="give every pixel of a square image, such as pixel0 to pixel783 for 28x28",
         )
-    return side
+    return header
 
 
 def _header_problems(header: list[str]) -> Iterator[str]:
-    for name, times in Counter(header).items():
-        if times > 1:
-            yield f"column {name or '(without a name)'} is there twice"
+    shown = {name: name or "(without a name)" for name in header}
+    yield from (f"column {shown[name]} is there twice" for name, times in Counter(header).items() if times > 1)
     if "label" not in header:
         if header[0] == "pixel0":
             yield "there are pixels and no labels, as in the test.csv of Kaggle; train.csv has both"
@@ -208,22 +200,18 @@ def _header_problems(header: list[str]) -> Iterator[str]:
     if header[0] != "label":
         yield f"label is column {header.index('label') + 1}, not the first"
     wanted = [f"pixel{i}" for i in range(len(header) - 1)]
-    for name in header[1:]:
-        if not re.fullmatch(r"pixel\d+", name):
-            yield f"there is a column {name or '(without a name)'}, which is no pixel"
-    for name in wanted:
-        if name not in header:
-            yield f"column {name} is missing"
-    for name, place in zip(header[1:], wanted, strict=True):
-        if name != place:
-            yield f"column {name} stands where {place} belongs"
+    no_pixels = (name for name in header[1:] if not re.fullmatch(r"pixel\d+", name))
+    yield from (f"there is a column {shown[name]}, which is no pixel" for name in no_pixels)
+    yield from (f"column {name} is missing" for name in wanted if name not in shown)
+    misplaced = ((name, place) for name, place in zip(header[1:], wanted, strict=True) if name != place)
+    yield from (f"column {name} stands where {place} belongs" for name, place in misplaced)
 
 
 def _parse(path: Path, content: bytes, header: list[str]) -> "pd.DataFrame":
     import pandas as pd
 
     try:
-        # In one piece it is faster, and every column has a single type; what is no number shows as text.
+        # Read in one piece, every column has a single type: text, if one of its values is no number.
         return pd.read_csv(
             io.BytesIO(content),
             header=0,
@@ -239,7 +227,7 @@ def _parse(path: Path, content: bytes, header: list[str]) -> "pd.DataFrame":
 
 
 def _check_pixels(path: Path, frame: "pd.DataFrame") -> np.ndarray:
-    """The pixels, ``uint8`` (N, H * H), or the first that is none."""
+    """The pixels as ``uint8`` (N, H * H)."""
     for name, kind in frame.dtypes.items():
         if kind.kind not in "iu":
             frame[name] = _whole_numbers(path, str(name), frame[name])
@@ -256,7 +244,7 @@ def _check_pixels(path: Path, frame: "pd.DataFrame") -> np.ndarray:
 
 
 def _whole_numbers(path: Path, name: str, column: "pd.Series[Any]") -> np.ndarray:
-    """A column that pandas did not take for whole numbers, float (N,): 12.0 will do."""
+    """A column that pandas did not read as integers, such as 12.0, as whole numbers of type float (N,)."""
     import pandas as pd
 
     texts = column.astype(str)
@@ -275,11 +263,9 @@ def _whole_numbers(path: Path, name: str, column: "pd.Series[Any]") -> np.ndarra
 def _encode_labels(path: Path, texts: list[str]) -> tuple[np.ndarray, tuple[str, ...]]:
     """Indices of the labels, ``int64`` (N,), and the names of the classes."""
     different = {text: unicodedata.normalize("NFC", text.strip()) for text in set(texts)}
-    if all(map(_WHOLE.fullmatch, different.values())):
+    if numbered := all(map(_WHOLE.fullmatch, different.values())):
         different = {text: str(int(label.partition(".")[0])) for text, label in different.items()}
-        names = sorted(set(different.values()), key=int)
-    else:
-        names = sorted(set(different.values()))
+    names = sorted(set(different.values()), key=int if numbered else str)
     for name in names:
         if not 0 < len(name) <= LONGEST_NAME or any(unicodedata.category(letter) in _INVISIBLE for letter in name):
             row = [different[text] for text in texts].index(name) + 1
@@ -294,5 +280,4 @@ def _encode_labels(path: Path, texts: list[str]) -> tuple[np.ndarray, tuple[str,
             fix="check that the column label holds classes, not numbers of rows",
         )
     place = {name: index for index, name in enumerate(names)}
-    codes = {text: place[name] for text, name in different.items()}
-    return np.array([codes[text] for text in texts], dtype=np.int64), tuple(names)
+    return np.array([place[different[text]] for text in texts], dtype=np.int64), tuple(names)

@@ -23,11 +23,11 @@ def study_headline(result: "StudyResult") -> str:
     best, *others = result.ranking
     accuracy = best.scores.accuracy_confirm
     spread = f" ± {percent(accuracy.sd)}" if len(accuracy.values) > 1 else ""
-    found = f"`{best.name}` predicts {percent(accuracy.mean)}{spread} correctly"
+    found = f"{code(best.name)} predicts {percent(accuracy.mean)}{spread} correctly"
     if not others:
         return found
     beaten = {name for pair in result.pairs if pair.better == best.name for name in (pair.first, pair.second)}
-    rivals = [f"`{model.name}`" for model in others if model.name not in beaten]
+    rivals = [code(model.name) for model in others if model.name not in beaten]
     if not rivals:
         whom = "the other" if len(others) == 1 else f"all {len(others)} others"
         return f"{found}, more than {whom} by more than chance"

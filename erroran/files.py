@@ -1,4 +1,4 @@
-"""Writing files that no reader ever sees half of, and that survive a power cut once they are there."""
+"""Writing files in one step, synced to disk: readers never see an unfinished file, and it survives a power cut."""
 
 import contextlib
 import os
@@ -12,7 +12,7 @@ from pathlib import Path
 
 @cache
 def host() -> str:
-    """This machine, for as long as it is up: its name and, on Linux, the id of its last boot; without ``-``."""
+    """This machine since its last start: its name and, on Linux, the id of the start; without ``-``."""
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii")[:8]
     except OSError:
@@ -26,7 +26,7 @@ def temporary_name(stem: str) -> str:
 
 
 def owner_is_dead(name: str) -> bool:
-    """Whether the process that took a temporary name is known to have ended; never True for one of another host.
+    """Whether the process that made a temporary name is known to have ended; False for other hosts.
 
     Raises:
         ValueError: `name` is not from `temporary_name`.
@@ -73,7 +73,7 @@ def write_text(path: Path, content: str) -> None:
 
 
 def make_folder(path: Path) -> None:
-    """Make a folder and its parents where they are missing, synced to disk."""
+    """Make a folder and its missing parents, synced to disk."""
     missing = [folder for folder in (path, *path.parents) if not folder.exists()]
     path.mkdir(parents=True, exist_ok=True)
     for folder in missing:
@@ -84,8 +84,8 @@ def sync(path: Path) -> None:
     """Wait until a file, or a folder's list of names, is on the disk.
 
     Raises:
-        OSError: A file could not be written out; some disks report only here that they are full. Folders cannot be
-            synced on every system, so their errors are ignored.
+        OSError: A file could not be written; some disks report only here that they are full. Errors of folders are
+            ignored, because some systems cannot sync folders.
     """
     with contextlib.suppress(OSError) if path.is_dir() else contextlib.nullcontext():
         descriptor = os.open(path, os.O_RDONLY)

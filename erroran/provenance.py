@@ -1,4 +1,4 @@
-"""What made an artifact: time, command, versions, commit, machine."""
+"""The time, command, versions, commit and machine that artifacts record."""
 
 import os
 import platform
@@ -10,17 +10,7 @@ from functools import cache
 from importlib import metadata
 from pathlib import Path
 
-_PACKAGES = (
-    "erroran",
-    "jax",
-    "keras",
-    "numpy",
-    "opencv-python",
-    "scikit-learn",
-    "scipy",
-    "tensorflow",
-    "torch",
-)
+_PACKAGES = ("erroran", "jax", "keras", "numpy", "opencv-python", "scikit-learn", "scipy", "tensorflow", "torch")
 _PROCESSOR_FEATURES = ("avx", "avx2", "fma", "avx512f", "avx512_bf16", "amx_bf16")
 
 
@@ -30,7 +20,7 @@ def now() -> str:
 
 
 def command_line() -> str:
-    """The command that is running, as one would type it."""
+    """The running command, quoted for a shell."""
     program = Path(sys.argv[0]).name.replace("__main__.py", "erroran")
     return shlex.join([program, *sys.argv[1:]])
 
@@ -49,29 +39,27 @@ def versions() -> dict[str, str]:
 
 @cache
 def commit() -> str | None:
-    """The commit of the erroran checkout that runs (``+`` behind it: changed since), or ``None``."""
+    """The commit of the running erroran checkout, with ``+`` if files were changed since; None without a checkout."""
     root = Path(__file__).resolve().parents[1]
     if not (root / ".git").exists():
         return None
+    commands = (["rev-parse", "--short=10", "HEAD"], ["status", "--porcelain", "--", "erroran"])
     try:
-        head = _git(root, "rev-parse", "--short=10", "HEAD")
-        changed = _git(root, "status", "--porcelain", "--", "erroran")
+        head, changed = (
+            subprocess.run(["git", "-C", root, *command], capture_output=True, text=True, check=True).stdout.strip()  # noqa: S603, S607
+            for command in commands
+        )
     except (OSError, subprocess.CalledProcessError):
         return None
     return head + ("+" if changed else "")
 
 
-def _git(root: Path, *arguments: str) -> str:
-    command = ["git", "-C", str(root), *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()  # noqa: S603
-
-
 def machine() -> dict[str, str]:
-    """What bit-identical repetition needs beside the same software.
+    """The hardware on which bit-identical results depend, beside the software.
 
     Returns:
-        ``platform``; ``cpus``; ``processor``: its kind and the features that decide how sums are rounded; and, once
-        TensorFlow is loaded, ``device``, a GPU's name or ``cpu``, and ``threads`` of one operation.
+        ``platform``; ``cpus``; ``processor``: its kind and the features that affect rounding; and, if TensorFlow is
+        loaded, ``device`` (a GPU's name or ``cpu``) and ``threads`` of one operation.
     """
     found = {"platform": platform.platform(), "cpus": str(os.cpu_count()), "processor": _processor()}
     tensorflow = sys.modules.get("tensorflow")
@@ -85,7 +73,7 @@ def machine() -> dict[str, str]:
 
 
 def made_by() -> dict[str, object]:
-    """Command, versions, commit and machine, as a report's JSON holds them."""
+    """Command, versions, commit and machine for the JSON of a report."""
     return {"command": command_line(), "versions": versions(), "commit": commit(), "machine": machine()}
 
 

@@ -1,15 +1,13 @@
-"""Where runs execute: in this process, or in local worker processes."""
+"""Runs are trained in this process, or in local worker processes."""
 
 import logging
-import queue
 import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing import Manager
-from typing import Any
 
 from erroran import provenance
 from erroran.experiment.runspec import RunSpec
@@ -26,12 +24,7 @@ _log = logging.getLogger("erroran")
 
 @dataclass(frozen=True)
 class Request:
-    """A requested run.
-
-    Attributes:
-        arm: The arm that it is requested for; the record of the run names the first one.
-        spec: The run.
-    """
+    """A requested run, and the arm that it is requested for; the record of a run names the first such arm."""
 
     arm: str
     spec: RunSpec
@@ -39,12 +32,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Completed:
-    """The runs of a list of requests.
-
-    Attributes:
-        records: One per request, in order.
-        trained: Ids of those that were not in the store before.
-    """
+    """One record per request, in order, and the ids of the runs that this process trained."""
 
     records: list[RunRecord]
     trained: list[str]
@@ -58,21 +46,21 @@ def complete_runs(
     on_progress: Callable[[Progress], None] = lambda _: None,
     on_finished: Callable[[RunRecord], None] = lambda _: None,
 ) -> Completed:
-    """Train what the store lacks; each run is stored as soon as it is finished.
+    """Train the runs that the store lacks, and store each as soon as it is finished.
 
-    Several processes, also on several machines, may complete the same runs in the same store: each run is trained by
-    one of them, and all wait for it. The log says once that this process waits.
+    Several processes, also on several machines, may request the same runs in one store: one process trains each run,
+    and the others wait for it, with one message in the log.
 
     Args:
-        store: Holds the dataset already.
-        requests: The runs, in order; one that is asked for twice is trained once.
+        store: Holds the dataset.
+        requests: The runs, in order; a run that is requested twice is trained once.
         jobs: Runs at a time.
-        on_progress: Called often, from one thread.
-        on_finished: Called with each run that was trained by this process.
+        on_progress: Called during the training, always from the same thread.
+        on_finished: Called with each run that this process trained.
 
     Raises:
-        TrainingError: A run broke off; those before it are kept.
-        ErroranError: A missing run belongs to another environment than this one; nothing is trained then.
+        TrainingError: A run failed; finished runs are kept.
+        ErroranError: A missing run cannot be trained in this environment; nothing is trained then.
     """
     wanted = {request.spec.id: request for request in requests}
     trained = set()
@@ -123,11 +111,10 @@ def _train_here(
 
 @contextmanager
 def _stop_on_interrupt() -> Iterator[Callable[[], None]]:
-    """Give a check that raises KeyboardInterrupt once Ctrl-C was pressed.
+    """Give a check that raises KeyboardInterrupt after the first Ctrl-C; a second Ctrl-C raises it at once.
 
-    Python raises KeyboardInterrupt wherever the main thread happens to be. Inside a destructor or a weakref
-    callback, where clean-up between two runs spends its time, it is printed and lost, and training would go on.
-    So the first Ctrl-C is only noted, for the next check to act on; a second one acts at once.
+    Without this, Python may raise it inside a destructor or a weakref callback, such as between two runs, where it is
+    printed and ignored.
     """
     asked = threading.Event()
 
@@ -142,7 +129,7 @@ def _stop_on_interrupt() -> Iterator[Callable[[], None]]:
             raise KeyboardInterrupt
 
     if threading.current_thread() is not threading.main_thread():
-        yield check  # only the main thread may set handlers, and only it is interrupted
+        yield check  # signal handlers run in the main thread, and only that may set them
         return
     before = signal.signal(signal.SIGINT, note) if signal.getsignal(signal.SIGINT) != signal.SIG_IGN else None
     try:
@@ -163,35 +150,30 @@ def _train_in_workers(
 
     with Manager() as manager:
         messages = manager.Queue()
-        done = threading.Event()
-        listener = threading.Thread(target=_forward, args=(messages, done, on_progress), daemon=True)
+
+        def forward() -> None:
+            with suppress(EOFError, OSError):  # the manager was stopped
+                for progress in iter(messages.get, None):
+                    on_progress(progress)
+
+        listener = threading.Thread(target=forward, daemon=True)
         listener.start()
         try:
             workers = Parallel(n_jobs=jobs, return_as="generator_unordered", pre_dispatch=jobs)
             command = provenance.command_line()
-            tasks = (delayed(_train_and_store)(store, r, command, messages.put) for r in requests)
-            for record in workers(tasks):
+            for record in workers(delayed(_train_and_store)(store, r, command, messages.put) for r in requests):
                 if record is not None:
                     on_finished(record)
         finally:
-            done.set()
+            with suppress(EOFError, OSError):
+                messages.put(None)
             listener.join()
-
-
-def _forward(messages: Any, done: threading.Event, on_progress: Callable[[Progress], None]) -> None:
-    while not done.is_set():
-        try:
-            on_progress(messages.get(timeout=0.2))
-        except queue.Empty:
-            continue
-        except (EOFError, OSError):  # the other end is gone: the runs are being stopped
-            return
 
 
 def _train_and_store(
     store: Store, request: Request, command: str, on_progress: Callable[[Progress], None]
 ) -> RunRecord | None:
-    """Train a run and store it; None if another process does so, or has just done so."""
+    """Train a run and store it; None if another process trains it or has just finished it."""
     spec = request.spec
     with lease(store.root, spec.id) as granted:
         if not granted or store.has_run(spec.id):

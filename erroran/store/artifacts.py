@@ -4,7 +4,7 @@
 
     .erroran/
       store.json                     the folder's format
-      datasets/<digest>...           images, labels and ids, once per dataset
+      datasets/<digest>/             images, labels and ids, once per dataset
       runs/<run>/run.json            record: spec, accuracies, history, provenance
                  mine.npz            probabilities, labels and ids of `mine`
                  confirm.npz         the same of `confirm`; read only with an entry in the ledger
@@ -16,10 +16,10 @@
       <kind>/<key>.json              other models that a stage keeps, such as exposures
       ledger/                        see `erroran.store.ledger`
       leases/                        see `erroran.store.leases`
-      tmp/                           unfinished files; nothing reads them
+      tmp/                           unfinished files, never read
 
-Everything is written under ``tmp``, synced to disk and moved into place, so a killed process leaves either the whole
-artifact or none. What is read is checked again.
+Everything is written under ``tmp``, synced to disk and moved into place: a killed process leaves a whole artifact or
+none. Everything is validated when it is read.
 """
 
 import hashlib
@@ -38,7 +38,7 @@ from erroran.data import Dataset, Splits, read_dataset, save_dataset, split_data
 from erroran.errors import NotFound
 from erroran.experiment.runspec import RunSpec
 from erroran.files import make_folder, temporary_name
-from erroran.store.folder import check_format, damaged, read_json, remove, saying_what_failed, write_json, writing
+from erroran.store.folder import check_format, damaged, read_json, remove, write_errors, write_json, writing
 from erroran.store.ledger import Entry, Ledger
 from erroran.store.records import Group, Intervention, RunRecord
 
@@ -49,9 +49,9 @@ class Predictions(BaseModel):
     """The stored predictions of one run on one split.
 
     Attributes:
-        probabilities: float32 (N, C).
-        labels: int64 (N,).
-        ids: str (N,).
+        probabilities: ``float32`` (N, K).
+        labels: ``int64`` (N,).
+        ids: Strings (N,).
     """
 
     model_config = ConfigDict(frozen=True, arbitrary_types_allowed=True)
@@ -61,20 +61,16 @@ class Predictions(BaseModel):
     ids: np.ndarray
 
     def problem(self) -> str | None:
-        """What is wrong with the arrays, if anything."""
+        """Why the arrays cannot be used, or None."""
         if not len(self.probabilities) == len(self.labels) == len(self.ids):
             return "its arrays differ in length"
         if self.probabilities.ndim != 2 or self.probabilities.dtype.kind != "f":
             return f"its probabilities are {self.probabilities.dtype} of shape {self.probabilities.shape}"
-        if not np.isfinite(self.probabilities).all():
-            return "some of its probabilities are not finite"
-        return None
+        return None if np.isfinite(self.probabilities).all() else "some of its probabilities are not finite"
 
 
 class Store:
-    """Reads and writes one store folder, which need not exist yet.
-
-    Datasets and splits that were read once are kept in memory.
+    """Reads and writes one store folder, which need not exist yet; keeps datasets and splits in memory.
 
     Attributes:
         root: The folder.
@@ -97,7 +93,7 @@ class Store:
     # --- datasets
 
     def put_dataset(self, dataset: Dataset) -> None:
-        """Keep a copy of the dataset, so that later stages need nothing but the store."""
+        """Keep a copy of a dataset."""
         target = self._dataset_path(dataset.digest)
         if not target.exists():
             with writing(self.root, target) as temporary:
@@ -105,7 +101,7 @@ class Store:
             self._datasets[dataset.digest] = dataset
 
     def get_dataset(self, digest: str) -> Dataset:
-        """Read a dataset back.
+        """Read a dataset.
 
         Raises:
             NotFound: It is not in the store.
@@ -135,18 +131,14 @@ class Store:
     # --- code of models
 
     def put_source(self, text: str) -> str:
-        """Keep the code of a model of the user's own, so that later edits of the file change no run.
-
-        Returns:
-            Its digest.
-        """
+        """Keep the code of a user's model, so that later edits of its file change no run; return its digest."""
         digest = _digest(text)
         with writing(self.root, self._source_path(digest)) as temporary:
             temporary.write_bytes(text.encode("utf-8"))
         return digest
 
     def load_source_of(self, spec: RunSpec) -> str | None:
-        """Read the code of a run's model, which is executed when the model is built or read; None for a built-in one.
+        """Read the code of a run's model, which will be executed; None for a built-in model.
 
         Raises:
             ErroranError: It is missing, or it is not the code that `spec` names.
@@ -173,7 +165,7 @@ class Store:
             return False
 
     def put_run(self, record: RunRecord, predictions: Mapping[str, Predictions], files: Mapping[str, bytes]) -> None:
-        """Write a finished run; one that is there already is left as it is.
+        """Write a finished run; a finished run that is in the store already does not change.
 
         Args:
             record: Its record.
@@ -195,29 +187,30 @@ class Store:
             (temporary / "run.json").write_text(record.model_dump_json(indent=1), encoding="utf-8")
 
     def get_run(self, run_id: str) -> RunRecord:
-        """Read a run's record; a unique beginning of the id will do.
+        """Read a run's record.
+
+        Args:
+            run_id: The id, or a beginning of it that no other run has.
 
         Raises:
             NotFound: No run, or several, begin with `run_id`.
             ErroranError: The record is damaged.
         """
-        path = self.run_folder(run_id) / "run.json"
-        return read_json(RunRecord, path, fix=f"erroran runs remove {run_id}, then train it again")
+        return read_json(RunRecord, self.run_folder(run_id) / "run.json", fix=_retrain(run_id))
 
     def list_runs(self) -> list[RunRecord]:
         """All finished runs, oldest first."""
         paths = (self.root / "runs").glob("*/run.json")
-        records = [read_json(RunRecord, p, fix=f"erroran runs remove {p.parent.name}") for p in paths]
+        records = [read_json(RunRecord, path, fix=f"erroran runs remove {path.parent.name}") for path in paths]
         return sorted(records, key=lambda record: record.created)
 
     def get_predictions(self, run_id: str, split: str = "mine", *, look: Entry | None = None) -> Predictions:
         """Read a run's predictions.
 
         Args:
-            run_id: The run.
+            run_id: The whole id.
             split: ``mine`` or ``confirm``.
-            look: For ``confirm``, and only for it: the entry under which the look is recorded in the ledger before
-                anything is read.
+            look: Required for ``confirm``, and only for it: the ledger's entry, which is recorded before the reading.
 
         Raises:
             ErroranError: The file is damaged.
@@ -233,76 +226,53 @@ class Store:
             with path.open("rb") as file, np.load(file) as arrays:
                 found = Predictions(**{name: arrays[name] for name in Predictions.model_fields})
         except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile, zlib.error) as error:
-            raise damaged(path, error, f"erroran runs remove {run_id}, then train it again") from error
+            raise damaged(path, error, _retrain(run_id)) from error
         if problem := found.problem():
-            raise damaged(path, problem, f"erroran runs remove {run_id}, then train it again")
+            raise damaged(path, problem, _retrain(run_id))
         return found
 
     def run_folder(self, run_id: str) -> Path:
-        """Where a run's files lie; a unique beginning of the id will do.
-
-        Raises:
-            NotFound: No run, or several, begin with `run_id`.
-        """
+        """The folder of a run's files; `run_id` and errors as in `get_run`."""
         if self.has_run(run_id):
             return self.root / "runs" / run_id
-        names = [path.parent.name for path in (self.root / "runs").glob("*/run.json")]
-        found = [name for name in names if run_id and name.startswith(run_id)]
+        found = [path.parent for path in (self.root / "runs").glob("*/run.json")]
+        found = [folder for folder in found if run_id and folder.name.startswith(run_id)]
         if len(found) != 1:
-            what = "No run begins" if not found else f"{len(found)} runs begin"
-            raise NotFound(
-                f"{what} with `{run_id}` in the store {self.root}.",
-                fix="erroran runs   (lists them)",
-            )
-        return self.root / "runs" / found[0]
+            what = f"{len(found)} runs begin" if found else "No run begins"
+            raise NotFound(f"{what} with `{run_id}` in the store {self.root}.", fix="erroran runs   (lists them)")
+        return found[0]
 
-    def remove_run(self, run_id: str) -> str:
-        """Delete a run; its group and reports stay.
-
-        Returns:
-            The whole id of the run that is gone.
-
-        Raises:
-            NotFound: No run, or several, begin with `run_id`.
-        """
+    def remove_run(self, run_id: str) -> None:
+        """Delete a run, but not its group and reports; `run_id` and errors as in `get_run`."""
         folder = self.run_folder(run_id)
-        with saying_what_failed(self.root):
+        with write_errors(self.root):
             make_folder(self.root / "tmp")
-            grave = self.root / "tmp" / temporary_name(folder.name)
-            folder.replace(grave)  # gone in one step, even if deleting is interrupted
-            remove(grave)
-        return folder.name
+            removed = self.root / "tmp" / temporary_name(folder.name)
+            folder.replace(removed)  # in one step, even if deleting is interrupted
+            remove(removed)
 
     # --- groups and interventions
 
     def put_group(self, group: Group) -> None:
-        """Write a group; it becomes the latest, unless it is a study's."""
+        """Write a group and mark its seeds as mined."""
         self.mark_mined(group.template.dataset, group.seeds)
         self.put_artifact("groups", group.id, group)
 
     def mark_mined(self, dataset: str, seeds: Iterable[int]) -> None:
-        """Record, for good, that confusions are looked for in runs of these seeds; see `mined_seeds`.
-
-        Args:
-            dataset: The dataset's digest.
-            seeds: The seeds.
-        """
+        """Record permanently that confusions are looked for in runs of these seeds on the dataset of this digest."""
         for seed in set(seeds) - self.mined_seeds(dataset):
             with writing(self.root, self._mined_folder(dataset) / str(seed)) as temporary:
                 temporary.touch()
 
     def mined_seeds(self, dataset: str) -> set[int]:
-        """Every seed that a baseline, a study or a mining ever asked for on a dataset, in whatever group.
+        """All seeds that a baseline, a study or a mining of any group used on the dataset of this digest.
 
-        A verdict on runs of such a seed is not independent of the choice of the pair.
-
-        Args:
-            dataset: The dataset's digest.
+        A verdict on runs of these seeds is not independent of the choice of the pair.
         """
         return {int(path.name) for path in self._mined_folder(dataset).glob("*") if path.name.isdigit()}
 
     def has_group(self, group_id: str = "*") -> bool:
-        """Whether there is this group, or any baseline yet."""
+        """Whether there is a group of this id; without an id, any group."""
         return any((self.root / "groups").glob(f"{group_id}.json"))
 
     def list_groups(self) -> list[Group]:
@@ -310,17 +280,18 @@ class Store:
         return [read_json(Group, path, fix=f"delete {path}") for path in (self.root / "groups").glob("*.json")]
 
     def get_group(self, group_id: str | None = None) -> Group:
-        """Read a group; without an id, the latest, those of studies last.
+        """Read a group.
+
+        Args:
+            group_id: The id, or a beginning of it that no other group has. None for the group that was updated last; a
+                study's group only if there are no others.
 
         Raises:
             NotFound: There is no such group, or none at all.
         """
         groups = self.list_groups()
         if not groups:
-            raise NotFound(
-                f"There is no baseline in the store {self.root} yet.",
-                fix="erroran baseline --seeds 3",
-            )
+            raise NotFound(f"There is no baseline in the store {self.root} yet.", fix="erroran baseline --seeds 3")
         if group_id is None:
             return max(groups, key=lambda group: (group.study is None, group.updated))
         found = [group for group in groups if group.id.startswith(group_id)]
@@ -333,7 +304,7 @@ class Store:
         return found[0]
 
     def put_intervention(self, intervention: Intervention) -> None:
-        """Write what an intervention did; a changed spec does not replace the record of the earlier one."""
+        """Write the record of an intervention, beside those of other versions of its hypothesis."""
         self.put_artifact("interventions", intervention.key, intervention)
 
     def get_intervention(self, group_id: str, name: str) -> Intervention:
@@ -349,20 +320,14 @@ class Store:
             raise NotFound(f"`{name}` has not been run on the baseline group {group_id}.", fix=fix)
         return max(found, key=lambda intervention: intervention.created)
 
-    # --- anything else
+    # --- other artifacts
 
     def put_artifact(self, kind: str, key: str, content: BaseModel) -> None:
-        """Keep a model as JSON, in place of what has the same kind and key.
-
-        Args:
-            kind: The folder, such as ``exposures``.
-            key: The file's name, perhaps with folders.
-            content: The model.
-        """
+        """Keep a model as ``<kind>/<key>.json``, such as kind ``exposures``; replaces an earlier one."""
         write_json(self.root, self.root / kind / f"{key}.json", content)
 
     def get_artifact(self, kind: str, key: str, model: type[Model]) -> Model | None:
-        """Read what `put_artifact` kept; None where there is nothing.
+        """Read what `put_artifact` kept; None if there is nothing.
 
         Raises:
             ErroranError: The file is damaged.
@@ -370,7 +335,7 @@ class Store:
         path = self.root / kind / f"{key}.json"
         return read_json(model, path, fix=f"delete {path}; it is made again") if path.is_file() else None
 
-    # --- inside
+    # --- paths
 
     def _dataset_path(self, digest: str) -> Path:
         return self.root / "datasets" / digest[:24]
@@ -389,3 +354,7 @@ def _open_once(root: Path) -> Store:
 
 def _digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:24]
+
+
+def _retrain(run_id: str) -> str:
+    return f"erroran runs remove {run_id}, then train it again"

@@ -1,4 +1,4 @@
-"""The environment that a run is trained in, as far as its key records it, and how the environments of runs differ."""
+"""The environment that is recorded in a run's key, and how the environments of runs differ."""
 
 import hashlib
 import io
@@ -36,11 +36,7 @@ def backend() -> str:
 
 
 def current_environment(model: str) -> Environment:
-    """The environment that a run of an architecture would be trained in now.
-
-    Args:
-        model: Name of the architecture, or ``file.py:function`` for one of the user's own.
-    """
+    """The environment that a run of a model (an architecture or ``file.py:function``) would be trained in now."""
     packages = ("keras", backend(), "numpy", "opencv-python")
     family = "dense" if model.startswith("dense") else "convolutional"
     code = {
@@ -53,7 +49,7 @@ def current_environment(model: str) -> Environment:
 
 
 def check_environment(spec: RunSpec) -> None:
-    """Refuse to train a run in another environment than its key says.
+    """Refuse to train a run in another environment than that in its key.
 
     Raises:
         ErroranError: Keras' backend, a package's version, or erroran's own code differs.
@@ -79,8 +75,8 @@ def compare_environments(arms: Mapping[str, Sequence[RunRecord]]) -> dict[str, d
         arms: Arm name to its runs.
 
     Returns:
-        Only what differs: its name, such as ``keras`` or ``threads``, to each arm's value. The code of operations is
-        compared only among runs that use them, that of a model only among its runs.
+        The name of each difference, such as ``keras`` or ``threads``, to each arm's value. The code of operations is
+        compared only among runs that use them, the code of a model only among its runs.
     """
     found = {
         arm: [{**_software(run.spec), **run.versions, **run.machine} for run in runs] for arm, runs in arms.items()
@@ -95,7 +91,7 @@ def compare_environments(arms: Mapping[str, Sequence[RunRecord]]) -> dict[str, d
 
 
 def _software(spec: RunSpec) -> dict[str, str]:
-    """What decides the outcome of a run, by name; code that it does not use is left out."""
+    """Backend, versions and digests of the code that a run uses."""
     environment = spec.environment
     code = {f"code of {part}": environment.code.get(part, "") for part in ("training", "operations")}
     if not spec.augment:
@@ -126,7 +122,7 @@ def digest_code(sources: Iterable[str]) -> str:
 def _strip(source: str) -> str:
     """A source without comments, strings that are statements, and blank lines.
 
-    The text is cut where the tokens are; what `ast.unparse` makes of a source changes with the version of Python.
+    It is cut at the tokens, because the output of `ast.unparse` differs between versions of Python.
     """
     lines = source.replace("\r\n", "\n").replace("\r", "\n").split("\n")
     tokens = list(tokenize.generate_tokens(io.StringIO("\n".join(lines)).readline))

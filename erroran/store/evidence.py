@@ -1,4 +1,4 @@
-"""What a verdict rests on: the predictions of several runs side by side."""
+"""The predictions of several runs for the same images."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from erroran.store.ledger import Entry
 from erroran.store.records import Group, RunRecord
 
 MOST_FOLDS = 20
-"""As many as ``mine-confusions --out-of-fold`` takes."""
+"""Largest number that ``mine-confusions --out-of-fold`` accepts."""
 
 
 @dataclass(frozen=True)
@@ -22,10 +22,10 @@ class Evidence:
         runs: The S records.
         split: ``mine``, ``confirm``, or ``train``: the whole training data, each image predicted by the models
             that did not train on it (`runs` are then those of the first fold).
-        images: uint8 (N, H, W, C).
-        labels: int64 (N,).
-        ids: str (N,).
-        probabilities: float32 (S, N, K).
+        images: ``uint8`` (N, H, W, C).
+        labels: ``int64`` (N,).
+        ids: Strings (N,).
+        probabilities: ``float32`` (S, N, K).
         class_names: The K names.
     """
 
@@ -39,7 +39,7 @@ class Evidence:
 
     @property
     def predicted(self) -> np.ndarray:
-        """int64 (S, N): each run's most probable class."""
+        """``int64`` (S, N): each run's most probable class."""
         predicted: np.ndarray = self.probabilities.argmax(axis=2)
         return predicted
 
@@ -53,11 +53,10 @@ def gather(store: Store, run_ids: Sequence[str], split: str, *, look: Entry | No
     """Read the predictions of runs on the same dataset and split.
 
     Args:
-        store: Where they are.
+        store: Holds the runs.
         run_ids: At least one.
         split: ``mine`` or ``confirm``.
-        look: For ``confirm``, and only for it: the entry under which the look is recorded in the ledger before
-            anything is read. A look that was recorded before is not recorded again.
+        look: See `Store.get_predictions`.
 
     Raises:
         NotFound: A run was removed.
@@ -95,10 +94,10 @@ def gather(store: Store, run_ids: Sequence[str], split: str, *, look: Entry | No
 
 
 def gather_out_of_fold(store: Store, folds: Sequence[Sequence[str]]) -> Evidence:
-    """Put the held-out predictions of all folds together.
+    """Concatenate the held-out predictions of all folds.
 
     Args:
-        store: Where the runs are.
+        store: Holds the runs.
         folds: Per fold the ids of its runs, one per seed, the seeds in the same order.
     """
     parts = [gather(store, run_ids, "mine") for run_ids in folds]
@@ -114,14 +113,10 @@ def gather_out_of_fold(store: Store, folds: Sequence[Sequence[str]]) -> Evidence
 
 
 def gather_most(store: Store, group: Group) -> Evidence:
-    """The predictions of a group's stored runs for as many images as possible that they did not train on.
+    """The stored predictions of a baseline group's runs for as many held-out images as possible; trains nothing.
 
-    Out of fold, if ``mine-confusions --out-of-fold`` has been run for at least one of the group's seeds (of several
-    such minings the one with most seeds, then with most folds); else `mine`. Trains nothing.
-
-    Args:
-        store: Where the runs are.
-        group: The baseline group.
+    If ``mine-confusions --out-of-fold`` has been run for some of the group's seeds, these are all training images (with
+    the number of folds that has the most seeds, then the most folds); else `mine`.
 
     Raises:
         NotFound: A run of the group was removed.

@@ -1,10 +1,10 @@
-"""The folder of a store: its format, writing whole files and folders, reading checked JSON."""
+"""The folder of a store: its format, writing whole files and folders, reading validated JSON."""
 
 import errno
 import shutil
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -29,7 +29,7 @@ class _Marker(BaseModel):
 
 
 def check_format(root: Path) -> None:
-    """Refuse a folder that this version cannot use; one that does not exist yet, or is empty, is fine.
+    """Refuse a folder that this version cannot use; it may be empty or missing.
 
     Raises:
         BadInput: `root` is a file, or a store of another format.
@@ -54,9 +54,9 @@ def check_format(root: Path) -> None:
 
 @contextmanager
 def writing(root: Path, target: Path) -> Iterator[Path]:
-    """Give a temporary path; the file or folder that is there at the end is moved to `target` in one step, synced.
+    """Give a temporary path; the file or folder that is written there is synced and moved to `target` in one step.
 
-    A folder that exists already is left as it is: another process finished the same run.
+    A folder that exists already does not change: another process finished the same run.
 
     Args:
         root: The store's folder.
@@ -65,9 +65,9 @@ def writing(root: Path, target: Path) -> Iterator[Path]:
     Raises:
         Unavailable: The disk is full, or the store cannot be written.
     """
-    with saying_what_failed(root):
+    with write_errors(root):
         make_folder(root / "tmp")
-        remove_stale(root)
+        _remove_stale(root)
         if target != root / _MARKER and not (root / _MARKER).is_file():
             write_json(root, root / _MARKER, _Marker(format=FORMAT))
         temporary = root / "tmp" / temporary_name(target.name)
@@ -87,12 +87,8 @@ def writing(root: Path, target: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def saying_what_failed(root: Path) -> Iterator[None]:
-    """Turn an error of the file system while something is written into a sentence.
-
-    Raises:
-        Unavailable: The disk is full, or the store cannot be written.
-    """
+def write_errors(root: Path) -> Iterator[None]:
+    """Turn an error of the file system during writing into `Unavailable`: the disk is full, or not writable."""
     try:
         yield
     except OSError as error:
@@ -107,7 +103,7 @@ def saying_what_failed(root: Path) -> Iterator[None]:
 
 
 def write_json(root: Path, target: Path, content: BaseModel) -> None:
-    """Write a model as JSON; see `writing`."""
+    """Write a model as JSON; arguments and errors as in `writing`."""
     with writing(root, target) as temporary:
         temporary.write_text(content.model_dump_json(indent=1), encoding="utf-8")
 
@@ -120,32 +116,30 @@ def read_json(model: type[Model], path: Path, *, fix: str) -> Model:
     """
     try:
         return model.model_validate_json(path.read_text(encoding="utf-8"))
-    except ValidationError as error:
-        problem = error.errors()[0]
-        place = ".".join(str(part) for part in problem["loc"])
-        raise damaged(path, f"{problem['msg']} ({place})" if place else problem["msg"], fix) from error
-    except (OSError, ValueError) as error:  # also what is not UTF-8
+    except (OSError, ValueError) as error:  # a ValueError is invalid JSON, or text that is not UTF-8
         raise damaged(path, error, fix) from error
 
 
 def damaged(path: Path, reason: object, fix: str) -> ErroranError:
     """The error for a file of the store that cannot be used."""
+    if isinstance(reason, ValidationError):
+        problem = reason.errors()[0]
+        place = ".".join(map(str, problem["loc"]))
+        reason = f"{problem['msg']} ({place})" if place else problem["msg"]
     return ErroranError(f"{path} is damaged: {str(reason).splitlines()[0]}.", fix=fix)
 
 
 def remove(path: Path) -> None:
-    """Delete a file or folder, if it is there."""
+    """Delete a file or folder, if it exists."""
     if path.is_dir():
         shutil.rmtree(path, ignore_errors=True)
     else:
         path.unlink(missing_ok=True)
 
 
-def remove_stale(root: Path) -> None:
+def _remove_stale(root: Path) -> None:
     """Delete unfinished files of processes of this host that have ended, and any that are older than a week."""
     for path in (root / "tmp").glob("*-*-*-*"):
-        try:
+        with suppress(FileNotFoundError, ValueError):  # removed meanwhile; not a name that erroran gave
             if owner_is_dead(path.name) or time.time() - path.stat().st_mtime > _VERY_OLD_SECONDS:
                 remove(path)
-        except (FileNotFoundError, ValueError):  # removed meanwhile; not a name that erroran gave
-            continue

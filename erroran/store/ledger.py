@@ -1,11 +1,10 @@
-"""Append-only log of what was claimed beforehand and of every look at `confirm`.
+"""Append-only log of registered hypotheses and of every look at `confirm`.
 
-A test set that is looked at often enough will confirm anything. The ledger cannot forbid looking; it makes every look
-count in the reports. The store gives predictions on `confirm` only for an entry (`erroran.store.evidence.gather`),
-which is recorded before they are read.
+Repeated looks at a test set raise the rate of false claims. The ledger records every look before the store returns
+predictions on `confirm`, and the reports list the looks.
 
-One JSON file per entry, in ``.erroran/ledger``, so that an entry is there as a whole or not at all, whoever else
-writes at the same time. Its name is the time and a digest of the look.
+Each entry is one JSON file in ``.erroran/ledger``, so that processes that write at the same time cannot damage it. Its
+name is the time and a digest of the look.
 """
 
 import hashlib
@@ -22,30 +21,27 @@ class Entry(BaseModel):
     """One entry of the ledger.
 
     Attributes:
-        kind: What was done, or claimed beforehand:
+        kind: One of
 
-            - ``registered``: a hypothesis, before its runs are trained
+            - ``registered``: a hypothesis was registered, before its runs were trained
             - ``look``: an intervention's runs were read on `confirm`; its ``verdict`` follows
             - ``verdict``: what was concluded
             - ``stress``: changed versions of `confirm` were predicted by an intervention's runs
             - ``baseline-accuracy``: each run's overall accuracy on `confirm` was shown
             - ``mined-on-confirm``: pairs were chosen on the images that a verdict would use
-            - ``reviewed-on-confirm``: a threshold was tried there; no single image was shown, so that verdicts stay
-              what they are
-            - ``study``: models were compared there
-            - ``teach``: the lesson's runs were compared there
+            - ``reviewed-on-confirm``: a threshold was tried on `confirm`; no single image was shown, so verdicts are
+              not affected
+            - ``study``, ``teach``: models, or the runs of a lesson, were compared on `confirm`
             - ``measured``: the shapes of its images were measured
-        time: UTC, ISO 8601.
         dataset: Digest of the dataset.
         group: The baseline group, or several with spaces between them; empty for looks without runs.
         name: The hypothesis or study; empty for other looks.
         pair: ``"4:9"``; empty for looks without a hypothesis.
         spec_hash: Hash of the hypothesis' content.
         seeds: Seeds of the runs.
-        epochs: Epochs of a hypothesis' runs.
-        recipe: Name of the recipe of a hypothesis' runs.
-        word: The verdict's word; empty unless ``verdict``.
-        sentence: The verdict's sentence.
+        epochs, recipe: Epochs and name of the recipe of a hypothesis' runs.
+        word, sentence: The verdict; empty for other kinds.
+        time: UTC, ISO 8601.
         command: The command line.
     """
 
@@ -78,7 +74,7 @@ class Entry(BaseModel):
 
     @property
     def look_id(self) -> str:
-        """The same for a repetition of this entry, such as a report that is rendered again; 12 hexadecimal digits."""
+        """12 hexadecimal digits, the same for a repetition of this look, such as a report that is rendered again."""
         content = self.model_dump_json(exclude={"pair", "sentence", "time", "command"})
         return hashlib.sha256(content.encode()).hexdigest()[:12]
 
@@ -91,7 +87,7 @@ class Ledger:
         self.folder = root / "ledger"
 
     def record(self, entry: Entry) -> None:
-        """Write an entry, with time and command, unless it repeats one that is there.
+        """Write an entry, with time and command, unless the look is recorded already.
 
         Raises:
             Unavailable: The store cannot be written.
@@ -103,13 +99,13 @@ class Ledger:
         write_json(self.root, self.folder / f"{time}-{entry.look_id}.json", stamped)
 
     def entries(self) -> list[Entry]:
-        """All entries, oldest first; a look that two processes recorded at the same moment counts once.
+        """All entries, oldest first; a look that two processes recorded at the same moment is listed once.
 
         Raises:
             ErroranError: An entry is damaged.
         """
         found: dict[str, Entry] = {}
         for path in sorted(self.folder.glob("*.json")):
-            entry = read_json(Entry, path, fix=f"delete {path} (the look that it recorded is then forgotten)")
+            entry = read_json(Entry, path, fix=f"delete {path} (the look that it recorded is then lost)")
             found.setdefault(entry.look_id, entry)
         return list(found.values())

@@ -10,24 +10,20 @@ _STRICT = ConfigDict(extra="forbid", frozen=True)
 
 
 class RunRecord(BaseModel):
-    """A finished run, as the store keeps it beside its arrays.
+    """A finished run.
 
     Attributes:
         spec: Everything that decides the run's outcome.
         arm: ``baseline``, or the name of the hypothesis or control that the run was first trained for.
-        dataset_name: The dataset's name; the dataset itself is identified by its digest in `spec`.
-        note: A remark about the dataset, such as that it is a fallback.
-        accuracy_mine: Fraction of the `mine` split predicted correctly, 0..1.
-        accuracy_confirm: The same on `confirm`.
+        dataset_name, note: Of the `Dataset`.
+        accuracy_mine, accuracy_confirm: Fraction of the split that is predicted correctly, 0 to 1.
         seconds: Wall-clock time of training and prediction.
         created: UTC, ISO 8601.
         command: The command line that trained it.
-        versions: Version of Python and of every package that a result can depend on, also those not in the key.
-        commit: Git commit of the erroran checkout that ran, ``None`` for an installed package.
-        machine: See `erroran.provenance.machine`.
+        versions, commit, machine: See `erroran.provenance`.
         parameters: Number of the model's parameters.
-        history: Per epoch: ``loss``, ``accuracy``, ``val_loss``, ``val_accuracy``; the last two on `mine`, or with a
-            recipe that chooses epochs on a part of `train` that is held out for it.
+        history: Per epoch: ``loss``, ``accuracy``, ``val_loss``, ``val_accuracy``; the last two on `mine`, or on the
+            validation part if the recipe chooses epochs.
     """
 
     model_config = _STRICT
@@ -75,11 +71,10 @@ class Group(BaseModel):
     Attributes:
         template: The spec of its runs; the seed in it has no meaning.
         seeds: Its seeds, in order. Mining uses exactly these; earlier ones are in `Store.mined_seeds`.
-        dataset_name: The dataset's name.
-        note: A remark about the dataset, such as that it is a fallback.
-        updated: UTC, ISO 8601; the latest group is the default of all later stages.
+        dataset_name, note: Of the `Dataset`.
+        updated: UTC, ISO 8601; see `Store.get_group`.
         command: The command line.
-        study: Name of the study that trained it, if any; such a group is the default only where there is no other.
+        study: Name of the study that trained it, if any.
     """
 
     model_config = _STRICT
@@ -113,9 +108,9 @@ class Group(BaseModel):
         Args:
             seed: Its seed.
             change: The treatment; None for a baseline run.
-            epochs: Replaces the recipe's number of epochs.
+            epochs: Replaces the group's.
             fold: See `RunSpec`.
-            environment: Replaces the environment in which the group was trained.
+            environment: Replaces the group's.
             source: See `RunSpec.changed`.
             added: See `RunSpec.changed`.
         """
@@ -132,15 +127,15 @@ class Intervention(BaseModel):
 
     Attributes:
         name: The hypothesis' name.
-        hypothesis: Its spec as it was.
+        hypothesis: Its spec at that time.
         group: Id of the baseline group.
         epochs: Epochs of every run.
         arms: Arm name to the ids of its runs, in the order of `seeds`; the first is ``baseline``, the second
             the treatment.
         seeds: The runs' seeds, the same in every arm.
-        controls: Names of the controls that were asked for, also those that train nothing.
-        not_applicable: Control to the reason why it makes no sense for this change; these have no arm.
-        fresh_baseline: Whether the baseline's seeds are others than those that were mined.
+        controls: Names of the requested controls, also of those without an arm.
+        not_applicable: Control without an arm to the reason why it makes no sense for this change.
+        fresh_baseline: Whether none of the baseline's seeds was mined.
         created: UTC, ISO 8601.
         command: The command line.
     """
@@ -161,5 +156,5 @@ class Intervention(BaseModel):
 
     @property
     def key(self) -> str:
-        """Group, name and version of the hypothesis: what distinguishes interventions in the store."""
+        """The intervention's key in the store: group, name and version of the hypothesis."""
         return f"{self.group}/{self.name}-{self.hypothesis.hash}"

@@ -1,4 +1,4 @@
-"""What limits a claim: earlier looks at `confirm`, the design, arms that were trained in different environments."""
+"""Limits of a report's claims: earlier looks at `confirm`, the design, different environments of the arms."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal
@@ -8,18 +8,18 @@ from erroran.store.ledger import Entry
 from erroran.store.records import Group, Intervention
 
 _EXPLORATORY = (
-    "Pairs were mined on confirm, the images that this report judges by. An effect found on the images that suggested "
-    "it is no confirmation."
+    "Pairs were mined on confirm, the images of this report's test. An effect on the images that suggested it is not "
+    "confirmed."
 )
 _REUSED = (
-    "The baseline's runs are those that the confusions were mined from. Mining also selects what went wrong by chance, "
-    "so any retraining seems to reduce the errors."
+    "The confusions were mined from the baseline's own runs. Mining also selects errors that occurred by chance, so "
+    "any retraining seems to reduce them."
 )
 _PEEKED = (
-    "This hypothesis was judged before with other seeds. Stopping when the result pleases raises the rate of false "
-    "claims above the stated level."
+    "This hypothesis was judged before with other seeds. Repeating the test until the result is as hoped raises the "
+    "rate of false claims above the stated level."
 )
-_ENVIRONMENTS = "The arms were trained in different environments ({}), which by itself can change results."
+_ENVIRONMENTS = "The arms were trained in different environments ({}), which alone can change results."
 _LOOKS = {
     "verdict": "verdicts were reached on these images for {}",
     "stress": "changed versions of these images were predicted in a stress test of {}",
@@ -27,12 +27,7 @@ _LOOKS = {
 
 
 class Stamp(Result):
-    """A reason to take a report's claim with care.
-
-    Attributes:
-        kind: One or two words, such as ``Peeked``.
-        sentence: The reason, one sentence or two.
-    """
+    """A limit of a report's claims: a word or two, such as ``Peeked``, and one or two sentences."""
 
     kind: str
     sentence: str
@@ -60,14 +55,14 @@ def find_stamps(
     intervention: Intervention,
     environments: Mapping[str, Mapping[str, str]],
 ) -> list[Stamp]:
-    """List what limits the claims of a report.
+    """List the limits of a report's claims.
 
     Args:
-        entries: The ledger's; those of other datasets are passed over.
+        entries: The ledger's; those of other datasets are ignored.
         look: The entry of this report itself.
         group: The baseline group.
         intervention: What was run.
-        environments: Of the arms; see `erroran.store.environment.compare_environments`.
+        environments: See `erroran.store.environment.compare_environments`.
     """
     asked, ran = intervention.hypothesis.seeds, len(intervention.seeds)
     entries = [entry for entry in entries if entry.dataset == look.dataset]

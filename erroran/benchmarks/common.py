@@ -1,4 +1,4 @@
-"""What the benchmarks share: options, timing in turns, and Markdown tables. Imports nothing heavy."""
+"""What the benchmarks share: options, alternating timing, and Markdown tables. Imports nothing heavy."""
 
 import argparse
 import sys
@@ -23,12 +23,9 @@ def start_parser(module: str, description: str | None) -> argparse.ArgumentParse
 def time_in_turns(
     works: Mapping[str, Work], repeat: int, *, once_above: float = float("inf")
 ) -> dict[str, list[tuple[float, float]]]:
-    """Seconds on the clock and of the processor of each repetition; all works take turns, so that they share the load.
+    """Wall-clock and processor seconds of each repetition. The works alternate, so that they meet the same load.
 
-    Args:
-        works: Name to what is timed.
-        repeat: Repetitions.
-        once_above: A work that takes longer than so many seconds is not repeated.
+    A work that takes longer than `once_above` seconds is not repeated.
     """
     taken: dict[str, list[tuple[float, float]]] = {name: [] for name in works}
     for _ in range(repeat):
@@ -42,13 +39,7 @@ def time_in_turns(
 
 
 def table_lines(header: Sequence[str], rows: Iterable[Sequence[object]], *, text: int = 1) -> list[str]:
-    """A Markdown table, numbers on the right.
-
-    Args:
-        header: Titles of the columns.
-        rows: Cells.
-        text: So many columns from the left hold text.
-    """
+    """A Markdown table; the first `text` columns are left-aligned, the others right-aligned."""
     rules = ["---" if at < text else "---:" for at in range(len(header))]
     return [f"| {' | '.join(map(str, cells))} |" for cells in (header, rules, *rows)]
 

@@ -11,7 +11,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -27,63 +26,18 @@ HEADER: Final = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Measurement:
-    """One kind of input.
+def write_runs(folder: Path, *, n_runs: int, n_samples: int, n_classes: int, probabilities: bool) -> None:
+    """Write ``before_0.csv`` ... and ``after_0.csv`` ...: `n_runs` files per arm that err on the same hard samples.
 
-    Attributes:
-        n_classes: Classes.
-        probabilities: Whether the files have ``p_<class>`` columns.
-        file_mb: Size of all files together, in MB (10^6 bytes).
-        seconds: Wall-clock time of each repetition of the whole process.
-        cpu_seconds: Processor time, user and system, median; without other load on the machine, an
-            upper bound of the wall-clock time.
-        peak_mb: Largest resident memory of any repetition, in MB (10^6 bytes).
-    """
-
-    n_classes: int
-    probabilities: bool
-    file_mb: float
-    seconds: tuple[float, ...]
-    cpu_seconds: float
-    peak_mb: float
-
-    def row(self) -> tuple[str, ...]:
-        """The row of the table; see `HEADER`."""
-        allowed, memory = SECONDS_ALLOWED.get(self.n_classes), MB_ALLOWED.get(self.n_classes)
-        return (
-            "`prediction` and `p_<class>`" if self.probabilities else "`prediction`",
-            str(self.n_classes),
-            f"{self.file_mb:,.0f}",
-            f"{statistics.median(self.seconds):.2f}",
-            f"{min(self.seconds):.2f} to {max(self.seconds):.2f}",
-            f"{allowed:g}" if allowed else "-",
-            f"{self.cpu_seconds:.2f}",
-            f"{self.peak_mb:,.0f}",
-            f"{memory:g}" if memory else "-",
-        )
-
-
-def write_runs(
-    folder: Path, *, n_runs: int, n_samples: int, n_classes: int, probabilities: bool, seed: int = 0
-) -> None:
-    """Write ``before_0.csv`` ... and ``after_0.csv`` ...: runs that err on the same hard samples.
-
-    Args:
-        folder: Where to; must exist.
-        n_runs: Files per arm.
-        n_samples: Rows per file; ids are 16 hex digits.
-        n_classes: Classes.
-        probabilities: Add ``p_0`` ... of 6 significant digits. All files share them, which takes as
-            long to read and is faster to write.
-        seed: Of all randomness.
+    Ids are 16 hex digits. With `probabilities` there are columns ``p_0`` ... of 6 significant digits, the same in all
+    files: that takes as long to read and is faster to write.
     """
     import numpy as np
 
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(0)
     labels = rng.integers(0, n_classes, n_samples)
     ids = [f"{number:016x}" for number in rng.choice(2**50, n_samples)]
-    # One sample in twenty is hard, and has one class that it is taken for.
+    # One sample in twenty is hard, and is always mistaken for the same class.
     rates = np.where(rng.random(n_samples) < 0.05, rng.beta(0.5, 1.0, n_samples), 0.0)
     mistaken = (labels + rng.integers(1, n_classes, n_samples)) % n_classes
     header, tails = "sample_id,label,prediction", [""] * n_samples
@@ -100,15 +54,10 @@ def write_runs(
             (folder / f"{arm}_{run}.csv").write_text("\n".join([header, *lines, ""]), encoding="utf-8")
 
 
-def measure(*, n_classes: int, probabilities: bool, n_runs: int, n_samples: int, repeat: int) -> Measurement:
-    """Make files, run the command `repeat` times, and delete the files.
+def measure(*, n_classes: int, probabilities: bool, n_runs: int, n_samples: int, repeat: int) -> tuple[str, ...]:
+    """Make files, run the command `repeat` times, and delete the files; the row of the table, see `HEADER`.
 
-    Args:
-        n_classes: Classes.
-        probabilities: Whether the files have ``p_<class>`` columns.
-        n_runs: Files per arm.
-        n_samples: Rows per file.
-        repeat: Whole processes to time.
+    Processor time is user and system; without other load on the machine, it is an upper bound of the wall-clock time.
 
     Raises:
         RuntimeError: The command failed.
@@ -121,13 +70,18 @@ def measure(*, n_classes: int, probabilities: bool, n_runs: int, n_samples: int,
         size = sum(path.stat().st_size for path in Path(name).iterdir()) / 1e6
         files = ["--before", f"{name}/before_*.csv", "--after", f"{name}/after_*.csv"]
         results = [_run_once([*python, "erroran", "diff", *files, "--json"]) for _ in range(repeat)]
-    return Measurement(
-        n_classes=n_classes,
-        probabilities=probabilities,
-        file_mb=size,
-        seconds=tuple(seconds for seconds, _, _ in results),
-        cpu_seconds=statistics.median(cpu for _, cpu, _ in results),
-        peak_mb=max(peak for _, _, peak in results),
+    seconds, processor, peaks = zip(*results, strict=True)
+    allowed, memory = SECONDS_ALLOWED.get(n_classes), MB_ALLOWED.get(n_classes)
+    return (
+        "`prediction` and `p_<class>`" if probabilities else "`prediction`",
+        str(n_classes),
+        f"{size:,.0f}",
+        f"{statistics.median(seconds):.2f}",
+        f"{min(seconds):.2f} to {max(seconds):.2f}",
+        f"{allowed:g}" if allowed else "-",
+        f"{statistics.median(processor):.2f}",
+        f"{max(peaks):,.0f}",
+        f"{memory:g}" if memory else "-",
     )
 
 
@@ -160,8 +114,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if options.make:
         write_runs(options.make, **sizes, **cases[0])
         return
-    rows = [measure(**sizes, **case, repeat=options.repeat).row() for case in cases]
-    print_lines(table_lines(HEADER, rows))
+    print_lines(table_lines(HEADER, [measure(**sizes, **case, repeat=options.repeat) for case in cases]))
 
 
 if __name__ == "__main__":

@@ -122,9 +122,7 @@ def _draw_curves(reviewed: "ReviewResult") -> "Figure":
 def _draw_reliability(reviewed: "ReviewResult") -> "Figure":
     confidence = np.array([run.confidence for run in reviewed.judged_runs])
     wrong = np.array([run.wrong for run in reviewed.judged_runs])
-    bins = reliability_bins(confidence, wrong, binning="equal width")
-    rows = [(b.confidence, b.accuracy, b.accuracy_low, b.accuracy_high, b.predictions) for b in bins]
-    return figures.reliability_diagram(rows, title=_who(reviewed))
+    return figures.reliability_diagram(reliability_bins(confidence, wrong), title=_who(reviewed))
 
 
 def _draw_queue(reviewed: "ReviewResult", pixels: np.ndarray) -> "Figure":

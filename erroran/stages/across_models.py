@@ -185,9 +185,9 @@ def _across(groups: list[Group], evidence: list[Evidence], skipped: list[str]) -
     labels, ids, class_names = evidence[0].labels, evidence[0].ids, evidence[0].class_names
     predicted = [part.predicted for part in evidence]
     together = np.concatenate(predicted)
-    found = shared_images(labels, predicted, len(class_names))
-    runs = (together == found.everywhere).sum(axis=0)
-    rows = np.flatnonzero(found.everywhere >= 0)
+    by_model, everywhere = shared_images(labels, predicted, len(class_names))
+    runs = (together == everywhere).sum(axis=0)
+    rows = np.flatnonzero(everywhere >= 0)
     rows = rows[np.lexsort((ids[rows], -runs[rows]))]
     probabilities = np.concatenate([part.probabilities for part in evidence])
     kinds = classify_images(labels, together, len(class_names), probabilities).kind
@@ -208,7 +208,7 @@ def _across(groups: list[Group], evidence: list[Evidence], skipped: list[str]) -
                 systematic_images=int((read_as >= 0).sum()),
                 baseline=group,
             )
-            for name, group, answers, read_as in zip(names, groups, predicted, found.read_as, strict=True)
+            for name, group, answers, read_as in zip(names, groups, predicted, by_model, strict=True)
         ),
         skipped=tuple(skipped),
         pairs=tuple(
@@ -225,7 +225,7 @@ def _across(groups: list[Group], evidence: list[Evidence], skipped: list[str]) -
             SharedError(
                 id=str(ids[row]),
                 label=class_names[labels[row]],
-                read_as=class_names[found.everywhere[row]],
+                read_as=class_names[everywhere[row]],
                 runs=int(runs[row]),
                 suspected_mislabel=bool(kinds[row] == SUSPECTED_MISLABEL),
                 row=row,

@@ -29,11 +29,11 @@ class PairAcross:
         share: The same as a share of all errors of the model, in [0, 1].
         in_every_run: For each model, whether every run of it makes the error.
         images_everywhere: Images of class a that more than half of the runs of every model predict as b.
-        surely_in: In at least so many models the cell has more errors than if all errors were spread evenly over the
-            cells, at a false-discovery rate of 5 % over all cells; 0 to M.
+        surely_in: Least number of models, 0 to M, in which the cell has more errors than if all errors were spread
+            evenly over the cells, at a false-discovery rate of 5 % over all cells.
         q_all: Adjusted p-value for the same in every model.
         owner: The one model that the pair belongs to, or None.
-        q_owner: Adjusted p-value of the model that the pair belongs to most; 1 if no model could be tested.
+        q_owner: Smallest adjusted p-value of any model for owning the pair; 1 if no model could be tested.
     """
 
     pair: tuple[int, int]
@@ -45,19 +45,6 @@ class PairAcross:
     q_all: float
     owner: int | None
     q_owner: float
-
-
-@dataclass(frozen=True)
-class SharedImages:
-    """Errors that models have in common, image by image.
-
-    Attributes:
-        read_as: int64 (M, N): the wrong class that more than half of a model's runs predict, -1 if there is none.
-        everywhere: int64 (N,): the wrong class where it is the same in every model, else -1.
-    """
-
-    read_as: npt.NDArray[np.int64]
-    everywhere: npt.NDArray[np.int64]
 
 
 def compare_confusions(labels: IntArray, models: Sequence[IntArray], n_classes: int) -> list[PairAcross]:
@@ -97,7 +84,7 @@ def compare_confusions(labels: IntArray, models: Sequence[IntArray], n_classes: 
     p_values = np.stack([uneven_p(labels, predicted, n_classes) for predicted in checked])
     by_number = np.stack([adjust_cells(p) for p in partial_conjunction(p_values)])
     always = np.stack([(count > 0).all(axis=0) for count in counts])
-    everywhere = shared_images(labels, checked, n_classes).everywhere
+    _, everywhere = shared_images(labels, checked, n_classes)
     common = confusion_counts(labels, np.where(everywhere < 0, labels, everywhere), n_classes)[0]
     cells = np.argwhere(means.sum(axis=0) > 0)
     owned = benjamini_hochberg(_own_p(labels, checked, n_classes)[:, cells[:, 0], cells[:, 1]].ravel())
@@ -154,7 +141,9 @@ def uneven_p(labels: IntArray, pred: IntArray, n_classes: int) -> FloatArray:
     return p_values
 
 
-def shared_images(labels: IntArray, models: Sequence[IntArray], n_classes: int) -> SharedImages:
+def shared_images(
+    labels: IntArray, models: Sequence[IntArray], n_classes: int
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """Find the images that models predict wrongly in the same way.
 
     Args:
@@ -162,28 +151,32 @@ def shared_images(labels: IntArray, models: Sequence[IntArray], n_classes: int) 
         models: M predictions, integer (S_m, N) each.
         n_classes: Number of classes C.
 
+    Returns:
+        int64 (M, N): the wrong class that more than half of a model's runs predict, -1 if there is none; and int64
+        (N,): the wrong class where it is the same in every model, else -1.
+
     Raises:
         BadInput: See `confusion.check_runs`.
     """
-    read_as = np.stack([_majority_class(labels, np.atleast_2d(predicted), n_classes) for predicted in models])
-    same = (read_as == read_as[0]).all(axis=0)
-    return SharedImages(read_as, np.where(same, read_as[0], -1))
-
-
-def _majority_class(labels: IntArray, predicted: IntArray, n_classes: int) -> npt.NDArray[np.int64]:
-    """int64 (N,): the wrong class that more than half of the runs predict, else -1."""
-    found = classify_images(labels, predicted, n_classes)
-    return np.where(2 * found.wrong_class_runs > len(predicted), found.wrong_class, -1)
+    found = [classify_images(labels, predicted, n_classes) for predicted in models]
+    predicted_as = np.stack(
+        [
+            np.where(2 * images.wrong_class_runs > len(predicted), images.wrong_class, -1)
+            for images, predicted in zip(found, models, strict=True)
+        ]
+    )
+    return predicted_as, np.where((predicted_as == predicted_as[0]).all(axis=0), predicted_as[0], -1)
 
 
 def _own_p(labels: IntArray, models: Sequence[IntArray], n_classes: int) -> FloatArray:
     """float64 (M, C, C): p-values for "this model errs more in this cell than each other model"."""
-    largest = np.zeros((len(models), n_classes, n_classes))
-    for m, own in enumerate(models):
-        for n, other in enumerate(models):
-            if n != m:
-                largest[m] = np.maximum(largest[m], _exceeds(labels, other, own, n_classes))
-    return largest
+    others = [[other for n, other in enumerate(models) if n != m] for m in range(len(models))]
+    return np.stack(
+        [
+            np.max([_exceeds(labels, other, own, n_classes) for other in rest], axis=0)
+            for own, rest in zip(models, others, strict=True)
+        ]
+    )
 
 
 def _exceeds(labels: IntArray, before: IntArray, after: IntArray, n_classes: int) -> FloatArray:
@@ -213,14 +206,9 @@ def _exceeds(labels: IntArray, before: IntArray, after: IntArray, n_classes: int
 def _common_odds_ratio(histogram: IntArray, observed: int, n_before: int, n_after: int) -> float:
     """Conditional maximum-likelihood estimate of the common odds ratio after : before of many 2x2 tables.
 
-    Args:
-        histogram: Integer (S_b + S_a + 1,): entry t counts images that t runs predicted wrongly.
-        observed: Errors of the after arm over all images and runs.
-        n_before: Runs before, S_b.
-        n_after: Runs after, S_a.
-
-    Returns:
-        0 or inf if all errors that could lie in either arm lie in one, nan if none could.
+    Entry t of `histogram`, integer (n_before + n_after + 1,), counts the images that t runs predicted wrongly;
+    `observed` are the errors of the runs after. 0 or inf if all errors that could lie in either arm lie in one, nan if
+    none could.
     """
     from scipy.optimize import brentq
     from scipy.stats import nchypergeom_fisher

@@ -1,4 +1,4 @@
-"""Which errors do all runs make, and which depend on the seed?"""
+"""Which errors are common to all runs, and which depend on the seed?"""
 
 from dataclasses import dataclass
 from typing import Final
@@ -6,7 +6,6 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from erroran.errors import BadInput
 from erroran.stats.confusion import FloatArray, IntArray, check_runs, confusion_counts, tabulate_errors
 from erroran.stats.multiplicity import benjamini_hochberg
 
@@ -23,7 +22,6 @@ class PairSummary:
 
     Attributes:
         pair: (a, b): images of class a predicted as b.
-        n_images: Images of class a.
         errors_per_seed: Errors of each run, length S.
         mean_errors: Their mean.
         seeds_with_it: Runs with at least one such error.
@@ -31,15 +29,14 @@ class PairSummary:
         n_systematic: Images that more than half of the runs predict as b; None with a single run.
         reverse_per_seed: Errors b -> a of each run.
         asymmetry_p: Two-sided p-value for equal rates a -> b and b -> a.
-        rate: Mean share of class-a images predicted as b, in [0, 1], with a 95 % score interval for new
-            images.
+        rate: Mean share of class-a images predicted as b, in [0, 1]; `rate_low` and `rate_high` are the ends of its
+            95 % score interval for new images.
         partial_conjunction_p: p-value for "in more than half of the runs this cell has more errors than if all errors
             were spread evenly over the cells".
         partial_conjunction_q: The same, adjusted over all directed cells (Benjamini-Hochberg).
     """
 
     pair: tuple[int, int]
-    n_images: int
     errors_per_seed: tuple[int, ...]
     mean_errors: float
     seeds_with_it: int
@@ -59,8 +56,7 @@ class ImageConsistency:
     """Errors that the runs have in common, image by image. Arrays have length N.
 
     Attributes:
-        kind: "correct", "systematic", "seed noise", "suspected mislabel", or "undecided" (wrong in
-            the only run there is).
+        kind: "correct", "systematic", "seed noise", "suspected mislabel", or "undecided" (wrong in the only run).
         wrong_runs: Runs that predict the image wrongly.
         wrong_class: The wrong class that most runs predict (the smallest on a tie); -1 if none does.
         wrong_class_runs: How many runs predict it.
@@ -77,26 +73,19 @@ class ImageConsistency:
 
 
 def rank_pairs(labels: IntArray, pred: IntArray, n_classes: int) -> list[PairSummary]:
-    """Rank every directed pair with any error, most systematic first.
-
-    Order: systematic images, then mean errors (both falling), then the pair itself. With one run
-    nothing is systematic, so mean errors decide.
+    """Rank every directed pair with any error: by systematic images, then mean errors (both falling), then the pair.
 
     Args:
         labels: Integer (N,), values in 0..n_classes-1.
         pred: Integer (S, N), predictions of S runs of one arm.
         n_classes: Number of classes C.
 
-    Returns:
-        One `PairSummary` per directed cell with an error in any run.
-
     Raises:
         BadInput: See `confusion.check_runs`.
 
-    Intervals and the asymmetry test treat images, not runs, as the sample: with w = sum k^2 / sum k
-    over images (k = runs wrong), sum k / w is the effective number of independent errors (the design
-    effect of Rao and Scott 1992, Biometrics 48, 577-585). With one run this is the plain Wilson
-    interval and the plain score test of two Poisson rates.
+    Intervals and the asymmetry test treat images, not runs, as the sample: with w = sum k^2 / sum k over images (k =
+    runs wrong), sum k / w is the effective number of independent errors (the design effect of Rao and Scott 1992,
+    Biometrics 48, 577-585). With one run these are Wilson's interval and the score test of two Poisson rates.
     """
     from erroran.stats.intervals import wilson_interval
 
@@ -120,7 +109,6 @@ def rank_pairs(labels: IntArray, pred: IntArray, n_classes: int) -> list[PairSum
         summaries.append(
             PairSummary(
                 pair=(a, b),
-                n_images=int(support[a]),
                 errors_per_seed=tuple(counts[:, a, b].tolist()),
                 mean_errors=float(counts[:, a, b].mean()),
                 seeds_with_it=int((counts[:, a, b] > 0).sum()),
@@ -142,15 +130,14 @@ def partial_conjunction(p_values: FloatArray) -> FloatArray:
     """p-values for "at least k of the S nulls are false", k = 1..S.
 
     Args:
-        p_values: float (S, ...), one p-value per run along the first axis; they may depend on each
-            other in any way.
+        p_values: float (S, ...), one p-value per run along the first axis; they may depend on each other in any way.
 
     Returns:
-        float64 of the same shape: entry k-1 is (S - k + 1) times the k-th smallest p-value, at most 1,
-        made non-decreasing in k.
+        float64 of the same shape: entry k-1 is (S - k + 1) times the k-th smallest p-value, at most 1, made
+        non-decreasing in k.
 
-    Source: Dror et al. (2017), arXiv 1709.09500, section 4 (Bonferroni partial conjunction of
-    Benjamini and Heller 2008, valid under dependence - runs share their images).
+    Source: Dror et al. (2017), arXiv 1709.09500, section 4 (Bonferroni partial conjunction of Benjamini and Heller
+    2008, valid under dependence, as runs share their images).
     """
     ordered = np.sort(np.asarray(p_values, dtype=float), axis=0)
     n_runs = len(ordered)
@@ -164,28 +151,25 @@ def classify_images(
 ) -> ImageConsistency:
     """Classify images as correct, systematic error, seed noise or suspected mislabel.
 
+    - *Systematic*: more than half of the runs predict the same wrong class.
+    - *Seed noise*: wrong in some run, but not systematic.
+    - *Suspected mislabel*: wrong in some run, and another class's mean probability reaches that class's usual
+      self-confidence (its mean over images labelled so) while the given label's stays below its own; needs `probs`.
+
     Args:
         labels: Integer (N,).
         pred: Integer (S, N).
         n_classes: Number of classes C.
-        probs: Optional float (S, N, C), rows summing to 1. They must come from runs that did not
-            train on these images: a network that did may have memorised wrong labels.
-
-    Returns:
-        See `ImageConsistency`. *Systematic*: more than half of the runs predict one and
-        the same wrong class. *Seed noise*: wrong in some run, but not so. *Suspected mislabel*: wrong
-        in some run, and the mean probability of another class reaches that class's usual
-        self-confidence (its mean over images labelled so) while that of the given label stays below
-        its own; needs `probs`.
+        probs: Optional float (S, N, C), rows summing to 1, of runs that did not train on these images: a network that
+            did may have memorised wrong labels.
 
     Raises:
-        BadInput: Shapes disagree or a class is out of range.
+        BadInput: See `confusion.check_runs`.
 
     Source: Northcutt, Jiang, Chuang (2021), JAIR 70, eqs. 1-2 (confident joint, class thresholds).
     """
     labels, pred = check_runs(labels, pred, n_classes)
     n_runs, n_images = pred.shape
-    wrong = pred != labels
     table = tabulate_errors(labels, pred, n_classes=n_classes)
     wrong_class = np.full(n_images, -1, dtype=np.int64)
     wrong_class_runs = np.zeros(n_images, dtype=np.int64)
@@ -194,7 +178,7 @@ def classify_images(
     wrong_class[table.image[order]] = table.cell[order] % n_classes
     wrong_class_runs[table.image[order]] = table.runs[order, 0]
 
-    wrong_runs = wrong.sum(axis=0, dtype=np.int64)
+    wrong_runs = (pred != labels).sum(axis=0, dtype=np.int64)
     kind = np.full(n_images, CORRECT, dtype="<U18")
     kind[wrong_runs > 0] = SEED_NOISE if n_runs > 1 else UNDECIDED
     if n_runs > 1:
@@ -202,24 +186,13 @@ def classify_images(
     suggested = np.full(n_images, -1, dtype=np.int64)
     if probs is None:
         return ImageConsistency(kind, wrong_runs, wrong_class, wrong_class_runs, None, suggested)
-    mean_probs = _mean_probs(probs, pred.shape, n_classes)
+    mean_probs: FloatArray = probs.mean(axis=0, dtype=np.float64)
     confidence = mean_probs[np.arange(n_images), labels]
     looks_like = _confident_class(labels, mean_probs, confidence)
     suspected = (looks_like >= 0) & (looks_like != labels) & (wrong_runs > 0)
     kind[suspected] = SUSPECTED_MISLABEL
     suggested[suspected] = looks_like[suspected]
     return ImageConsistency(kind, wrong_runs, wrong_class, wrong_class_runs, confidence, suggested)
-
-
-def _mean_probs(probs: npt.NDArray[np.floating], shape: tuple[int, ...], n_classes: int) -> FloatArray:
-    probs = np.asarray(probs)
-    if probs.shape != (*shape, n_classes):
-        raise BadInput(
-            f"probabilities need shape (S, N, C) = {(*shape, n_classes)}; got {probs.shape}",
-            fix="pass one row of class probabilities per run and image",
-        )
-    mean: FloatArray = probs.mean(axis=0, dtype=np.float64)
-    return mean
 
 
 def _confident_class(labels: IntArray, mean_probs: FloatArray, confidence: FloatArray) -> npt.NDArray[np.int64]:
@@ -237,9 +210,7 @@ def _confident_class(labels: IntArray, mean_probs: FloatArray, confidence: Float
 def _asymmetry_p(runs_wrong: tuple[IntArray, IntArray], support: tuple[int, int]) -> float:
     """Score test of equal error rates in both directions, on effective counts.
 
-    Args:
-        runs_wrong: For each direction how many runs made the error, image by image, integer (n,).
-        support: Images of the two classes.
+    For each direction: how many runs made the error, image by image, integer (n,); and the images of the class.
     """
     from statsmodels.stats.rates import test_poisson_2indep
 
@@ -255,8 +226,8 @@ def _asymmetry_p(runs_wrong: tuple[IntArray, IntArray], support: tuple[int, int]
 def _conjunction_by_cell(counts: npt.NDArray[np.int64], majority: int) -> FloatArray:
     """float64 (C, C): p-values for "more than `majority` runs confuse the cell"; 1 on the diagonal.
 
-    Per run the null says: this run's errors fall into the C (C - 1) cells in proportion to the
-    images each class has, so a cell's count is binomial.
+    Under the null hypothesis of a run its errors fall into the C (C - 1) cells in proportion to the images of each
+    class, so a cell's count is binomial.
     """
     from scipy.stats import binom
 

@@ -26,11 +26,7 @@ class Correlation:
 
 
 def correlate_ranks(x: FloatArray, y: FloatArray) -> Correlation:
-    """Correlate the ranks of two quantities.
-
-    Args:
-        x: float (n,); pairs with NaN or infinity on either side are left out.
-        y: float (n,).
+    """Correlate the ranks of two quantities, float (n,) each; pairs with NaN or infinity are left out.
 
     Source: the interval is Fisher's with the standard error sqrt((1 + rho^2 / 2) / (n - 3)) of Bonett and Wright
     (2000), Psychometrika 65, 23-28.
@@ -48,15 +44,9 @@ def correlate_ranks(x: FloatArray, y: FloatArray) -> Correlation:
 
 
 def partial_rank_correlation(x: FloatArray, y: FloatArray, given: FloatArray) -> float | None:
-    """Spearman's correlation of two quantities with a third one held fixed.
+    """Spearman's correlation of `x` and `y` with `given` held fixed, float (n,) each; images with NaN are left out.
 
-    Args:
-        x: float (n,); images with NaN in any of the three are left out.
-        y: float (n,).
-        given: float (n,).
-
-    Returns:
-        In [-1, 1]; None with fewer than 10 images, or without variation, or if `given` decides one of the two.
+    In [-1, 1]; None with fewer than 10 images, without variation, or if the ranks of `given` are those of `x` or `y`.
     """
     from scipy.stats import rankdata
 

@@ -5,41 +5,34 @@ scikit-learn's ``calibration_curve`` gives no counts, so neither weights nor int
 """
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from erroran.errors import BadInput
 from erroran.stats.confusion import BoolArray, FloatArray, IntArray
 from erroran.stats.intervals import wilson_interval
 
 N_BINS = 15
+N_DRAWS = 200
 SMALLEST_PROBABILITY = 1e-7
 """The log loss takes smaller probabilities of the right class for this: float32 rounds them to 0."""
 
-Binning = Literal["equal width", "equal mass"]
 
-
-@dataclass(frozen=True)
-class ReliabilityBin:
+class ReliabilityBin(NamedTuple):
     """Predictions of similar confidence, over all runs together.
 
     Attributes:
-        low: Smallest confidence that belongs here; `high` the largest.
-        predictions: How many, all runs together.
         confidence: Their mean confidence, in [0, 1].
-        accuracy: Share that is right.
-        accuracy_low: Lower end of its 95 % interval for new images; `accuracy_high` the upper one.
+        accuracy: Share that is right; `low` and `high` are the ends of its 95 % interval for new images.
+        predictions: How many.
     """
 
+    confidence: float
+    accuracy: float
     low: float
     high: float
     predictions: int
-    confidence: float
-    accuracy: float
-    accuracy_low: float
-    accuracy_high: float
 
 
 @dataclass(frozen=True)
@@ -49,9 +42,8 @@ class Calibration:
     Attributes:
         ece_mass: Expected calibration error over 15 bins of equal mass, in [0, 1].
         ece_width: The same over 15 bins of equal width.
-        ece_mass_if_perfect: What `ece_mass` would be on average if every confidence were exactly right: with finite
-            samples it is never 0. 95 % of such samples stay below `ece_mass_if_perfect_high`.
-        ece_mass_if_perfect_high: See there.
+        ece_mass_if_perfect: Mean of `ece_mass` if every confidence were exactly right; with finite samples it is never
+            0. 95 % of such samples stay below `ece_mass_if_perfect_high`.
         mean_confidence: Mean of the confidences; above `accuracy`: overconfident.
         accuracy: Share that is right.
         brier: Mean squared distance of the probabilities from the truth, summed over classes, in [0, 2].
@@ -68,43 +60,24 @@ class Calibration:
     nll: float
 
 
-def reliability_bins(confidence: FloatArray, wrong: BoolArray, *, binning: Binning) -> list[ReliabilityBin]:
-    """Group predictions by confidence; empty bins are left out.
+def reliability_bins(confidence: FloatArray, wrong: BoolArray) -> list[ReliabilityBin]:
+    """Group predictions by confidence in (0, 1/15], (1/15, 2/15] ...; empty bins are left out.
 
     Args:
-        confidence: float (S, N) or (N,), in [0, 1].
+        confidence: float (S, N), in [0, 1].
         wrong: bool, the same shape.
-        binning: ``equal width``: (0, 1/15], (1/15, 2/15] ...; ``equal mass``: 15 bins with equal numbers of
-            predictions, as far as equal confidences stay in one bin.
 
-    Source: Guo et al. (2017), arXiv 1706.04599 (equal width); Naeini et al. (2015), AAAI (equal mass).
+    Source: Guo et al. (2017), arXiv 1706.04599.
     """
-    confidence, wrong = _check(confidence, wrong)
     bins = []
-    place = _places(confidence.ravel(), binning).reshape(confidence.shape)
+    place = _equal_width(confidence)
     for number in np.unique(place):
         here = place == number
-        count, sure = int(here.sum()), confidence[here]
-        failing = (here & wrong).sum(axis=0)
+        count, failing = int(here.sum()), (here & wrong).sum(axis=0)
         low, high = wilson_interval(failing, count / len(confidence), n_runs=len(confidence))
         accuracy = 1 - float(failing.sum()) / count
-        mean = float(sure.mean())
-        bins.append(ReliabilityBin(float(sure.min()), float(sure.max()), count, mean, accuracy, 1 - high, 1 - low))
+        bins.append(ReliabilityBin(float(confidence[here].mean()), accuracy, 1 - high, 1 - low, count))
     return bins
-
-
-def expected_calibration_error(confidence: FloatArray, wrong: BoolArray, *, binning: Binning) -> float:
-    """Mean distance between confidence and accuracy over the bins of `reliability_bins`, weighted by size.
-
-    Args:
-        confidence: float (N,), in [0, 1].
-        wrong: bool (N,).
-        binning: See `reliability_bins`.
-
-    Source: Naeini, Cooper, Hauskrecht (2015), AAAI; for the top class as in Guo et al. (2017), arXiv 1706.04599.
-    """
-    confidence, wrong = _check(confidence, wrong)
-    return float(_ece(confidence.ravel(), wrong.ravel()[None], _places(confidence.ravel(), binning))[0])
 
 
 def assess_calibration(
@@ -113,7 +86,6 @@ def assess_calibration(
     predicted: IntArray,
     *,
     rng: np.random.Generator,
-    n_draws: int = 200,
 ) -> Calibration:
     """Calibration errors and proper scores of one run.
 
@@ -121,22 +93,22 @@ def assess_calibration(
         probabilities: float (N, C), rows summing to 1.
         labels: Integer (N,).
         predicted: Integer (N,), usually the most probable class.
-        rng: For the calibration error of a perfect model.
-        n_draws: Draws for it.
+        rng: Generator of the 200 draws from a perfect model.
 
-    Source: Brier (1950), Monthly Weather Review 78, 1-3. The reference draws right and wrong from the confidences
-    themselves (consistency resampling, Broecker and Smith 2007, Weather and Forecasting 22, 651-661).
+    Source: Naeini, Cooper, Hauskrecht (2015), AAAI (equal mass); Guo et al. (2017), arXiv 1706.04599 (equal width);
+    Brier (1950), Monthly Weather Review 78, 1-3; the reference draws right and wrong from the confidences themselves
+    (consistency resampling, Broecker and Smith 2007, Weather and Forecasting 22, 651-661).
     """
     table = np.asarray(probabilities, dtype=np.float64)
     rows = np.arange(len(table))
     confidence, wrong = table[rows, predicted], predicted != labels
-    by_mass = _places(confidence, "equal mass")
-    drawn = rng.random((n_draws, len(table))) >= confidence
-    perfect = _ece(confidence, drawn, by_mass)
+    # Bins of equal mass: equal confidences go together, to where the first of them belongs.
+    by_mass = np.searchsorted(np.sort(confidence), confidence, side="left") * N_BINS // len(confidence)
+    perfect = _calibration_errors(confidence, rng.random((N_DRAWS, len(table))) >= confidence, by_mass)
     of_label = table[rows, labels]
     return Calibration(
-        ece_mass=float(_ece(confidence, wrong[None], by_mass)[0]),
-        ece_width=expected_calibration_error(confidence, wrong, binning="equal width"),
+        ece_mass=float(_calibration_errors(confidence, wrong[None], by_mass)[0]),
+        ece_width=float(_calibration_errors(confidence, wrong[None], _equal_width(confidence))[0]),
         ece_mass_if_perfect=float(perfect.mean()),
         ece_mass_if_perfect_high=float(np.quantile(perfect, 0.95)),
         mean_confidence=float(confidence.mean()),
@@ -146,32 +118,15 @@ def assess_calibration(
     )
 
 
-def _places(confidence: FloatArray, binning: Binning) -> npt.NDArray[np.int64]:
-    """The bin of each prediction, int64 (N,)."""
-    places: npt.NDArray[np.int64]
-    if binning == "equal width":
-        places = np.clip(np.ceil(confidence * N_BINS) - 1, 0, N_BINS - 1).astype(np.int64)
-        return places
-    # Equal confidences go together, to where the first of them belongs.
-    places = np.searchsorted(np.sort(confidence), confidence, side="left") * N_BINS // len(confidence)
+def _equal_width(confidence: FloatArray) -> npt.NDArray[np.int64]:
+    """The bin of each prediction, int64, 0 to 14."""
+    places: npt.NDArray[np.int64] = np.clip(np.ceil(confidence * N_BINS) - 1, 0, N_BINS - 1).astype(np.int64)
     return places
 
 
-def _ece(confidence: FloatArray, wrong: BoolArray, place: npt.NDArray[np.int64]) -> FloatArray:
+def _calibration_errors(confidence: FloatArray, wrong: BoolArray, place: npt.NDArray[np.int64]) -> FloatArray:
     """Calibration errors float64 (D,) of D rows of errors, bool (D, N), under the same bins."""
     gap = confidence - ~wrong
-    summed = np.zeros((len(wrong), int(place.max()) + 1))
-    for number in np.unique(place):
-        summed[:, number] = gap[:, place == number].sum(axis=1)
-    errors: FloatArray = abs(summed).sum(axis=1) / len(confidence)
+    summed = [gap[:, place == number].sum(axis=1) for number in np.unique(place)]
+    errors: FloatArray = np.abs(summed).sum(axis=0) / len(confidence)
     return errors
-
-
-def _check(confidence: FloatArray, wrong: BoolArray) -> tuple[FloatArray, BoolArray]:
-    confidence, wrong = np.atleast_2d(np.asarray(confidence, dtype=float)), np.atleast_2d(np.asarray(wrong, dtype=bool))
-    if confidence.shape != wrong.shape or confidence.size == 0:
-        raise BadInput(
-            f"confidences and errors need the same shape; got {confidence.shape} and {wrong.shape}",
-            fix="pass one confidence and one error flag per prediction",
-        )
-    return confidence, wrong

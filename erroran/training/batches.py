@@ -11,17 +11,13 @@ from erroran.training.backend import keras
 
 
 class AugmentedBatches(keras.utils.PyDataset):  # type: ignore[misc]  # Keras ships no types
-    """Batches of one run, epoch after epoch; a pure function of (epoch, batch index).
+    """Batches of one run; each is a pure function of (seed, epoch, index). Call ``fit`` with ``shuffle=False``.
 
-    Keras fetches batches 0 and 1 once before training to infer their signature, and ``fit(shuffle=True)``
-    would only permute whole batches. Neither matters here: fetching a batch changes no state, and the order of
-    the samples is drawn again in each epoch. Call ``fit`` with ``shuffle=False``.
-
-    The epochs of a ``fit`` count from 1: Keras calls `on_epoch_end` once more, after those first fetches, so 0 is
-    never trained on.
-
-    A batch is (images, labels), or (images, labels, weights) where any image can have another weight than 1: the
+    A batch is (images, labels), or (images, labels, weights) if some image can have another weight than 1: the
     product of the weights of its class and of its repetitions.
+
+    The epochs of a ``fit`` count from 1: before training Keras fetches batches 0 and 1 to infer their signature, and
+    then calls `on_epoch_end`, so it never trains on epoch 0.
 
     Args:
         part: The training images, uint8 (N, H, W, C), their labels and content-based ids.
@@ -67,5 +63,4 @@ class AugmentedBatches(keras.utils.PyDataset):  # type: ignore[misc]  # Keras sh
 
     def _start_epoch(self, epoch: int) -> None:
         self.epoch = epoch
-        place = keyed_uniform(self._seed, epoch, self._keys, purpose="order")
-        self._order = np.argsort(place, kind="stable")
+        self._order = np.argsort(keyed_uniform(self._seed, epoch, self._keys, purpose="order"), kind="stable")

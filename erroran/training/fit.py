@@ -1,8 +1,9 @@
 """Train one run: a run spec in, a trained run out. The only place that calls ``fit``."""
 
+import itertools
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -30,7 +31,7 @@ class Progress:
         steps: All steps.
         epoch: The current epoch, counted from 1.
         epochs: All epochs.
-        loss: Mean training loss of the epoch so far; NaN before the first step.
+        loss: Mean training loss of the epoch so far.
     """
 
     run_id: str
@@ -64,46 +65,13 @@ class TrainedRun:
     seconds: float
 
 
-def train(
-    spec: RunSpec,
-    splits: Splits,
-    class_names: tuple[str, ...],
-    on_progress: Callable[[Progress], None] = lambda _: None,
-    *,
-    source: str | None = None,
-    added: Dataset | None = None,
-) -> TrainedRun:
-    """Train one model and predict `mine` and `confirm` with it.
-
-    Args:
-        spec: What to train.
-        splits: The images; uint8 (n, H, W, C) each.
-        class_names: Name of each label, to resolve the classes that the spec names.
-        on_progress: Called every few steps.
-        source: Code of a model of the user's own.
-        added: The dataset ``spec.data.add``, whose training images are added.
-
-    Raises:
-        TrainingError: The loss or the predictions became NaN or infinite.
-        BadInput: The model cannot be built for these images, or its code calls ``sys.exit``.
-    """
-    from erroran.training.backend import keras
-    from erroran.training.models import own
-
-    keras.backend.clear_session()
-    keras.utils.set_random_seed(spec.seed)
-    keras.config.set_dtype_policy(spec.precision)
-    with own.guarded(spec.model):
-        return _train(spec, splits, class_names, on_progress, source, added)
-
-
 def training_parts(
     spec: RunSpec, splits: Splits, class_names: Sequence[str], added: Dataset | None
 ) -> tuple[Part, Part]:
     """Divide the images of a run: those that its weights are fitted to, and those it is validated on after each epoch.
 
-    With a recipe that chooses epochs the latter are a part of `train` that the change of the data leaves as it is, so
-    that all arms choose by the same images. With any other recipe they are `mine`, and nothing depends on them.
+    If the recipe chooses epochs, the validation images are a part of `train` that no change of the data alters, so that
+    all arms choose by the same images. Otherwise they are `mine`, and the training does not depend on them.
 
     Args:
         spec: The run.
@@ -122,38 +90,56 @@ def training_parts(
     return fitted, validation
 
 
-def _train(
+def train(
     spec: RunSpec,
     splits: Splits,
     class_names: tuple[str, ...],
-    on_progress: Callable[[Progress], None],
-    source: str | None,
-    added: Dataset | None,
+    on_progress: Callable[[Progress], None] = lambda _: None,
+    *,
+    source: str | None = None,
+    added: Dataset | None = None,
 ) -> TrainedRun:
+    """Train one model and predict `mine` and `confirm` with it.
+
+    Args:
+        spec: What to train.
+        splits: The images; uint8 (n, H, W, C) each.
+        class_names: Name of each label, to resolve the classes that the spec names.
+        on_progress: Called every few steps.
+        source: Code of a user's own model.
+        added: The dataset ``spec.data.add``, whose training images are added.
+
+    Raises:
+        TrainingError: The loss or the predictions became NaN or infinite.
+        BadInput: The model cannot be built for these images, or its code calls ``sys.exit``.
+    """
     from erroran.training.backend import keras
     from erroran.training.batches import AugmentedBatches
-    from erroran.training.models import build_model
+    from erroran.training.models import build_model, own
     from erroran.training.models.augmentation import augmenting
 
+    keras.backend.clear_session()
+    keras.utils.set_random_seed(spec.seed)
+    keras.config.set_dtype_policy(spec.precision)
     started = time.perf_counter()
-    fitted, validation = training_parts(spec, splits, class_names, added)
-    shape = fitted.image_shape
-    build = partial(build_model, spec.model, shape, len(class_names), source=source)
-    bare = build()
-    model = bare if spec.recipe.in_model is None else augmenting(bare, spec.recipe.in_model, input_shape=shape)
-    batches = AugmentedBatches(
-        fitted,
-        resolve_steps(spec.augment, class_names),
-        class_weights=[spec.class_weights.get(name, 1.0) for name in class_names],
-        batch_size=spec.recipe.batch_size,
-        seed=spec.seed,
-    )
-    model.compile(
-        optimizer=keras.optimizers.Adam(_learning_rate(spec.recipe, steps_per_epoch=len(batches))),
-        loss="sparse_categorical_crossentropy",
-        metrics=["accuracy"],
-    )
-    with tempfile.TemporaryDirectory() as folder:
+    with own.guarded(spec.model), tempfile.TemporaryDirectory() as folder:
+        fitted, validation = training_parts(spec, splits, class_names, added)
+        shape = fitted.image_shape
+        build = partial(build_model, spec.model, shape, len(class_names), source=source)
+        bare = build()
+        model = bare if spec.recipe.in_model is None else augmenting(bare, spec.recipe.in_model, input_shape=shape)
+        batches = AugmentedBatches(
+            fitted,
+            resolve_steps(spec.augment, class_names),
+            class_weights=[spec.class_weights.get(name, 1.0) for name in class_names],
+            batch_size=spec.recipe.batch_size,
+            seed=spec.seed,
+        )
+        model.compile(
+            optimizer=keras.optimizers.Adam(_learning_rate(spec.recipe, steps_per_epoch=len(batches))),
+            loss="sparse_categorical_crossentropy",
+            metrics=["accuracy"],
+        )
         best = Path(folder) / "best.weights.h5"
         history = model.fit(
             batches,
@@ -166,21 +152,25 @@ def _train(
         ).history
         if best.exists():
             model.load_weights(best)
-    mine, confirm = predict(bare, splits.mine.x), predict(bare, splits.confirm.x)
-    # The last step can break the weights after the last loss was taken.
-    if not (np.isfinite(history["loss"][-1]) and np.isfinite(mine).all() and np.isfinite(confirm).all()):
-        raise TrainingError(
-            f"Training seed {spec.seed} ended with a loss that is not a number.",
-            fix="erroran baseline with a smaller --batch-size or --recipe standard",
+        mine, confirm = predict(bare, splits.mine.x), predict(bare, splits.confirm.x)
+        # The last step can break the weights after the last loss was taken.
+        if not (np.isfinite(history["loss"][-1]) and np.isfinite(mine).all() and np.isfinite(confirm).all()):
+            raise TrainingError(
+                f"Training seed {spec.seed} ended with a loss that is not a number.",
+                fix="erroran baseline with a smaller --batch-size or --recipe standard",
+            )
+        # Stored is a model that was never compiled: with Adam's two moments the file would be three times as large.
+        stored, file = build(), Path(folder) / "model.keras"
+        stored.set_weights(bare.get_weights())
+        stored.save(file)
+        return TrainedRun(
+            probabilities_mine=mine,
+            probabilities_confirm=confirm,
+            history={name: [float(value) for value in values] for name, values in history.items()},
+            model=file.read_bytes(),
+            parameters=int(bare.count_params()),
+            seconds=time.perf_counter() - started,
         )
-    return TrainedRun(
-        probabilities_mine=mine,
-        probabilities_confirm=confirm,
-        history={name: [float(value) for value in values] for name, values in history.items()},
-        model=_to_bytes(build(), bare.get_weights()),
-        parameters=int(bare.count_params()),
-        seconds=time.perf_counter() - started,
-    )
 
 
 def _learning_rate(recipe: Recipe, *, steps_per_epoch: int) -> Any:
@@ -209,51 +199,25 @@ def _callbacks(recipe: Recipe, best: Path) -> list[Any]:
     """Keras' callbacks for the recipe; the weights of the best epoch are written to `best`."""
     from erroran.training.backend import keras
 
-    wanted: list[Any] = []
+    known, wanted = keras.callbacks, []
     if recipe.reduce_on_plateau:
-        wanted.append(keras.callbacks.ReduceLROnPlateau("val_loss", factor=0.5, patience=recipe.reduce_on_plateau))
+        wanted.append(known.ReduceLROnPlateau("val_loss", factor=0.5, patience=recipe.reduce_on_plateau))
     if recipe.best_weights:
-        wanted.append(
-            keras.callbacks.ModelCheckpoint(
-                str(best), monitor="val_accuracy", save_best_only=True, save_weights_only=True
-            )
-        )
+        wanted.append(known.ModelCheckpoint(best, "val_accuracy", save_best_only=True, save_weights_only=True))
     if recipe.early_stopping:
-        wanted.append(keras.callbacks.EarlyStopping("val_loss", patience=recipe.early_stopping))
+        wanted.append(known.EarlyStopping("val_loss", patience=recipe.early_stopping))
     return wanted
 
 
-def _progress_callback(spec: RunSpec, steps_per_epoch: int, report: Callable[[Progress], None]) -> Any:
+def _progress_callback(spec: RunSpec, steps_per_epoch: int, on_progress: Callable[[Progress], None]) -> Any:
     from erroran.training.backend import keras
 
-    every = max(1, steps_per_epoch // 20)
+    every, epochs, count = max(1, steps_per_epoch // 20), spec.recipe.epochs, itertools.count()
 
-    class Report(keras.callbacks.Callback):  # type: ignore[misc]
-        def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-            del logs
-            self.epoch = epoch
+    def report(batch: int, logs: Mapping[str, float]) -> None:
+        epoch = next(count) // steps_per_epoch
+        if batch % every == 0 or batch == steps_per_epoch - 1:
+            step, steps = epoch * steps_per_epoch + batch + 1, epochs * steps_per_epoch
+            on_progress(Progress(spec.id, spec.seed, step, steps, epoch + 1, epochs, logs["loss"]))
 
-        def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
-            if batch % every == 0 or batch == steps_per_epoch - 1:
-                report(
-                    Progress(
-                        run_id=spec.id,
-                        seed=spec.seed,
-                        step=self.epoch * steps_per_epoch + batch + 1,
-                        steps=spec.recipe.epochs * steps_per_epoch,
-                        epoch=self.epoch + 1,
-                        epochs=spec.recipe.epochs,
-                        loss=(logs or {}).get("loss", float("nan")),
-                    )
-                )
-
-    return Report()
-
-
-def _to_bytes(bare: Any, weights: list[np.ndarray]) -> bytes:
-    # A model that was never compiled: with Adam's two moments the file would be three times as large.
-    bare.set_weights(weights)
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "model.keras"
-        bare.save(path)
-        return path.read_bytes()
+    return keras.callbacks.LambdaCallback(on_train_batch_end=report)

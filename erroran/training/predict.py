@@ -35,8 +35,7 @@ def predict_with(model_file: Path, images: np.ndarray, *, source: str | None = N
     Args:
         model_file: A run's ``model.keras``.
         images: uint8 (N, H, W, C), of the shape that it was trained on.
-        source: For a model of the user's own, its code from the store, which has checked its digest. No other code is
-            executed.
+        source: Code of a user's own model, from the store, which has checked its digest. No other code is executed.
 
     Returns:
         float32 (N, n_classes).
@@ -80,9 +79,7 @@ def predict(model: Any, images: np.ndarray) -> np.ndarray:
     Returns:
         float32 (N, n_classes).
     """
-    probabilities: np.ndarray = model.predict(
-        images if images.ndim == 4 else images[..., np.newaxis], batch_size=_BATCH, verbose=0
-    )
+    probabilities: np.ndarray = model.predict(images, batch_size=_BATCH, verbose=0)
     return probabilities.astype(np.float32)
 
 

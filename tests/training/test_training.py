@@ -1,4 +1,4 @@
-"""Training: repeatable to the last bit, on schedule, and honest when it fails."""
+"""Training: equal specs give equal bytes; schedules, callbacks, data changes, and errors."""
 
 import subprocess
 import sys
@@ -35,6 +35,16 @@ def spec(tiny_dataset: Dataset) -> RunSpec:
     return RunSpec(
         dataset=tiny_dataset.digest, mine_fraction=0.1, model="cnn", recipe=recipe, environment=environment, seed=3
     )
+
+
+@pytest.fixture(scope="module")
+def run(spec: RunSpec, splits: Splits, tiny_dataset: Dataset) -> Callable[..., TrainedRun]:
+    """Train the spec with some of its fields replaced."""
+
+    def trained(on: Splits = splits, **changes: object) -> TrainedRun:
+        return train(spec.model_copy(update=changes), on, tiny_dataset.class_names)
+
+    return trained
 
 
 @pytest.fixture(scope="module")
@@ -91,11 +101,10 @@ def test_progress_counts_steps_to_the_end(first: tuple[TrainedRun, list[Progress
 
 
 def test_the_same_spec_gives_the_same_bytes(
-    first: tuple[TrainedRun, list[Progress]], spec: RunSpec, splits: Splits, tiny_dataset: Dataset
+    first: tuple[TrainedRun, list[Progress]], run: Callable[..., TrainedRun]
 ) -> None:
     """Twice in one process, with another seed in between: nothing leaks from run to run."""
-    other = train(spec.model_copy(update={"seed": 4}), splits, tiny_dataset.class_names)
-    again = train(spec, splits, tiny_dataset.class_names)
+    other, again = run(seed=4), run()
     assert _bytes(again) == _bytes(first[0])
     assert again.history == first[0].history
     assert _bytes(other) != _bytes(first[0])
@@ -118,14 +127,11 @@ def test_the_stored_model_reproduces_the_stored_probabilities(
 @pytest.mark.parametrize(
     "batch_size", [pytest.param(32, marks=pytest.mark.slow, id="early"), pytest.param(135, id="in the last step")]
 )
-def test_a_loss_that_is_no_number_is_an_error(
-    spec: RunSpec, splits: Splits, tiny_dataset: Dataset, batch_size: int
-) -> None:
-    """An absurd learning rate breaks the run off with a fix, even if only the last step shows it."""
+def test_a_loss_that_is_no_number_is_an_error(spec: RunSpec, run: Callable[..., TrainedRun], batch_size: int) -> None:
+    """An infinite learning rate ends the run with an error and its fix, even if only the last step shows it."""
     wild = {"learning_rate": float("inf"), "epochs": 1, "batch_size": batch_size}
-    broken = spec.model_copy(update={"recipe": spec.recipe.model_copy(update=wild)})
     with pytest.raises(TrainingError, match="seed 3 ended with a loss that is not a number") as caught:
-        train(broken, splits, tiny_dataset.class_names)
+        run(model="dense-baseline", recipe=spec.recipe.model_copy(update=wild))
     assert "--batch-size" in caught.value.fix
 
 
@@ -147,7 +153,7 @@ def test_augmentation_reaches_the_label_of_its_class_name(
 
     monkeypatch.setattr(batches, "augment_batch", spy)
     one_epoch = spec.recipe.model_copy(update={"epochs": 1})
-    fruit = spec.model_copy(update={"augment": {"banana": (step,)}, "recipe": one_epoch})
+    fruit = spec.model_copy(update={"augment": {"banana": (step,)}, "recipe": one_epoch, "model": "dense-baseline"})
     train(fruit, splits, ("apple", "banana", "cherry"))
     labels, changed = (np.concatenate(parts) for parts in zip(*seen, strict=True))
     assert np.array_equal(changed, labels == 1)
@@ -156,23 +162,22 @@ def test_augmentation_reaches_the_label_of_its_class_name(
 
 @pytest.mark.slow
 def test_augmentation_changes_the_outcome(
-    first: tuple[TrainedRun, list[Progress]], spec: RunSpec, splits: Splits, tiny_dataset: Dataset
+    first: tuple[TrainedRun, list[Progress]], run: Callable[..., TrainedRun]
 ) -> None:
     """The augmented images are what the network is trained on."""
-    step = Step(operation="erode", radius_px=1, probability=1)
-    treated = train(spec.model_copy(update={"augment": {"1": (step,)}}), splits, tiny_dataset.class_names)
+    treated = run(augment={"1": (Step(operation="erode", radius_px=1, probability=1),)})
     assert _bytes(treated) != _bytes(first[0])
 
 
 @pytest.mark.slow
 def test_the_order_of_the_dataset_changes_no_prediction(
-    first: tuple[TrainedRun, list[Progress]], spec: RunSpec, splits: Splits, tiny_dataset: Dataset
+    first: tuple[TrainedRun, list[Progress]], run: Callable[..., TrainedRun], splits: Splits
 ) -> None:
     """A dataset's digest ignores order, so a run's outcome has to."""
     order = np.random.default_rng(0).permutation(len(splits.train.y))
     train_part = splits.train
     shuffled = type(train_part)(train_part.x[order], train_part.y[order], train_part.ids[order])
-    again = train(spec, replace(splits, train=shuffled), tiny_dataset.class_names)
+    again = run(on=replace(splits, train=shuffled))
     assert _bytes(again) == _bytes(first[0])
     assert sample_keys(shuffled.ids).tolist() != sample_keys(train_part.ids).tolist()
 
@@ -261,11 +266,10 @@ np.save(folder / "confirm.npy", run.probabilities_confirm)
 
 @pytest.mark.slow
 def test_precision_does_not_leak_into_the_next_run(
-    first: tuple[TrainedRun, list[Progress]], spec: RunSpec, splits: Splits, tiny_dataset: Dataset
+    first: tuple[TrainedRun, list[Progress]], run: Callable[..., TrainedRun]
 ) -> None:
     """A half-precision run leaves the float32 runs after it as they were."""
-    half = train(spec.model_copy(update={"precision": "mixed_bfloat16"}), splits, tiny_dataset.class_names)
-    again = train(spec, splits, tiny_dataset.class_names)
+    half, again = run(precision="mixed_bfloat16"), run()
     assert _bytes(half) != _bytes(first[0])
     assert half.probabilities_confirm.dtype == np.float32
     assert _bytes(again) == _bytes(first[0])
@@ -298,9 +302,9 @@ CHOOSING = Recipe(
 
 
 @pytest.fixture(scope="module")
-def chosen(spec: RunSpec, splits: Splits, tiny_dataset: Dataset) -> TrainedRun:
+def chosen(run: Callable[..., TrainedRun]) -> TrainedRun:
     """A rate so high that the loss rises soon: training stops early, and the best epoch is kept."""
-    return train(spec.model_copy(update={"recipe": CHOOSING}), splits, tiny_dataset.class_names)
+    return run(recipe=CHOOSING)
 
 
 def test_early_stopping_stops_and_the_best_weights_are_kept(
@@ -319,13 +323,13 @@ def test_early_stopping_stops_and_the_best_weights_are_kept(
 
 
 def test_the_labels_of_mine_decide_nothing_in_training(
-    chosen: TrainedRun, spec: RunSpec, splits: Splits, tiny_dataset: Dataset
+    chosen: TrainedRun, run: Callable[..., TrainedRun], splits: Splits
 ) -> None:
     """Permuted, they change neither the epochs, nor the rate, nor the weights that are kept."""
     mine = splits.mine
     permuted = replace(splits, mine=replace(mine, y=np.roll(mine.y, 5)))
     assert not np.array_equal(permuted.mine.y, mine.y)
-    again = train(spec.model_copy(update={"recipe": CHOOSING}), permuted, tiny_dataset.class_names)
+    again = run(on=permuted, recipe=CHOOSING)
     assert again.history == chosen.history
     assert _bytes(again) == _bytes(chosen)
 
@@ -359,7 +363,7 @@ def test_a_change_of_the_data_leaves_the_validation_images_as_they_are(
 
 
 def test_only_the_changed_training_set_reaches_the_batches(
-    spec: RunSpec, splits: Splits, tiny_dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+    run: Callable[..., TrainedRun], splits: Splits, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Left out is in no batch, relabelled is there under its new label, repeated is there three times an epoch."""
     from erroran.training import batches
@@ -376,7 +380,7 @@ def test_only_the_changed_training_set_reaches_the_batches(
         return augment_batch(images, labels, *arguments, **moment)
 
     monkeypatch.setattr(batches, "augment_batch", spy)
-    train(spec.model_copy(update={"data": data}), splits, tiny_dataset.class_names)
+    run(data=data, model="dense-baseline")
     images = [image.tobytes() for image in train_part.x]
     assert len(seen) == len(ids) - 1 + 2
     assert images[out] not in {image for image, _ in seen}
@@ -385,23 +389,20 @@ def test_only_the_changed_training_set_reaches_the_batches(
 
 
 def test_augmentation_in_the_model_is_trained_with_and_left_out_of_what_is_stored(
-    spec: RunSpec, splits: Splits, tiny_dataset: Dataset, tmp_path: Path
+    spec: RunSpec, run: Callable[..., TrainedRun], splits: Splits, tmp_path: Path
 ) -> None:
     """Other weights than without, the same twice; the stored model is the bare one and predicts the same."""
     from erroran.experiment.recipe import InModelAugmentation
     from erroran.training.predict import predict_with
 
-    turned = spec.recipe.model_copy(update={"in_model": InModelAugmentation(rotation_deg=20)})
-    runs = [
-        train(spec.model_copy(update={"recipe": recipe}), splits, tiny_dataset.class_names)
-        for recipe in (turned, turned, spec.recipe)
-    ]
-    assert _bytes(runs[0]) == _bytes(runs[1])
-    assert _bytes(runs[0]) != _bytes(runs[2])
-    file = tmp_path / "model.keras"
-    file.write_bytes(runs[0].model)
-    assert predict_with(file, splits.mine.x) == pytest.approx(runs[0].probabilities_mine, abs=1e-6)
-    assert runs[0].parameters == runs[2].parameters
+    plain = spec.recipe.model_copy(update={"epochs": 1})
+    turned = plain.model_copy(update={"in_model": InModelAugmentation(rotation_deg=20)})
+    first, again, without = (run(model="dense-baseline", recipe=recipe) for recipe in (turned, turned, plain))
+    assert _bytes(first) == _bytes(again)
+    assert _bytes(first) != _bytes(without)
+    (tmp_path / "model.keras").write_bytes(first.model)
+    assert predict_with(tmp_path / "model.keras", splits.mine.x) == pytest.approx(first.probabilities_mine, abs=1e-6)
+    assert first.parameters == without.parameters
 
 
 def test_a_model_of_the_users_own_is_trained_and_read_back(

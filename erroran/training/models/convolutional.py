@@ -12,39 +12,12 @@ def cnn(input_shape: tuple[int, int, int], n_classes: int) -> keras.Model:
         input_shape: (H, W, C) of raw uint8 images; the model scales them to [0, 1].
         n_classes: Number of classes.
     """
-    return keras.Sequential(
-        [
-            keras.Input(input_shape, dtype="uint8"),
-            layers.Rescaling(1 / 255),
-            layers.Conv2D(32, 3, padding="same", activation="relu"),
-            layers.MaxPooling2D(2),
-            layers.Conv2D(64, 3, padding="same", activation="relu"),
-            layers.MaxPooling2D(2),
-            layers.Flatten(),
-            layers.Dense(128, activation="relu"),
-            layers.Dropout(0.5),
-            _softmax(n_classes),
-        ],
-        name="cnn",
-    )
+    return _two_convolutions(input_shape, n_classes, "same")
 
 
 def cnn_small(input_shape: tuple[int, int, int], n_classes: int) -> keras.Model:
     """`cnn` without padding: 225,034 parameters. Arguments as for `cnn`; images of at least 10 x 10."""
-    return keras.Sequential(
-        [
-            keras.Input(input_shape, dtype="uint8"),
-            layers.Rescaling(1 / 255),
-            layers.Conv2D(32, 3, activation="relu"),
-            layers.MaxPooling2D(2),
-            layers.Conv2D(64, 3, activation="relu"),
-            layers.MaxPooling2D(2),
-            layers.Flatten(),
-            layers.Dense(128, activation="relu"),
-            layers.Dropout(0.5),
-            _softmax(n_classes),
-        ]
-    )
+    return _two_convolutions(input_shape, n_classes, "valid")
 
 
 def cnn_deep(input_shape: tuple[int, int, int], n_classes: int) -> keras.Model:
@@ -55,22 +28,9 @@ def cnn_deep(input_shape: tuple[int, int, int], n_classes: int) -> keras.Model:
     blocks = [
         layer
         for filters in (32, 64, 128)
-        for layer in (
-            layers.Conv2D(filters, 3, padding="same", activation="relu"),
-            layers.Conv2D(filters, 3, padding="same", activation="relu"),
-            layers.MaxPooling2D(2),
-        )
+        for layer in (_convolution(filters), _convolution(filters), layers.MaxPooling2D(2))
     ]
-    return keras.Sequential(
-        [
-            keras.Input(input_shape, dtype="uint8"),
-            layers.Rescaling(1 / 255),
-            *blocks,
-            layers.Flatten(),
-            layers.Dense(128, activation="relu"),
-            _softmax(n_classes),
-        ]
-    )
+    return _sequential(input_shape, n_classes, *blocks, layers.Flatten(), layers.Dense(128, activation="relu"))
 
 
 def cnn_enhanced(input_shape: tuple[int, int, int], n_classes: int) -> keras.Model:
@@ -80,32 +40,15 @@ def cnn_enhanced(input_shape: tuple[int, int, int], n_classes: int) -> keras.Mod
     stopping.
     """
 
-    def normalised(filters: int, padding: str = "same") -> list[keras.Layer]:
-        return [layers.Conv2D(filters, 3, padding=padding, activation="relu"), layers.BatchNormalization()]
-
     def pooled(filters: int) -> list[keras.Layer]:
-        convolution = layers.Conv2D(filters, 3, padding="same", activation="relu")
-        return [convolution, layers.MaxPooling2D(2), layers.Dropout(0.25)]
+        first = [_convolution(filters), layers.BatchNormalization()]
+        return [*first, _convolution(filters), layers.MaxPooling2D(2), layers.Dropout(0.25)]
 
     def wide(units: int) -> list[keras.Layer]:
         return [layers.Dense(units, activation="relu"), layers.BatchNormalization(), layers.Dropout(0.5)]
 
-    return keras.Sequential(
-        [
-            keras.Input(input_shape, dtype="uint8"),
-            layers.Rescaling(1 / 255),
-            *normalised(32),
-            *pooled(32),
-            *normalised(64),
-            *pooled(64),
-            *normalised(128, padding="valid"),
-            layers.Dropout(0.25),
-            layers.Flatten(),
-            *wide(512),
-            *wide(256),
-            _softmax(n_classes),
-        ]
-    )
+    unpadded = [*pooled(32), *pooled(64), _convolution(128, "valid"), layers.BatchNormalization(), layers.Dropout(0.25)]
+    return _sequential(input_shape, n_classes, *unpadded, layers.Flatten(), *wide(512), *wide(256))
 
 
 def resnet(input_shape: tuple[int, int, int], n_classes: int) -> keras.Model:
@@ -118,14 +61,32 @@ def resnet(input_shape: tuple[int, int, int], n_classes: int) -> keras.Model:
     """
     image = keras.Input(input_shape, dtype="uint8")
     x = layers.Rescaling(1 / 255)(image)
-    x = _normalised(x, 32, kernel=5, strides=2)
-    x = _residual(x, 32)
-    x = _normalised(x, 64, strides=2)
-    x = _residual(x, 64)
-    x = _normalised(x, 128, strides=2)
-    x = _residual(x, 128)
-    x = layers.GlobalAveragePooling2D()(x)
-    return keras.Model(image, _softmax(n_classes)(x))
+    for filters, kernel in ((32, 5), (64, 3), (128, 3)):
+        x = _normalised(x, filters, kernel=kernel, strides=2)
+        branch = _normalised(x, filters)
+        branch = layers.Conv2D(filters, 3, padding="same", use_bias=False)(branch)
+        x = layers.ReLU()(layers.Add()([x, layers.BatchNormalization()(branch)]))
+    return keras.Model(image, _softmax(n_classes)(layers.GlobalAveragePooling2D()(x)))
+
+
+def _sequential(input_shape: tuple[int, int, int], n_classes: int, *hidden: keras.Layer) -> keras.Model:
+    first = [keras.Input(input_shape, dtype="uint8"), layers.Rescaling(1 / 255)]
+    return keras.Sequential([*first, *hidden, _softmax(n_classes)])
+
+
+def _convolution(filters: int, padding: str = "same") -> keras.Layer:
+    return layers.Conv2D(filters, 3, padding=padding, activation="relu")
+
+
+def _two_convolutions(input_shape: tuple[int, int, int], n_classes: int, padding: str) -> keras.Model:
+    convolutions = [
+        _convolution(32, padding),
+        layers.MaxPooling2D(2),
+        _convolution(64, padding),
+        layers.MaxPooling2D(2),
+    ]
+    dense = [layers.Flatten(), layers.Dense(128, activation="relu"), layers.Dropout(0.5)]
+    return _sequential(input_shape, n_classes, *convolutions, *dense)
 
 
 def _normalised(x: keras.KerasTensor, filters: int, *, kernel: int = 3, strides: int = 1) -> keras.KerasTensor:
@@ -133,12 +94,6 @@ def _normalised(x: keras.KerasTensor, filters: int, *, kernel: int = 3, strides:
     return layers.ReLU()(layers.BatchNormalization()(x))
 
 
-def _residual(x: keras.KerasTensor, filters: int) -> keras.KerasTensor:
-    branch = _normalised(x, filters)
-    branch = layers.Conv2D(filters, 3, padding="same", use_bias=False)(branch)
-    return layers.ReLU()(layers.Add()([x, layers.BatchNormalization()(branch)]))
-
-
 def _softmax(n_classes: int) -> keras.Layer:
-    # float32 whatever the precision of the rest: probabilities in half precision lose the tail.
+    # float32 in mixed precision too: half precision rounds small probabilities to 0.
     return layers.Dense(n_classes, activation="softmax", dtype="float32")

@@ -1,4 +1,4 @@
-"""Models that users bring: ``build_fn((height, width, channels), n_classes) -> keras.Model``. Imports Keras."""
+"""Users' own models: ``build_fn((height, width, channels), n_classes) -> keras.Model``. Imports Keras."""
 
 import contextlib
 import hashlib
@@ -52,31 +52,35 @@ def build(name: str, source: str, input_shape: tuple[int, ...], n_classes: int) 
     return model
 
 
-def check_loads_again(name: str, source: str, input_shape: tuple[int, ...], n_classes: int) -> None:
-    """Build a model, save it and load it again: one that cannot be loaded could be trained, but never be used.
+def check_loads_again(name: str, source: str, model: keras.Model, input_shape: tuple[int, ...]) -> None:
+    """Save a model and load it again.
 
-    Arguments as for `build`.
+    Args:
+        name: ``file.py:function``.
+        source: The file's text.
+        model: From `build`.
+        input_shape: (H, W, C).
 
     Raises:
-        BadInput: It cannot be built or loaded, or the loaded model gives other outputs.
+        BadInput: The model cannot be saved or loaded, or the loaded model gives other outputs.
     """
-    file_name = name.rpartition(":")[0]
-    model, images = build(name, source, input_shape, n_classes), _two_images(input_shape)
+    images = _two_images(input_shape)
     try:
         with guarded(name), tempfile.TemporaryDirectory() as folder:
             before = np.asarray(model(images, training=False))
             file = Path(folder) / "model.keras"
             model.save(file)
             after = np.asarray(read_model(file, source)(images, training=False))
-        reason = None if np.allclose(before, after, atol=1e-5) else "the loaded model gives other outputs"
+        if np.allclose(before, after, atol=1e-5):
+            return
+        reason = "the loaded model gives other outputs"
     except Exception as error:  # noqa: BLE001 - Keras and the user's layers may raise anything
         reason = one_line(error)
-    if reason is not None:
-        raise BadInput(
-            f"The model `{name}` could be trained but not be loaded again: {reason}.",
-            fix=f"in {file_name} replace each Lambda by a subclass of keras.layers.Layer, and give every class of your "
-            "own a get_config() that returns the arguments of its __init__",
-        )
+    raise BadInput(
+        f"The model `{name}` could be trained but not be loaded again: {reason}.",
+        fix=f"in {name.rpartition(':')[0]} replace each Lambda by a subclass of keras.layers.Layer, and give every "
+        "class of your own a get_config() that returns the arguments of its __init__",
+    )
 
 
 def read_model(file: Path, source: str | None) -> keras.Model:
@@ -84,7 +88,7 @@ def read_model(file: Path, source: str | None) -> keras.Model:
 
     Args:
         file: The file.
-        source: Text of the code that defines the classes and functions in it which Keras does not know.
+        source: Code that defines the user's own classes and functions in the file.
 
     Raises:
         Exception: Whatever Keras raises for a file that it cannot read.

@@ -27,7 +27,7 @@ def study(
     name: Annotated[str, typer.Argument(help="A study in ./experiments, a shipped one, or a path.", metavar="NAME")],
     seeds: Annotated[int | None, typer.Option(min=1, max=1000, help="Runs per model, instead of the study's.")] = None,
 ) -> None:
-    """Train several models under several seeds, and say which differ by more than chance."""
+    """Train several models under several seeds, and say which differ significantly."""
     from erroran.experiment.hypothesis import shipped_folder
     from erroran.experiment.study import find_study, read_study
     from erroran.report.study import claim_line, study_headline, write_study

@@ -22,7 +22,7 @@ class StudyModel(RecipeChange):
     Attributes:
         model: What ``--model`` takes.
         recipe: Instead of the study's recipe.
-        reported: Accuracy that somebody reported for it, 0..1, shown beside what is measured.
+        reported: Accuracy reported for it elsewhere, 0..1, shown beside what is measured.
         note: A remark for the report, such as a budget that was cut.
 
     All other attributes replace those of the recipe; see `RecipeChange`.

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from erroran import files
 from erroran.errors import Unavailable
-from erroran.report.text import code, counted, md, p_value, per_run, percent, signed, url
+from erroran.report.text import code, counted, made_with, md, p_value, per_run, percent, signed, url
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 _FILTERS = {
     "code": code,
     "counted": counted,
+    "made_with": made_with,
     "md": md,
     "p_value": p_value,
     "percent": percent,

@@ -1,4 +1,4 @@
-"""``reports/<study>.md``: models side by side, what the runs say about the claims, what each model costs."""
+"""``reports/<study>.md``: models compared, claims checked, and the cost of each model."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +19,7 @@ _PREDICTIONS = 10
 
 
 def study_headline(result: "StudyResult") -> str:
-    """The first line: the best model, and whether its lead is more than chance."""
+    """The first line, Markdown: the most accurate model, and whether others make significantly more errors."""
     best, *others = result.ranking
     accuracy = best.scores.accuracy_confirm
     spread = f" ± {percent(accuracy.sd)}" if len(accuracy.values) > 1 else ""
@@ -30,8 +30,8 @@ def study_headline(result: "StudyResult") -> str:
     rivals = [code(model.name) for model in others if model.name not in beaten]
     if not rivals:
         whom = "the other" if len(others) == 1 else f"all {len(others)} others"
-        return f"{found}, more than {whom} by more than chance"
-    return f"{found}; whether {', '.join(rivals)} {'is' if len(rivals) == 1 else 'are'} worse, cannot be told yet"
+        return f"{found}, significantly more than {whom}"
+    return f"{found}; whether {', '.join(rivals)} {'is' if len(rivals) == 1 else 'are'} worse cannot be told yet"
 
 
 def write_study(result: "StudyResult", folder: Path) -> dict[str, Any]:

@@ -1,14 +1,18 @@
 """Text for terminals, reports and tables: numbers in words, columns, and names that come from outside.
 
-Class names, hypotheses, notes and paths are whatever somebody wrote. In Markdown they pass through `md` or `code`, in
-link targets through `url`, in CSV through `to_csv`, so that they are shown as they are and do nothing.
+Class names, hypotheses, notes and paths may contain any characters. In Markdown they pass through `md` or `code`, in
+link targets through `url`, in CSV through `to_csv`, so that they are shown literally and are never run as markup.
 """
 
 import csv
 import io
 import re
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 from urllib.parse import quote
+
+if TYPE_CHECKING:
+    from erroran.store.records import RunRecord
 
 _INVISIBLE = re.compile("[\\x00-\\x08\\x0e-\\x1f\\x7f-\\x9f\u202a-\u202e\u2066-\u2069]")
 # What starts markup within a line. An underscore inside a word and a `<` that begins no tag do not.
@@ -76,6 +80,15 @@ def code(text: object) -> str:
 def url(path: object) -> str:
     """A relative path as the target of a Markdown link."""
     return quote(str(path), safe="/")
+
+
+def made_with(run: "RunRecord") -> str:
+    """The software and the machine that trained a run, as Markdown."""
+    software, at = run.spec.environment, f" at `{run.commit}`" if run.commit else ""
+    used = {**dict(sorted(software.versions.items())), "Python": run.versions["python"]}
+    packages = ", ".join(f"{name} {version}" for name, version in used.items())
+    machine = f"{md(run.machine['platform'])}, {run.machine['cpus']} CPUs"
+    return f"erroran {run.versions['erroran']}{at}, backend {software.backend}, {packages} · {machine}"
 
 
 def to_csv(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:

@@ -1,4 +1,4 @@
-"""Train several models alike, and compare them: which differ by more than chance, and which claims hold?"""
+"""Train several models with the same data and seeds, compare them, and check claims about them."""
 
 from collections.abc import Callable, Sequence
 
@@ -16,7 +16,7 @@ from erroran.store.evidence import Evidence, gather
 from erroran.store.ledger import Entry
 from erroran.store.records import Group, RunRecord
 from erroran.training.fit import Progress
-from erroran.training.models import find_model
+from erroran.training.models import check_model, find_model
 from erroran.training.predict import Latency, measure_latency
 from erroran.verdict.models import CheckedClaim, ModelPair, check_claim, compare_all
 
@@ -91,10 +91,11 @@ def train_study(
         Per model its group and runs.
 
     Raises:
-        NotFound: A model does not exist; nothing has been trained then.
+        NotFound: A model does not exist.
+        BadInput: A model cannot be built for these images. Nothing has been trained then, whichever model it is.
     """
-    for entry in study.models:
-        find_model(entry.model)
+    for model, source in [find_model(entry.model) for entry in study.models]:
+        check_model(model, dataset.x_train.shape[1:], len(dataset.class_names), source=source)
     return [
         train_baseline(
             store,

@@ -1,4 +1,4 @@
-"""Counts: confusion matrices per run, errors of one directed cell, precision and recall.
+"""Confusion matrices, errors of directed cells, and scores by class.
 
 A *directed cell* (a, b) holds the images of class a that a run predicted as b.
 """
@@ -81,28 +81,23 @@ def check_runs(labels: IntArray, pred: IntArray, n_classes: int) -> tuple[IntArr
 
 
 def confusion_counts(labels: IntArray, pred: IntArray, n_classes: int) -> npt.NDArray[np.int64]:
-    """Count images by run, label and predicted class.
+    """Count images by run, true class and predicted class: int64 (S, C, C).
 
     Args:
         labels: Integer (N,), values in 0..n_classes-1.
         pred: Integer (S, N) or (N,), same range.
         n_classes: Number of classes C.
 
-    Returns:
-        int64 (S, C, C): entry [s, a, b] counts images of class a that run s predicted as b.
-
     Raises:
         BadInput: See `check_runs`.
     """
     labels, pred = check_runs(labels, pred, n_classes)
     rows = labels.astype(np.int64) * n_classes
-    size = n_classes * n_classes
-    counts = np.stack([np.bincount(rows + run, minlength=size) for run in pred])
-    return counts.reshape(-1, n_classes, n_classes).astype(np.int64)
+    return np.stack([np.bincount(rows + run, minlength=n_classes**2).reshape(n_classes, -1) for run in pred])
 
 
 def cell_errors(labels: IntArray, pred: IntArray, cell: Cell) -> BoolArray:
-    """Which images of class a did each run predict as b?
+    """Mark the images of class a that each run predicted as b.
 
     Args:
         labels: Integer (N,).
@@ -151,16 +146,7 @@ def tabulate_errors(labels: IntArray, *arms: IntArray, n_classes: int) -> ErrorT
 
 
 def class_scores(labels: IntArray, pred: IntArray, n_classes: int) -> ClassScores:
-    """Precision, recall and F1 of every class, for every run, by scikit-learn.
-
-    Args:
-        labels: Integer (N,), values in 0..n_classes-1.
-        pred: Integer (S, N), same range.
-        n_classes: Number of classes C.
-
-    Raises:
-        BadInput: See `check_runs`.
-    """
+    """Precision, recall and F1 of every class, for every run; arguments and errors as for `confusion_counts`."""
     from sklearn.metrics import precision_recall_fscore_support
 
     labels, pred = check_runs(labels, pred, n_classes)

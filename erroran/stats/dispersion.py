@@ -1,15 +1,13 @@
 """Run-to-run variation: how much more whole runs differ than images that err independently would make them.
 
-A run that moves the decision border between two classes by some logits moves the error rates p of the images at that
-border together, each by about the shift times p (1 - p), and leaves images that are always or never wrong. The
-variance of a cell's count over runs is then e + (logit_sd e)^2, where e = sum p (1 - p) is the variance that
-independent images give and `logit_sd` the standard deviation of the shift. In the pools of 50 real networks of
-``reports/calibration.md`` about the same `logit_sd` fits cells of borderline images and cells of images that are
-nearly always wrong.
+Model: a run shifts the decision border of a cell by some logits. An image's error rate p then moves by about the shift
+times p (1 - p). The variance of the cell's count over runs is e + (logit_sd e)^2, where e = sum p (1 - p) is the
+variance that independent images give and `logit_sd` the standard deviation of the shift (``reports/calibration.md``
+compares this with real networks).
 
-Three runs cannot show the variation in one cell, all cells together can: `run_variation` estimates one `logit_sd` from
-all cells, `moderate` blends the variance that it predicts with the one observed in the cell, and `adjust_p` uses
-Student's t because both variances are estimated.
+Few runs show little of the variation in one cell. So `run_variation` estimates one `logit_sd` from all cells,
+`moderate` blends the variance that it predicts with the one observed in the cell, and `adjust_p` uses Student's t
+because both variances are estimated.
 """
 
 from collections.abc import Sequence
@@ -23,17 +21,16 @@ from erroran.stats.confusion import BoolArray, Cell, FloatArray, IntArray, confu
 PRIOR_DF: Final = 8.0
 """Weight of the variance predicted from all cells against the one observed in a cell, in degrees of freedom.
 
-Chosen among 4, 8 and 16 on six sets of networks of `benchmarks.calibration`: with 8 false claims stayed below 5 %
-however the cell was chosen; 4 costs 10 points of power.
+Chosen among 4, 8 and 16 on six sets of networks of `benchmarks.calibration`: 8 kept false claims below 5 %, 4 lost 10
+points of power.
 """
 PRIOR_LOGIT_VARIANCE: Final = 1.0
-"""Prior mean of logit_sd^2, in squared logits, for what few runs cannot show.
+"""Prior mean of logit_sd^2, in squared logits.
 
-From 1,320 networks of `benchmarks.calibration`: 0.6 to 1.2 by data set and architecture, 0.8 on average over all cells,
-1.0 to 1.3 in the cells that mining chooses.
+In 1,320 networks of `benchmarks.calibration`: 0.6 to 1.2 by data set and architecture, 1.0 to 1.3 in mined cells.
 """
 PRIOR_LOGIT_VARIANCE_SD: Final = 0.5
-"""Standard deviation of that prior: wider than the range of those networks, as other data sets will differ more."""
+"""Standard deviation of that prior; wider than the range of those networks, as other data sets may differ more."""
 
 
 @dataclass(frozen=True)
@@ -61,9 +58,6 @@ def count_variance(*arms: BoolArray) -> CountVariance:
 
     Args:
         arms: bool (S, M) each, runs by images; arms need not share images.
-
-    Returns:
-        All 0 with one run per arm, or if no image is wrong in some runs and right in others.
 
     The expected variance is sum_i p_i (1 - p_i); with q_i, the share of the S runs that are wrong on image i, its
     unbiased estimate is sum_i q_i (1 - q_i) S / (S - 1). For one arm, df times the ratio is Cochran's Q.
@@ -109,8 +103,8 @@ class RunVariation:
     def ratios(self) -> FloatArray:
         """float64 (C, C): the moderated variance ratio of each single cell, >= 1; see `moderate`."""
         some = self.expected > 0
-        safe = np.where(some, self.expected, 1.0)
-        blended = moderate(self.variance / safe, 1.0 + self.logit_sd**2 * self.expected, self.df)
+        observed = np.divide(self.variance, self.expected, out=np.ones_like(self.expected), where=some)
+        blended = moderate(observed, 1.0 + self.logit_sd**2 * self.expected, self.df)
         return np.where(some, np.maximum(blended, 1.0), 1.0)
 
 
@@ -121,15 +115,14 @@ def run_variation(labels: IntArray, *arms: IntArray, n_classes: int, skip: Seque
         labels: Integer (N,).
         arms: Predictions, integer (S, N) each; variation is measured within arms.
         n_classes: Number of classes C.
-        skip: Cells that do not count for `logit_sd`: the pair that a treatment changed, whose arms differ.
+        skip: Cells that do not count for `logit_sd`: those that a treatment was to change.
 
     Returns:
-        `RunVariation`; its `logit_sd` is the prior's where no arm has two runs or no image flips.
+        `logit_sd` is the prior's where no arm has two runs or no image flips.
 
-    logit_sd^2 is the sum of the excess variances divided by the sum of e^2. The square of an estimated e is too large,
-    which would make the result too small (by a sixth with 3 + 3 runs), so products of two arms' estimates are taken;
-    with one arm, each image's own square is left out instead. The result is blended with the prior by their
-    precisions, so that few runs cannot yield a far too small variance.
+    The estimate of logit_sd^2 is the sum of the excess variances over the sum of e^2, blended with the prior by
+    precision, so that few runs cannot yield a far too small variance. As the square of an estimated e is biased, e^2 is
+    the product of two arms' estimates, or with one arm, leaves out each image's own square.
 
     Source: pooling of variances over many small samples as in edgeR and QuasiSeq (Robinson and Smyth 2008,
     Biostatistics 9, 321; Lund et al. 2012, Stat Appl Genet Mol Biol 11(5):8), by moments.
@@ -151,9 +144,9 @@ def run_variation(labels: IntArray, *arms: IntArray, n_classes: int, skip: Seque
         estimates.append(np.bincount(table.cell, flips, n_classes**2).reshape(shape) / scale)
         own = np.bincount(table.cell, flips**2, n_classes**2).reshape(shape) / scale**2
         weights.append(n_runs - 1)
-    df = sum(weights)
-    if df == 0:
+    if not weights:
         return RunVariation(PRIOR_LOGIT_VARIANCE**0.5, squares, squares, 0)
+    df = sum(weights)
     shares = np.array(weights) / df
     expected = np.tensordot(shares, estimates, 1)
     variance = squares / df
@@ -189,16 +182,12 @@ def moderated_ratio(counted: CountVariance, logit_sd: float) -> float:
 
 
 def adjust_p(p_value: float | FloatArray, ratio: float | FloatArray, df: int) -> FloatArray:
-    """Correct one-sided p-values for run-to-run variation.
+    """Correct one-sided p-values for run-to-run variation: the moderated t of Smyth (2004), see `moderate`.
 
     Args:
         p_value: One-sided, in (0, 1].
         ratio: Moderated variance ratio, >= 1; at 1 nothing is changed.
         df: Degrees of freedom of the count's own variance.
-
-    Returns:
-        The normal deviate, divided by the root of the ratio, read as Student's t with `PRIOR_DF` + df degrees of
-        freedom (the moderated t of Smyth 2004, see `moderate`).
     """
     from scipy.special import ndtri, stdtr
 
@@ -213,22 +202,15 @@ def excess_run_variance(before_errors: BoolArray, after_errors: BoolArray, logit
         before_errors: bool (S_b, M), runs by images.
         after_errors: bool (S_a, M), same images.
         logit_sd: Run-to-run variation of this count, in logits, from all cells; see `run_variation`.
-
-    Each arm's variance is predicted from its own e; how much more or less both arms show than that is moderated.
     """
-    arms = [(len(runs), count_variance(runs)) for runs in (before_errors, after_errors)]
-    arms = [(n_runs, counted) for n_runs, counted in arms if counted.df]
-    df = sum(counted.df for _, counted in arms)
-    if df == 0:
+    arms = [arm for arm in map(count_variance, (before_errors, after_errors)) if arm.df]
+    if not arms:
         return 0.0
-    predicted = [counted.expected + (logit_sd * counted.expected) ** 2 for _, counted in arms]
-    whole = sum(counted.df * value for (_, counted), value in zip(arms, predicted, strict=True))
-    seen = sum(counted.df * counted.variance for _, counted in arms) / whole
-    factor = float(moderate(seen, 1.0, df))
-    return max(
-        0.0,
-        sum((factor * v - counted.expected) / n_runs for (n_runs, counted), v in zip(arms, predicted, strict=True)),
-    )
+    df, variance, expected = np.array([(arm.df, arm.variance, arm.expected) for arm in arms]).T
+    predicted = expected + (logit_sd * expected) ** 2
+    # How much more or less than predicted both arms show together.
+    factor = moderate((df * variance).sum() / (df * predicted).sum(), 1.0, int(df.sum()))
+    return max(0.0, float(((factor * predicted - expected) / (df + 1)).sum()))
 
 
 def _logit_variance(variance: FloatArray, expected: FloatArray, product: FloatArray, df: int) -> float:

@@ -1,4 +1,4 @@
-"""How large is a change? Differences in errors per 10,000 images, and ratios, with intervals."""
+"""Intervals of a rate, of a mean, and of the change of an error rate."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -14,8 +14,8 @@ PER_10000: Final = 10_000.0
 PRIOR_IMAGES: Final = 8.0
 """Weight of "all images change in proportion to their error rate" against what the images show, in changed images.
 
-Chosen among 4, 8, 16 and infinity on the simulations of `benchmarks.calibration`: with 8 coverage held where images
-change in proportion (94 to 97 %) and where each is repaired or not (93 to 96 %).
+Chosen among 4, 8, 16 and infinity on the simulations of `benchmarks.calibration`: coverage 94 to 97 % where images
+change in proportion, 93 to 96 % where each is repaired or not.
 """
 
 
@@ -59,16 +59,17 @@ def wilson_interval(
     Args:
         errors: Count in one run, >= 0, which may be fractional. Or, for runs on the same images, integer (n,): how many
             of the runs made the error, image by image; zeros may be left out.
-        n_images: Images that a run was evaluated on, > 0; a mean over runs may be fractional.
+        n_images: Images that a run was evaluated on, > 0; may be fractional.
         confidence: Level, in (0, 1).
         n_runs: Runs behind an array of errors.
 
     Returns:
-        Low and high end in [0, 1], for new images: of runs on the same images, the images are the sample. With
-        w = sum k^2 / sum k over images, sum k / w is the effective number of independent errors (the design effect of
-        Rao and Scott 1992, Biometrics 48, 577-585).
+        Low and high end in [0, 1], for new images.
 
-    Source: Wilson (1927); ``statsmodels.stats.proportion.proportion_confint(method="wilson")``.
+    Runs on the same images are no independent samples: with w = sum k^2 / sum k over images, sum k / w is the effective
+    number of errors (design effect of Rao and Scott 1992, Biometrics 48, 577-585).
+
+    Source: Wilson (1927), through ``statsmodels.stats.proportion.proportion_confint``.
     """
     from statsmodels.stats.proportion import proportion_confint
 
@@ -96,31 +97,26 @@ def score_interval(
         confidence: Level of the interval, in (0, 1).
         logit_sd: Run-to-run variation of this count, in logits; see `dispersion.run_variation`.
 
-    A score interval: it holds the changes delta of the total with (D - delta)^2 <= t^2 (V + H(delta)), D being the
-    observed change. V is the variance of D without any change: of each image, as observed between the runs of an arm,
-    and of whole runs (`dispersion.excess_run_variance`). H is what a change of delta adds because other images could
-    have been sampled: delta^2 over the effective number of images that err, if all change in proportion. Where images
-    change more unevenly, sum d_i^2 shows it, d_i being the change of image i: V is moderated towards it with the weight
-    `PRIOR_IMAGES`. t is Student's, with Satterthwaite's degrees of freedom, because V is estimated.
+    The interval of the difference holds all changes delta of the total with (D - delta)^2 <= t^2 (V + H(delta)), where
+    D is the observed change. V is the variance of D if nothing changes: that of the images, estimated within the arms
+    (an estimate from the changes d_i alone would contain D and be too wide), plus `dispersion.excess_run_variance`.
+    H(delta) is the variance due to sampling images, if all change in proportion to their error rates. Where sum d_i^2
+    shows more uneven changes, V is moderated towards it with the weight `PRIOR_IMAGES`. As V is estimated, t is
+    Student's with Satterthwaite's degrees of freedom.
 
-    The variance of images is taken from within the arms because sum d_i^2 contains D: with few images an interval from
-    it alone hardly ever excludes 0 (coverage 98.5 % at 3 errors per run instead of 95 %), and is up to a third wider.
+    With one run in an arm, or without any change: Tango's interval, with its discordant counts divided by the mean
+    change per image.
 
-    With one run in an arm its variance cannot be estimated: then Tango's interval, its discordant counts divided by the
-    mean jump (sum d_i^2 plus the variance of whole runs, over sum |d_i|); with one run in each it is Tango's itself. If
-    no image changed, it is Tango's with jumps of 1, the widest.
+    The interval of the ratio is Wilson's for the after arm's share of all errors, with an effective sample size; the
+    level is widened to Student's t for the share of the variance that is between whole runs.
 
-    The ratio's interval is Wilson's for the after arm's share of all errors, on its effective size; the level is
-    widened to Student's t for the share of the variance that is between whole runs.
+    Coverage at 95 % in simulations (``reports/calibration.md``): 93 to 97 % from 3 errors per run up, 96 to 98 % at 1;
+    up to 100 % with 3 seeds that do not vary as a whole; the ratio's falls to 89 % where a few images are repaired in
+    every run.
 
-    Simulated coverage at 95 %: ``reports/calibration.md``. With the run-to-run variation of real networks 93 to 97 %
-    from 3 errors per run up, 96 to 98 % at 1; 92 to 96 % if a treatment moves some images up and others down. Without
-    any variation, which the prior does not expect: up to 100 % with 3 seeds. The ratio's: 93 to 97 % from 3 errors per
-    run up, but down to 89 % where a few images are repaired for good.
-
-    Source: score intervals that estimate the variance at each delta: Tango (1998), Statistics in Medicine 17, 891-908;
-    effective counts after Rao and Scott (1992), Biometrics 48, 577-585; moderation: Smyth (2004), Stat Appl Genet Mol
-    Biol 3(1):3; degrees of freedom: Satterthwaite (1946), Biometrics Bulletin 2, 110-114.
+    Source: Tango (1998), Statistics in Medicine 17, 891-908 (score intervals); Rao and Scott (1992), Biometrics 48,
+    577-585 (effective counts); Smyth (2004), Stat Appl Genet Mol Biol 3(1):3 (moderation); Satterthwaite (1946),
+    Biometrics Bulletin 2, 110-114 (degrees of freedom).
     """
     before, after = check_arms(before_errors, after_errors)
     change = after.mean(axis=0) - before.mean(axis=0)
@@ -253,10 +249,9 @@ def _first_above(excess: Callable[[float], float], start: float, sign: int) -> f
 
 
 def _severity(before: BoolArray, after: BoolArray) -> float:
-    """Mean error rate of the images behind an error, sum p^2 / sum p, in [0, 1]; close to 1 where errors are few.
+    """Mean error rate of the images weighted by that rate, sum p^2 / sum p, in [0, 1].
 
-    The squares are unbiased, from pairs of runs. Half an image that is always wrong is added, so that no error at all
-    means 1.
+    The squares are unbiased, from pairs of runs. Half an image that is always wrong is added: without errors it is 1.
     """
     squares, total = 0.0, 0.0
     for runs in (before, after):
@@ -273,17 +268,14 @@ def _image_variance(runs: BoolArray) -> float:
 
 
 def _effective_tango(change: FloatArray, run_variance: float, n_images: int, confidence: float) -> tuple[float, float]:
-    """Tango's interval with rises and falls divided by the mean jump."""
+    """Tango's interval with rises and falls divided by the mean change per changed image."""
     up, down = float(change[change > 0].sum()), float(-change[change < 0].sum())
     weight = (float((change**2).sum()) + run_variance) / (up + down) if up + down > 0 else 1.0
     return tango_interval(down / weight, up / weight, n_images / weight, confidence)
 
 
 def _widen(confidence: float, share: float, df: float) -> float:
-    """The level whose normal quantile is Student's, where a share of the variance is estimated with `df`.
-
-    Source: Satterthwaite (1946), Biometrics Bulletin 2, 110-114.
-    """
+    """The level whose normal quantile is Student's, where a share of the variance is estimated with `df`."""
     from scipy.stats import norm
     from scipy.stats import t as student
 

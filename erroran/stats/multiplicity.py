@@ -1,13 +1,17 @@
-"""Many tests at once: the false discovery rate, and Holm's correction."""
+"""Corrections for many tests."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 
 from erroran.stats.confusion import Cell, FloatArray, IntArray, tabulate_errors
-from erroran.stats.dispersion import RunVariation, adjust_p, run_variation
-from erroran.stats.significance import images_by_total, stratified_from_totals
+from erroran.stats.dispersion import RunVariation, adjust_p
+from erroran.stats.significance import stratified_from_totals
+
+FDR: Final = 0.05
+"""False discovery rate at which an exploratory finding counts, a convention."""
 
 
 @dataclass(frozen=True)
@@ -19,7 +23,7 @@ class CellChange:
         before_mean: Mean errors per run before; `after_mean` after.
         p_value: Two-sided.
         q_value: Adjusted over all cells that were tested.
-        found: q_value within the false discovery rate.
+        found: Whether q_value <= `FDR`.
     """
 
     cell: Cell
@@ -41,46 +45,30 @@ def benjamini_hochberg(p_values: Sequence[float] | FloatArray) -> FloatArray:
     return q_values
 
 
-def holm(p_values: Sequence[float] | FloatArray) -> FloatArray:
-    """Adjusted p-values that bound the chance of any false finding, float64 (n,), in the order given.
-
-    Source: Holm (1979), through ``statsmodels.stats.multitest.multipletests``.
-    """
-    from statsmodels.stats.multitest import multipletests
-
-    adjusted: FloatArray = multipletests(p_values, method="holm")[1] if len(p_values) else np.empty(0)
-    return adjusted
-
-
 def explore_cells(
     labels: IntArray,
     before: IntArray,
     after: IntArray,
     n_classes: int,
+    variation: RunVariation,
     *,
     skip: Sequence[Cell] = (),
-    fdr: float = 0.05,
-    variation: RunVariation | None = None,
 ) -> list[CellChange]:
-    """Test every directed cell with the stratified test (mid-p, corrected for run-to-run variation), under the FDR.
+    """Test every directed cell under the false discovery rate: `stratified_test`, mid-p, `adjust_p`.
 
     Args:
         labels: Integer (N,).
-        before: Integer (S_b, N), predictions.
-        after: Integer (S_a, N), same images.
+        before: Predictions, integer (S_b, N).
+        after: Predictions, integer (S_a, N), same images.
         n_classes: Number of classes C.
-        skip: Directed cells left out (those that were named beforehand).
-        fdr: Level at which a cell counts as found, in (0, 1).
-        variation: Run-to-run variation, where known already.
+        variation: Run-to-run variation of both arms.
+        skip: Cells left out: those that were named beforehand.
 
     Returns:
-        Cells with at least one error, smallest p-value first. Cells without any are left out of the list *and* of the
-        correction, which stays valid because that choice looks only at both arms together (Gilbert 2005, J R Stat Soc C
-        54, 143).
+        Cells with at least one error in either arm, smallest p-value first; only they count for the correction
+        (Gilbert 2005, J R Stat Soc C 54, 143).
     """
     n_before, n_after = len(before), len(after)
-    if variation is None:
-        variation = run_variation(labels, before, after, n_classes=n_classes, skip=skip)
     ratios = variation.ratios()
     table = tabulate_errors(labels, before, after, n_classes=n_classes)
     if not table.cell.size:
@@ -92,13 +80,13 @@ def explore_cells(
         if cell in skip:
             continue
         was, now = runs.sum(axis=0).tolist()
-        histogram = images_by_total(runs.sum(axis=1), n_before + n_after)
+        histogram = np.bincount(runs.sum(axis=1), minlength=n_before + n_after + 1)
         tested = stratified_from_totals(histogram, now, n_before, n_after)
         p_value = 2 * float(adjust_p(min(tested.p_less_mid, tested.p_greater_mid), ratios[cell], variation.df))
         found.append((min(1.0, p_value), cell, was / n_before, now / n_after))
     found.sort()
     q_values = benjamini_hochberg([p_value for p_value, *_ in found]).tolist()
     return [
-        CellChange(cell, was, now, p_value, q_value, found=q_value <= fdr)
+        CellChange(cell, was, now, p_value, q_value, found=q_value <= FDR)
         for (p_value, cell, was, now), q_value in zip(found, q_values, strict=True)
     ]

@@ -1,19 +1,14 @@
-"""Exact tests of the difference between two arms, from the errors of each run on each image.
-
-`mcnemar` compares one run with one run, `stratified_test` several runs with several.
-"""
+"""Exact tests of the difference between two arms, from the errors of each run on each image."""
 
 from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-import numpy.typing as npt
 
 from erroran.errors import BadInput
 from erroran.stats.confusion import BoolArray, FloatArray, IntArray
 
-# Probabilities below 1e-60 count as 1e-60: distributions of huge tables are cut off there.
-_TAIL = 1e-60
+_TAIL = 1e-60  # smaller probabilities are cut off, which keeps tables of 60,000 images fast
 
 
 @dataclass(frozen=True)
@@ -59,22 +54,10 @@ def mcnemar(before_only: int, after_only: int) -> McNemarResult:
         before_only: Images wrong before and right after, >= 0.
         after_only: Images right before and wrong after, >= 0.
 
-    Returns:
-        Both two-sided p-values; 1 when no image is discordant.
-
-    Raises:
-        BadInput: A count is negative.
-
-    Source: Fagerland, Lydersen, Laake (2013), BMC Med Res Methodol 13:91. The exact p-value equals
-    ``statsmodels.stats.contingency_tables.mcnemar(exact=True)``; statsmodels has no mid-p.
+    Source: Fagerland, Lydersen, Laake (2013), BMC Med Res Methodol 13:91. statsmodels has the exact test without mid-p.
     """
     from scipy.stats import binom
 
-    if before_only < 0 or after_only < 0:
-        raise BadInput(
-            f"discordant counts must be >= 0; got {before_only} and {after_only}",
-            fix="count images that exactly one of the two runs predicted wrongly",
-        )
     n, fewer = before_only + after_only, min(before_only, after_only)
     if n == 0:
         return McNemarResult(0, 0, 1.0, 1.0)
@@ -92,26 +75,20 @@ def stratified_test(before_errors: BoolArray, after_errors: BoolArray) -> Strati
         before_errors: bool (S_b, M), runs by images.
         after_errors: bool (S_a, M), the same images in the same order.
 
-    Returns:
-        Exact and mid-p values. All are 1 without informative images (one-sided mid-p: 0.5).
-
     Raises:
         BadInput: The arms do not cover the same number of images, or one has no runs.
 
-    Per image the runs form a 2x2 table (arm by error). Given how many of all runs predicted the image wrongly, the
-    after arm's share is hypergeometric if the arms are exchangeable; the sum over images is a convolution of these,
-    computed exactly. The test takes the errors of one run as independent between images, each at its own rate;
-    `erroran.stats.dispersion` measures how far that is from true.
+    Given how many of all runs predicted an image wrongly, the after arm's share is hypergeometric if the arms do not
+    differ; the sum over images is the convolution of these distributions. The errors of one run count as independent
+    between images; `dispersion.adjust_p` corrects for runs that vary as a whole.
 
     Source: Jung (2014), Biometrical Journal, PMC3884832 (stratified Fisher's exact test). R's
     ``mantelhaen.test(exact = TRUE)`` gives the same one-sided p-values.
     """
-    before_errors, after_errors = check_arms(before_errors, after_errors)
-    n_before, n_after = len(before_errors), len(after_errors)
-    totals = before_errors.sum(axis=0) + after_errors.sum(axis=0)
-    return stratified_from_totals(
-        images_by_total(totals, n_before + n_after), int(after_errors.sum()), n_before, n_after
-    )
+    before, after = check_arms(before_errors, after_errors)
+    totals = before.sum(axis=0) + after.sum(axis=0)
+    histogram = np.bincount(totals, minlength=len(before) + len(after) + 1)
+    return stratified_from_totals(histogram, int(after.sum()), len(before), len(after))
 
 
 def stratified_from_totals(
@@ -124,10 +101,10 @@ def stratified_from_totals(
         observed: Errors of the after arm over all images and runs.
         n_before: Runs before, S_b >= 1.
         n_after: Runs after, S_a >= 1.
-        odds_ratio: Common odds ratio after : before that is tested, > 0; 1 for arms that do not differ. The null
-            distribution is then Fisher's noncentral hypergeometric, convolved over the images.
+        odds_ratio: Odds ratio after : before under the null hypothesis, > 0; if not 1, each image's distribution is
+            Fisher's noncentral hypergeometric.
     """
-    key = tuple(int(count) for count in histogram[1:])
+    key = tuple(histogram[1:].tolist())
     offset, pmf = _null_distribution(key, n_before, n_after, odds_ratio)
     less, greater, point = _tails(pmf, observed - offset)
     return StratifiedResult(
@@ -154,12 +131,6 @@ def check_arms(before: BoolArray, after: BoolArray) -> tuple[BoolArray, BoolArra
             fix="evaluate both arms on the same images, in the same order",
         )
     return before, after
-
-
-def images_by_total(totals: IntArray, n_runs: int) -> npt.NDArray[np.int64]:
-    """Histogram of per-image totals: integer (M,) in 0..n_runs to int64 (n_runs + 1,)."""
-    histogram: npt.NDArray[np.int64] = np.bincount(totals, minlength=n_runs + 1)
-    return histogram
 
 
 @lru_cache(maxsize=4096)
@@ -205,7 +176,7 @@ def _power(pmf: FloatArray, n: int) -> tuple[int, FloatArray]:
 
 
 def _trim(pmf: FloatArray) -> tuple[int, FloatArray]:
-    """Cut off ends with probabilities below `_TAIL`, which keeps huge tables (60,000 images) fast."""
+    """Cut off ends with probabilities below `_TAIL`; also how many low entries were cut off."""
     if pmf.size < 512:
         return 0, pmf
     kept = np.flatnonzero(pmf > _TAIL)

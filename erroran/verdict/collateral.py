@@ -1,4 +1,4 @@
-"""Did the treatment break something else? One-sided non-inferiority with a margin fixed beforehand."""
+"""Non-inferiority of everything outside the pair: do other errors grow by less than the margin?"""
 
 from dataclasses import dataclass
 
@@ -6,7 +6,7 @@ import numpy as np
 
 from erroran.experiment.endpoint import Cell, Endpoint
 from erroran.stats.confusion import BoolArray, cell_mask
-from erroran.verdict.compare import ArmComparison, Comparison
+from erroran.verdict.compare import ArmComparison
 
 
 @dataclass(frozen=True)
@@ -18,8 +18,8 @@ class NonInferiority:
         before_per_10000: Rate before; `after_per_10000` after.
         per_10000: After minus before.
         upper: One-sided upper bound of that difference.
-        margin: The most that was declared tolerable.
-        safe: upper < margin. "Not safe" means not shown to be safe.
+        margin: The growth that is tolerated.
+        safe: upper < margin; False means "not shown to be safe".
         worse: Significantly more errors after (two-sided test).
         better: Significantly fewer.
         p_value: Of that test; None without one.
@@ -58,29 +58,6 @@ class Collateral:
     worse: bool
 
 
-def judge_margin(compared: Comparison, margin_per_10000: float, alpha: float) -> NonInferiority:
-    """Judge whether one kind of error grew by less than a margin.
-
-    Args:
-        compared: With an interval of level 1 - 2 alpha, so that its upper end is the one-sided bound.
-        margin_per_10000: Tolerated growth, errors per 10,000 evaluated images, > 0.
-        alpha: Two-sided level of the test for harm.
-    """
-    effect, direction = compared.effect, compared.test.direction(alpha)
-    return NonInferiority(
-        name=compared.name,
-        before_per_10000=effect.before_per_10000,
-        after_per_10000=effect.after_per_10000,
-        per_10000=effect.per_10000,
-        upper=effect.high,
-        margin=margin_per_10000,
-        safe=effect.high < margin_per_10000,
-        worse=direction > 0,
-        better=direction < 0,
-        p_value=compared.test.p_value,
-    )
-
-
 def check_collateral(arms: ArmComparison, pair: Cell, *, margin_per_10000: float, alpha: float = 0.05) -> Collateral:
     """Non-inferiority of all other cells together, of all errors, and of every other class's recall.
 
@@ -92,7 +69,20 @@ def check_collateral(arms: ArmComparison, pair: Cell, *, margin_per_10000: float
     """
 
     def check(name: str, counted: BoolArray) -> NonInferiority:
-        return judge_margin(arms.cells(name, counted, confidence=1 - 2 * alpha), margin_per_10000, alpha)
+        compared = arms.cells(name, counted, confidence=1 - 2 * alpha)
+        effect, direction = compared.effect, compared.test.direction(alpha)
+        return NonInferiority(
+            name=name,
+            before_per_10000=effect.before_per_10000,
+            after_per_10000=effect.after_per_10000,
+            per_10000=effect.per_10000,
+            upper=effect.high,
+            margin=margin_per_10000,
+            safe=effect.high < margin_per_10000,
+            worse=direction > 0,
+            better=direction < 0,
+            p_value=compared.test.p_value,
+        )
 
     n_classes = len(arms.class_names)
     every = ~np.eye(n_classes, dtype=bool)

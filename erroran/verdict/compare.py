@@ -1,4 +1,4 @@
-"""The one comparison of two arms: effect, interval and test of any kind of error, on the same images."""
+"""Two arms compared on the same images: effect, interval and test of any kind of error."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from erroran.stats.confusion import BoolArray, IntArray, cell_mask
 from erroran.stats.dispersion import RunVariation, adjust_p, count_variance, moderated_ratio, run_variation
 from erroran.stats.intervals import Effect, score_interval
 from erroran.stats.multiplicity import CellChange, explore_cells
-from erroran.stats.significance import McNemarResult, StratifiedResult, check_arms, mcnemar, stratified_test
+from erroran.stats.significance import McNemarResult, StratifiedResult, mcnemar, stratified_test
 
 STRATIFIED: Final = "stratified"
 ADJUSTED: Final = "stratified, adjusted for runs"
@@ -21,15 +21,14 @@ MIN_SEEDS: Final = 2
 
 @dataclass(frozen=True)
 class ArmTest:
-    """The test of "no change" and its p-values.
+    """The test of "no change"; its p-values are None without a test.
 
     Attributes:
         method: "stratified", "stratified, adjusted for runs" or "none".
-        reason: Why this one, one sentence.
-        p_value: Two-sided; None without a test.
-        p_less: One-sided, fewer errors after; None without a test.
-        p_greater: One-sided, more errors after; None without a test.
-        smallest_p: The smallest two-sided p-value that could have come out; None without a test.
+        reason: Why this method, one sentence.
+        p_value: Two-sided.
+        p_less: One-sided, fewer errors after; `p_greater` more.
+        smallest_p: The smallest two-sided p-value that these images could have given.
         variance_ratio: Variance between runs, relative to independent images, that the test allows for; >= 1.
         stratified: The stratified test without that correction.
     """
@@ -56,8 +55,7 @@ class Comparison:
 
     Attributes:
         name: What was counted, in words.
-        before_per_seed: Errors of each run before.
-        after_per_seed: Errors of each run after.
+        before_per_seed: Errors of each run before; `after_per_seed` after.
         effect: The change with its interval.
         test: The test of "no change".
     """
@@ -102,30 +100,29 @@ def compare_errors(before_errors: BoolArray, after_errors: BoolArray, *, logit_s
         logit_sd: Run-to-run variation of this count, in logits; see `dispersion.run_variation`.
 
     Returns:
-        The stratified mid-p test, corrected for the moderated variance ratio where that exceeds 1
-        (`dispersion.adjust_p`); no test below 2 runs in an arm.
+        The stratified mid-p test, corrected for the moderated variance ratio (`dispersion.adjust_p`); no test below
+        `MIN_SEEDS` runs in an arm.
     """
-    before, after = check_arms(before_errors, after_errors)
-    stratified = stratified_test(before, after)
-    if min(len(before), len(after)) < MIN_SEEDS:
-        reason = "With one run in an arm a change cannot be told from the variation between seeds."
+    stratified = stratified_test(before_errors, after_errors)
+    if min(len(before_errors), len(after_errors)) < MIN_SEEDS:
+        reason = "With one run in an arm a change cannot be distinguished from the variation between seeds."
         return ArmTest(NO_TEST, reason, None, None, None, None, 1.0, stratified)
-    counted = count_variance(before, after)
+    counted = count_variance(before_errors, after_errors)
     ratio = moderated_ratio(counted, logit_sd)
     sides = np.array([stratified.p_less_mid, stratified.p_greater_mid, stratified.smallest_p / 2])
     less, greater, smallest = adjust_p(sides, ratio, counted.df).tolist()
-    method, reason = STRATIFIED, "Runs differ no more than images that err independently would make them."
+    method, reason = STRATIFIED, "The runs vary no more than runs whose images err independently."
     if ratio > 1.0:
         method = ADJUSTED
         reason = (
-            f"Judged by this and all other cells, the variance between runs is about {ratio:.1f} times that of images "
-            "that err independently; the test is corrected for it."
+            f"Estimated from all cells, the variance between runs is about {ratio:.1f} times that of images that err "
+            "independently; the test is corrected for it."
         )
     return ArmTest(method, reason, min(1.0, 2 * min(less, greater)), less, greater, 2 * smallest, ratio, stratified)
 
 
 class ArmComparison:
-    """Two arms on the same images; what they have in common is computed once.
+    """Two arms on the same images; their run-to-run variation is estimated once.
 
     Attributes:
         class_names: The C names.
@@ -156,7 +153,7 @@ class ArmComparison:
         self.n_images = int(labels.size)
         self.present: tuple[int, ...] = tuple(np.unique(labels).tolist())
         self.variation: RunVariation = run_variation(labels, before, after, n_classes=len(self.class_names), skip=skip)
-        # Images that all runs predict correctly change no number below.
+        # Images that all runs predict correctly are left out: they change no number below.
         some = (before != labels).any(axis=0) | (after != labels).any(axis=0)
         self._labels, self._before, self._after = labels[some], before[:, some], after[:, some]
         self._skip = tuple(skip)
@@ -201,12 +198,10 @@ class ArmComparison:
         """Errors in cells, bool (C, C), before and after: bool (S, M), for the M images that any run gets wrong."""
         return counted[self._labels, self._before], counted[self._labels, self._after]
 
-    def single_cells(self, fdr: float) -> list[CellChange]:
-        """Every directed cell that was not skipped, tested under the false discovery rate; see `explore_cells`."""
-        return explore_cells(
-            self._labels, self._before, self._after, len(self.class_names),
-            skip=self._skip, fdr=fdr, variation=self.variation,
-        )  # fmt: skip
+    def single_cells(self) -> list[CellChange]:
+        """Every directed cell that was not skipped; see `explore_cells`."""
+        arms = self._labels, self._before, self._after
+        return explore_cells(*arms, len(self.class_names), self.variation, skip=self._skip)
 
     def run_by_run(self, counted: BoolArray) -> list[McNemarResult]:
         """McNemar's test of the i-th run before against the i-th run after, for the errors of cells, bool (C, C)."""

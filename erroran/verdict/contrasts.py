@@ -1,19 +1,15 @@
-"""Many exploratory verdicts at once, such as those of a stress test: what holds under the false discovery rate?"""
+"""Several exploratory verdicts, such as those of a stress test, under one false discovery rate."""
 
 from collections.abc import Iterable
-from typing import Final
 
 from pydantic import Field
 
 from erroran.experiment.endpoint import Cell, Endpoint
 from erroran.results import Result
 from erroran.stats.confusion import IntArray, pair_errors
-from erroran.stats.multiplicity import benjamini_hochberg
+from erroran.stats.multiplicity import FDR, benjamini_hochberg
 from erroran.verdict.compare import Comparison
 from erroran.verdict.decide import CANNOT_TELL, HARMED, IMPROVED, Verdict
-
-FDR: Final = 0.05
-"""False discovery rate over all tests, a convention."""
 
 
 class Contrast(Result):

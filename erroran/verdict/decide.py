@@ -1,4 +1,4 @@
-"""The verdict: one word, one sentence, and every number behind them."""
+"""The verdict: one word, one sentence, and the numbers that they are based on."""
 
 import math
 from collections.abc import Sequence
@@ -25,11 +25,11 @@ MOST_SEEDS: Final = 200
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict(PairComparison):
-    """What the data say about a treatment, with everything needed to print it.
+    """The verdict on a treatment.
 
     Attributes:
         word: "improved", "harmed", "equivalent" or "cannot tell".
-        sentence: The first line of a report, plain English.
+        sentence: The word and its main numbers: the first line of a report.
         pair: (a, b), class indices; `pair_names` their names.
         alpha: Two-sided level of the primary test.
         margin_per_10000: Collateral margin, errors per 10,000 evaluated images.
@@ -40,7 +40,7 @@ class Verdict(PairComparison):
         logit_sd: Run-to-run variation that the tests are corrected for, in logits, from all other cells.
         seeds_needed: Seeds per arm for 80 % power at a change of the observed size; None if no change was observed, or
             above `MOST_SEEDS`.
-        caveats: Sentences a reader must know.
+        caveats: Limits of the verdict, in sentences.
     """
 
     word: str
@@ -71,7 +71,6 @@ def judge(
     equivalence_per_10000: float | None = None,
     alpha: float = 0.05,
     class_names: Sequence[str] | None = None,
-    fdr: float = 0.05,
 ) -> Verdict:
     """Judge whether a treatment of the confusion "a predicted as b" worked.
 
@@ -82,22 +81,19 @@ def judge(
         after: Integer (S_a, N), predictions with the treatment on the same images. Runs need no pairing.
         pair: (a, b), a != b.
         n_classes: Number of classes C.
-        endpoint: What the treatment promised to lower: "forward" (a predicted as b), "reverse", or "sum".
+        endpoint: What the treatment was to reduce.
         margin_per_10000: Growth tolerated elsewhere, errors per 10,000 evaluated images, > 0.
-        equivalence_per_10000: Largest change of the endpoint that counts as none, same units. By
-            default the smaller of `margin_per_10000` and a quarter of the endpoint's mean rate.
+        equivalence_per_10000: Largest change of the endpoint that counts as none, same units; by default the smaller
+            of `margin_per_10000` and a quarter of the endpoint's mean rate.
         alpha: Two-sided level, in (0, 0.5).
         class_names: Names for the sentence, length C; default the indices.
-        fdr: Level of the exploratory cells.
 
     Returns:
         The `Verdict`. Its word:
 
-        - *improved* / *harmed*: the primary endpoint changed, p < alpha (two-sided), and nothing
-          contradicts it. If the pair's sum or the accuracy changed significantly *the other way*,
-          the word follows them: errors that only move are no gain. If just the other cells did, the
-          word is *cannot tell*; likewise if the reverse cell did, unless the pair's sum changed significantly the
-          way of the endpoint: then the word stands, and the sentence says what moved.
+        - *improved* / *harmed*: the primary endpoint changed, p < alpha (two-sided). If the pair's sum or the accuracy
+          changed significantly in the other direction, the word follows them. If only the other cells did, or only the
+          reverse cell while the pair's sum did not change as the endpoint, the word is *cannot tell*.
         - *equivalent*: the 1 - 2 alpha interval lies inside the equivalence margin (two one-sided
           tests, Schuirmann 1987) and the pair's sum and the accuracy show no change.
         - *cannot tell*: everything else, and always below 2 seeds per arm.
@@ -105,9 +101,10 @@ def judge(
         Swapping the arms swaps improved and harmed.
 
     Raises:
-        BadInput: Shapes disagree, a class is out of range, or an option is.
+        BadInput: Shapes disagree, a class is out of range, or alpha is.
     """
-    endpoint = _check_options(pair, n_classes, endpoint, alpha, margin_per_10000)
+    if not 0 < alpha < 0.5:
+        raise BadInput(f"alpha must lie in (0, 0.5); got {alpha}", fix="use alpha 0.05")
     labels, before = check_runs(labels, before, n_classes)
     labels, after = check_runs(labels, after, n_classes)
     names = tuple(class_names or map(str, range(n_classes)))
@@ -135,7 +132,7 @@ def judge(
         equivalence_low=inner.low,
         equivalence_high=inner.high,
         collateral=collateral,
-        cells=tuple(arms.single_cells(fdr)),
+        cells=tuple(arms.single_cells()),
         logit_sd=arms.variation.logit_sd,
         seeds_needed=needed,
         caveats=_caveats(primary, collateral, fewest, alpha),
@@ -278,20 +275,3 @@ def _caveats(primary: Comparison, collateral: Collateral, n_seeds: int, alpha: f
             f"Not shown to be safe elsewhere: {', '.join(unsafe)}; the margin is {collateral.margin_per_10000:g}."
         )
     return tuple(notes)
-
-
-def _check_options(pair: Cell, n_classes: int, endpoint: str, alpha: float, margin: float) -> Endpoint:
-    a, b = pair
-    if a == b or not (0 <= a < n_classes and 0 <= b < n_classes):
-        raise BadInput(
-            f"a pair needs two different classes in 0..{n_classes - 1}; got {a} and {b}",
-            fix="name the true class and the predicted class, such as 4:9",
-        )
-    if endpoint not in list(Endpoint):
-        raise BadInput(f"unknown endpoint {endpoint!r}", fix=f"choose one of {', '.join(Endpoint)}")
-    if not 0 < alpha < 0.5 or margin <= 0:
-        raise BadInput(
-            f"alpha must lie in (0, 0.5) and the margin above 0; got {alpha} and {margin}",
-            fix="use alpha 0.05 and a margin such as 10 errors per 10,000 images",
-        )
-    return Endpoint(endpoint)

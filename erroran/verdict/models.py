@@ -1,4 +1,4 @@
-"""Models compared with each other by all their errors, and claims checked."""
+"""Models compared by all their errors, and claims about them checked."""
 
 from collections.abc import Sequence
 from itertools import combinations
@@ -9,12 +9,8 @@ from pydantic import Field
 from erroran.experiment.study import Claim
 from erroran.results import Result
 from erroran.stats.confusion import IntArray
-from erroran.stats.multiplicity import holm
 from erroran.verdict.compare import ArmComparison, Comparison
 
-HOLDS: Final = "holds"
-CONTRADICTED: Final = "contradicted"
-UNDECIDED: Final = "cannot tell"
 ALPHA: Final = 0.05
 """Two-sided level, a convention."""
 
@@ -47,7 +43,7 @@ class ModelPair(Result):
 
 
 class CheckedClaim(Result):
-    """A claim, and what the runs say about it.
+    """A claim and its check against the runs.
 
     Attributes:
         claim: From the spec.
@@ -74,29 +70,31 @@ def compare_all(
         models: Name and predictions, integer (S, N), of each.
         class_names: The C names.
     """
+    from statsmodels.stats.multitest import multipletests
+
     pairs = [
         (first, second, ArmComparison(labels, was, now, class_names).all_errors())
         for (first, was), (second, now) in combinations(models, 2)
     ]
-    adjusted = iter(holm([c.test.p_value for _, _, c in pairs if c.test.p_value is not None]).tolist())
-    return [
-        _model_pair(first, second, compared, None if compared.test.p_value is None else next(adjusted))
-        for first, second, compared in pairs
-    ]
-
-
-def _model_pair(first: str, second: str, compared: Comparison, p_adjusted: float | None) -> ModelPair:
-    better = None
-    if p_adjusted is not None and p_adjusted < ALPHA:
-        better = second if compared.effect.per_10000 < 0 else first
-    return ModelPair(
-        first=first,
-        second=second,
-        comparison=compared,
-        points=_points(compared),
-        p_adjusted=p_adjusted,
-        better=better,
-    )
+    p_values = [compared.test.p_value for *_, compared in pairs if compared.test.p_value is not None]
+    adjusted = iter(multipletests(p_values, method="holm")[1].tolist() if p_values else [])
+    found = []
+    for first, second, compared in pairs:
+        p_adjusted = None if compared.test.p_value is None else next(adjusted)
+        better = None
+        if p_adjusted is not None and p_adjusted < ALPHA:
+            better = second if compared.effect.per_10000 < 0 else first
+        found.append(
+            ModelPair(
+                first=first,
+                second=second,
+                comparison=compared,
+                points=_points(compared),
+                p_adjusted=p_adjusted,
+                better=better,
+            )
+        )
+    return found
 
 
 def check_claim(
@@ -112,7 +110,7 @@ def check_claim(
         class_names: The C names.
     """
     comparison = ArmComparison(labels, worse, better, class_names).all_errors()
-    word = {-1: HOLDS, 1: CONTRADICTED, 0: UNDECIDED}[comparison.test.direction(ALPHA)]
+    word = {-1: "holds", 1: "contradicted", 0: "cannot tell"}[comparison.test.direction(ALPHA)]
     return CheckedClaim(
         claim=claim, word=word, measured=_points(comparison), p_value=comparison.test.p_value, comparison=comparison
     )

@@ -8,7 +8,7 @@ import pytest
 from sklearn.metrics import f1_score, recall_score
 
 from erroran.data import Dataset, build_dataset, split_dataset
-from erroran.errors import NotFound
+from erroran.errors import BadInput, NotFound
 from erroran.execution.local import Completed, Request
 from erroran.experiment.recipe import Recipe
 from erroran.experiment.study import Study
@@ -184,7 +184,8 @@ def test_a_study_trains_each_model_once_and_leaves_the_latest_baseline_alone(
         return Completed([], [])
 
     monkeypatch.setattr("erroran.stages.baseline.complete_runs", pretend)
-    monkeypatch.setattr("erroran.stages.baseline.check_model", lambda *_, **__: None)  # cnn-small needs larger images
+    for module in ("baseline", "study"):  # cnn-small needs larger images
+        monkeypatch.setattr(f"erroran.stages.{module}.check_model", lambda *_, **__: None)
     trained = train_study(store, tiny_dataset, "good-and-bad", STUDY)
     assert [(name, seed) for name, seed, _ in asked] == [
         (entry.model, seed) for entry in STUDY.models for seed in range(SEEDS)
@@ -200,8 +201,15 @@ def test_a_study_trains_each_model_once_and_leaves_the_latest_baseline_alone(
 
 
 def test_an_unknown_model_trains_nothing(store: Store, tiny_dataset: Dataset) -> None:
-    """Also if it is the last one."""
+    """Also if it is the last of the study."""
     spec = STUDY.model_copy(update={"models": (*STUDY.models, STUDY.models[0].model_copy(update={"model": "vgg"}))})
     with pytest.raises(NotFound, match="no model `vgg`"):
         train_study(store, tiny_dataset, "x", spec)
+    assert not store.root.exists()
+
+
+def test_a_model_too_large_for_the_images_trains_nothing(store: Store, tiny_dataset: Dataset) -> None:
+    """`cnn-small`, the last of the study, cannot be built for 8 x 8 images."""
+    with pytest.raises(BadInput, match="`cnn-small` cannot be built for images of 8 x 8"):
+        train_study(store, tiny_dataset, "x", STUDY)
     assert not store.root.exists()

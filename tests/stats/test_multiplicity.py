@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from erroran.stats.confusion import cell_errors
+from erroran.stats.dispersion import run_variation
 from erroran.stats.multiplicity import benjamini_hochberg, explore_cells
 from erroran.stats.significance import stratified_test
 
@@ -35,7 +36,7 @@ def test_lone_finding_among_90_cells_needs_eleven_discordant_images():
 
 def test_cells_carry_the_stratified_p_value_at_least():
     labels, before, after = independent_world(0)
-    cells = explore_cells(labels, before, after, 5)
+    cells = explore_cells(labels, before, after, 5, run_variation(labels, before, after, n_classes=5))
     for change in cells:
         direct = stratified_test(cell_errors(labels, before, change.cell), cell_errors(labels, after, change.cell))
         # The correction for run-to-run variation can only raise it.
@@ -45,13 +46,15 @@ def test_cells_carry_the_stratified_p_value_at_least():
 
 def test_a_real_change_is_found_and_listed_first():
     labels, before, after = independent_world(1, n_seeds=8, n=8000, factor=0.1)
-    cells = explore_cells(labels, before, after, 5)
+    variation = run_variation(labels, before, after, n_classes=5)
+    cells = explore_cells(labels, before, after, 5, variation)
     assert cells[0].cell == (0, 1)
     assert cells[0].found
     assert cells[0].after_mean < cells[0].before_mean
-    assert (0, 1) not in {c.cell for c in explore_cells(labels, before, after, 5, skip=[(0, 1)])}
+    assert (0, 1) not in {c.cell for c in explore_cells(labels, before, after, 5, variation, skip=[(0, 1)])}
 
 
 def test_no_errors_no_cells():
     labels = np.arange(5)
-    assert explore_cells(labels, labels[None], labels[None], 5) == []
+    runs = labels[None]
+    assert explore_cells(labels, runs, runs, 5, run_variation(labels, runs, runs, n_classes=5)) == []

@@ -62,7 +62,7 @@ def test_no_errors_at_all():
     found = ArmComparison(LABELS, LABELS[None], LABELS[None], "abc")
     assert found.all_errors().before_per_seed == (0,)
     assert found.all_errors().test.method == NO_TEST
-    assert found.single_cells(0.05) == []
+    assert found.single_cells() == []
 
 
 def test_run_by_run_counts_discordant_images(arms):

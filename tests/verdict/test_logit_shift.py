@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from erroran.stats.confusion import pair_errors
-from erroran.stats.shift import apply_logit_shift, match_logit_shift
+from erroran.verdict.controls import apply_logit_shift, match_logit_shift
 
 GRID = np.arange(0, 12, 0.002)
 

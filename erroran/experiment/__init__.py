@@ -1,1 +1,1 @@
-"""What is declared before anything runs: pairs, changes, hypotheses, recipes, run specs, studies. Pure pydantic."""
+"""Declarations of experiments: pairs, changes, hypotheses, recipes, run specs, studies."""

@@ -1,18 +1,10 @@
-"""A change of a run that an intervention tries: operations on images, another model or recipe, weights, other data."""
+"""The change that an intervention tests: operations on images, another model or recipe, class weights, other data."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    ValidationInfo,
-    field_validator,
-    model_validator,
-)
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from erroran.experiment.recipe import RecipeChange
 from erroran.experiment.samplelist import read_ids, read_labels, read_times
@@ -29,34 +21,34 @@ _Factor = Annotated[float, Field(ge=0.25, le=4)]
 _Weight = Annotated[float, Field(gt=0, le=1000)]
 
 ALL_CLASSES = "all"
-"""In ``augment``: every class, after the operations of its own."""
+"""In ``augment``: every class; applied after the operations of the image's own class."""
 
 _SIZES = ("radius_px", "kernel_px")
-# Keys that came after the first release are left out of a hypothesis' hash while unused, so that old hashes stay.
+# Keys added after the first release are left out of a hypothesis' hash while unused, so that old hashes stay the same.
 _LATER = {"stroke_fraction", "amount", "strength", "fractures", "angle_deg", "factor", "ink", "side"}
 
 
 class Step(BaseModel):
     """One operation on the training images of a class.
 
-    Every operation but ``repeat`` takes one kind of dose, of which there may be several: each is drawn equally often.
+    Every operation but ``repeat`` takes one kind of dose. Several doses may be given; each is drawn equally often.
 
     Attributes:
         operation: A name in `erroran.operations.table.OPERATIONS`.
         radius_px: Radius of a symmetric kernel in pixels (multiples of 0.25), or distance of a shift (whole pixels).
         kernel_px: Instead of a radius of ``dilate`` or ``erode``: side of a square OpenCV kernel in pixels. Side 1
             changes nothing, even sides also shift the ink.
-        shape: Shape of the kernel that goes with `radius_px` and `stroke_fraction`.
+        shape: Shape of the kernel for `radius_px` and `stroke_fraction`.
         probability: Probability that an image of the class is changed in an epoch, in (0, 1].
         stroke_fraction: Instead of a radius: a fraction of half the image's own stroke thickness.
-        amount: Dose of ``thin`` (the paper: 0.7) and ``thicken`` (1), as a fraction of half the stroke thickness.
-        strength: Dose of ``swell``, above 1 (the paper: 3).
-        fractures: Dose of ``fracture``: cuts in an image (the paper: 3).
+        amount: Dose of ``thin`` (Morpho-MNIST: 0.7) and ``thicken`` (1): a fraction of half the stroke thickness.
+        strength: Dose of ``swell`` (Morpho-MNIST: 3).
+        fractures: Dose of ``fracture``: cuts in an image (Morpho-MNIST: 3).
         angle_deg: Dose of ``rotate`` and ``slant``.
-        factor: Dose of ``scale``: above 1 is larger.
+        factor: Dose of ``scale``: above 1 enlarges.
         ink: ``dark`` where the ink is darker than the background.
-        side: For ``rotate`` and ``slant``: ``left`` or ``right`` (where the top of the image goes), or ``either``,
-            drawn for each image.
+        side: For ``rotate`` and ``slant``: the side to which the top of the image moves; ``either`` is drawn for each
+            image.
     """
 
     model_config = _STRICT
@@ -81,8 +73,7 @@ class Step(BaseModel):
     @field_validator(*DOSE_UNITS, mode="before")
     @classmethod
     def _one_or_several(cls, value: object) -> object:
-        one = isinstance(value, (int, float)) and not isinstance(value, bool)
-        return [value] if one else value
+        return [value] if isinstance(value, (int, float)) and not isinstance(value, bool) else value
 
     @model_validator(mode="after")
     def _one_kind_of_dose(self) -> Self:
@@ -115,12 +106,12 @@ class Step(BaseModel):
 
     @property
     def unit(self) -> str:
-        """What the doses are counted in, as printed behind a number; empty for ``repeat``."""
+        """Unit of the doses, as printed after a number; empty for ``repeat``."""
         return next((unit for key, unit in DOSE_UNITS.items() if getattr(self, key)), "")
 
     @property
     def opposite(self) -> "Step | None":
-        """The step that does the reverse at the same dose, or goes to the other side; None where there is none."""
+        """The step with the reverse effect at the same dose, or towards the other side; None where there is none."""
         operation = OPERATIONS[self.operation].opposite
         if operation is not None:
             return self.model_copy(update={"operation": operation})
@@ -132,8 +123,7 @@ class Step(BaseModel):
 
     def name_dose(self, dose: float) -> str:
         """Name the operation and one of its doses, as in ``dilate 0.5 px`` or ``slant 10 ° to the left``."""
-        side = "" if self.side == "either" else f" to the {self.side}"
-        return f"{self.operation} {dose:g} {self.unit}{side}"
+        return f"{self.operation} {dose:g} {self.unit}{self._to_side}"
 
     def describe(self) -> str:
         """Name the operation and its doses, as in ``dilate, radius 0.5 or 1 px (square), 12 %``."""
@@ -148,12 +138,15 @@ class Step(BaseModel):
             kind = f"by {doses} px" if self.operation == "shift" else f"radius {doses} px ({self.shape})"
         elif self.kernel_px:
             kind = f"kernel side {doses} px"
-        side = "" if self.side == "either" else f" to the {self.side}"
         dark = ", dark ink" if self.ink == "dark" else ""
-        return f"{self.operation}, {kind}{side}{dark}, {share}"
+        return f"{self.operation}, {kind}{self._to_side}{dark}, {share}"
+
+    @property
+    def _to_side(self) -> str:
+        return "" if self.side == "either" else f" to the {self.side}"
 
     def canonical(self) -> dict[str, Any]:
-        """The content that hypotheses are hashed by: keys of later releases only where they are used."""
+        """The content for a hypothesis' hash: keys added after the first release only where they are used."""
         used = self.model_dump(exclude_defaults=True).keys()
         return {key: value for key, value in self.model_dump(mode="json").items() if key not in _LATER - used}
 
@@ -172,17 +165,17 @@ Augmentations = dict[str, Steps]
 
 
 class DataChange(BaseModel):
-    """Another training set: `mine` and `confirm` stay as they are.
+    """Another training set; `mine` and `confirm` are not changed.
 
-    In a spec's ``[data]`` the first three are CSV files (paths from the spec's folder), read into what stands here.
+    In a spec's ``[data]`` the first three are CSV files (paths relative to the spec's folder).
 
     Attributes:
         leave_out: Sample ids of training images that are left out; the file has a column ``sample_id``.
-        relabel: Sample id to the name of the class that it is trained as; columns ``sample_id`` and ``label``.
+        relabel: Sample id to the name of its new class; columns ``sample_id`` and ``label``.
         repeat: Sample id to how many times it is in the training set, at least 2; columns ``sample_id`` and, unless it
             is 2 for all, ``times``.
-        add: Dataset whose training images are added: what ``--dataset`` takes; in a run spec its digest. Images that
-            are in `mine` or `confirm` are not added.
+        add: Dataset whose training images are added, as given to ``--dataset``; in a run spec its digest. Images of
+            `mine` or `confirm` are not added.
     """
 
     model_config = _STRICT
@@ -216,7 +209,7 @@ class Change(BaseModel):
     """Everything in which a treatment may differ from its baseline.
 
     Attributes:
-        augment: Class name (or ``all``) to the operations on its training images, in order; each is drawn for itself.
+        augment: Class name (or ``all``) to the operations on its training images, in order; drawn independently.
         model: Another architecture, as ``--model`` takes it.
         recipe: Parts of the recipe that are replaced, in this arm only.
         class_weights: Class name to the weight of its images in the loss; 1 for the others.
@@ -233,7 +226,7 @@ class Change(BaseModel):
 
     @property
     def change(self) -> "Change":
-        """The change alone, also of a hypothesis."""
+        """The change alone, without the other fields of a subclass."""
         return Change(**{name: getattr(self, name) for name in Change.model_fields})
 
     @property
@@ -254,16 +247,10 @@ class Change(BaseModel):
         if self.class_weights:
             weights = ", ".join(f"{name}: {weight:g}" for name, weight in self.class_weights.items())
             lines.append(f"weights in the loss: {weights}")
-        if self.data.leave_out:
-            lines.append(f"left out: {_images(len(self.data.leave_out))}")
-        if self.data.relabel:
-            lines.append(f"relabelled: {_images(len(self.data.relabel))}")
-        if self.data.repeat:
-            lines.append(f"repeated: {_images(len(self.data.repeat))}")
-        if self.data.add:
-            lines.append(f"added: the training images of {self.data.add}")
+        data = self.data
+        for what, ids in (("left out", data.leave_out), ("relabelled", data.relabel), ("repeated", data.repeat)):
+            if ids:
+                lines.append(f"{what}: {len(ids):,} training image{'s' if len(ids) > 1 else ''}")
+        if data.add:
+            lines.append(f"added: the training images of {data.add}")
         return lines
-
-
-def _images(count: int) -> str:
-    return f"{count:,} training image" + ("s" if count != 1 else "")

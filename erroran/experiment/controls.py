@@ -1,4 +1,4 @@
-"""Control arms: what else could explain a result, made from the hypothesis itself."""
+"""Control arms: changes derived from a hypothesis that test other explanations of its result."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -19,7 +19,7 @@ class Controls:
 
     Attributes:
         arms: Name of each control that has to be trained, to its change.
-        not_applicable: Name of each control that makes no sense for this hypothesis, to the reason.
+        not_applicable: Name of each control that does not apply to this hypothesis, to the reason.
     """
 
     arms: dict[str, Change] = field(default_factory=dict)
@@ -27,7 +27,7 @@ class Controls:
 
 
 class _NotApplicable(Exception):
-    """A control makes no sense for a change; its text says why."""
+    """A control does not apply to a change; the text is the reason."""
 
 
 def parse_controls(text: str) -> tuple[str, ...]:
@@ -54,16 +54,14 @@ def build_controls(hypothesis: Hypothesis, names: Sequence[str]) -> Controls:
 
     A control replaces the operations on images; model, recipe, weights and data are those of the treatment.
 
-    - ``sham`` shifts images of the same classes by 1 px at the same rate: a harmless change.
-    - ``swapped`` exchanges the operations between the treated classes. With one class treated, that class gets the
-      opposite operation.
+    - ``sham`` shifts images of the same classes by 1 px at the same rate.
+    - ``swapped`` exchanges the operations between the treated classes. A single treated class gets the opposite
+      operation.
     - ``same-op`` gives both classes of the pair the true class's operations, so that the result of an operation
-      (such as stroke thickness) cannot come to predict the label.
+      (such as stroke thickness) does not predict the label.
     - ``oversample`` counts the same images twice, unchanged.
 
-    Args:
-        hypothesis: What is tested.
-        names: Names from `CONTROLS`; ``logit-shift`` trains nothing, always applies and is passed over.
+    ``logit-shift`` is left out: it trains nothing and always applies.
     """
     found = Controls()
     for name in names:
@@ -73,11 +71,11 @@ def build_controls(hypothesis: Hypothesis, names: Sequence[str]) -> Controls:
             augment = _BUILDERS[name](hypothesis)
         except _NotApplicable as reason:
             found.not_applicable[name] = str(reason)
+            continue
+        if augment == hypothesis.augment:
+            found.not_applicable[name] = "it would be the treatment itself"
         else:
-            if augment == hypothesis.augment:
-                found.not_applicable[name] = "it would be the treatment itself"
-            else:
-                found.arms[name] = hypothesis.change.model_copy(update={"augment": augment})
+            found.arms[name] = hypothesis.change.model_copy(update={"augment": augment})
     return found
 
 
@@ -95,7 +93,7 @@ def _swapped(hypothesis: Hypothesis) -> Augmentations:
     rest = {name: steps for name, steps in hypothesis.augment.items() if name == ALL_CLASSES}
     if len(own) == 1:
         return {names[0]: tuple(map(_opposite, own[names[0]])), **rest}
-    # Each class takes the operations of the next one; where each has a single one, its own rate stays.
+    # Each class gets the operations of the next one; a single operation keeps the rate of the class that gets it.
     swapped = {}
     for i, name in enumerate(names):
         taken = own[names[(i + 1) % len(names)]]

@@ -1,4 +1,4 @@
-"""What a fix promises to reduce: an endpoint names the directed cells of the confusion matrix that count."""
+"""The endpoint of a verdict: the directed cells of the confusion matrix whose errors are counted."""
 
 from enum import StrEnum
 
@@ -13,14 +13,7 @@ class Endpoint(StrEnum):
     SUM = "sum"
 
     def cells(self, pair: Cell) -> tuple[Cell, ...]:
-        """The directed cells that count.
-
-        Args:
-            pair: (a, b), class indices.
-
-        Returns:
-            One cell (true class, predicted class), or two for ``sum``.
-        """
+        """The cells (true class, predicted class) of a pair of class indices that count: one, or two for ``sum``."""
         forward, reverse = pair, (pair[1], pair[0])
         return {Endpoint.FORWARD: (forward,), Endpoint.REVERSE: (reverse,), Endpoint.SUM: (forward, reverse)}[self]
 

@@ -1,8 +1,4 @@
-"""The hypothesis spec: what is believed about a confusion, and the change that would act on its cause.
-
-A spec is a TOML file, one hypothesis a file, read strictly: an unknown key is an error that names the
-nearest known one.
-"""
+"""The hypothesis spec, a TOML file: the supposed cause of a confusion, and a change of the training that acts on it."""
 
 import difflib
 import hashlib
@@ -21,17 +17,17 @@ from erroran.experiment.specfile import find_spec_file, quote, read_spec
 
 
 class Hypothesis(Change):
-    """A belief about one directed confusion, and the change of the training that would act on its cause.
+    """The supposed cause of one directed confusion, and a change of the training that acts on it.
 
     Attributes:
         pair: Images of one class that are predicted as another, in a spec ``"4:9"``.
-        hypothesis: The belief, in a sentence.
+        hypothesis: The supposed cause, one sentence.
         primary: The endpoint that the verdict is about.
         seeds: Runs per arm.
         epochs: Epochs of every arm, instead of the baseline recipe's; ``[recipe]`` changes the treatment alone.
-        margin_per_10000: How many errors per 10,000 images the fix may cost elsewhere.
-        equivalence_per_10000: Changes of the primary endpoint up to this are of no interest: "equivalent" means
-            that the interval of the change lies within it.
+        margin_per_10000: Additional errors per 10,000 images in the other cells that count as acceptable.
+        equivalence_per_10000: "Equivalent" means that the interval of the change of the primary endpoint lies within
+            this.
 
     All other attributes are those of `Change`.
     """
@@ -54,12 +50,12 @@ class Hypothesis(Change):
 
     @property
     def hash(self) -> str:
-        """Hash of the content: a changed spec is another hypothesis. 8 hexadecimal digits."""
+        """Hash of the content, 8 hexadecimal digits; a changed spec is another hypothesis."""
         content: dict[str, Any] = self.model_dump(
             mode="json",
             include={"pair", "hypothesis", "primary", "seeds", "epochs", "margin_per_10000", "equivalence_per_10000"},
         )
-        # A single operation is hashed as the table that it was in the first release; what is unused is left out.
+        # As in the first release: a single operation is a table, and unused keys are left out.
         content["augment"] = {
             name: steps[0].canonical() if len(steps) == 1 else [step.canonical() for step in steps]
             for name, steps in self.augment.items()
@@ -85,7 +81,7 @@ def find_hypothesis(name: str, folders: Sequence[Path]) -> Path:
     """Find a spec by name (in `folders`, the first wins) or by path.
 
     Raises:
-        NotFound: There is no such spec; the message lists those there are.
+        NotFound: There is no such spec.
     """
     found = find_spec_file(name, folders, what="spec")
     if found is not None:
@@ -104,7 +100,7 @@ def find_hypothesis(name: str, folders: Sequence[Path]) -> Path:
 
 
 def check_classes(hypothesis: Hypothesis, class_names: Sequence[str]) -> None:
-    """Refuse a spec whose classes are not those of the dataset.
+    """Check that a spec's classes are those of the dataset.
 
     Raises:
         NotFound: It names a class that the dataset lacks.
@@ -132,8 +128,8 @@ def shipped_folder() -> Path:
 
 
 def starter_toml(true: str, predicted: str) -> str:
-    """Write a first spec for a pair, to be edited; valid TOML whatever the names of the classes are."""
-    # Names stand in comments too, which must stay on their line.
+    """Write a first spec for a pair, to be edited; valid TOML for any class names."""
+    # Names in comments must not break the line.
     a, b = ("".join(c if c.isprintable() else " " for c in name) for name in (true, predicted))
     pair = quote(Pair(true, predicted).as_plain())
     belief = quote(f"Stroke thickness decides between {a} and {b}: thick {a}s look like {b}s.")

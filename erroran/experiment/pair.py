@@ -1,4 +1,4 @@
-"""A directed pair of classes: images of one class that a model predicts as another. The one home of this notion."""
+"""A directed pair of classes: images of one class that a model predicts as another."""
 
 import json
 import re
@@ -20,8 +20,7 @@ _MOST_SHOWN = 60
 class Pair:
     """Images of class `true` that are predicted as class `predicted`; printed as ``4:9``.
 
-    In specs and JSON a pair is the text ``"4:9"``; a name that itself contains a colon needs the form
-    ``["a:b", "c"]``.
+    In specs and JSON a pair is the text ``"4:9"``, or ``["a:b", "c"]`` if a name contains a colon.
 
     Attributes:
         true: Name of the true class.
@@ -37,11 +36,11 @@ class Pair:
 
         Args:
             text: ``"4:9"``, ``"4to9"`` (only with `class_names`), a sequence of two names, or a `Pair`.
-            class_names: The classes of the dataset, C names. With them the text may be split at any colon or ``to``
-                whose two sides are classes.
+            class_names: The classes of the dataset. If given, the text is split at any colon or ``to`` between two of
+                them.
 
         Raises:
-            BadInput: The text names no two different classes, or may be read in several ways.
+            BadInput: The text does not name two different classes, or is ambiguous.
             NotFound: `class_names` lacks one of the two.
         """
         ways = list(dict.fromkeys(_ways(text, class_names)))
@@ -51,12 +50,9 @@ class Pair:
                 f"`{_as_text(text)}` does not name two different classes.",
                 fix="write the true class, a colon and the predicted class, as in 4:9",
             )
-        if class_names is None:
-            known = different
-        else:
-            known = [way for way in different if set(way) <= set(class_names)]
-            if not known:
-                raise _unknown(text, different[0], class_names)
+        known = [way for way in different if class_names is None or set(way) <= set(class_names)]
+        if class_names is not None and not known:
+            raise _unknown(text, different[0], class_names)
         if len(known) > 1:
             raise BadInput(
                 f"`{_as_text(text)}` can be read as {' and as '.join(f'{a!r}, {b!r}' for a, b in known)}.",
@@ -68,7 +64,7 @@ class Pair:
         return f"{self.true}:{self.predicted}"
 
     def as_plain(self) -> str | list[str]:
-        """What specs and JSON hold: the text, or the two names where the text would be read as something else."""
+        """The form in specs and JSON: the text, or the two names where the text is ambiguous."""
         try:
             if Pair.parse(str(self)) == self:
                 return str(self)
@@ -88,10 +84,7 @@ class Pair:
 
     @property
     def slug(self) -> str:
-        """A file name for the pair, such as ``4to9``: ASCII letters, digits and dashes, different for each pair.
-
-        A name with other characters is shortened to what remains, followed by a checksum of the whole name.
-        """
+        """A file name for the pair, such as ``4to9``: ASCII letters, digits and dashes, unique by a checksum."""
         return f"{_slug(self.true)}to{_slug(self.predicted)}"
 
     def indices(self, class_names: Sequence[str]) -> tuple[int, int]:
@@ -107,7 +100,7 @@ class Pair:
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        """Read as `parse` does, write as text (as two names where the text would be ambiguous)."""
+        """Read by `parse`, write by `as_plain`."""
         del source, handler
 
         def validate(value: object) -> Pair:
@@ -124,16 +117,11 @@ class Pair:
 def _ways(text: object, class_names: Sequence[str] | None) -> Iterator[tuple[str, str]]:
     """Every way to split the text in two names."""
     if isinstance(text, Pair):
-        yield text.true, text.predicted
-        return
-    if isinstance(text, list | tuple):
-        if len(text) == 2:
-            yield str(text[0]), str(text[1])
-        return
-    if not isinstance(text, str):
-        return
-    separators = [":"] if class_names is None or ":" in text else ["to"]
-    for separator in separators:
+        yield text.classes
+    elif isinstance(text, list | tuple) and len(text) == 2:
+        yield str(text[0]), str(text[1])
+    elif isinstance(text, str):
+        separator = ":" if class_names is None or ":" in text else "to"
         for match in re.finditer(f"(?={separator})", text):
             yield text[: match.start()].strip(), text[match.start() + len(separator) :].strip()
 

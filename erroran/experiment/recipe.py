@@ -12,12 +12,12 @@ Precision = Literal["float32", "mixed_bfloat16"]
 class InModelAugmentation(BaseModel):
     """Random changes of every training image, made by Keras layers inside the model; off when predicting.
 
-    Drawn by Keras from the run's seed, unlike a hypothesis' augmentation, which is keyed by (seed, epoch, sample).
+    Keras draws them from the run's seed; a hypothesis' augmentation is keyed by (seed, epoch, sample) instead.
 
     Attributes:
-        rotation_deg: Turn by up to this many degrees, either way.
-        zoom_percent: Enlarge or shrink by up to this much.
-        translation_percent: Move by up to this part of height and of width, each way.
+        rotation_deg: Largest rotation in either direction.
+        zoom_percent: Largest enlargement or reduction.
+        translation_percent: Largest shift in each direction, in percent of height or width.
     """
 
     model_config = _STRICT
@@ -30,11 +30,11 @@ class InModelAugmentation(BaseModel):
 class Recipe(BaseModel):
     """How a model is trained.
 
-    Early stopping, halving on plateaus and best weights go by validation data that are held out of `train` for that
-    purpose (`chooses_epochs`); `mine` and `confirm` decide nothing in training.
+    Early stopping, halving on plateaus and best weights use validation data that are held out of `train` for that
+    purpose (`chooses_epochs`), never `mine` or `confirm`.
 
     Attributes:
-        name: The recipe's name, for people; not part of a run's key.
+        name: The recipe's name; not part of a run's key.
         epochs: Passes over the training split, at most.
         batch_size: Images per step.
         learning_rate: Adam's rate; the peak of the schedule.
@@ -89,35 +89,20 @@ class Recipe(BaseModel):
 
 
 _TENTHS = InModelAugmentation(rotation_deg=10, zoom_percent=10, translation_percent=10)
-_PLAIN = Recipe(name="standard", epochs=10, learning_rate=1e-3, schedule="constant")
-RECIPES = {
-    recipe.name: recipe
-    for recipe in (
-        _PLAIN,
-        Recipe(name="fast", epochs=4, learning_rate=2e-3, schedule="one-cycle"),
-        Recipe(name="augmented", epochs=15, learning_rate=3e-3, schedule="one-cycle", in_model=_TENTHS),
-        _PLAIN.model_copy(
-            update={"name": "patient", "epochs": 120, "early_stopping": 20, "best_weights": True, "in_model": _TENTHS}
-        ),
-        _PLAIN.model_copy(
-            update={
-                "name": "plateau",
-                "epochs": 50,
-                "early_stopping": 10,
-                "reduce_on_plateau": 3,
-                "best_weights": True,
-                "in_model": _TENTHS,
-            }
-        ),
-    )
-}
+_LIST = (
+    Recipe(name="standard", epochs=10, learning_rate=1e-3, schedule="constant"),
+    Recipe(name="fast", epochs=4, learning_rate=2e-3, schedule="one-cycle"),
+    Recipe(name="augmented", epochs=15, learning_rate=3e-3, schedule="one-cycle", in_model=_TENTHS),
+    Recipe(name="patient", epochs=120, learning_rate=1e-3, schedule="constant", early_stopping=20,
+           best_weights=True, in_model=_TENTHS),
+    Recipe(name="plateau", epochs=50, learning_rate=1e-3, schedule="constant", early_stopping=10,
+           reduce_on_plateau=3, best_weights=True, in_model=_TENTHS),
+)  # fmt: skip
+RECIPES = {recipe.name: recipe for recipe in _LIST}
 
 
 class RecipeChange(BaseModel):
-    """Parts of a recipe that replace those of a named one; what is not given stays.
-
-    The same fields are options of ``baseline``, keys of a study's models and keys of a hypothesis' ``[recipe]``.
-    """
+    """Fields that replace those of a named recipe: options of ``baseline``, and keys of studies and hypotheses."""
 
     model_config = _STRICT
 
@@ -154,14 +139,13 @@ class RecipeChange(BaseModel):
         return {key: value for key, value in self.model_dump(include=fields).items() if value is not None}
 
     def apply_to(self, recipe: Recipe) -> Recipe:
-        """Replace the given fields of a recipe or of its in-model augmentation, and check the result.
+        """Replace the given fields of a recipe or of its in-model augmentation.
 
         Raises:
-            pydantic.ValidationError: The result makes no sense.
+            pydantic.ValidationError: The resulting recipe is not valid.
         """
-        changes = self.recipe_changes()
         content = recipe.model_dump(exclude_none=True)
-        inside = {key: value for key, value in changes.items() if key in InModelAugmentation.model_fields}
-        if inside:
-            content["in_model"] = {**content.get("in_model", {}), **inside}
-        return Recipe.model_validate({**content, **{key: changes[key] for key in changes.keys() - inside.keys()}})
+        for key, value in self.recipe_changes().items():
+            target = content.setdefault("in_model", {}) if key in InModelAugmentation.model_fields else content
+            target[key] = value
+        return Recipe.model_validate(content)

@@ -1,4 +1,4 @@
-"""What decides the outcome of a run, and the key made of it."""
+"""Everything that decides the outcome of a run, and the key computed from it."""
 
 import hashlib
 import json
@@ -15,10 +15,9 @@ FORMAT = 2
 
 
 class Environment(BaseModel):
-    """The software that decides the outcome of a run, as far as its key records it.
+    """The software that a run's key records.
 
-    Number of threads and device change only the rounding of sums; they are recorded with each run
-    (`erroran.store.records.RunRecord.machine`) and compared by reports.
+    Number of threads and device, which change only the rounding of sums, are in `RunRecord.machine` instead.
 
     Attributes:
         backend: Keras' backend: ``tensorflow``, ``jax`` or ``torch``.
@@ -71,19 +70,19 @@ class RunSpec(BaseModel):
     def id(self) -> str:
         """The run's key: 12 hexadecimal digits of the SHA-256 of its whole content, defaults included, as JSON.
 
-        Left out are the recipe's name, which is for people, and, for a run without operations, their code.
+        The recipe's name is left out, and the code of operations for a run without operations.
         """
         return _digest(self.model_dump(mode="json"), operations=bool(self.augment))
 
     @property
     def group_id(self) -> str:
-        """The key that all runs of a baseline share: everything but the seed and what a treatment may change."""
+        """The key that all runs of a baseline share: without seed, fold, augmentation, class weights and data."""
         content = self.model_dump(mode="json", exclude={"seed", "augment", "class_weights", "data", "fold"})
         return _digest(content, operations=False)
 
     @property
     def is_baseline(self) -> bool:
-        """Whether nothing in it can come from a treatment but model and recipe."""
+        """Whether it has nothing from a treatment, except perhaps model and recipe."""
         return not (self.augment or self.class_weights or self.data)
 
     def changed(self, change: Change, *, source: str | None = None, added: str | None = None) -> "RunSpec":

@@ -1,4 +1,4 @@
-"""Read a TOML spec strictly: an unknown key is an error that names the nearest known one."""
+"""Read a TOML spec strictly: an unknown key is an error that suggests the most similar known one."""
 
 import difflib
 import json
@@ -20,9 +20,9 @@ def read_spec(path: Path, model: type[Spec], *, see: str, others: Mapping[str, s
 
     Args:
         path: The file.
-        model: What it has to be.
+        model: The model that it must match.
         see: The command whose help explains such files.
-        others: Keys that only another kind of spec has, to the command that takes it.
+        others: Keys that occur only in another kind of spec, to the command for that kind.
 
     Raises:
         SpecError: The file is not TOML, or a key is unknown, missing or has a wrong value.
@@ -48,7 +48,7 @@ def find_spec_file(name: str, folders: Sequence[Path], *, what: str) -> Path | N
     Args:
         name: The file's stem, or a path that ends in ``.toml``.
         folders: Where to look for a name.
-        what: What such a file is called in messages.
+        what: Name of the kind of file, for messages.
 
     Returns:
         ``None`` if no folder has the name.
@@ -72,7 +72,7 @@ def quote(text: str | list[str]) -> str:
 
 def _explain(path: Path, model: type[BaseModel], content: Any, error: ValidationError) -> str:
     problems = error.errors()
-    # A misspelt key is also reported as a missing one; the misspelling is what helps.
+    # A misspelt key is also reported as a missing one; report the misspelling.
     problem = next((p for p in problems if p["type"] == "extra_forbidden"), problems[0])
     place = _place_in(content, problem["loc"])
     if problem["type"] == "extra_forbidden":
@@ -87,7 +87,7 @@ def _explain(path: Path, model: type[BaseModel], content: Any, error: Validation
 
 
 def _place_in(content: Any, location: tuple[Any, ...]) -> str:
-    """A location as it stands in the file, where a single value or table needs no place in a list."""
+    """A location as written in the file, where a single value or table may stand for a list of one."""
     parts = []
     for part in location:
         if isinstance(content, Mapping):
@@ -103,7 +103,7 @@ def _place_in(content: Any, location: tuple[Any, ...]) -> str:
 
 
 def _model_at(model: type[BaseModel], location: tuple[Any, ...]) -> type[BaseModel]:
-    """The model of the table at a location; names of tables and places in lists are passed over."""
+    """The model of the table at a location; keys of dictionaries and places in lists are skipped."""
     for part in location:
         field = model.model_fields.get(str(part))
         if field is not None:

@@ -1,4 +1,4 @@
-"""The study spec: models to train alike, figures that were reported for them, claims to be checked."""
+"""The study spec: models to train under equal conditions, accuracies reported for them, and claims to check."""
 
 import difflib
 from collections.abc import Sequence
@@ -20,10 +20,10 @@ class StudyModel(RecipeChange):
     """One model of a study, and how its training differs from its recipe.
 
     Attributes:
-        model: What ``--model`` takes.
+        model: As given to ``--model``.
         recipe: Instead of the study's recipe.
-        reported: Accuracy reported for it elsewhere, 0..1, shown beside what is measured.
-        note: A remark for the report, such as a budget that was cut.
+        reported: Accuracy reported elsewhere, 0..1, shown beside the measured one.
+        note: A remark for the report, such as a reduced number of epochs.
 
     All other attributes replace those of the recipe; see `RecipeChange`.
     """
@@ -36,21 +36,17 @@ class StudyModel(RecipeChange):
     note: str | None = None
 
     def training(self, default: str) -> Recipe:
-        """The recipe that this model is trained with.
-
-        Args:
-            default: Name of the study's recipe.
-        """
+        """The recipe that this model is trained with; `default` is the name of the study's."""
         return self.apply_to(RECIPES[self.recipe or default])
 
 
 class Claim(BaseModel):
-    """A comparison that somebody drew from single runs.
+    """A published comparison of two models, often from single runs.
 
     Attributes:
-        text: What was said.
-        better: The model that was said to be more accurate; `worse` the other.
-        points: By how many percentage points of accuracy.
+        text: The claim.
+        better: The model that is claimed to be more accurate; `worse` the other.
+        points: Claimed difference, percentage points of accuracy.
     """
 
     model_config = _STRICT
@@ -62,12 +58,12 @@ class Claim(BaseModel):
 
 
 class Study(BaseModel):
-    """What a study trains.
+    """The models that a study trains, and the claims that it checks.
 
     Attributes:
         title: The report's subject.
         models: At least one.
-        claims: What is to be checked.
+        claims: Claims to check.
         seeds: Runs per model: seeds 0, 1, 2, ...
         recipe: For models that name none.
         precision: Keras dtype policy of all runs.
@@ -94,7 +90,7 @@ class Study(BaseModel):
                 if name not in names:
                     raise ValueError(f"the claim `{claim.text}` is about `{name}`, which is not among the models")
         for entry in self.models:
-            entry.training(self.recipe)
+            entry.training(self.recipe)  # raises if a recipe is not valid
         return self
 
 

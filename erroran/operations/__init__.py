@@ -1,1 +1,1 @@
-"""What can be done to images: one table of operations, and the functions behind it. uint8 (N, H, W, C) in and out."""
+"""Operations on images: one table of them, and the functions that it refers to. uint8 (N, H, W, C) in and out."""

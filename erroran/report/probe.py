@@ -1,4 +1,4 @@
-"""``reports/<name>-probe.md``: whether the trained models bear a hypothesis out."""
+"""``reports/<name>-probe.md``: whether the predictions of the stored models support a hypothesis."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -68,7 +68,7 @@ def probe_sentence(probed: "ProbeResult") -> str:
 
 def rate_text(rate: "Rate", digits: int = 1) -> str:
     """``12.3 % (9.9 to 15.3 %)``; a dash without images."""
-    if rate.share is None or rate.low is None or rate.high is None:
+    if not rate.images:
         return "–"
     return f"{percent(rate.share, digits)} ({100 * rate.low:.{digits}f} to {percent(rate.high, digits)})"
 
@@ -80,7 +80,7 @@ def _direction_text(direction: "ProbedDirection") -> str:
         f"{_ACTING[direction.operation]} {direction.true} by {direction.doses_px[-1]:g} px makes "
         f"{rate_text(direction.induced)} of them read as {direction.predicted}"
     )
-    name, control = max(direction.induced_controls.items(), key=lambda item: item[1].share or 0.0)
+    name, control = max(direction.induced_controls.items(), key=lambda item: item[1].share if item[1].images else 0.0)
     induced += f", against {rate_text(control)} for the strongest control ({name})"
     n = direction.repaired.images
     if not n:

@@ -317,9 +317,9 @@ def _draw_measurements(proposed: "ProposalResult") -> "Figure":
     shown = (d.leading or d.findings)[:_PANELS]
     panels = []
     for finding in shown:
-        values = d.values[finding.measurement]
+        values = d.table[finding.measurement].to_numpy()
         groups = (values[~d.near], values[d.near], values[d.misread])
-        others = other.values[finding.measurement]
+        others = other.table[finding.measurement].to_numpy()
         unit = _UNITS.get(finding.measurement.rpartition("_")[2], "")
         title = f"{_title(finding.measurement)}{f', {unit}' if unit else ''}"
         panels.append((title, [x[~np.isnan(x)] for x in (*groups, others)]))

@@ -1,1 +1,1 @@
-"""The shape of the ink of grey images: measurements, what moves them, what training saw."""
+"""The shape of the ink of grey images: measurements, how operations change them, and how they relate to errors."""

@@ -1,4 +1,4 @@
-"""Are the closure margins of two classes associated with their errors?"""
+"""Whether the closure margins of two classes are associated with their errors."""
 
 import numpy as np
 from pydantic import Field, computed_field
@@ -10,15 +10,16 @@ from erroran.stats.roc import RocArea, roc_area
 
 
 class ClosureOutcome(Result):
-    """Whether the closure margin tells the misread images of a class from its others.
+    """Whether the closure margin separates the misread images of a class from its other images.
 
     Attributes:
         true: The class.
-        predicted: What its images are predicted as; empty for anything wrong.
-        images: Images of the class.
+        predicted: The class that its images are predicted as; empty for any other class.
+        images: Number of images of the class.
         errors_by_run: Errors of each run.
-        signed: By how far the margin lies on the other class's side; marked are images that any run misreads.
-        unsigned: By how near the margin is to 0, from either side.
+        signed: Area under the ROC curve by how far the margin lies on the other class's side; marked are images that
+            any run misreads.
+        unsigned: The same by how near the margin is to 0.
     """
 
     true: str
@@ -32,18 +33,16 @@ class ClosureOutcome(Result):
 class Closure(Result):
     """The closure margins of a pair's classes, and the errors of the stored runs.
 
-    An image in which no dose makes a loop is farther from being closed than every other: its margin counts as infinite.
-
     Attributes:
         pair: The two classes, a and b.
         source: Which images: ``mine``, or ``train`` for the whole training data, out of fold.
         seeds: Seeds of the runs; none if there are no runs.
-        margins: Class to float (n,), pixels, infinite where there is no loop.
+        margins: Class to float (n,), pixels; infinite (more open than all others) where no dose makes a loop.
         misread: Class to bool (n,): predicted as the other class of the pair by at least one run.
-        classes: Whether the margin tells a from b: marked are images of a.
-        outcomes: For each class, predicted as the other one, and wrong at all; empty without runs.
-        trends: Class to the rank correlation, over images with a loop, between how far the margin lies on the other
-            class's side and the mean probability of that class.
+        classes: Whether the margin separates a from b; marked are images of a.
+        outcomes: For each class: predicted as the other one, and predicted as any other class; empty without runs.
+        trends: Class to the rank correlation, over images with a loop, of how far the margin lies on the other class's
+            side with the mean probability of that class.
     """
 
     pair: Pair
@@ -81,15 +80,15 @@ def relate_closure(
 
     Args:
         pair: The two classes.
-        margins: Of the images of each, float (n,), in pixels; NaN without a loop.
-        probabilities: Of the images of each, float (S, n, C) of S runs; None without runs.
-        labels: Of the two classes, places among the C.
+        margins: For each of them, float (n,) in pixels; NaN without a loop.
+        probabilities: For each of them, float (S, n, C) of S runs; None without runs.
+        labels: Labels of the two classes.
         source: See `Closure`.
-        seeds: Of the runs.
+        seeds: Seeds of the runs.
     """
     margins = (np.nan_to_num(margins[0], nan=np.inf), np.nan_to_num(margins[1], nan=np.inf))
     classes = roc_area(np.concatenate(margins), np.repeat([True, False], [len(m) for m in margins]))
-    # The class with the larger margins is the more open one; an error of its images would lie at smaller ones.
+    # The class with the larger margins is the more open one; its images are expected to be misread at small margins.
     first_is_open = classes.auc is None or classes.auc >= 0.5
     misread, outcomes, trends = {}, [], {}
     for i, name in enumerate(pair.classes):

@@ -1,20 +1,23 @@
-"""Which operation moves which measurement, by how much, and whether it erases ink."""
+"""By how much each operation changes each measurement, and whether it erases ink."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
-from pydantic import Field, field_serializer
+from pydantic import field_serializer
 
 from erroran.experiment.change import Step
 from erroran.operations.apply import apply_dose
 from erroran.operations.morphology import Ink
 from erroran.operations.table import OPERATIONS
 from erroran.results import Result
-from erroran.shape.measure import MEASUREMENTS, measure
+from erroran.shape.measure import measure
 
-CLOSURE = "closure_margin_px"
-_LEAST_LEFT = 0.5  # share of the stroke length; an image that loses more counts as erased: most of its form is gone
-_FEWEST = 20  # images; the mean change of fewer says little about a class
+if TYPE_CHECKING:
+    import pandas as pd
+
+_LEAST_LEFT = 0.5  # share of the stroke length; an image that loses more than half of it counts as erased
+_FEWEST = 20  # images; the mean of fewer is not reported
 
 
 class Movement(Result):
@@ -26,11 +29,13 @@ class Movement(Result):
         images: Images measured.
         moves: Measurement to its mean change in its own unit, over images that have it before and after; None with
             fewer than 20 of them.
-        rising: Share of these images whose closure margin rises; `falling` likewise; None as in `moves`.
-        topology: Share of the images whose Euler number changes: a hole closes or opens, a stroke breaks or joins.
+        rising: Share of these images whose closure margin rises; None as in `moves`.
+        falling: Share of them whose closure margin falls.
+        topology: Share of the images whose Euler number changes.
         erased: Share of the images that lose all ink, or more than half of their stroke length.
-        fit: Share of the squared distance from the rest of a class to its images near another class that the mean
-            image is moved: 1 at best, negative if it ends up further away. None if that was not computed.
+        fit: How much closer the operation brings the mean of the rest of a class to the mean of the images near
+            another class: 1 minus the ratio of squared distances after and before; at most 1, negative if further away.
+            None if not computed.
     """
 
     step: Step
@@ -41,7 +46,7 @@ class Movement(Result):
     falling: float | None
     topology: float
     erased: float
-    fit: float | None = Field(default=None)
+    fit: float | None = None
 
     @field_serializer("step")
     def _write_step(self, step: Step) -> dict[str, object]:
@@ -81,19 +86,14 @@ def measure_movements(images: np.ndarray, steps: Sequence[Step]) -> list[Movemen
     """
     if not steps:
         return []
-    before = _measured(images, steps[0].ink)
-    return [_compare(step, before, _measured(apply_dose(images, step, step.doses[0]), step.ink)) for step in steps]
+    before = measure(images, ink=steps[0].ink)
+    return [_compare(step, before, measure(apply_dose(images, step, step.doses[0]), ink=step.ink)) for step in steps]
 
 
-def _measured(images: np.ndarray, ink: Ink) -> dict[str, np.ndarray]:
-    table = measure(images, ink=ink)
-    return {name: table[name].to_numpy(dtype=float) for name in MEASUREMENTS}
-
-
-def _compare(step: Step, before: dict[str, np.ndarray], after: dict[str, np.ndarray]) -> Movement:
-    changes = {name: after[name] - before[name] for name in MEASUREMENTS}
-    known = {name: change[~np.isnan(change)] for name, change in changes.items()}
-    closure = known[CLOSURE]
+def _compare(step: Step, before: "pd.DataFrame", after: "pd.DataFrame") -> Movement:
+    changes = after - before
+    known = {name: change.dropna() for name, change in changes.items()}
+    closure = known["closure_margin_px"]
     enough = len(closure) >= _FEWEST
     gone = (after["area_px2"] == 0) | (after["length_px"] < _LEAST_LEFT * before["length_px"])
     return Movement(

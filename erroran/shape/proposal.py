@@ -1,7 +1,7 @@
-"""Which shape of the ink goes with a confusion, and which operation imitates it?
+"""Find the measurements associated with a confusion, and operations that change other images in the same direction.
 
-There are few errors, but every image of a has a place between a and b: the log-odds log p_b - log p_a, mean over the
-runs. The tenth of the images of a that is nearest to b is *near*, the others are the *rest*.
+Errors are few, but every image of a has log-odds log p_b - log p_a, mean over the runs. The tenth of the images of a
+with the largest log-odds is *near* b, the others are the *rest*.
 
 The rule, for images of a that are predicted as b:
 
@@ -9,17 +9,18 @@ The rule, for images of a that are predicted as b:
   near and rest (Mann-Whitney); those with q <= 0.05 (Benjamini-Hochberg) and more than a negligible effect are found.
 - A found measurement is supported if the other half agrees: same direction, one-sided p <= 0.05, not negligible. It is
   dropped if the misread images themselves (at least 10) lie on the other side of the rest.
-- Of supported measurements that repeat each other (rank correlation of 0.6 or more) the one with the largest effect
-  leads.
-- The hypothesis is supported if a leading measurement marks images near b more than images near any third class.
-- An operation is proposed if it moves the rest of the class towards the near images in the leading measurements, leaves
-  the others where they are, and erases almost no image. The other class is treated alike, by its own measurements;
-  without any, it gets the opposite operation, so that the traces of the operation cannot come to predict the class.
+- Of supported measurements that are correlated (absolute rank correlation of 0.6 or more) the one with the largest
+  effect leads.
+- The hypothesis is supported if a leading measurement separates images near b better than images near any third class.
+- An operation is proposed if it moves the rest of the class towards the near images in the leading measurements, hardly
+  changes the others, and erases almost no image. The other class is treated alike, by its own measurements; without
+  any, it gets the opposite operation, so that the traces of the operation do not predict the class.
 """
 
 from typing import Literal
 
 import numpy as np
+import pandas as pd
 from pydantic import Field, computed_field, field_serializer
 
 from erroran.data.ids import strip_copy_numbers
@@ -34,15 +35,15 @@ from erroran.stats.separation import FEWEST_IN_GROUP, Support, count_false_suppo
 
 # No constant here comes from a source; each was set before the first proposal was made and has not been tuned since.
 NEAR_SHARE = 0.1  # share of a class; 5 near images in each half, as `find_and_check` needs, then take 100 images
-SAME = 0.6  # absolute rank correlation; from here on two measurements are taken for one
+SAME = 0.6  # absolute rank correlation; from here on the second measurement counts as a repetition of the first
 LEAST_FIT = 0.1  # see `Movement.fit`; below, an operation hardly moves the class
-NEARLY = 0.1  # difference of fits; within it another operation may be preferred for practical reasons
-MOST_ERASED = 0.02  # share of the images; an erased image teaches nothing but a wrong label
+NEARLY = 0.1  # difference of fits; within it an operation that `probe` can sweep is preferred
+MOST_ERASED = 0.02  # share of the images; an erased image keeps its label but not its content
 MOVED_IMAGES = 250  # images that each operation is tried on, a millisecond each
 FEWEST_IMAGES = round(2 * FEWEST_IN_GROUP / NEAR_SHARE)
 THICKNESS = "thickness_px"
-_FEWEST_RANKED = 20  # images; the rank correlation of fewer is taken for 0
-_SMALLEST = 1e-30  # probability; smaller ones are stored as such or as 0
+_FEWEST_RANKED = 20  # images; measurements with fewer values in common count as uncorrelated
+_SMALLEST = 1e-30  # probability, so that 0 has a logarithm
 
 Word = Literal["supported", "not supported", "cannot tell"]
 Status = Literal["supported", "contradicted", "not held", "not found", "not testable"]
@@ -50,21 +51,21 @@ _STATUSES: tuple[Status, ...] = ("supported", "contradicted", "not held", "not f
 
 
 class Finding(Result):
-    """What one measurement has to do with a confusion.
+    """How one measurement is associated with a confusion.
 
     Attributes:
         measurement: Its column in `erroran measure`.
-        missing: Share of the class's images that have no such value.
-        find: Near against rest in the half that finds; `check` in the other half.
+        missing: Share of the class's images without a value.
+        find: Near against rest in the first half; `check` in the second.
         q_value: Of the first half, over the measurements; None where it cannot be tested.
         p_check: One-sided, of the second half; None likewise.
-        elsewhere: Images near any third class against their rest, all images: is it about this pair?
+        elsewhere: Images near any third class against their rest, all images.
         misread: Images that at least half of the runs misread against all others.
         log_odds: Rank correlation with the log-odds, all images.
         given_thickness: The same with the stroke thickness held fixed.
         near_mean: Mean of near images; `rest_mean` and `rest_sd` of the rest; None without values.
-        status: What the rule says.
-        same_as: The leading measurement that it repeats; None for a leading or unsupported one.
+        status: Result of the rule.
+        same_as: The leading measurement that it is correlated with; None for a leading or unsupported one.
     """
 
     measurement: str
@@ -84,13 +85,8 @@ class Finding(Result):
     same_as: str | None = None
 
     @property
-    def leads(self) -> bool:
-        """Whether operations are chosen by it."""
-        return self.status == "supported" and self.same_as is None
-
-    @property
     def specific(self) -> bool:
-        """Whether it marks images near this class more than images near any third one."""
+        """Whether it separates images near this class better than images near any third one."""
         here, there = ((s.auc or 0.5) - 0.5 for s in (self.check, self.elsewhere))
         return abs(here) > (there if here > 0 else -there)
 
@@ -101,30 +97,28 @@ class Finding(Result):
 
 
 class ProposedDirection(Result):
-    """What was found about images of one class that are predicted as another.
+    """What was found about images of one class (`true`) that are predicted as another (`predicted`).
 
     Attributes:
-        true: The class.
-        predicted: The class that they are predicted as.
         images: uint8 (n, H, W, 1), all of the class, sorted by id; in JSON their number, as of `near` and `misread`.
-        values: Measurement to float (n,); NaN where an image has no such value.
+        table: `MEASUREMENTS`, float64, n rows; NaN where an image has no such value.
         log_odds: float (n,).
         near: bool (n,).
         misread: bool (n,): by at least half of the runs.
         errors_by_run: Errors of each run.
-        odds_of_near: Log-odds at which "near" begins.
+        odds_of_near: Smallest log-odds of a near image.
         findings: One per measurement, supported ones first, then by effect; empty with too few images.
-        false_support: In how many of `permutations` shuffles of the log-odds anything was supported.
+        false_support: In how many of `permutations` shuffles of the log-odds any measurement was supported.
         permutations: 0 with too few images.
         movements: Every trial with its fit, best first; empty unless something is supported. The fit is over the
-            leading measurements, and over `steady` ones, which should stay.
-        steady: Measurements that neither are supported nor repeat a leading one or each other.
+            leading measurements, and over the `steady` ones, which an operation should not change.
+        steady: Unsupported measurements that are not correlated with a leading one or with each other.
     """
 
     true: str
     predicted: str
     images: np.ndarray
-    values: dict[str, np.ndarray] = Field(exclude=True)
+    table: pd.DataFrame = Field(exclude=True)
     log_odds: np.ndarray = Field(exclude=True)
     near: np.ndarray
     misread: np.ndarray
@@ -138,8 +132,8 @@ class ProposedDirection(Result):
 
     @property
     def leading(self) -> list[Finding]:
-        """The supported measurements that do not repeat each other, largest effect first."""
-        return [finding for finding in self.findings if finding.leads]
+        """The supported measurements that are not correlated with each other, largest effect first."""
+        return [f for f in self.findings if f.status == "supported" and f.same_as is None]
 
     @field_serializer("images", "near", "misread")
     def _count(self, values: np.ndarray) -> int:
@@ -155,7 +149,7 @@ class ProposedDirection(Result):
 
     @property
     def rest(self) -> np.ndarray:
-        """The images that operations are tried on: of the rest, the first by id, which is a random sample."""
+        """The images that operations are tried on: the first of the rest by id, which is a random sample."""
         rest: np.ndarray = self.images[~self.near][:MOVED_IMAGES]
         return rest
 
@@ -165,7 +159,7 @@ class Choice(Result):
 
     Attributes:
         class_name: The class.
-        movement: What the operation does to its images; without a fit if it is the opposite of the other class's.
+        movement: What the operation does to its images; no fit if it is the opposite of the other class's operation.
     """
 
     class_name: str
@@ -182,7 +176,7 @@ def examine_class(
     ink: Ink,
     permutations: int,
 ) -> ProposedDirection:
-    """Find the measurements that go with images of one class being predicted as another.
+    """Find the measurements associated with images of one class being predicted as another.
 
     Args:
         images: uint8 (n, H, W, 1), all of the true class.
@@ -191,7 +185,7 @@ def examine_class(
         pair: True and predicted class.
         class_names: C names.
         ink: Of the images.
-        permutations: Shuffles of the negative control.
+        permutations: Shuffles of the log-odds, as a negative control.
 
     Raises:
         BadInput: The images are not grey.
@@ -203,12 +197,11 @@ def examine_class(
     log_odds = _log_odds(probabilities, a)
     near, third_odds = _nearest(log_odds[:, b]), np.delete(log_odds, [a, b], axis=1)
     third = _nearest(third_odds.max(axis=1)) if third_odds.shape[1] else np.zeros(len(ids), dtype=bool)
-    table = measure(images, ink=ink)
     direction = ProposedDirection(
         true=class_names[a],
         predicted=class_names[b],
         images=images,
-        values={name: table[name].to_numpy(dtype=float) for name in MEASUREMENTS},
+        table=measure(images, ink=ink).astype(float),
         log_odds=log_odds[:, b],
         near=near,
         misread=read_as.mean(axis=0) >= 0.5,
@@ -217,44 +210,35 @@ def examine_class(
     )
     if len(ids) < FEWEST_IMAGES:
         return direction
-    values, finding = np.stack(list(direction.values.values()), axis=1), split_in_halves(ids)
+    values, finding = direction.table.to_numpy(), split_in_halves(ids)
     support = find_and_check(values, near, finding, direction.misread)
     rng = np.random.default_rng([a, b])
     false = count_false_support(values, near, finding, direction.misread, times=permutations, rng=rng)
     found = [_describe(direction, i, finding, third, support) for i in range(len(MEASUREMENTS))]
-    marked = _mark_repeats(found, _rank_correlations(direction))
+    marked = _mark_repeats(found, _find_correlated(direction))
     return direction.model_copy(update={"findings": marked, "false_support": false, "permutations": permutations})
 
 
 def split_in_halves(ids: np.ndarray) -> np.ndarray:
-    """Cut images in two halves by their content alone: ids are hashes; copies of an image stay together.
-
-    Args:
-        ids: str (n,), sample ids.
-
-    Returns:
-        bool (n,).
-    """
-    last_digits = [int(name[-1], 16) for name in strip_copy_numbers(ids).tolist()]
-    half: np.ndarray = np.array(last_digits, dtype=int) % 2 == 0
-    return half
+    """Cut images in two halves by sample id, a hash of the content, so that copies stay together; bool (n,)."""
+    return np.array([int(name[-1], 16) % 2 == 0 for name in strip_copy_numbers(ids).tolist()], dtype=bool)
 
 
 def try_operations(direction: ProposedDirection, ink: Ink) -> ProposedDirection:
     """Measure what every trial does to images of the rest, and how well that fits."""
-    ranks = _rank_correlations(direction)
-    kept, steady = [finding.measurement for finding in direction.leading], []
-    unsupported = {f.measurement: f for f in direction.findings if f.status in {"not found", "not held"}}
+    correlated = _find_correlated(direction)
+    found, leading = {f.measurement: f for f in direction.findings}, direction.leading
+    steady: list[Finding] = []
     for name in MEASUREMENTS:
-        if name in unsupported and all(ranks[name, other] < SAME for other in kept):
-            kept.append(name)
-            steady.append(unsupported[name])
-    wanted = [(f, f.gap) for f in direction.leading] + [(f, 0.0) for f in steady]
+        others = [f.measurement for f in (*leading, *steady)]
+        if found[name].status in {"not found", "not held"} and not correlated.loc[name, others].any():
+            steady.append(found[name])
+    wanted = [(f, f.gap) for f in leading] + [(f, 0.0) for f in steady]
     tried = [
         movement.model_copy(update={"fit": _fit(movement, wanted)})
         for movement in measure_movements(direction.rest, list_trials(ink))
     ]
-    names = [finding.measurement for finding in steady]
+    names = [f.measurement for f in steady]
     return direction.model_copy(update={"movements": sorted(tried, key=lambda m: -(m.fit or 0.0)), "steady": names})
 
 
@@ -278,7 +262,7 @@ def _choose(direction: ProposedDirection) -> Choice | None:
 
 
 def _oppose(chosen: Movement, other: ProposedDirection) -> Choice | None:
-    """The opposite operation for the other class, at the same dose or the largest below that erases nothing."""
+    """The opposite operation for the other class, at the same dose or the largest smaller one that hardly erases."""
     opposite = chosen.step.opposite
     if opposite is None:
         return None
@@ -302,7 +286,7 @@ def _log_odds(probabilities: np.ndarray, true: int) -> np.ndarray:
 
 
 def _nearest(odds: np.ndarray) -> np.ndarray:
-    """The tenth with the largest odds, at least one; bool (n,)."""
+    """The tenth of the images with the largest odds, at least one; bool (n,)."""
     near = np.zeros(len(odds), dtype=bool)
     near[np.argsort(-odds, kind="stable")[: -(-len(odds) // round(1 / NEAR_SHARE))]] = True
     return near
@@ -312,7 +296,7 @@ def _describe(
     direction: ProposedDirection, column: int, finding: np.ndarray, third: np.ndarray, support: Support
 ) -> Finding:
     name = list(MEASUREMENTS)[column]
-    values, near, odds = direction.values[name], direction.near, direction.log_odds
+    values, near, odds = direction.table[name].to_numpy(), direction.near, direction.log_odds
     there = ~np.isnan(values)
     of_near, of_rest = values[there & near], values[there & ~near]
     testable = bool(support.testable[column])
@@ -329,7 +313,7 @@ def _describe(
         log_odds=correlate_ranks(values, odds),
         given_thickness=None
         if name == THICKNESS
-        else partial_rank_correlation(values, odds, direction.values[THICKNESS]),
+        else partial_rank_correlation(values, odds, direction.table[THICKNESS].to_numpy()),
         near_mean=float(of_near.mean()) if len(of_near) else None,
         rest_mean=float(of_rest.mean()) if len(of_rest) else None,
         rest_sd=float(of_rest.std(ddof=1)) if len(of_rest) > 1 else None,
@@ -337,32 +321,28 @@ def _describe(
     )
 
 
-def _mark_repeats(findings: list[Finding], ranks: dict[tuple[str, str], float]) -> list[Finding]:
-    """Sort by support, then effect in the finding half, and name for each supported one the leader it repeats."""
+def _mark_repeats(findings: list[Finding], correlated: pd.DataFrame) -> list[Finding]:
+    """Sort by status, then effect in the first half; name the leader that each supported one is correlated with."""
     by_effect = sorted(findings, key=lambda f: (_STATUSES.index(f.status), -abs((f.find.auc or 0.5) - 0.5)))
     leaders: list[str] = []
     marked = []
     for finding in by_effect:
         same = None
         if finding.status == "supported":
-            same = next((name for name in leaders if ranks[finding.measurement, name] >= SAME), None)
+            same = next((name for name in leaders if correlated.loc[finding.measurement, name]), None)
             if same is None:
                 leaders.append(finding.measurement)
         marked.append(finding.model_copy(update={"same_as": same}))
     return marked
 
 
-def _rank_correlations(direction: ProposedDirection) -> dict[tuple[str, str], float]:
-    """Absolute rank correlation of each two measurements; 0 with fewer than 20 images that have both."""
-    import pandas as pd
-
-    correlations = pd.DataFrame(direction.values).corr(method="spearman", min_periods=_FEWEST_RANKED)
-    found = correlations.abs().fillna(0).to_numpy()
-    return {(a, b): float(found[i, j]) for i, a in enumerate(MEASUREMENTS) for j, b in enumerate(MEASUREMENTS)}
+def _find_correlated(direction: ProposedDirection) -> pd.DataFrame:
+    """Which measurements are correlated with which; bool, by name. Not with fewer than 20 images that have both."""
+    return direction.table.corr(method="spearman", min_periods=_FEWEST_RANKED).abs() >= SAME
 
 
 def _fit(movement: Movement, wanted: list[tuple[Finding, float]]) -> float:
-    """See `Movement.fit`; `wanted` has the gap that each measurement should cross. Scaled by the rest's deviation."""
+    """See `Movement.fit`; `wanted` has the change that each measurement should have. In units of the rest's `sd`."""
     scaled = [(gap / f.rest_sd, (movement.moves[f.measurement] or 0.0) / f.rest_sd) for f, gap in wanted if f.rest_sd]
     whole = sum(gap**2 for gap, _ in scaled)
     return 1 - sum((gap - move) ** 2 for gap, move in scaled) / whole if whole else 0.0

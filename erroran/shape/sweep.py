@@ -1,4 +1,4 @@
-"""Does a hypothesis hold? Predictions for images swept from erosion to dilation, and the rule that judges them.
+"""Predictions for images swept from erosion to dilation, and the rule that tests a hypothesis by them.
 
 If the operation of a spec acts on the cause of an error, then it *induces* the error on images that are predicted
 correctly, and its inverse *repairs* the errors.
@@ -16,6 +16,7 @@ The rule, for images of a that are predicted as b:
 All rates are over images, each image counting with its mean over the runs; intervals are Wilson's, 95 %.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -37,8 +38,7 @@ STEP_PX = 0.25  # px of radius; the finest dose there is
 REACH_PX = 1.5  # px of radius; strokes are 2 to 4 px thick, so that eroding by more leaves nothing
 FEWEST_ERRORS = 5  # distinct images; with fewer no repaired rate can differ from another by its interval
 FEWEST_IMAGES = 20  # distinct images; the same for induced rates, which are smaller
-# Rates below which a cause would be of no use, not from a source: a tenth of the images can be made wrong by it, and
-# half of the errors can be undone by it.
+# Rates below which an operation counts as without effect; a choice, not from a source.
 LARGE_INDUCED, LARGE_REPAIRED = 0.1, 0.5
 _SHIFTS = 4  # directions
 _CORRECT_SHOWN, _ERRORS_SHOWN = 4, 4  # images of each class
@@ -52,40 +52,36 @@ class Rate(Result):
 
     Attributes:
         images: Distinct images.
-        share: In [0, 1]; None without images.
-        low: Lower end of its 95 % interval; `high` the upper one; None without images.
+        share: In [0, 1]; NaN without images (None in JSON), like the ends of its 95 % interval, `low` and `high`.
     """
 
     images: int
-    share: float | None = None
-    low: float | None = None
-    high: float | None = None
+    share: float = math.nan
+    low: float = math.nan
+    high: float = math.nan
 
 
 class ProbedDirection(Result):
-    """What was found about images of one class that are predicted as another.
+    """Result for images of one class (`true`) that are predicted as another (`predicted`).
 
     Attributes:
-        true: The class.
-        predicted: The class that they are predicted as.
-        operation: What is believed to cause the error: ``dilate`` or ``erode``.
+        operation: The supposed cause of the error: ``dilate`` or ``erode``.
         doses_px: The spec's doses.
         curve: For each dose of the sweep, share of the correctly predicted images that is then predicted as
             `predicted`.
         bystanders: The same for correctly predicted images of all other classes.
         repair: For each dose, the share of the errors that is then predicted as `true`.
-        induced: At the largest of `doses_px`.
+        induced: The rate of `curve` at the largest of `doses_px`.
         induced_by_run: The same for each run alone; None for a run that predicts no image correctly.
         errors_by_run: Errors of each run among the images swept.
         induced_controls: Name of the control to its rate.
-        repaired: Under the inverse, mean over `doses_px`.
-        repaired_by_shift: Under a shift by 1 px, mean over four directions.
-        induction: Whether that half of the rule holds.
-        repairing: Whether the other half does.
+        repaired: Share repaired by the inverse, mean over `doses_px`.
+        repaired_by_shift: Share repaired by a shift by 1 px, mean over four directions.
+        induction: Whether that half of the rule holds; `repairing` the other half.
         flip_doses_px: float (F,): signed dose, positive dilates, at which half the runs predict an image as
             `predicted`.
         flip_margins_px: float (F,): closure margins of these images; NaN without a loop.
-        tracking: Their rank correlation.
+        tracking: Rank correlation of the two.
     """
 
     true: str
@@ -110,18 +106,18 @@ class ProbedDirection(Result):
     @computed_field  # type: ignore[prop-decorator]
     @property
     def word(self) -> Word:
-        """The rule's answer for this direction alone."""
+        """Result of the rule for this direction alone."""
         return judge_directions([self])
 
 
 class Strip(Result):
-    """One image over the doses of the sweep.
+    """One image at D doses of the sweep.
 
     Attributes:
-        label: What it is: its class, and whether it is an error.
+        label: Its class, and whether it is an error.
         true: Its class.
         images: uint8 (D, H, W, 1).
-        read_as: D names: what most runs predict.
+        read_as: D names: the class that most runs predict.
     """
 
     label: str
@@ -132,20 +128,10 @@ class Strip(Result):
 
 @dataclass(frozen=True)
 class Cause:
-    """What a spec believes to cause an error of a class.
-
-    Attributes:
-        sign: 1 dilates, -1 erodes.
-        doses: Radii in pixels, ascending.
-    """
+    """Supposed cause of an error: dilation (`sign` 1) or erosion (-1), by ascending radii `doses` in pixels."""
 
     sign: int
     doses: tuple[float, ...]
-
-    @property
-    def operation(self) -> str:
-        """Its name in a spec."""
-        return next(operation.name for operation in OPERATIONS.values() if operation.sweep == self.sign)
 
 
 @dataclass(frozen=True)
@@ -154,10 +140,10 @@ class Sweep:
 
     Attributes:
         labels: int (N,).
-        drawn: bool (N,): in the random sample; the others are errors, swept to be repaired.
+        drawn: bool (N,): in the random sample; the others are errors, swept for the repair only.
         doses: float (D,), in pixels; negative erodes, positive dilates.
         images: uint8 (D + 4, N, H, W, 1): the doses, then the shifts by 1 px.
-        margins: float (N,), closure margins in pixels; NaN where there is none.
+        margins: float (N,), closure margins in pixels; NaN without a loop.
     """
 
     labels: np.ndarray
@@ -172,18 +158,18 @@ class Sweep:
 
 
 def find_causes(name: str, hypothesis: Hypothesis) -> tuple[Step, tuple[Cause, Cause]]:
-    """Read from a spec what is believed to cause the errors of its pair.
+    """Read the supposed causes of the errors of a pair from a spec.
 
     Args:
-        name: The hypothesis' name.
+        name: The hypothesis' name, for messages.
         hypothesis: Its spec.
 
     Returns:
         The first of its steps on a class of the pair, whose kernel is swept; and the cause for either class. A class
-        without an operation of its own gets the inverse of the other's.
+        without an operation gets the inverse of the other's.
 
     Raises:
-        BadInput: It neither dilates nor erodes a class of the pair, or not in pixels, or does several things at once.
+        BadInput: It neither dilates nor erodes a class of the pair by pixels, or has several operations for a class.
     """
     fix = f"probe a spec with one operation per class, dilate or erode, or judge this one: erroran intervene {name}"
     if not hypothesis.augment:
@@ -204,7 +190,7 @@ def find_causes(name: str, hypothesis: Hypothesis) -> tuple[Step, tuple[Cause, C
 def choose_images(
     labels: np.ndarray, predicted: np.ndarray, ids: np.ndarray, pair: tuple[int, int], *, most: tuple[int, int]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Choose what is swept: a random sample, and all errors of the pair.
+    """Choose the images to sweep: a random sample, and all errors of the pair.
 
     Args:
         labels: int (N,).
@@ -216,7 +202,7 @@ def choose_images(
     Returns:
         int (n,), rows; and bool (n,), which of them are in the sample.
     """
-    by_id = np.argsort(ids)  # a random sample that is the same in every order of the data
+    by_id = np.argsort(ids)  # the sample is random, and the same in every order of the data
     sorted_labels, drawn = labels[by_id], np.zeros(len(by_id), dtype=bool)
     drawn[by_id[~np.isin(sorted_labels, pair)][: most[1]]] = True
     errors = np.zeros(len(by_id), dtype=bool)
@@ -230,14 +216,14 @@ def choose_images(
 def sweep_images(
     images: np.ndarray, labels: np.ndarray, drawn: np.ndarray, step: Step, causes: Sequence[Cause]
 ) -> Sweep:
-    """Erode and dilate images in steps of a quarter of a pixel, and shift them by one.
+    """Erode and dilate images in steps of a quarter of a pixel, at least to the doses of `causes`; shift them by one.
 
     Args:
         images: uint8 (N, H, W, 1).
         labels: int (N,).
         drawn: bool (N,), see `Sweep`.
         step: Gives the shape of the kernel and the ink.
-        causes: Their doses are within the sweep.
+        causes: From `find_causes`.
 
     Raises:
         BadInput: The images are not grey.
@@ -246,17 +232,13 @@ def sweep_images(
     margins = closure_margin(bright, distance="chessboard" if step.shape == "square" else "euclidean")
     reach = round(max(REACH_PX, *(dose for cause in causes for dose in cause.doses)) / STEP_PX)
     doses = np.arange(-reach, reach + 1) * STEP_PX
-    by_dose = [
-        (morphology.dilate if dose > 0 else morphology.erode)(
-            images, radius_px=abs(float(dose)), shape=step.shape, ink=step.ink
-        )
-        for dose in doses
+    swept = [
+        (morphology.dilate if d > 0 else morphology.erode)(images, radius_px=abs(d), shape=step.shape, ink=step.ink)
+        for d in doses.tolist()
     ]
-    shifts = [
-        geometry.shift(images, pixels=1, direction=np.full(len(images), direction), ink=step.ink)
-        for direction in range(_SHIFTS)
-    ]
-    return Sweep(labels, drawn, doses, np.stack([*by_dose, *shifts]), margins)
+    ways = np.repeat(np.arange(_SHIFTS)[:, None], len(images), axis=1)
+    swept += [geometry.shift(images, pixels=1, direction=way, ink=step.ink) for way in ways]
+    return Sweep(labels, drawn, doses, np.stack(swept), margins)
 
 
 def examine_direction(
@@ -268,7 +250,7 @@ def examine_direction(
         swept: The images.
         read: int (S, D + 4, N): predictions of S runs for ``swept.images``.
         pair: True and predicted class.
-        cause: What is believed to cause this error.
+        cause: Supposed cause of this error.
         names: Name of each class.
     """
     a, b = pair
@@ -296,14 +278,14 @@ def examine_direction(
     return ProbedDirection(
         true=names[a],
         predicted=names[b],
-        operation=cause.operation,
+        operation=next(operation.name for operation in OPERATIONS.values() if operation.sweep == cause.sign),
         doses_px=cause.doses,
         curve=curve,
         bystanders=bystanders,
         repair=[mean_rate(run == a, errors) for run in by_dose],
         induced=curve[largest],
         induced_by_run=[
-            mean_rate(run[None, largest] == b, counted[None]).share
+            mean_rate(run[None, largest] == b, counted[None]).share if counted.any() else None
             for run, counted in zip(read, of_a & correct, strict=True)
         ],
         errors_by_run=errors.sum(axis=1).tolist(),
@@ -319,7 +301,7 @@ def examine_direction(
 
 
 def mean_rate(hit: np.ndarray, among: np.ndarray) -> Rate:
-    """Share of hits over images; (S, N) both, `among` says which runs count for which images."""
+    """Share of hits over images, (S, N); bool `among` (S, N) says which runs count for which images."""
     counted = among.any(axis=0)
     n = int(counted.sum())
     if not n:
@@ -331,17 +313,17 @@ def mean_rate(hit: np.ndarray, among: np.ndarray) -> Rate:
 
 
 def judge_half(rate: Rate, controls: Sequence[Rate], fewest: int, large: float) -> Half:
-    """Half of the rule: more than every control, or neither more nor possibly `large`."""
-    if rate.share is None or rate.low is None or rate.high is None or rate.images < fewest:
+    """One half of the rule: it holds above every control, and fails if not above all and certainly below `large`."""
+    if rate.images < fewest:
         return "open"
-    there = [(c.share, c.high) for c in controls if c.share is not None and c.high is not None]
-    if any(rate.share <= share for share, _ in there):
+    there = [control for control in controls if control.images]
+    if any(rate.share <= control.share for control in there):
         return "fails" if rate.high < large else "open"
-    return "holds" if all(rate.low > high for _, high in there) else "open"
+    return "holds" if all(rate.low > control.high for control in there) else "open"
 
 
 def judge_directions(directions: Sequence[ProbedDirection]) -> Word:
-    """The rule's answer for some directions together."""
+    """Result of the rule for one or both directions."""
     halves = [half for d in directions for half in (d.induction, d.repairing)]
     if "fails" in halves:
         return "not supported"

@@ -222,7 +222,7 @@ def test_the_page_with_a_pair(digits: Dataset, tmp_path: Path) -> None:
     page, _ = write_measurements(measured, tmp_path, closures)
     text = page.read_text()
     assert closure_sentence(closures[0]) in text
-    assert "No stored baseline run has read these images" in text
+    assert "No stored baseline run has predicted these images" in text
     assert (tmp_path / "morphometry" / "closure-4to9-mine.png").stat().st_size < 100_000
     (written,) = json.loads((tmp_path / "morphometry" / "closure.json").read_text())
     assert written == json.loads(json.dumps(closures[0].to_json(), allow_nan=False))

@@ -151,7 +151,7 @@ def test_images_whose_data_change_are_shown(squares: Dataset, tmp_path: Path) ->
     ]  # fmt: skip
     text = write_preview("x", hypothesis, shown, squares, tmp_path).read_text()
     assert "| 0 -> 1 | 2 |" in text
-    assert "Not drawn, because it changes no image: model dense; epochs = 3; weights" in text
+    assert "Not shown, because it changes no image: model dense; epochs = 3; weights" in text
     assert (tmp_path / "x-preview" / "sheet.png").is_file()
 
 

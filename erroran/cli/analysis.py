@@ -1,4 +1,4 @@
-"""Commands that count, plan and judge: dataset, mine-confusions, new, plan, diff."""
+"""Commands that count, plan and compare: dataset, mine-confusions, new, plan, diff."""
 
 import shlex
 from collections.abc import Sequence
@@ -7,18 +7,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from erroran.cli.app import app, command
-from erroran.cli.console import (
-    Screen,
-    out,
-    print_json,
-    print_pairs,
-    talk,
-    training_display,
-)
+from erroran.cli.app import command
+from erroran.cli.console import Screen, out, print_json, print_pairs, talk, training_display
 from erroran.cli.options import (
+    EVERY,
     REPORTS,
-    ControlsOnly,
+    ControlOptions,
     DataOptions,
     JobOptions,
     NameArgument,
@@ -37,29 +31,16 @@ if TYPE_CHECKING:
     from erroran.store.records import Group
 
 
-@command(
-    app,
-    "mine-confusions",
-    examples="""
-erroran mine-confusions
-erroran mine-confusions --top 5 --json
-erroran mine-confusions --out-of-fold 5
-erroran mine-confusions --predictions 'runs/*.csv'
-erroran mine-confusions --on confirm
-""",
-)
+@command(*EVERY)
 def mine_confusions(
     session: Session,
     parallel: JobOptions,
     on: Annotated[
-        SplitName,
-        typer.Option("--on", help="confirm uses up the test set: later verdicts become exploratory."),
+        SplitName, typer.Option("--on", help="confirm uses up the test set: later verdicts become exploratory.")
     ] = "mine",
     out_of_fold: Annotated[
         int | None,
-        typer.Option(
-            "--out-of-fold", min=2, max=20, help="Train K models per seed and mine all training data.", metavar="K"
-        ),
+        typer.Option(min=2, max=20, help="Train K models per seed and mine all training data.", metavar="K"),
     ] = None,
     predictions: Annotated[
         list[str] | None,
@@ -71,7 +52,15 @@ def mine_confusions(
     ] = None,
     top: Annotated[int, typer.Option(min=1, help="Pairs to show, each with a gallery in the report.")] = 10,
 ) -> None:
-    """Rank the class pairs that are confused consistently over seeds."""
+    """Rank the class pairs that are confused consistently over seeds.
+
+    Examples:
+        erroran mine-confusions
+        erroran mine-confusions --top 5 --json
+        erroran mine-confusions --out-of-fold 5
+        erroran mine-confusions --predictions 'runs/*.csv'
+        erroran mine-confusions --on confirm
+    """
     if predictions:
         _mine_files(session, predictions, top)
         return
@@ -96,24 +85,23 @@ def mine_group(
         with training_display() as display:
             mined, completed = rank_out_of_fold(session.store, group, folds, jobs=jobs, **display.hooks)
         display.say_trained(completed)
-    path = write_confusions(mined, REPORTS, top=top)
-    talk.print(f"wrote {path}")
+    talk.print(f"wrote {write_confusions(mined, REPORTS, top=top)}")
     return mined
 
 
 def print_mined(screen: Screen, mined: "MiningResult", *, top: int) -> None:
-    """Print the mined pairs, and what to do with the first."""
+    """Print the mined pairs, and the next command for the first."""
     names, seeds = mined.evidence.class_names, mined.seeds
     if mined.exploratory:
-        talk.say("Exploratory:", "mined on confirm; every later verdict on this data carries the stamp", "bold yellow")
+        talk.say("Exploratory:", "mined on confirm; every later verdict on this data is marked as such", "bold yellow")
     if not mined.pairs:
         screen.print(f"no errors on {mined.split} in {counted(len(seeds), 'run')}")
         return
     print_pairs(screen, [pair.found for pair in mined.pairs[:top]], names, len(seeds))
     if suspects := mined.suspected_mislabels:
         screen.print(f"{len(suspects)} suspected mislabels: see the report")
-    true, predicted = mined.pairs[0].found.pair
-    screen.say("next:", next_command(Pair(names[true], names[predicted])), "none")
+    pair = Pair(*(names[label] for label in mined.pairs[0].found.pair))
+    screen.say("next:", next_command(pair), "none")
 
 
 def _mine_files(session: Session, patterns: Sequence[str], top: int) -> None:
@@ -123,48 +111,41 @@ def _mine_files(session: Session, patterns: Sequence[str], top: int) -> None:
     from erroran.stats.consistency import classify_images, rank_pairs
 
     found = read_predictions(patterns)
-    names = found.class_names
+    names, runs = found.class_names, len(found.predicted)
     pairs = rank_pairs(found.labels, found.predicted, len(names))
     kinds = classify_images(found.labels, found.predicted, len(names), found.probabilities)
     suspects = found.ids[kinds.kind == "suspected mislabel"].tolist()
     if session.as_json:
-        rows = [{**asdict(row), "pair": f"{names[row.pair[0]]}:{names[row.pair[1]]}"} for row in pairs[:top]]
-        print_json({"files": [str(file) for file in found.files], "pairs": rows, "suspected_mislabels": suspects})
+        rows = [asdict(row) | {"pair": ":".join(names[label] for label in row.pair)} for row in pairs[:top]]
+        print_json({"files": list(found.files), "pairs": rows, "suspected_mislabels": suspects})
         return
     if not pairs:
-        out.print(f"no errors in {counted(len(found.predicted), 'run')}")
+        out.print(f"no errors in {counted(runs, 'run')}")
         return
-    print_pairs(out, pairs[:top], names, len(found.predicted))
+    print_pairs(out, pairs[:top], names, runs)
     if suspects:
-        out.print(f"suspected mislabels: {', '.join(map(str, suspects[:20]))}")
-    pair = shlex.quote(":".join(names[c] for c in pairs[0].pair))
+        out.print(f"suspected mislabels: {', '.join(suspects[:20])}")
+    pair = shlex.quote(":".join(names[label] for label in pairs[0].pair))
     out.print(f"next: try a fix for {pair}, predict other images with and without it, several runs each, then")
     out.print(f"erroran diff --before 'before*.csv' --after 'after*.csv' --pair {pair}", style="bold")
 
 
-@command(
-    app,
-    "dataset",
-    shared=("json",),
-    examples="""
-erroran dataset --dataset train.csv
-erroran dataset --dataset mnist --rows 42000 --csv train.csv
-""",
-)
+@command("json")
 def dataset(
     session: Session,
     data: DataOptions,
     csv: Annotated[
         Path | None,
-        typer.Option(
-            "--csv", help="Write the images of both parts as label,pixel0,..., to a new file.", metavar="FILE"
-        ),
+        typer.Option(help="Write the images of train and test as label,pixel0,..., to a new file.", metavar="FILE"),
     ] = None,
-    rows: Annotated[
-        int | None, typer.Option(min=1, help="With --csv: so many, in the proportions of the classes.")
-    ] = None,
+    rows: Annotated[int | None, typer.Option(min=1, help="With --csv: number of rows, stratified by class.")] = None,
 ) -> None:
-    """Check a dataset and count its images, class by class; or write it as one table in Kaggle's layout."""
+    """Check a dataset and count its images per class, or write it as one table in Kaggle's layout.
+
+    Examples:
+        erroran dataset --dataset train.csv
+        erroran dataset --dataset mnist --rows 42000 --csv train.csv
+    """
     from erroran.stages.dataset import describe_dataset, export_dataset
 
     if rows is not None and csv is None:
@@ -173,56 +154,57 @@ def dataset(
     written = None if csv is None else export_dataset(described.dataset, csv, rows=rows)
     if session.as_json:
         print_json({**described.to_json(), "written": written})
-    elif written is not None:
+        return
+    if written is not None:
         out.print(f"wrote {counted(written, 'row')} to {csv}")
-    else:
-        table = [
-            [name, *counts]
-            for name, *counts in zip(described.classes, *(n.values() for n in described.images.values()), strict=True)
-        ]
-        table.append(["all", *(sum(counts.values()) for counts in described.images.values())])
-        texts = [[row[0], *(f"{n:,}" for n in (*row[1:], sum(row[1:])))] for row in table]
-        out.table(("class", *described.images, "all"), *texts)
-        for near in described.near_duplicates or ():
-            if near.count:
-                listed = ", ".join(f"{first} and {second}" for first, second, _ in near.first)
-                pairs = counted(near.count, "pair")
-                out.print(f"{pairs} of near duplicates in {' and '.join(near.parts)} (correlation from 0.99): {listed}")
+        return
+    parts = described.images.values()
+    counts = [(name, [part[name] for part in parts]) for name in described.classes]
+    counts.append(("all", [sum(part.values()) for part in parts]))
+    table = [(name, *(f"{n:,}" for n in (*numbers, sum(numbers)))) for name, numbers in counts]
+    out.table(("class", *described.images, "all"), *table)
+    for near in described.near_duplicates or ():
+        if near.count:
+            listed = ", ".join(f"{first} and {second}" for first, second, _ in near.first)
+            pairs = counted(near.count, "pair")
+            out.print(f"{pairs} of near duplicates in {' and '.join(near.parts)} (correlation from 0.99): {listed}")
 
 
-@command(app, "new", examples="erroran new 7to1 --pair 7:1", shared=("store", "group"))
+@command("store", "group")
 def new(
     session: Session,
-    name: Annotated[str, typer.Argument(help="The hypothesis' name: experiments/NAME.toml is written.")],
+    name: Annotated[str, typer.Argument(help="The hypothesis' name; the spec is written to experiments/NAME.toml.")],
     pair: Annotated[str, typer.Option(help="true:predicted, as in 7:1.")],
 ) -> None:
-    """Write a starter spec for a pair, to be edited."""
+    """Write a starter spec for a pair, to be edited.
+
+    Examples:
+        erroran new 7to1 --pair 7:1
+    """
     try:
         chosen = Pair.parse(pair)
-    except BadInput:  # a colon in a name: the classes of the baseline tell where the names end
+    except BadInput:  # a class name with a colon: only the baseline's class names tell where it ends
         if not session.store.has_group():
             raise
         chosen = Pair.parse(pair, session.store.get_dataset(session.group.template.dataset).class_names)
     write_starter(name, chosen)
 
 
-@command(
-    app,
-    "plan",
-    examples="""
-erroran plan 4to9
-erroran plan 4to9 --seeds 3,5,10,30 --controls none
-""",
-)
+@command(*EVERY)
 def plan(
     session: Session,
     name: NameArgument,
-    arms: ControlsOnly,
+    arms: ControlOptions,
     seeds: Annotated[str, typer.Option(help="Seeds per arm to try.", metavar="N,N,...")] = "3,5,8,10,15,20",
 ) -> None:
-    """Simulate how many seeds are needed to detect a fix, and what they cost. Trains nothing."""
+    """Simulate how many seeds are needed to detect a fix, and how long they train. Trains nothing.
+
+    Examples:
+        erroran plan 4to9
+        erroran plan 4to9 --seeds 3,5,10,30 --controls none
+    """
     from erroran.report.plan import plan_sentence, write_plan
-    from erroran.stages.plan import plan as simulate
+    from erroran.stages import plan as stage
 
     group = session.group
     stem, hypothesis = find_spec(name)
@@ -230,9 +212,9 @@ def plan(
     if min(counts) < 2:
         raise BadInput("--seeds asks for an arm of one run, which cannot support a verdict.", fix="--seeds 3,5,10")
     with talk.status("simulating"):
-        planned = simulate(session.store, group, stem, hypothesis, controls=arms.names(), seeds=counts)
+        planned = stage.plan(session.store, group, stem, hypothesis, controls=arms.names(), seeds=counts)
     rows = [
-        [str(count), *(f"{value:.0%}" for value in row), f"{count * planned.minutes_per_seed:.0f}"]
+        (str(count), *(f"{value:.0%}" for value in row), f"{count * planned.minutes_per_seed:.0f}")
         for count, row in zip(planned.seeds, planned.power, strict=True)
     ]
     session.show(
@@ -243,16 +225,7 @@ def plan(
     )
 
 
-@command(
-    app,
-    "diff",
-    shared=("json",),
-    examples="""
-erroran diff --before 'before/*.csv' --after 'after/*.csv' --pair 4:9
-erroran diff --before b0.npz --before b1.npz --after 'a*.npz' --json
-erroran diff --before 'b*.csv' --after 'a*.csv' --pair cat:dog --fail-on harmed
-""",
-)
+@command("json")
 def diff(
     session: Session,
     before: Annotated[
@@ -270,10 +243,11 @@ def diff(
         ),
     ] = None,
     endpoint: Annotated[
-        Endpoint, typer.Option(help="What the fix should reduce: A read as B, B read as A, or both together.")
+        Endpoint, typer.Option(help="What the fix should reduce: A predicted as B, B predicted as A, or both together.")
     ] = Endpoint.FORWARD,
     margin: Annotated[
-        float, typer.Option(help="Growth tolerated elsewhere, errors per 10,000 samples; fix it beforehand.")
+        float,
+        typer.Option(help="Largest tolerated increase of other errors, per 10,000 samples; choose it beforehand."),
     ] = 10.0,
     fail_on: Annotated[
         list[str] | None,
@@ -284,19 +258,21 @@ def diff(
         ),
     ] = None,
 ) -> None:
-    """Judge prediction files of any framework: CSV, Parquet or npz with sample_id, label, prediction or p_<class>."""
-    from erroran.report.diff import diff_lines
+    """Compare prediction files of any framework: CSV, Parquet or npz with sample_id, label, prediction or p_<class>.
+
+    Examples:
+        erroran diff --before 'before/*.csv' --after 'after/*.csv' --pair 4:9
+        erroran diff --before b0.npz --before b1.npz --after 'a*.npz' --json
+        erroran diff --before 'b*.csv' --after 'a*.csv' --pair cat:dog --fail-on harmed
+    """
     from erroran.stages.diff import diff_predictions, parse_words
 
-    words = parse_words(fail_on or [])  # a typing error is reported before the work
+    words = parse_words(fail_on or [])  # a wrong word is refused before the files are read
     result = diff_predictions(before, after, pair=pair, endpoint=endpoint, margin_per_10000=margin)
-    if session.as_json:
-        print_json(result.to_json())
-    else:
-        headline, *rest = diff_lines(result)
-        out.print(headline, style="bold")
-        for line in rest:
-            out.print(line)
+    headline, *lines = result.lines()
+    session.show(result, headline=headline)
+    if not session.as_json:
+        out.print("\n".join(lines))
     if result.word in words:
         talk.print(f"the verdict is {result.word}: exit code 1, as --fail-on asks")
         raise typer.Exit(1)

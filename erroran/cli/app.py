@@ -1,6 +1,7 @@
 """The Typer app, and the one place that turns errors into messages and exit codes."""
 
 import functools
+import inspect
 import os
 from collections.abc import Callable
 from typing import Annotated, ParamSpec, TypeVar
@@ -9,12 +10,11 @@ import typer
 
 from erroran import __version__
 from erroran.cli.console import complain, out
-from erroran.cli.options import SHARED, Session, expand
+from erroran.cli.options import Session, expand
 from erroran.errors import ErroranError
 
 P = ParamSpec("P")
 R = TypeVar("R")
-EVERY = ("store", "group", "json")
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -22,69 +22,71 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    help="""Find the confusions a classifier keeps making, try a targeted fix, learn whether it worked.
+    help="""Find the classes that a classifier confuses consistently, try a targeted fix, and test whether it works.
 
-[bold]The loop[/]: baseline -> mine-confusions -> a hypothesis in experiments/*.toml -> preview -> intervene ->
-report. [bold]erroran run[/] does all of it.
+[bold]The steps[/]: baseline -> mine-confusions -> a hypothesis in experiments/*.toml -> preview -> intervene ->
+report. [bold]erroran run[/] does all of them.
 
-Everything trained is kept in ./.erroran and never trained twice; reports go to ./reports.""",
+Every trained run is kept in ./.erroran and is not trained again; reports are written to ./reports.""",
     epilog="Exit codes: 0 done, 1 failed, 2 bad input or usage, 130 interrupted. ERRORAN_DEBUG=1 shows tracebacks.",
 )
 
 
 def guarded(function: Callable[P, R]) -> Callable[P, R]:
-    """Turn errors into one sentence and a fix, and into an exit code. The one place that does."""
+    """Turn errors into one sentence, a fix and an exit code."""
 
     @functools.wraps(function)
     def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
-        if os.environ.get("ERRORAN_DEBUG") == "1":
-            return function(*args, **kwargs)
         try:
             return function(*args, **kwargs)
-        except ErroranError as error:
-            complain(error.message, error.fix)
-            raise typer.Exit(error.exit_code) from error
-        except KeyboardInterrupt as error:
-            complain("Interrupted; every finished run is kept.", "run the same command again to continue")
-            raise typer.Exit(130) from error
-        except SystemExit as error:  # from the code of a model: commands end with typer.Exit
-            complain("Code that was called, such as a model's, ended Python.", "remove sys.exit() and exit() from it")
-            raise typer.Exit(1) from error
         except (typer.Exit, typer.Abort, typer.BadParameter):
             raise
-        except Exception as error:
-            complain(
-                f"{type(error).__name__}: {error}",
-                "ERRORAN_DEBUG=1 before the command shows where it happened",
-            )
-            raise typer.Exit(1) from error
+        except (Exception, KeyboardInterrupt, SystemExit) as error:
+            if os.environ.get("ERRORAN_DEBUG") == "1":
+                raise
+            message, fix, code = _explain(error)
+            complain(message, fix)
+            raise typer.Exit(code) from error
 
     return wrapper
 
 
+def _explain(error: BaseException) -> tuple[str, str, int]:
+    """The message, the fix and the exit code of an error."""
+    match error:
+        case ErroranError():
+            return error.message, error.fix, error.exit_code
+        case KeyboardInterrupt():
+            return "Interrupted; every finished run is kept.", "run the same command again to continue", 130
+        case SystemExit():  # commands end with typer.Exit
+            return "Code that was called, such as a model's, ended Python.", "remove sys.exit() and exit() from it", 1
+    return f"{type(error).__name__}: {error}", "ERRORAN_DEBUG=1 before the command shows where it happened", 1
+
+
 def command(
-    parent: typer.Typer, name: str, *, examples: str, shared: tuple[str, ...] = EVERY
+    *shared: str, parent: typer.Typer = app, callback: bool = False
 ) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """Register a guarded command whose help ends with examples.
+    """Register a command under its function's name.
+
+    The first paragraph of the docstring is the help text; the lines below "Examples:" are printed at its end.
 
     Args:
-        parent: Where to register it.
-        name: The command's name.
-        examples: One a line.
         shared: The shared options that it takes.
+        parent: Where to register it.
+        callback: Whether it is what `parent` does without a subcommand.
     """
 
     def register(function: Callable[P, R]) -> Callable[P, R]:
-        parent.command(name, epilog=epilog(examples))(guarded(expand(function, shared)))
+        text, _, examples = (inspect.getdoc(function) or "").partition("\n\nExamples:\n")
+        epilog = "\n\n".join(["[bold]Examples[/]", *(f"[cyan]$ {line.strip()}[/]" for line in examples.splitlines())])
+        if callback:
+            add = parent.callback(invoke_without_command=True, help=text, epilog=epilog)
+        else:
+            add = parent.command(function.__name__.replace("_", "-"), help=text, epilog=epilog)
+        add(guarded(expand(function, shared)))
         return function
 
     return register
-
-
-def epilog(examples: str) -> str:
-    """The end of a help text."""
-    lines = "\n\n".join(f"[cyan]$ {line}[/]" for line in examples.strip().splitlines())
-    return f"[bold]Examples[/]\n\n{lines}"
 
 
 def _root(
@@ -97,4 +99,4 @@ def _root(
         raise typer.Exit
 
 
-app.callback(invoke_without_command=True)(guarded(expand(_root, tuple(name for name in SHARED if name != "quiet"))))
+app.callback(invoke_without_command=True)(guarded(expand(_root, ("store", "group", "json"))))

@@ -5,9 +5,8 @@ from erroran.cli.app import app
 
 __all__ = ["analysis", "app", "inspection", "loop", "runs", "shapes", "studies"]
 
-_PIPELINE = (
-    *("run", "dataset", "baseline", "mine-confusions", "review", "across-models", "propose"),
-    *("new", "measure", "preview", "probe", "plan", "intervene", "report"),
-    *("stress", "diff", "study", "teach"),
+_ORDER = (
+    *("run", "dataset", "baseline", "mine-confusions", "review", "across-models", "propose", "new", "measure"),
+    *("preview", "probe", "plan", "intervene", "report", "stress", "diff", "study", "teach"),
 )
-app.registered_commands.sort(key=lambda registered: _PIPELINE.index(registered.name or ""))
+app.registered_commands.sort(key=lambda registered: _ORDER.index(registered.name or ""))

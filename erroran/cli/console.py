@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from erroran.store.records import RunRecord
     from erroran.training.fit import Progress as RunProgress
 
-# Control characters but tab and newline, marks that turn the direction of text, lone surrogates.
+# Control characters except tab and newline, marks that change the direction of text, lone surrogates.
 _INVISIBLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 _ADVISED = re.compile(
     r"\berroran (?=(?:run|baseline|mine-confusions|review|across-models|propose|measure|preview|probe|plan|intervene"
@@ -31,23 +31,23 @@ _ADVISED = re.compile(
 
 
 class Screen(Console):
-    r"""A console that prints text as it stands: no markup, no emoji, control characters as ``\x1b``."""
+    r"""A console that prints text unchanged: no markup, no emoji, control characters as ``\x1b``."""
 
     def __init__(self, *, stderr: bool) -> None:
         super().__init__(stderr=stderr, soft_wrap=True, highlight=False, emoji=False, markup=False)
         self.store: str | None = None
-        """The folder that --store named, for the commands that messages advise."""
+        """The value of --store, which is added to the commands in messages."""
 
     def render_str(self, text: str, **options: Any) -> Text:
-        """Turn text into what is drawn."""
+        """Replace control characters."""
         return super().render_str(visible(text), **options)
 
     def on_broken_pipe(self) -> None:
-        """Drop the rest, so that the command ends with the exit code that it would have had."""
+        """Drop the remaining output, so that the exit code stays that of the command."""
         os.dup2(os.open(os.devnull, os.O_WRONLY), self.file.fileno())
 
     def say(self, label: str, message: str, style: str = "bold") -> None:
-        """Print a message behind a label; commands in it carry the ``--store`` that was given."""
+        """Print a label and a message; commands in the message get the ``--store`` that was given."""
         self.print(Text.assemble((label, style), " ", visible(self.advise(message))))
 
     def advise(self, text: str) -> str:
@@ -57,7 +57,7 @@ class Screen(Console):
         return _ADVISED.sub(lambda _: f"erroran --store {shlex.quote(self.store or '')} ", text)
 
     def table(self, *rows: Sequence[str]) -> None:
-        """Print rows below the first, which is the header. Nothing is cut: a narrow terminal wraps the lines."""
+        """Print rows below the first, which is the header. No cell is cut: a narrow terminal wraps the lines."""
         first, *rest = columns([[visible(cell) for cell in row] for row in rows])
         self.print(first, style="bold")
         for line in rest:
@@ -65,12 +65,12 @@ class Screen(Console):
 
 
 def visible(text: str) -> str:
-    r"""Write characters that a terminal would obey as escapes, such as ``\x1b``."""
+    r"""Write control characters as escapes, such as ``\x1b``, so that a terminal does not act on them."""
     return _INVISIBLE.sub(lambda found: ascii(found.group())[1:-1], text)
 
 
 def make_streams_safe() -> None:
-    """Let no character and no closed stream end a command: what cannot be encoded becomes ``?``."""
+    """Write ``?`` for what the streams cannot encode, and drop what is written to a closed stream."""
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
         if stream is None:  # the shell closed it
@@ -81,25 +81,25 @@ def make_streams_safe() -> None:
 
 out = Screen(stderr=False)
 talk = Screen(stderr=True)
-_errors = Screen(stderr=True)  # speaks under --quiet, too
+_errors = Screen(stderr=True)  # printed under --quiet as well
 
 
 def configure(*, quiet: bool, store: str | None) -> None:
-    """Follow --quiet and --store."""
+    """Apply --quiet and --store."""
     talk.quiet = quiet
     for screen in (out, talk, _errors):
         screen.store = store
 
 
 class Hooks(TypedDict):
-    """What stages that train call."""
+    """The callbacks of stages that train."""
 
     on_progress: "Callable[[RunProgress], None]"
     on_finished: "Callable[[RunRecord], None]"
 
 
 class TrainingDisplay:
-    """One bar per run that trains: seed, epoch, loss, time left. Off a terminal: one line per run."""
+    """One bar per run in training, with seed, epoch, loss and remaining time; one line per finished run."""
 
     def __init__(self, bars: Progress) -> None:
         self._bars = bars
@@ -108,30 +108,30 @@ class TrainingDisplay:
         self.hooks: Hooks = {"on_progress": self._on_progress, "on_finished": self._on_finished}
 
     def _on_progress(self, progress: "RunProgress") -> None:
-        """Move a run's bar."""
         if progress.run_id not in self._tasks:
             self._tasks[progress.run_id] = self._bars.add_task("", total=progress.steps)
         text = f"seed {progress.seed}  epoch {progress.epoch}/{progress.epochs}  loss {progress.loss:.4f}"
         self._bars.update(self._tasks[progress.run_id], completed=progress.step, description=text)
 
     def _on_finished(self, run: "RunRecord") -> None:
-        """Replace a run's bar by a line."""
         if run.id in self._tasks:
             self._bars.remove_task(self._tasks.pop(run.id))
-        talk.print(
-            f"trained {run.arm} seed {run.spec.seed}: {run.accuracy_confirm:.2%} on confirm, {run.seconds:.0f} s"
-        )
+        # Not on `confirm`: whoever watches an intervention train must not see its outcome before the verdict.
+        talk.print(f"trained {run.arm} seed {run.spec.seed}: {run.accuracy_mine:.2%} on mine, {run.seconds:.0f} s")
 
     def say_trained(self, *completed: "Completed") -> None:
         """Print how many runs were trained, how many were in the store, and how long it took."""
         trained = sum(len(part.trained) for part in completed)
         kept = sum(len(part.records) for part in completed) - trained
         if not trained:
-            all_of_it = "the run was" if kept == 1 else f"all {kept} runs were"
-            talk.print(f"{all_of_it} in the store already: nothing was trained")
-        else:
-            also = f", {kept} {'was' if kept == 1 else 'were'} in the store already" if kept else ""
-            talk.print(f"trained {counted(trained, 'run')} in {time.perf_counter() - self._start:.0f} s{also}")
+            talk.print(f"{_was('the run', f'all {kept} runs', kept)} in the store already: nothing was trained")
+            return
+        also = f", {_was('1', str(kept), kept)} in the store already" if kept else ""
+        talk.print(f"trained {counted(trained, 'run')} in {time.perf_counter() - self._start:.0f} s{also}")
+
+
+def _was(one: str, many: str, number: int) -> str:
+    return f"{one} was" if number == 1 else f"{many} were"
 
 
 def _bars() -> Progress:
@@ -141,32 +141,32 @@ def _bars() -> Progress:
 
 @contextmanager
 def training_display() -> Iterator[TrainingDisplay]:
-    """Show runs as they train."""
+    """Show runs while they train."""
     with _bars() as bars:
         yield TrainingDisplay(bars)
 
 
 @contextmanager
 def steps_display() -> Iterator[Callable[[str, int, int], None]]:
-    """Show work that comes in pieces as one bar; give what moves it: the piece under way, pieces done, in all."""
+    """Show steps as one bar; yield its update: name of the current step, steps done, steps in all."""
     with _bars() as bars:
         task = bars.add_task("")
-        yield lambda piece, done, in_all: bars.update(task, description=piece, completed=done, total=in_all)
+        yield lambda step, done, in_all: bars.update(task, description=step, completed=done, total=in_all)
 
 
 def print_json(content: Any) -> None:
-    """Print data for a script, alone on stdout."""
+    """Print data for a script; stdout holds nothing else."""
     out.out(json.dumps(content, indent=2, allow_nan=False))
 
 
 def complain(message: str, fix: str) -> None:
-    """Print an error: what is wrong, and what fixes it."""
+    """Print an error: what is wrong, and how to fix it."""
     _errors.say("error:", message, "bold red")
     _errors.say("fix:  ", fix)
 
 
 def say_note(note: str | None) -> None:
-    """Print a remark that must be seen."""
+    """Print an important remark, if there is one."""
     if note:
         talk.say("Note:", note, "bold yellow")
 
@@ -174,11 +174,15 @@ def say_note(note: str | None) -> None:
 def print_runs(screen: Screen, records: "Sequence[RunRecord]") -> None:
     """Print runs, one a row."""
     keys = ("id", "arm", "seed", "dataset", "model", "recipe", "epochs")
-    rows = []
-    for record in records:
-        summary = record.summary()
-        accuracies = (f"{record.accuracy_mine:.2%}", f"{record.accuracy_confirm:.2%}")
-        rows.append([*(str(summary[key]) for key in keys), *accuracies, f"{record.seconds:.1f}"])
+    rows = [
+        (
+            *(str(record.summary()[key]) for key in keys),
+            f"{record.accuracy_mine:.2%}",
+            f"{record.accuracy_confirm:.2%}",
+            f"{record.seconds:.1f}",
+        )
+        for record in records
+    ]
     screen.table(("run", *keys[1:], "mine", "confirm", "seconds"), *rows)
 
 
@@ -187,7 +191,7 @@ def print_pairs(screen: Screen, pairs: "Sequence[PairSummary]", names: Sequence[
     headers = ("pair", "errors per run", "mean", "runs with it", "systematic", "reverse", "rate, 95 % interval")
     rows = [
         (
-            f"{names[found.pair[0]]}:{names[found.pair[1]]}",
+            ":".join(names[label] for label in found.pair),
             " ".join(map(str, found.errors_per_seed)),
             f"{found.mean_errors:.1f}",
             f"{found.seeds_with_it}/{n_runs}",

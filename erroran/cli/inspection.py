@@ -1,36 +1,27 @@
-"""Commands that look at what stored runs predict: review, across-models."""
+"""Commands that analyse what stored runs predict: review, across-models."""
 
 from typing import Annotated
 
 import typer
 
-from erroran.cli.app import app, command
+from erroran.cli.app import command
 from erroran.cli.console import talk
-from erroran.cli.options import REPORTS, Session, SplitName
+from erroran.cli.options import EVERY, REPORTS, Session, SplitName
 from erroran.errors import BadInput
 
 
-@command(
-    app,
-    "review",
-    examples="""
-erroran review
-erroran review --threshold 0.95 --ensemble
-erroran review --target-accuracy 0.999 --on confirm
-erroran review --predictions 'runs/*.csv'
-""",
-)
+@command(*EVERY)
 def review(
     session: Session,
     threshold: Annotated[
-        float | None, typer.Option(help="Confidence from which on an image is answered; default: 0.8.")
+        float | None, typer.Option(help="Answer images with at least this confidence; default: 0.8.")
     ] = None,
     target_accuracy: Annotated[
         float | None,
-        typer.Option(help="Instead: the lowest threshold on `mine` at which so many of the answers are right."),
+        typer.Option(help="Instead: the lowest threshold on `mine` at which the answers reach this accuracy."),
     ] = None,
     ensemble: Annotated[
-        bool, typer.Option("--ensemble", help="Judge the mean probabilities of all runs, not each run.")
+        bool, typer.Option("--ensemble", help="Evaluate the mean probabilities of all runs, not each run.")
     ] = False,
     on: Annotated[
         SplitName, typer.Option("--on", help="confirm: entered in the ledger, and only numbers are shown.")
@@ -38,23 +29,31 @@ def review(
     predictions: Annotated[
         list[str] | None,
         typer.Option(
-            help="Prediction files of any framework instead of stored runs: one run per file, with p_<class>; repeat, "
-            "or quote a pattern.",
+            help="Read prediction files with p_<class> instead of stored runs: one run per file; repeat, or quote a "
+            "pattern.",
             metavar="FILES",
         ),
     ] = None,
 ) -> None:
-    """Answer only when sure: what a threshold buys, whether it can be trusted, who must look. Trains nothing."""
+    """Evaluate a confidence threshold: coverage, accuracy, calibration, and images to review. Trains nothing.
+
+    Examples:
+        erroran review
+        erroran review --threshold 0.95 --ensemble
+        erroran review --target-accuracy 0.999 --on confirm
+        erroran review --predictions 'runs/*.csv'
+    """
     from erroran.report.review import review_sentence, threshold_text, write_review
-    from erroran.stages.review import review as review_runs
-    from erroran.stages.review import review_files
+    from erroran.stages import review as stage
 
     if predictions:
         if on == "confirm" or session.group_id is not None:
             raise BadInput("--predictions names all that is read.", fix="leave out --on and --group")
-        reviewed = review_files(predictions, threshold=threshold, target_accuracy=target_accuracy, ensemble=ensemble)
+        reviewed = stage.review_files(
+            predictions, threshold=threshold, target_accuracy=target_accuracy, ensemble=ensemble
+        )
     else:
-        reviewed = review_runs(
+        reviewed = stage.review(
             session.store,
             session.group,
             threshold=threshold,
@@ -76,26 +75,23 @@ def review(
     )
 
 
-@command(
-    app,
-    "across-models",
-    examples="""
-erroran across-models
-erroran across-models --groups 4f36,ab69 --json
-""",
-    shared=("store", "json"),
-)
+@command("store", "json")
 def across_models(
     session: Session,
     groups: Annotated[
         str | None,
         typer.Option(
-            help="Baseline groups to compare; default: the latest of each model, on the images of the latest of all.",
+            help="Baseline groups to compare; default: the latest of each model on the dataset used last.",
             metavar="ID,ID,...",
         ),
     ] = None,
 ) -> None:
-    """Tell confusions that all models share from those that belong to one. Trains nothing."""
+    """Show which confusions all models share, and which belong to one model. Trains nothing.
+
+    Examples:
+        erroran across-models
+        erroran across-models --groups 4f36,ab69 --json
+    """
     from erroran.report.across_models import across_sentence, write_across
     from erroran.stages.across_models import compare_groups
 
@@ -103,7 +99,6 @@ def across_models(
     if named is not None and not all(named):
         raise BadInput(f"--groups `{groups}` is not a list of groups.", fix="--groups 4f36,ab69")
     compared = compare_groups(session.store, named)
-    models = compared.models
     for left in compared.skipped:
         talk.print(f"left out: {left}")
     rows = [
@@ -111,16 +106,16 @@ def across_models(
             str(pair.pair),
             *(f"{mean:.1f}" for mean in pair.mean_errors),
             str(pair.images_everywhere),
-            f"{pair.surely_in} of {len(models)}",
+            f"{pair.surely_in} of {len(compared.models)}",
             pair.owner or "",
         )
         for pair in compared.pairs[:15]
     ]
-    headers = ("pair", *(model.name for model in models), "images in every model", "stands out in", "belongs to")
+    models = (model.name for model in compared.models)
     session.show(
         compared,
         headline=across_sentence(compared),
-        table=[headers, *rows],
+        table=[("pair", *models, "images in every model", "stands out in", "belongs to"), *rows],
         wrote=write_across(compared, REPORTS),
         note=compared.note,
     )

@@ -1,33 +1,28 @@
 """Commands that train, and the report they end with: baseline, intervene, report, run, teach."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from erroran.cli.analysis import mine_group, print_mined
-from erroran.cli.app import app, command
+from erroran.cli.app import command
 from erroran.cli.console import Screen, out, print_runs, say_note, talk, training_display
 from erroran.cli.options import (
+    EVERY,
     REPORTS,
     ArmOptions,
-    ArmSeedOptions,
-    CountOnly,
-    DataOptions,
-    EpochsAndBatch,
-    EpochsOnly,
+    BaselineOfRun,
+    BaselineOptions,
+    InterveneOptions,
     JobOptions,
     NameArgument,
-    SeedOptions,
     Session,
-    TrainingOptions,
     build_recipe,
 )
 from erroran.cli.shapes import preview_hypothesis, print_preview
-from erroran.cli.specs import find_or_offer, find_spec, spec_for_pair
+from erroran.cli.specs import find_or_offer, find_spec, spec_for_pair, stem_of
 from erroran.errors import BadInput, NotFound
 from erroran.experiment.pair import Pair
-from erroran.experiment.recipe import RecipeChange
 
 if TYPE_CHECKING:
     from erroran.experiment.hypothesis import Hypothesis
@@ -36,97 +31,69 @@ if TYPE_CHECKING:
     from erroran.store.records import Group
 
 
-@command(
-    app,
-    "baseline",
-    shared=("store", "json"),
-    examples="""
-erroran baseline --seeds 3
-erroran baseline --seeds 5 --recipe fast
-erroran baseline --dataset digits --seed-list 7,8,9 --epochs 5 --jobs 2
-erroran baseline --model cnn-enhanced --recipe plateau --rotation 15
-erroran baseline --model my_model.py:build_fn --early-stopping 3
-""",
-)
-def baseline(
-    session: Session,
-    data: DataOptions,
-    seeds: SeedOptions,
-    training: TrainingOptions,
-    change: RecipeChange,
-    parallel: JobOptions,
-) -> None:
-    """Train the same model under several seeds, and keep everything about each run."""
-    summary = _train_baseline(session, data, seeds, training, change, parallel.jobs)
+@command("store", "json")
+def baseline(session: Session, options: BaselineOptions) -> None:
+    """Train the same model under several seeds, and store every run.
+
+    Examples:
+        erroran baseline --seeds 3
+        erroran baseline --seeds 5 --recipe fast
+        erroran baseline --dataset digits --seed-list 7,8,9 --epochs 5 --jobs 2
+        erroran baseline --model cnn-enhanced --recipe plateau --rotation 15
+        erroran baseline --model my_model.py:build_fn --early-stopping 3
+    """
+    summary = _train_baseline(session, options)
     session.show(summary)
     if not session.as_json:
         _print_baseline(out, summary)
 
 
-@command(
-    app,
-    "intervene",
-    examples="""
-erroran intervene 4to9
-erroran intervene 4to9 --seeds 5 --controls all
-erroran intervene path/to/mine.toml --jobs 2
-""",
-)
-def intervene(
-    session: Session,
-    name: NameArgument,
-    seeds: ArmSeedOptions,
-    change: EpochsOnly,
-    arms: ArmOptions,
-    parallel: JobOptions,
-) -> None:
-    """Retrain with the change that a hypothesis declares, beside a baseline and controls, and judge it."""
+@command(*EVERY)
+def intervene(session: Session, name: NameArgument, options: InterveneOptions) -> None:
+    """Retrain with the change that a hypothesis declares, beside a baseline and controls, and give a verdict.
+
+    Examples:
+        erroran intervene 4to9
+        erroran intervene 4to9 --seeds 5 --controls all
+        erroran intervene path/to/mine.toml --jobs 2
+    """
     group = session.group
     stem, hypothesis = find_or_offer(name, session.store.get_dataset(group.template.dataset).class_names)
-    _train_arms(session, group, stem, hypothesis, arms, seeds, epochs=change.epochs, jobs=parallel.jobs)
+    _train_arms(session, group, stem, hypothesis, options)
     _report(session, group, stem)
 
 
-@command(
-    app,
-    "report",
-    examples="""
-erroran report 4to9
-erroran report 4to9 --json
-""",
-)
+@command(*EVERY)
 def report(session: Session, name: NameArgument) -> None:
-    """Write the report of an intervention again. Trains nothing."""
-    _report(session, session.group, Path(name).stem if name.endswith(".toml") else name)
+    """Write the report of an intervention again. Trains nothing.
+
+    Examples:
+        erroran report 4to9
+        erroran report 4to9 --json
+    """
+    _report(session, session.group, stem_of(name))
 
 
-@command(
-    app,
-    "run",
-    shared=("store", "json"),
-    examples="""
-erroran run 4to9
-erroran run --dataset digits --seeds 5
-erroran run --recipe fast
-""",
-)
+@command("store", "json")
 def run(
     session: Session,
-    data: DataOptions,
-    training: TrainingOptions,
-    change: EpochsAndBatch,
+    options: BaselineOfRun,
     arms: ArmOptions,
-    parallel: JobOptions,
-    seeds: CountOnly,
     name: Annotated[
-        str | None, typer.Argument(help="A hypothesis; without one, the top mined pair.", metavar="[NAME]")
+        str | None, typer.Argument(help="A hypothesis; default: that of the top mined pair.", metavar="[NAME]")
     ] = None,
 ) -> None:
-    """Do the whole loop: baseline, mine-confusions, preview, intervene, report. Skips what is done."""
-    named = find_spec(name) if name else None  # a typo must not cost a training
+    """Run all steps: baseline, mine-confusions, preview, intervene, report. Skips what is in the store already.
+
+    Examples:
+        erroran run 4to9
+        erroran run --dataset digits --seeds 5
+        erroran run --recipe fast
+    """
+    named = find_spec(name) if name else None  # a wrong name or control is refused before the training
     arms.names()
     _say_step(1, "baseline")
-    summary = _train_baseline(session, data, seeds, training, change, parallel.jobs)
+    summary = _train_baseline(session, options)
     _print_baseline(session.screen, summary)
     group = summary.trained
     _say_step(2, "mine-confusions")
@@ -137,50 +104,43 @@ def run(
     dataset = session.store.get_dataset(group.template.dataset)
     print_preview(session.screen, *preview_hypothesis(stem, hypothesis, dataset, group.template.mine_fraction))
     _say_step(4, f"intervene {stem}")
-    if seeds.seeds is None and arms.reuse_baseline:
-        seeds = SeedOptions(seeds=len(group.seeds))
-    _train_arms(session, group, stem, hypothesis, arms, seeds, jobs=parallel.jobs)
+    seeds = len(group.seeds) if options.seeds is None and arms.reuse_baseline else options.seeds
+    settings = InterveneOptions(seeds=seeds, jobs=options.jobs, **arms.model_dump())
+    _train_arms(session, group, stem, hypothesis, settings)
     _say_step(5, f"report {stem}")
     _report(session, group, stem)
 
 
-@command(
-    app,
-    "teach",
-    shared=("store", "json"),
-    examples="""
-erroran teach
-erroran teach --runs 24 --jobs 2
-""",
-)
+@command("store", "json")
 def teach(
     session: Session,
     parallel: JobOptions,
     runs: Annotated[int, typer.Option(min=13, max=200, help="Runs of the same network to train.")] = 16,
 ) -> None:
-    """Show on digits, offline, how a fix that changes nothing can look like a success."""
+    """Show on digits, offline, how a fix that changes nothing can look like a success.
+
+    Examples:
+        erroran teach
+        erroran teach --runs 24 --jobs 2
+    """
     from erroran.report.teach import lesson_sentence, write_lesson
-    from erroran.stages.teach import teach as replay
+    from erroran.stages import teach as stage
 
     with training_display() as display:
-        taught = replay(session.store, n_runs=runs, jobs=parallel.jobs, **display.hooks)
+        taught = stage.teach(session.store, n_runs=runs, jobs=parallel.jobs, **display.hooks)
     display.say_trained(taught.completed)
     session.show(taught, headline=lesson_sentence(taught), wrote=write_lesson(taught, REPORTS))
 
 
-def _train_baseline(
-    session: Session, data: DataOptions, seeds: SeedOptions, training: TrainingOptions, change: RecipeChange, jobs: int
-) -> "BaselineResult":
+def _train_baseline(session: Session, options: BaselineOptions) -> "BaselineResult":
     from erroran.report.baseline import write_baseline
     from erroran.stages.baseline import summarise, train_baseline
 
-    chosen, recipe = seeds.chosen(3), build_recipe(training.recipe, change)
-    how = training.model_dump(exclude={"recipe"})
-    dataset = data.load()
+    seeds, recipe = options.chosen(), build_recipe(options.recipe, options)
+    how = options.model_dump(include={"model", "precision", "mine_fraction", "jobs"})
+    dataset = options.load()
     with training_display() as display:
-        group, completed = train_baseline(
-            session.store, dataset, recipe=recipe, seeds=chosen, jobs=jobs, **how, **display.hooks
-        )
+        group, completed = train_baseline(session.store, dataset, recipe=recipe, seeds=seeds, **how, **display.hooks)
     display.say_trained(completed)
     summary = summarise(session.store, group)
     write_baseline(summary, REPORTS)
@@ -197,32 +157,24 @@ def _print_baseline(screen: Screen, summary: "BaselineResult") -> None:
 
 
 def _train_arms(
-    session: Session,
-    group: "Group",
-    stem: str,
-    hypothesis: "Hypothesis",
-    arms: ArmOptions,
-    seeds: SeedOptions,
-    *,
-    epochs: int | None = None,
-    jobs: int,
+    session: Session, group: "Group", stem: str, hypothesis: "Hypothesis", options: InterveneOptions
 ) -> None:
-    from erroran.stages.intervene import intervene as train_arms
+    from erroran.stages import intervene as stage
 
-    controls, listed = arms.names(), seeds.listed()
+    controls, listed = options.names(), options.listed()
     say_note(group.note)
     with training_display() as display:
-        _, completed = train_arms(
+        _, completed = stage.intervene(
             session.store,
             group,
             stem,
             hypothesis,
             seeds=listed,
-            n_seeds=seeds.seeds,
-            epochs=epochs,
+            n_seeds=options.seeds,
+            epochs=options.epochs,
             controls=controls,
-            fresh_baseline=not arms.reuse_baseline,
-            jobs=jobs,
+            fresh_baseline=not options.reuse_baseline,
+            jobs=options.jobs,
             before_training=lambda count: _warn_of_low_power(session, group, stem, hypothesis, count),
             before_measuring=lambda: talk.print("measuring what the augmentation did to the images"),
             **display.hooks,
@@ -231,37 +183,34 @@ def _train_arms(
 
 
 def _warn_of_low_power(session: Session, group: "Group", stem: str, hypothesis: "Hypothesis", seeds: int) -> None:
-    """Say before training if the experiment can hardly answer: it costs as much as one that can."""
-    from erroran.stages.plan import HALVING
-    from erroran.stages.plan import plan as simulate
+    """Warn before training if the power is low, or unknown."""
+    from erroran.stages.plan import HALVING, plan
 
-    if seeds < 2:
-        talk.say("Warning:", "one run per arm cannot support any verdict.", "bold yellow")
-        return
     try:
-        planned = simulate(
-            session.store, group, stem, hypothesis, controls=(), seeds=(seeds,), n_simulations=200, recommend=False
-        )
-    except NotFound:  # the spec does not fit the data: said where it ends the command
+        warning = "one run per arm cannot support any verdict."
+        if seeds >= 2:
+            planned = plan(
+                session.store, group, stem, hypothesis, controls=(), seeds=(seeds,), n_simulations=200, recommend=False
+            )
+            power = planned.power[0][planned.reductions.index(HALVING)]
+            if power >= HALVING:
+                return
+            warning = (
+                f"with {seeds} seeds per arm the probability of detecting a 50 % drop of the errors is {power:.0%}; "
+                f"see `erroran plan {stem}`."
+            )
+    except NotFound:  # the spec does not fit the data: `intervene` itself refuses it
         return
     except BadInput as error:
-        talk.say("Warning:", f"no plan: {error.message}", "bold yellow")
-        return
-    power = planned.power[0][planned.reductions.index(HALVING)]
-    if power < HALVING:
-        talk.say(
-            "Warning:",
-            f"with {seeds} seeds per arm the probability of detecting a 50 % drop of the errors is {power:.0%}; see "
-            f"`erroran plan {stem}`.",
-            "bold yellow",
-        )
+        warning = f"no plan: {error.message}"
+    talk.say("Warning:", warning, "bold yellow")
 
 
 def _report(session: Session, group: "Group", stem: str) -> None:
     from erroran.report.intervention import write_intervention
     from erroran.stages.report import assess
 
-    with talk.status("judging"):
+    with talk.status("comparing the arms"):
         assessment = assess(session.store, group, stem)
     path = write_intervention(assessment, REPORTS)
     session.write_index()
@@ -285,9 +234,8 @@ def _hypothesis_for_top_pair(mined: "MiningResult") -> "tuple[str, Hypothesis]":
             "The runs make no errors on `mine`: there is no pair to work on.",
             fix="erroran run --mine-fraction 0.3, or name a hypothesis: erroran run 4to9",
         )
-    true, predicted = mined.pairs[0].found.pair
     names = mined.evidence.class_names
-    return spec_for_pair(Pair(names[true], names[predicted]))
+    return spec_for_pair(Pair(*(names[label] for label in mined.pairs[0].found.pair)))
 
 
 def _say_step(number: int, title: str) -> None:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from erroran.store.records import Group
 
 REPORTS = Path("reports")
+EVERY = ("store", "group", "json")
 R = TypeVar("R")
 
 RecipeName = Literal["standard", "fast", "augmented", "patient", "plateau"]
@@ -39,12 +40,12 @@ SHARED: Mapping[str, Any] = {
     "json": Annotated[bool, typer.Option("--json", help="Print JSON to stdout instead of tables.")],
     "quiet": Annotated[bool, typer.Option("--quiet", "-q", help="Print no progress and no remarks.")],
 }
-"""Options of the root callback that commands take too; a value behind the command wins."""
+"""Options that may stand before and after the command; the value after the command counts."""
 
 
 @dataclass(frozen=True)
 class Session:
-    """What the shared options ask for.
+    """The values of the shared options.
 
     Attributes:
         folder: The store's folder.
@@ -68,6 +69,11 @@ class Session:
         """The baseline group, read when it is first needed."""
         return self.store.get_group(self.group_id)
 
+    @property
+    def screen(self) -> Screen:
+        """Where tables and sentences are printed: stderr if stdout is for JSON."""
+        return talk if self.as_json else out
+
     def show(
         self,
         content: Any,
@@ -77,14 +83,14 @@ class Session:
         wrote: object = None,
         note: str | None = None,
     ) -> None:
-        """Print a command's result: as JSON, or a note, a headline, a table and the files that were written.
+        """Print a command's result: as JSON, or as a note, a headline, a table and the files that were written.
 
         Args:
-            content: What `json.dumps` takes, or a `Result`.
+            content: A `Result`, or what `json.dumps` takes.
             headline: One sentence.
             table: The header and the rows.
             wrote: Paths.
-            note: A remark that must be seen.
+            note: An important remark.
         """
         if self.as_json:
             print_json(content.to_json() if hasattr(content, "to_json") else content)
@@ -103,11 +109,6 @@ class Session:
 
         write_index(self.store.ledger.entries(), REPORTS)
 
-    @property
-    def screen(self) -> Screen:
-        """Where tables and sentences go: stderr if stdout is for JSON."""
-        return talk if self.as_json else out
-
 
 @dataclass(frozen=True)
 class Only:
@@ -117,24 +118,24 @@ class Only:
 
 
 class Options(BaseModel):
-    """Base of the models that exist for the command line alone."""
+    """Base of the models below."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+DataDir = Annotated[Path | None, Field(description="Where to look for MNIST before downloading it.")]
+Count = Annotated[int | None, Field(ge=1, le=1000)]
 
 
 class DataOptions(Options):
-    """Which images."""
+    """The dataset."""
 
     dataset: str = Field(
         default="auto",
-        description="auto (MNIST if it can be had, else digits), mnist, digits, or a path: .npz in Keras layout, .csv "
+        description="auto (MNIST if available, otherwise digits), mnist, digits, or a path: .npz in Keras layout, .csv "
         "in Kaggle's (label,pixel0,...), or a folder with the four MNIST IDX files.",
     )
-    data_dir: Path | None = Field(
-        default=None,
-        description="Where to look for MNIST before downloading it.",
-        json_schema_extra={"envvar": "ERRORAN_DATA"},
-    )
+    data_dir: DataDir = None
 
     def load(self) -> "Dataset":
         """Load the dataset, and print its note."""
@@ -146,19 +147,15 @@ class DataOptions(Options):
 
 
 class OtherDataOptions(Options):
-    """Which images, if not the baseline's."""
+    """A dataset that replaces the baseline's."""
 
     dataset: str | None = Field(
         default=None, description="Instead of the baseline's dataset: auto, mnist, digits or a path."
     )
-    data_dir: Path | None = Field(
-        default=None,
-        description="Where to look for MNIST before downloading it.",
-        json_schema_extra={"envvar": "ERRORAN_DATA"},
-    )
+    data_dir: DataDir = None
 
     def load(self, session: Session) -> "tuple[Dataset, float]":
-        """Load the dataset that is named, else the baseline's, with its fraction of images to mine."""
+        """Load the given dataset, else the baseline's, with its fraction of images to mine."""
         if self.dataset is not None or not session.store.has_group():
             return DataOptions(dataset=self.dataset or "auto", data_dir=self.data_dir).load(), 0.1
         template = session.group.template
@@ -166,12 +163,10 @@ class OtherDataOptions(Options):
 
 
 class SeedOptions(Options):
-    """Which runs."""
+    """The runs to train."""
 
-    seeds: int | None = Field(default=None, ge=1, le=1000, description="Number of runs: seeds 0, 1, 2, ...")
-    seed_list: str | None = Field(
-        default=None, description="The seeds themselves, as in 7,8,9.", json_schema_extra={"metavar": "N,N,..."}
-    )
+    seeds: Count = Field(default=None, description="Number of runs: seeds 0, 1, 2, ...")
+    seed_list: str | None = Field(default=None, description="The seeds themselves, as in 7,8,9.")
 
     def listed(self) -> list[int] | None:
         """The seeds of --seed-list.
@@ -185,20 +180,15 @@ class SeedOptions(Options):
             raise BadInput("--seeds and --seed-list were both given.", fix="give one of them")
         return parse_numbers(self.seed_list, option="--seed-list", example="7,8,9")
 
-    def chosen(self, default: int) -> list[int]:
-        """The seeds; by default the first few."""
-        listed = self.listed()
-        return list(range(self.seeds or default)) if listed is None else listed
 
+class JobOptions(Options):
+    """How many runs at a time."""
 
-class ArmSeedOptions(SeedOptions):
-    """Which runs of each arm."""
-
-    seeds: int | None = Field(default=None, ge=1, le=1000, description="Runs per arm, instead of the spec's.")
+    jobs: int = Field(default=1, ge=1, description="Runs at a time, each in a process of its own.")
 
 
 class TrainingOptions(Options):
-    """What is trained, and how, apart from the parts of the recipe."""
+    """What is trained, and how, except for single settings of the recipe."""
 
     recipe: RecipeName = Field(
         default="standard",
@@ -215,24 +205,22 @@ class TrainingOptions(Options):
     mine_fraction: float = Field(default=0.1, description="Part of the training data held out for mining, up to 0.5.")
 
 
-class JobOptions(Options):
-    """How many runs at a time."""
+class BaselineOptions(JobOptions, RecipeChange, TrainingOptions, SeedOptions, DataOptions):
+    """All that `baseline` needs."""
 
-    jobs: int = Field(default=1, ge=1, description="Runs at a time, each in a process of its own.")
+    def chosen(self) -> list[int]:
+        """The seeds; by default 0, 1, 2."""
+        listed = self.listed()
+        return list(range(self.seeds or 3)) if listed is None else listed
 
 
-class ArmOptions(Options):
-    """Which arms an experiment has."""
+class ControlOptions(Options):
+    """The controls of an intervention."""
 
     controls: str = Field(
         default="default",
         description="default (sham, logit-shift), all, none, or a list of: sham, swapped, same-op, oversample, "
         "logit-shift.",
-    )
-    reuse_baseline: bool = Field(
-        default=False,
-        description="Compare with the mined runs instead of fresh ones: cheaper, and stamped in the report.",
-        json_schema_extra={"flag": "--reuse-baseline"},
     )
 
     def names(self) -> tuple[str, ...]:
@@ -242,54 +230,74 @@ class ArmOptions(Options):
         return parse_controls(self.controls)
 
 
-NameArgument = Annotated[str, typer.Argument(help="A spec in ./experiments, a shipped one, or a path.", metavar="NAME")]
-EpochsOnly = Annotated[RecipeChange, Only(("epochs",))]
-EpochsAndBatch = Annotated[RecipeChange, Only(("epochs", "batch_size"))]
-ControlsOnly = Annotated[ArmOptions, Only(("controls",))]
-CountOnly = Annotated[SeedOptions, Only(("seeds",))]
-InModelOnly = Annotated[RecipeChange, Only(("rotation_deg", "zoom_percent", "translation_percent"))]
+class ArmOptions(ControlOptions):
+    """The arms of an intervention."""
 
-# How options are written where the field alone does not say it.
+    reuse_baseline: bool = Field(
+        default=False,
+        description="Compare with the mined runs instead of fresh ones: cheaper, and stated in the report.",
+    )
+
+
+class InterveneOptions(JobOptions, ArmOptions, SeedOptions):
+    """All that `intervene` needs besides the hypothesis."""
+
+    seeds: Count = Field(default=None, description="Runs per arm, instead of the spec's.")
+    epochs: int | None = Field(default=None, ge=1, description="Epochs, instead of the recipe's.")
+
+
+NameArgument = Annotated[str, typer.Argument(help="A spec in ./experiments, a shipped one, or a path.", metavar="NAME")]
+InModelOnly = Annotated[RecipeChange, Only(("rotation_deg", "zoom_percent", "translation_percent"))]
+BaselineOfRun = Annotated[
+    BaselineOptions,
+    Only((*DataOptions.model_fields, *TrainingOptions.model_fields, "seeds", "epochs", "batch_size", "jobs")),
+]
+
+# How options are written where the field alone does not tell.
 _SPELLED: Mapping[str, Mapping[str, str]] = {
     "best_weights": {"flag": "--best-weights/--last-weights"},
+    "data_dir": {"envvar": "ERRORAN_DATA"},
     "early_stopping": {"metavar": "EPOCHS"},
     "reduce_on_plateau": {"metavar": "EPOCHS"},
+    "seed_list": {"metavar": "N,N,..."},
 }
 _UNITS = {"_deg": "DEG", "_percent": "PERCENT"}
 
 
-def expand(function: Callable[..., R], shared: tuple[str, ...]) -> Callable[..., R]:
+def expand(function: Callable[..., R], shared: Sequence[str]) -> Callable[..., R]:
     """Give a command the shared options, and an option for each field of its models.
 
     Args:
         function: Its parameters are models, what Typer takes, and perhaps one `Session`.
-        shared: Names in `SHARED`; ``--quiet`` always joins them.
+        shared: Names in `SHARED`; ``--quiet`` is always added.
 
     Returns:
-        A function of single options that Typer can read; the values it is called with come from the command line.
+        A function whose parameters are single options; Typer reads them from its signature.
     """
     hints = typing.get_type_hints(function, include_extras=True)
-    models = {name: _model_of(hints[name]) for name in inspect.signature(function).parameters}
     parameters = {"context": _keyword("context", typer.Context)}
+    models: dict[str, tuple[type[BaseModel], dict[str, FieldInfo]]] = {}
     for name, given in inspect.signature(function).parameters.items():
-        model = models[name]
-        if model is not None:
+        if model := _model_of(hints[name]):
+            models[name] = model
             parameters |= {field: _option(field, info) for field, info in model[1].items()}
         elif hints[name] is not Session:
             parameters[name] = given.replace(annotation=hints[name], kind=inspect.Parameter.KEYWORD_ONLY)
     for name in (*shared, "quiet"):
-        default = False if name in ("json", "quiet") else None
-        parameters[f"shared_{name}"] = _keyword(f"shared_{name}", SHARED[name], default)
+        parameters[name] = _keyword(name, SHARED[name], False if name in ("json", "quiet") else None)
 
     def command(**values: Any) -> R:
-        session = _merge(values["context"], {name: values.pop(f"shared_{name}") for name in (*shared, "quiet")}, shared)
-        arguments: dict[str, Any] = {}
-        for name, model in models.items():
-            if model is not None:
-                arguments[name] = _build(model[0], {field: values[field] for field in model[1]})
-            else:
-                arguments[name] = session if hints[name] is Session else values[name]
-        return function(**arguments)
+        session = _merge(values["context"], {name: values[name] for name in (*shared, "quiet")}, shared)
+        built = {
+            name: _build(model, {field: values[field] for field in fields}) for name, (model, fields) in models.items()
+        }
+        return function(
+            **{
+                name: session if hints[name] is Session else {**values, **built}[name]
+                for name in hints
+                if name != "return"
+            }
+        )
 
     command.__name__, command.__doc__ = function.__name__, function.__doc__
     command.__signature__ = inspect.Signature(list(parameters.values()))  # type: ignore[attr-defined]
@@ -310,17 +318,17 @@ def build_recipe(name: str, change: RecipeChange) -> Recipe:
 
 
 def parse_numbers(listed: str, *, option: str, example: str) -> list[int]:
-    """Read different whole numbers that can be seeds."""
-    fix = f"{option} {example}"
+    """Read different whole numbers from 0 to 2^32 - 1."""
     try:
         numbers = [int(part) for part in listed.split(",")]
-    except ValueError as error:
-        raise BadInput(f"{option} `{listed}` is not a list of whole numbers.", fix=fix) from error
-    if len(set(numbers)) < len(numbers):
-        raise BadInput(f"{option} `{listed}` names a number twice.", fix=fix)
-    if not all(0 <= number < 2**32 for number in numbers):
-        raise BadInput(f"{option} `{listed}` has a number outside 0 to {2**32 - 1}.", fix=fix)
-    return numbers
+    except ValueError:
+        problem = "is not a list of whole numbers"
+    else:
+        if len(set(numbers)) == len(numbers) and all(0 <= number < 2**32 for number in numbers):
+            return numbers
+        repeated = len(set(numbers)) < len(numbers)
+        problem = "names a number twice" if repeated else f"has a number outside 0 to {2**32 - 1}"
+    raise BadInput(f"{option} `{listed}` {problem}.", fix=f"{option} {example}")
 
 
 def _keyword(name: str, annotation: Any, default: Any = inspect.Parameter.empty) -> inspect.Parameter:
@@ -331,8 +339,8 @@ def _model_of(hint: Any) -> tuple[type[BaseModel], dict[str, FieldInfo]] | None:
     kind, *extras = typing.get_args(hint) if typing.get_origin(hint) is Annotated else (hint,)
     if not (isinstance(kind, type) and issubclass(kind, BaseModel)):
         return None
-    only = next((extra.fields for extra in extras if isinstance(extra, Only)), None)
-    return kind, {name: kind.model_fields[name] for name in only or kind.model_fields}
+    only = next((extra.fields for extra in extras if isinstance(extra, Only)), kind.model_fields)
+    return kind, {name: kind.model_fields[name] for name in only}
 
 
 def _option_name(field: str) -> str:
@@ -343,19 +351,17 @@ def _option_name(field: str) -> str:
 
 def _option(name: str, field: FieldInfo) -> inspect.Parameter:
     """One field as a parameter of a command."""
-    extra = field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
-    settings: dict[str, Any] = {**extra, **_SPELLED.get(name, {})}
-    flag = settings.pop("flag", _option_name(name))
+    settings: dict[str, Any] = {"help": field.description, "flag": _option_name(name), **_SPELLED.get(name, {})}
     for unit, metavar in _UNITS.items():
         if name.endswith(unit):
             settings["metavar"] = metavar
     for limit in field.metadata:
-        if isinstance(limit, Ge | Gt):
-            settings["min"] = limit.ge if isinstance(limit, Ge) else limit.gt
-        elif isinstance(limit, Le):
-            settings["max"] = limit.le
-    option = typer.Option(flag, help=field.description, **settings)
-    return _keyword(name, Annotated[field.annotation, option], field.default)
+        match limit:
+            case Ge(ge=low) | Gt(gt=low):
+                settings["min"] = low
+            case Le(le=high):
+                settings["max"] = high
+    return _keyword(name, Annotated[field.annotation, typer.Option(settings.pop("flag"), **settings)], field.default)
 
 
 def _build(model: type[BaseModel], values: Mapping[str, object]) -> BaseModel:
@@ -372,8 +378,8 @@ def _refuse(error: ValidationError, what: str, otherwise: list[str]) -> BadInput
     return BadInput(f"{what}: {said}.", fix=f"change {' or '.join(options)}, or leave it out")
 
 
-def _merge(context: typer.Context, given: Mapping[str, Any], taken: tuple[str, ...]) -> Session:
-    """Merge shared options of the root and of the command, which wins; print nothing if that is asked for."""
+def _merge(context: typer.Context, given: Mapping[str, Any], taken: Sequence[str]) -> Session:
+    """Merge the shared options before and after the command, and apply --quiet and --store."""
     shared = context.meta.setdefault("erroran", {})
     shared |= {name: value for name, value in given.items() if value not in (None, False)}
     if context.invoked_subcommand is None:

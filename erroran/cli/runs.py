@@ -5,16 +5,22 @@ from typing import Annotated
 
 import typer
 
-from erroran.cli.app import app, command, epilog, guarded
+from erroran.cli.app import app, command
 from erroran.cli.console import out, print_json, print_runs, talk
-from erroran.cli.options import Session, expand
+from erroran.cli.options import Session
 
-runs_app = typer.Typer(help="List, show and remove runs.", no_args_is_help=False)
+runs_app = typer.Typer(no_args_is_help=False)
 app.add_typer(runs_app, name="runs")
 
 
+@command("store", "json", parent=runs_app, callback=True)
 def runs(session: Session, context: typer.Context) -> None:
-    """List the runs in the store, oldest first."""
+    """List the runs in the store, oldest first; or show or remove one.
+
+    Examples:
+        erroran runs --json
+        erroran runs show 3f2a
+    """
     if context.invoked_subcommand is not None:
         return
     records = session.store.list_runs()
@@ -26,20 +32,16 @@ def runs(session: Session, context: typer.Context) -> None:
         talk.say(f"no runs in {session.folder} yet; next:", "erroran baseline", "none")
 
 
-runs_app.callback(invoke_without_command=True, epilog=epilog("erroran runs --json\nerroran runs show 3f2a"))(
-    guarded(expand(runs, ("store", "json")))
-)
+@command("store", "json", parent=runs_app)
+def show(session: Session, run_id: Annotated[str, typer.Argument(help="A run's id, or its beginning.")]) -> None:
+    """Print everything that is recorded about a run.
 
-
-@command(runs_app, "show", examples="erroran runs show 3f2a", shared=("store", "json"))
-def runs_show(session: Session, run_id: Annotated[str, typer.Argument(help="A run's id, or its beginning.")]) -> None:
-    """Print everything recorded about a run."""
+    Examples:
+        erroran runs show 3f2a
+    """
     record = session.store.get_run(run_id)
-    content = {
-        **record.model_dump(mode="json"),
-        "id": record.id,
-        "folder": str(session.store.run_folder(record.id)),
-    }
+    folder = str(session.store.run_folder(record.id))
+    content = {**record.model_dump(mode="json"), "id": record.id, "folder": folder}
     if session.as_json:
         print_json(content)
         return
@@ -47,12 +49,16 @@ def runs_show(session: Session, run_id: Annotated[str, typer.Argument(help="A ru
         out.print(f"{key}: {json.dumps(value) if isinstance(value, (dict, list)) else value}")
 
 
-@command(runs_app, "remove", examples="erroran runs remove 3f2a 91bc", shared=("store",))
-def runs_remove(
+@command("store", parent=runs_app)
+def remove(
     session: Session,
     run_ids: Annotated[list[str], typer.Argument(help="Ids, or their beginnings.", metavar="ID...")],
 ) -> None:
-    """Delete runs. What needs them trains them again."""
+    """Delete runs. A later command that needs them trains them again.
+
+    Examples:
+        erroran runs remove 3f2a 91bc
+    """
     # All ids are checked before the first run is removed; by folder, because a damaged run can be removed too.
     for run_id in [session.store.run_folder(run_id).name for run_id in run_ids]:
         session.store.remove_run(run_id)

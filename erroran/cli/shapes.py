@@ -1,13 +1,14 @@
-"""Commands about what images look like, and what changing it does: measure, propose, preview, probe, stress."""
+"""Commands about images, and how operations change them: measure, propose, preview, probe, stress."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from erroran.cli.app import app, command
+from erroran.cli.app import command
 from erroran.cli.console import Screen, out, print_json, say_note, steps_display, talk
 from erroran.cli.options import (
+    EVERY,
     REPORTS,
     InModelOnly,
     NameArgument,
@@ -16,7 +17,7 @@ from erroran.cli.options import (
     Session,
     build_recipe,
 )
-from erroran.cli.specs import find_spec, read_pair, write_proposed
+from erroran.cli.specs import find_spec, read_pair, stem_of, write_proposed
 from erroran.errors import BadInput
 from erroran.experiment.pair import Pair
 from erroran.experiment.recipe import RecipeChange
@@ -26,38 +27,34 @@ if TYPE_CHECKING:
     from erroran.data import Dataset
     from erroran.experiment.hypothesis import Hypothesis
     from erroran.stages.preview import PreviewResult
-    from erroran.stages.propose import ProposalResult
 
 
-@command(
-    app,
-    "preview",
-    examples="""
-erroran preview 4to9
-erroran preview 4to9-original --dataset digits
-erroran preview --recipe augmented
-erroran preview --rotation 15 --zoom 20
-""",
-)
+@command(*EVERY)
 def preview(
     session: Session,
     data: OtherDataOptions,
     change: InModelOnly,
     name: Annotated[
         str | None,
-        typer.Argument(help="A hypothesis; without one, the augmentation in the model is shown.", metavar="[NAME]"),
+        typer.Argument(help="A hypothesis; default: the augmentation in the model.", metavar="[NAME]"),
     ] = None,
     recipe: Annotated[
         RecipeName | None, typer.Option(help="Show the augmentation in the model of this recipe.")
     ] = None,
 ) -> None:
-    """Show what a hypothesis, or augmentation in the model, does to images. Trains nothing."""
+    """Show how a hypothesis, or augmentation in the model, changes images. Trains nothing.
+
+    Examples:
+        erroran preview 4to9
+        erroran preview 4to9-original --dataset digits
+        erroran preview --recipe augmented
+        erroran preview --rotation 15 --zoom 20
+    """
     if name is None:
         _preview_in_model(session, data, recipe, change)
         return
     stem, hypothesis = find_spec(name)
-    dataset, fraction = data.load(session)
-    previewed, path = preview_hypothesis(stem, hypothesis, dataset, fraction)
+    previewed, path = preview_hypothesis(stem, hypothesis, *data.load(session))
     if session.as_json:
         print_json([effect.to_json() for effect in previewed.effects])
     else:
@@ -69,31 +66,22 @@ def preview_hypothesis(
 ) -> "tuple[PreviewResult, Path]":
     """Apply a hypothesis to training images, and write the report."""
     from erroran.report.preview import write_preview
-    from erroran.stages.preview import preview as make_preview
+    from erroran.stages import preview as stage
 
-    previewed = make_preview(dataset, hypothesis, mine_fraction=mine_fraction)
+    previewed = stage.preview(dataset, hypothesis, mine_fraction=mine_fraction)
     return previewed, write_preview(stem, hypothesis, previewed, dataset, REPORTS)
 
 
 def print_preview(screen: Screen, previewed: "PreviewResult", path: Path) -> None:
-    """Print what each operation does to its class."""
-    rows = [
-        (
-            effect.class_name,
-            effect.operation,
-            f"{effect.dose:g} {effect.unit}",
-            f"{effect.changed_pixels:.1%}",
-            *(
-                ("-", "-")
-                if effect.erased is None
-                else (
-                    f"{effect.thickness_before_px:.2f} -> {effect.thickness_after_px:.2f}",
-                    f"{effect.erased} of {effect.images}",
-                )
-            ),
-        )
-        for effect in previewed.effects
-    ]
+    """Print how each operation changes the images of its class."""
+    rows = []
+    for effect in previewed.effects:
+        shapes = ("-", "-")
+        if effect.erased is not None:
+            thickness = f"{effect.thickness_before_px:.2f} -> {effect.thickness_after_px:.2f}"
+            shapes = (thickness, f"{effect.erased} of {effect.images}")
+        dose = f"{effect.dose:g} {effect.unit}"
+        rows.append((effect.class_name, effect.operation, dose, f"{effect.changed_pixels:.1%}", *shapes))
     rows += [("", effect.name, "", "", "", counted(effect.images, "image")) for effect in previewed.data]
     if previewed.not_drawn:
         screen.print(f"not drawn, because it changes no image: {'; '.join(previewed.not_drawn)}")
@@ -126,16 +114,7 @@ def _preview_in_model(
         out.print(f"pictures: {path}")
 
 
-@command(
-    app,
-    "measure",
-    examples="""
-erroran measure
-erroran measure --dataset digits
-erroran measure --on all --json
-erroran measure --pair 4:9
-""",
-)
+@command(*EVERY)
 def measure(
     session: Session,
     data: OtherDataOptions,
@@ -145,18 +124,25 @@ def measure(
     ] = "detect",
     distance: Annotated[
         Literal["euclidean", "chessboard"],
-        typer.Option(help="Of the closure margin: chessboard goes with square kernels."),
+        typer.Option(help="Metric of the closure margin; chessboard suits square kernels."),
     ] = "euclidean",
     pair: Annotated[
         list[str] | None,
         typer.Option(
-            help="Also: are two classes' closure margins associated with the errors of the stored baseline? Repeat for "
-            "more.",
+            help="Also test whether the closure margins of two classes are associated with the errors of the stored "
+            "baseline; repeat for more pairs.",
             metavar="A:B",
         ),
     ] = None,
 ) -> None:
-    """Measure the shape of the ink of every image: strokes, holes, ends, closure. Trains nothing."""
+    """Measure the shape of the ink of every image: strokes, holes, ends, closure. Trains nothing.
+
+    Examples:
+        erroran measure
+        erroran measure --dataset digits
+        erroran measure --on all --json
+        erroran measure --pair 4:9
+    """
     from erroran.report.measure import closure_sentence, write_measurements
     from erroran.stages.measure import measure_closure, measure_dataset, stored_readings
     from erroran.store.ledger import Entry
@@ -169,13 +155,8 @@ def measure(
     with talk.status("measuring"):
         measured = measure_dataset(dataset, splits=splits, mine_fraction=fraction, ink=ink, distance=distance)
         readings = stored_readings(session.store, dataset, session.group_id) if pairs else []
-        closures = [
-            found
-            for named in pairs
-            for found in measure_closure(
-                dataset, named, readings, mine_fraction=fraction, ink=measured.ink, distance=distance
-            )
-        ]
+        how: dict[str, Any] = {"mine_fraction": fraction, "ink": measured.ink, "distance": distance}
+        closures = [found for named in pairs for found in measure_closure(dataset, named, readings, **how)]
     page, written = write_measurements(measured, REPORTS, closures)
     if session.as_json:
         print_json(measured.to_json() | ({"closure": [found.to_json() for found in closures]} if closures else {}))
@@ -186,28 +167,26 @@ def measure(
     out.print(f"table: {written}\npage: {page}")
 
 
-@command(
-    app,
-    "propose",
-    examples="""
-erroran propose 4to9
-erroran propose 4:9 9:4 --json
-erroran propose --worst 5
-""",
-)
+@command(*EVERY)
 def propose(
     session: Session,
     names: Annotated[
         list[str] | None,
-        typer.Argument(help="Pairs as in 4:9 or 4to9, or specs, which stand for theirs.", metavar="PAIR"),
+        typer.Argument(help="Pairs, as in 4:9 or 4to9, or specs, which stand for their pairs.", metavar="PAIR"),
     ] = None,
     worst: Annotated[
         int, typer.Option(min=0, help="Also the N pairs that mine-confusions ranks first.", metavar="N")
     ] = 0,
     force: Annotated[bool, typer.Option("--force", help="Overwrite experiments/<pair>-proposed.toml.")] = False,
 ) -> None:
-    """Find shapes that are associated with a confusion and an operation that tests them. Trains nothing."""
-    from erroran.report.proposal import spec_text, write_proposal, write_proposals
+    """Find shapes that are associated with a confusion, and an operation that tests them. Trains nothing.
+
+    Examples:
+        erroran propose 4to9
+        erroran propose 4:9 9:4 --json
+        erroran propose --worst 5
+    """
+    from erroran.report import proposal as page
     from erroran.stages import propose as stage
     from erroran.store.evidence import gather_most
 
@@ -219,50 +198,42 @@ def propose(
         named = [read_pair(name, evidence.class_names) for name in names or []]
         pairs = dict.fromkeys([*stage.worst_pairs(evidence, worst), *named])
         proposals = [stage.propose(evidence, group, pair) for pair in pairs]
-    specs = write_proposed({f"{p.name}-proposed": spec_text(p) for p in proposals if p.choices}, force=force)
-    paths = [write_proposal(proposed, REPORTS) for proposed in proposals]
+    specs = write_proposed({f"{p.name}-proposed": page.spec_text(p) for p in proposals if p.choices}, force=force)
+    paths = [page.write_proposal(proposed, REPORTS) for proposed in proposals]
     if len(proposals) > 1:
-        paths.append(write_proposals(proposals, REPORTS))
+        paths.append(page.write_proposals(proposals, REPORTS))
     if session.as_json:
         print_json({"proposals": [proposed.to_json() for proposed in proposals]})
         return
     say_note(group.note)
-    _print_proposed(proposals)
-    talk.print(f"wrote {', '.join(map(str, [*specs, *paths]))}")
-
-
-def _print_proposed(proposals: "list[ProposalResult]") -> None:
-    from erroran.report.proposal import next_command, proposal_sentence, proposal_text
-
     if not proposals:
         out.print("no pair is confused: nothing to propose")
     for proposed in proposals:
-        out.print(f"{proposed.pair}  {proposal_sentence(proposed)}", style="bold")
-        out.print(f"proposed: {proposal_text(proposed)}")
-        out.say("next:", next_command(proposed), "none")
+        out.print(f"{proposed.pair}  {page.proposal_sentence(proposed)}", style="bold")
+        out.print(f"proposed: {page.proposal_text(proposed)}")
+        out.say("next:", page.next_command(proposed), "none")
+    talk.print(f"wrote {', '.join(map(str, [*specs, *paths]))}")
 
 
-@command(
-    app,
-    "probe",
-    examples="""
-erroran probe 4to9
-erroran probe 4to9 --json
-""",
-)
+@command(*EVERY)
 def probe(session: Session, name: NameArgument) -> None:
-    """Ask the stored models whether a hypothesis holds: does its operation cause the error? Trains nothing."""
+    """Test on the stored models whether a hypothesis' operation causes the error, or repairs it. Trains nothing.
+
+    Examples:
+        erroran probe 4to9
+        erroran probe 4to9 --json
+    """
     from erroran.report.probe import probe_sentence, rate_text, write_probe
-    from erroran.stages.probe import probe as ask
+    from erroran.stages import probe as stage
 
     group = session.group
     stem, hypothesis = find_spec(name)
     with talk.status("probing"):
-        probed = ask(session.store, group, stem, hypothesis)
+        probed = stage.probe(session.store, group, stem, hypothesis)
     rows = []
     for d in (probed.forward, probed.reverse):
         rates = (d.induced, d.induced_controls["bystanders"], d.repaired, d.repaired_by_shift)
-        rows.append((f"{d.true} read as {d.predicted}", *(rate_text(rate) for rate in rates), d.word))
+        rows.append((f"{d.true} read as {d.predicted}", *map(rate_text, rates), d.word))
     session.show(
         probed,
         headline=probe_sentence(probed),
@@ -272,27 +243,24 @@ def probe(session: Session, name: NameArgument) -> None:
     )
 
 
-@command(
-    app,
-    "stress",
-    examples="""
-erroran stress 4to9
-erroran stress 4to9 --controls --json
-""",
-)
+@command(*EVERY)
 def stress(
     session: Session,
     name: NameArgument,
-    controls: Annotated[bool, typer.Option("--controls", help="Also against the controls that were trained.")] = False,
+    controls: Annotated[bool, typer.Option("--controls", help="Also compare with the trained controls.")] = False,
 ) -> None:
-    """Judge an intervention on thinned, thickened, swollen and fractured images. Trains nothing."""
+    """Evaluate an intervention on thinned, thickened, swollen and fractured images. Trains nothing.
+
+    Examples:
+        erroran stress 4to9
+        erroran stress 4to9 --controls --json
+    """
     from erroran.report.stress import stress_sentence, summary_rows, write_stress
-    from erroran.stages.stress import stress as judge_perturbed
+    from erroran.stages import stress as stage
 
     group = session.group
-    stem = Path(name).stem if name.endswith(".toml") else name
     with steps_display() as on_step:
-        stressed = judge_perturbed(session.store, group, stem, controls=controls, on_step=on_step)
+        stressed = stage.stress(session.store, group, stem_of(name), controls=controls, on_step=on_step)
     path = write_stress(stressed, REPORTS)
     session.write_index()
     session.show(

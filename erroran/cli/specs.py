@@ -24,7 +24,12 @@ REPORT_NAMES = (
 )  # fmt: skip
 """Documents in ``reports/`` that belong to no hypothesis."""
 REPORT_ENDINGS = ("-preview", "-probe", "-proposal", "-plan", "-stress")
-"""Ends of the names of a hypothesis' other documents."""
+"""Name endings of a hypothesis' other documents."""
+
+
+def stem_of(name: str) -> str:
+    """The name of a hypothesis that is given by name or by path."""
+    return Path(name).stem if name.endswith(".toml") else name
 
 
 def find_path(name: str) -> Path:
@@ -58,11 +63,7 @@ def check_name(name: str, *, fix: str) -> None:
 
 
 def find_or_offer(name: str, class_names: Sequence[str]) -> "tuple[str, Hypothesis]":
-    """Find a spec; for a pair that has none, such as 7to1, offer to write a starter.
-
-    Args:
-        name: The spec's name.
-        class_names: The classes of the dataset.
+    """Find a spec; for a pair without one, such as 7to1, offer to write a starter.
 
     Raises:
         NotFound: There is no spec, and none was written.
@@ -74,12 +75,10 @@ def find_or_offer(name: str, class_names: Sequence[str]) -> "tuple[str, Hypothes
             pair = Pair.parse(name, class_names)
         except BadInput:
             raise error from None
-        command = new_command(pair)
         path = EXPERIMENTS / f"{pair.slug}.toml"
-        if not sys.stdin.isatty() or not typer.confirm(
-            f"There is no spec for {name}. Write a starter to {path}?", err=True
-        ):
-            raise NotFound(error.message, fix=f"{command}   (writes a starter spec to edit)") from error
+        question = f"There is no spec for {name}. Write a starter to {path}?"
+        if not sys.stdin.isatty() or not typer.confirm(question, err=True):
+            raise NotFound(error.message, fix=f"{new_command(pair)}   (writes a starter spec to edit)") from error
         write_starter(pair.slug, pair)
         raise typer.Exit(0) from error
 
@@ -90,7 +89,7 @@ def new_command(pair: Pair) -> str:
 
 
 def next_command(pair: Pair) -> str:
-    """What to type once a pair has been chosen: try its hypothesis, or write one."""
+    """The command for a chosen pair: test its hypothesis, or write one."""
     try:
         find_path(pair.slug)
     except NotFound:
@@ -99,7 +98,7 @@ def next_command(pair: Pair) -> str:
 
 
 def spec_for_pair(pair: Pair) -> "tuple[str, Hypothesis]":
-    """The spec that is named after a pair; a starter is written where there is none."""
+    """The spec that is named after a pair; a starter is written if there is none."""
     try:
         return find_spec(pair.slug)
     except NotFound:
@@ -107,7 +106,7 @@ def spec_for_pair(pair: Pair) -> "tuple[str, Hypothesis]":
         return find_spec(pair.slug)
 
 
-def write_starter(name: str, pair: Pair) -> Path:
+def write_starter(name: str, pair: Pair) -> None:
     """Write a starter spec, unless there is one.
 
     Raises:
@@ -121,7 +120,6 @@ def write_starter(name: str, pair: Pair) -> Path:
         raise BadInput(f"{path} exists already.", fix="edit it, or choose another name")
     write_text(path, starter_toml(*pair.classes))
     talk.say(f"wrote a starter spec to {path}; edit it, then:", f"erroran preview {name}", "none")
-    return path
 
 
 def read_pair(text: str, class_names: Sequence[str]) -> Pair:
@@ -140,14 +138,10 @@ def read_pair(text: str, class_names: Sequence[str]) -> Pair:
 
 
 def write_proposed(texts: Mapping[str, str], *, force: bool) -> list[Path]:
-    """Write proposed specs, or none of them if one would be overwritten that says something else.
-
-    Args:
-        texts: Name of the hypothesis to the spec's TOML.
-        force: Overwrite.
+    """Write proposed specs (TOML by name), or none if one exists with another content.
 
     Raises:
-        BadInput: A spec is there already, with another content.
+        BadInput: One does, and `force` is not given.
     """
     paths = {EXPERIMENTS / f"{name}.toml": text for name, text in texts.items()}
     for path, text in paths.items():

@@ -4,22 +4,13 @@ from typing import Annotated
 
 import typer
 
-from erroran.cli.app import app, command
+from erroran.cli.app import command
 from erroran.cli.console import out, training_display
 from erroran.cli.options import REPORTS, DataOptions, JobOptions, Session
 from erroran.cli.specs import EXPERIMENTS, check_name
 
 
-@command(
-    app,
-    "study",
-    examples="""
-erroran study dense-study
-erroran study cnn-study --jobs 2
-erroran study path/to/study.toml --seeds 5 --dataset digits
-""",
-    shared=("store", "json"),
-)
+@command("store", "json")
 def study(
     session: Session,
     data: DataOptions,
@@ -27,7 +18,13 @@ def study(
     name: Annotated[str, typer.Argument(help="A study in ./experiments, a shipped one, or a path.", metavar="NAME")],
     seeds: Annotated[int | None, typer.Option(min=1, max=1000, help="Runs per model, instead of the study's.")] = None,
 ) -> None:
-    """Train several models under several seeds, and say which differ significantly."""
+    """Train several models under several seeds, and test which of them differ.
+
+    Examples:
+        erroran study dense-study
+        erroran study cnn-study --jobs 2
+        erroran study path/to/study.toml --seeds 5 --dataset digits
+    """
     from erroran.experiment.hypothesis import shipped_folder
     from erroran.experiment.study import find_study, read_study
     from erroran.report.study import claim_line, study_headline, write_study

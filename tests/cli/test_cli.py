@@ -87,6 +87,8 @@ def project(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pa
         assert trained.code == 0, trained.stderr
         judged = _invoke("intervene", "0to1", "--controls", "logit-shift")
         assert judged.code == 0, judged.stderr
+        assert "on mine" in judged.stderr
+        assert "confirm" not in judged.stderr
     finally:
         os.chdir(before)
     return folder

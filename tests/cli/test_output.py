@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from erroran.cli import console
 from erroran.cli.console import Screen, visible
 from erroran.report.text import columns
+from erroran.store.records import RunRecord
 
 NAMES = ["[/b]", "[x](javascript:alert)", "\x1b[2Jcat", "a:b", "é", "c+", "tomato", ":cat:"]
 
@@ -128,6 +130,15 @@ main()
 """
     done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "Interrupted.\n")
+
+
+def test_a_finished_run_shows_no_accuracy_on_confirm(
+    capsys: pytest.CaptureFixture[str], make_record: Callable[..., RunRecord]
+) -> None:
+    """The outcome of an intervention is not shown while its arms are trained."""
+    with console.training_display() as display:
+        display.hooks["on_finished"](make_record(arm="4to9", accuracy_mine=0.9012, accuracy_confirm=0.8, seconds=2))
+    assert capsys.readouterr().err == "trained 4to9 seed 0: 90.12% on mine, 2 s\n"
 
 
 def test_errors_are_printed_under_quiet(capsys: pytest.CaptureFixture[str]) -> None:

@@ -12,8 +12,7 @@ from erroran.errors import DatasetError, Unavailable
 from erroran.files import write_text
 
 DESCRIPTION = "dataset.json"
-_IMAGES = ("x_train", "x_test")
-_ARRAYS = (*_IMAGES, "y_train", "y_test", "train_ids", "test_ids")
+_ARRAYS = ("x_train", "x_test", "y_train", "y_test", "train_ids", "test_ids")
 
 
 class _Description(BaseModel):
@@ -63,11 +62,7 @@ def save_dataset(dataset: Dataset, folder: Path | str) -> None:
 
 
 def read_dataset(folder: Path | str) -> Dataset:
-    """Read what `save_dataset` wrote, which checked the content; here only the sizes of the files are checked.
-
-    Raises:
-        DatasetError: A file is missing, cut or not what was written.
-    """
+    """Read what `save_dataset` wrote; DatasetError if a file is missing or its size differs."""
     folder = Path(folder)
     try:
         description = _Description.model_validate_json((folder / DESCRIPTION).read_text(encoding="utf-8"))
@@ -77,7 +72,7 @@ def read_dataset(folder: Path | str) -> Dataset:
                 raise ValueError(f"{key}.npy has {size:,} bytes, not {stored:,}")  # noqa: TRY301
         arrays: dict[str, Any] = {
             # As plain arrays on the same memory: results computed from a `memmap` would be of type `memmap`, too.
-            key: np.asarray(np.load(_file(folder, key), mmap_mode="r" if key in _IMAGES else None))
+            key: np.asarray(np.load(_file(folder, key), mmap_mode="r" if key.startswith("x_") else None))
             for key in _ARRAYS
         }
     except (OSError, ValueError) as problem:

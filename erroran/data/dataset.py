@@ -86,19 +86,9 @@ def build_dataset(
     numbers = _numbers(int(y_train.max()) + 1)
     names = numbers if class_names is None else tuple(class_names)
     assert len(set(names)) == len(names) == len(numbers), names
-    return Dataset(
-        name,
-        source,
-        x_train,
-        y_train,
-        x_test,
-        y_test,
-        names,
-        train_ids,
-        test_ids,
-        digest_of([(x_train, y_train, train_ids), (x_test, y_test, test_ids)], names),
-        _describe_copies(train_ids, y_train, test_ids),
-    )
+    digest = digest_of([(x_train, y_train, train_ids), (x_test, y_test, test_ids)], names)
+    note = _describe_copies(train_ids, y_train, test_ids)
+    return Dataset(name, source, x_train, y_train, x_test, y_test, names, train_ids, test_ids, digest, note)
 
 
 def digest_of(parts: Sequence[tuple[np.ndarray, np.ndarray, np.ndarray]], class_names: tuple[str, ...]) -> str:

@@ -21,6 +21,9 @@ _POLL_SECONDS = 1.0
 
 _log = logging.getLogger("erroran")
 
+OnProgress = Callable[[Progress], None]
+OnFinished = Callable[[RunRecord], None]
+
 
 @dataclass(frozen=True)
 class Request:
@@ -43,8 +46,8 @@ def complete_runs(
     requests: Sequence[Request],
     *,
     jobs: int = 1,
-    on_progress: Callable[[Progress], None] = lambda _: None,
-    on_finished: Callable[[RunRecord], None] = lambda _: None,
+    on_progress: OnProgress = lambda _: None,
+    on_finished: OnFinished = lambda _: None,
 ) -> Completed:
     """Train the runs that the store lacks, and store each as soon as it is finished.
 
@@ -69,7 +72,7 @@ def complete_runs(
         trained.add(record.id)
         on_finished(record)
 
-    waiting = False
+    told = False
     while missing := [request for run_id, request in wanted.items() if not store.has_run(run_id)]:
         for request in missing:
             check_environment(request.spec)
@@ -79,22 +82,16 @@ def complete_runs(
         elif free:
             _train_here(store, free, on_progress, finish)
         else:
-            if not waiting:
-                seeds = ", ".join(str(request.spec.seed) for request in missing)
+            seeds = ", ".join(str(request.spec.seed) for request in missing)
+            if not told:
                 _log.warning("Waiting for another process that trains these seeds in %s: %s", store.root, seeds)
-            waiting = True
+            told = True
             time.sleep(_POLL_SECONDS)
-    return Completed(
-        [store.get_run(request.spec.id) for request in requests], [run_id for run_id in wanted if run_id in trained]
-    )
+    records = [store.get_run(request.spec.id) for request in requests]
+    return Completed(records, [run_id for run_id in wanted if run_id in trained])
 
 
-def _train_here(
-    store: Store,
-    requests: Sequence[Request],
-    on_progress: Callable[[Progress], None],
-    on_finished: Callable[[RunRecord], None],
-) -> None:
+def _train_here(store: Store, requests: Sequence[Request], on_progress: OnProgress, on_finished: OnFinished) -> None:
     with _stop_on_interrupt() as check:
 
         def watched(progress: Progress) -> None:
@@ -140,11 +137,7 @@ def _stop_on_interrupt() -> Iterator[Callable[[], None]]:
 
 
 def _train_in_workers(
-    store: Store,
-    requests: Sequence[Request],
-    jobs: int,
-    on_progress: Callable[[Progress], None],
-    on_finished: Callable[[RunRecord], None],
+    store: Store, requests: Sequence[Request], jobs: int, on_progress: OnProgress, on_finished: OnFinished
 ) -> None:
     from joblib import Parallel, delayed
 
@@ -170,9 +163,7 @@ def _train_in_workers(
             listener.join()
 
 
-def _train_and_store(
-    store: Store, request: Request, command: str, on_progress: Callable[[Progress], None]
-) -> RunRecord | None:
+def _train_and_store(store: Store, request: Request, command: str, on_progress: OnProgress) -> RunRecord | None:
     """Train a run and store it; None if another process trains it or has just finished it."""
     spec = request.spec
     with lease(store.root, spec.id) as granted:
@@ -182,20 +173,15 @@ def _train_and_store(
         source = store.load_source_of(spec)
         added = store.get_dataset(spec.data.add) if spec.data.add else None
         trained = train(spec, splits, dataset.class_names, on_progress, source=source, added=added)
-        predictions = {
-            name: Predictions(probabilities=probabilities, labels=part.y, ids=part.ids)
-            for name, part, probabilities in (
-                ("mine", splits.mine, trained.probabilities_mine),
-                ("confirm", splits.confirm, trained.probabilities_confirm),
-            )
-        }
+        parts = (splits.mine, trained.probabilities_mine), (splits.confirm, trained.probabilities_confirm)
+        mine, confirm = (Predictions(probabilities=found, labels=part.y, ids=part.ids) for part, found in parts)
         record = RunRecord(
             spec=spec,
             arm=request.arm,
             dataset_name=dataset.name,
             note=dataset.note,
-            accuracy_mine=_accuracy(predictions["mine"]),
-            accuracy_confirm=_accuracy(predictions["confirm"]),
+            accuracy_mine=_accuracy(mine),
+            accuracy_confirm=_accuracy(confirm),
             seconds=trained.seconds,
             created=provenance.now(),
             command=command,
@@ -205,7 +191,7 @@ def _train_and_store(
             parameters=trained.parameters,
             history=trained.history,
         )
-        store.put_run(record, predictions, {"model.keras": trained.model})
+        store.put_run(record, {"mine": mine, "confirm": confirm}, {"model.keras": trained.model})
     return record
 
 

@@ -51,7 +51,7 @@ def describe_dataset(dataset: Dataset, *, mine_fraction: float = 0.1, near_dupli
     parts = {"train": splits.train, "mine": splits.mine, "confirm": splits.confirm}
     height, width, channels = splits.confirm.image_shape
     names = dataset.class_names
-    counts = {part: np.bincount(parts[part].y, minlength=len(names)).tolist() for part in parts}
+    counts = {name: np.bincount(part.y, minlength=len(names)).tolist() for name, part in parts.items()}
     return Described(
         name=dataset.name,
         source=dataset.source,

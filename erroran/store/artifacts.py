@@ -72,10 +72,6 @@ class Predictions(BaseModel):
 class Store:
     """Reads and writes one store folder, which need not exist yet; keeps datasets and splits in memory.
 
-    Attributes:
-        root: The folder.
-        ledger: The ledger in it.
-
     Raises:
         BadInput: `root` is a file, or a store of another format.
     """
@@ -101,12 +97,7 @@ class Store:
             self._datasets[dataset.digest] = dataset
 
     def get_dataset(self, digest: str) -> Dataset:
-        """Read a dataset.
-
-        Raises:
-            NotFound: It is not in the store.
-            DatasetError: The copy is damaged.
-        """
+        """Read a dataset; NotFound if the store lacks it, DatasetError if the copy is damaged."""
         if digest not in self._datasets:
             path = self._dataset_path(digest)
             if not path.exists():
@@ -115,12 +106,7 @@ class Store:
         return self._datasets[digest]
 
     def get_splits(self, spec: RunSpec) -> Splits:
-        """The dataset of a run, split as the run splits it.
-
-        Raises:
-            NotFound: The dataset is not in the store.
-            DatasetError: The copy is damaged.
-        """
+        """The dataset of a run, split as the run splits it; errors as in `get_dataset`."""
         key = (spec.dataset, spec.mine_fraction, spec.fold)
         if key not in self._splits:
             dataset = self.get_dataset(spec.dataset)
@@ -133,19 +119,19 @@ class Store:
     def put_source(self, text: str) -> str:
         """Keep the code of a user's model, so that later edits of its file change no run; return its digest."""
         digest = _digest(text)
-        with writing(self.root, self._source_path(digest)) as temporary:
+        with writing(self.root, self.root / "sources" / f"{digest}.py") as temporary:
             temporary.write_bytes(text.encode("utf-8"))
         return digest
 
     def load_source_of(self, spec: RunSpec) -> str | None:
-        """Read the code of a run's model, which will be executed; None for a built-in model.
+        """Read the code of a run's model; None for a built-in model.
 
         Raises:
-            ErroranError: It is missing, or it is not the code that `spec` names.
+            ErroranError: It is missing, or its digest is not the one in `spec`; the code must not be executed then.
         """
         if spec.source is None:
             return None
-        path = self._source_path(spec.source)
+        path = self.root / "sources" / f"{spec.source}.py"
         fix = "erroran baseline --model FILE.py:FUNCTION, with the file as it was"
         try:
             text = path.read_bytes().decode("utf-8")
@@ -165,7 +151,7 @@ class Store:
             return False
 
     def put_run(self, record: RunRecord, predictions: Mapping[str, Predictions], files: Mapping[str, bytes]) -> None:
-        """Write a finished run; a finished run that is in the store already does not change.
+        """Write a finished run, unless the store has it already.
 
         Args:
             record: Its record.
@@ -297,10 +283,7 @@ class Store:
         found = [group for group in groups if group.id.startswith(group_id)]
         if len(found) != 1:
             known = ", ".join(f"{g.id} ({g.dataset_name}, {g.template.model})" for g in groups)
-            raise NotFound(
-                f"No single baseline group begins with `{group_id}`.",
-                fix=f"--group with one of: {known}",
-            )
+            raise NotFound(f"No single baseline group begins with `{group_id}`.", fix=f"--group with one of: {known}")
         return found[0]
 
     def put_intervention(self, intervention: Intervention) -> None:
@@ -308,11 +291,7 @@ class Store:
         self.put_artifact("interventions", intervention.key, intervention)
 
     def get_intervention(self, group_id: str, name: str) -> Intervention:
-        """Read the latest intervention of a name.
-
-        Raises:
-            NotFound: It was never run on this group.
-        """
+        """Read the latest intervention of a name; NotFound if it was never run on this group."""
         folder = self.root / "interventions" / group_id
         fix = f"erroran intervene {name}"
         found = [read_json(Intervention, path, fix=fix) for path in folder.glob(f"{name}-????????.json")]
@@ -327,11 +306,7 @@ class Store:
         write_json(self.root, self.root / kind / f"{key}.json", content)
 
     def get_artifact(self, kind: str, key: str, model: type[Model]) -> Model | None:
-        """Read what `put_artifact` kept; None if there is nothing.
-
-        Raises:
-            ErroranError: The file is damaged.
-        """
+        """Read what `put_artifact` kept; None if there is nothing, ErroranError if the file is damaged."""
         path = self.root / kind / f"{key}.json"
         return read_json(model, path, fix=f"delete {path}; it is made again") if path.is_file() else None
 
@@ -339,9 +314,6 @@ class Store:
 
     def _dataset_path(self, digest: str) -> Path:
         return self.root / "datasets" / digest[:24]
-
-    def _source_path(self, digest: str) -> Path:
-        return self.root / "sources" / f"{digest}.py"
 
     def _mined_folder(self, dataset: str) -> Path:
         return self.root / "mined" / dataset[:24]

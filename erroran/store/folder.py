@@ -29,11 +29,7 @@ class _Marker(BaseModel):
 
 
 def check_format(root: Path) -> None:
-    """Refuse a folder that this version cannot use; it may be empty or missing.
-
-    Raises:
-        BadInput: `root` is a file, or a store of another format.
-    """
+    """Raise `BadInput` for a file or a store of another format; the folder may be empty or missing."""
     if root.exists() and not root.is_dir():
         raise BadInput(f"The store {root} is a file, not a folder.", fix="--store with a folder, or none at all")
     path = root / _MARKER
@@ -109,11 +105,7 @@ def write_json(root: Path, target: Path, content: BaseModel) -> None:
 
 
 def read_json(model: type[Model], path: Path, *, fix: str) -> Model:
-    """Read and validate a JSON file.
-
-    Raises:
-        ErroranError: It is missing or damaged.
-    """
+    """Read and validate a JSON file; ErroranError if it is missing or damaged."""
     try:
         return model.model_validate_json(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:  # a ValueError is invalid JSON, or text that is not UTF-8

@@ -24,14 +24,7 @@ def lease(root: Path, run_id: str) -> Iterator[bool]:
     """Try to become the process that trains a run; give whether it worked.
 
     Another process may have finished the run just before: check again. If the block ends without an exception, the
-    run counts as finished.
-
-    Args:
-        root: The store's folder.
-        run_id: The run.
-
-    Raises:
-        Unavailable: The store cannot be written.
+    run counts as finished. Raises `Unavailable` if the store cannot be written.
     """
     with write_errors(root):
         path = _acquire(root, run_id)

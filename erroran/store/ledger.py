@@ -48,17 +48,9 @@ class Entry(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     kind: Literal[
-        "registered",
-        "look",
-        "verdict",
-        "stress",
-        "baseline-accuracy",
-        "mined-on-confirm",
-        "reviewed-on-confirm",
-        "study",
-        "teach",
-        "measured",
-    ]
+        "registered", "look", "verdict", "stress", "baseline-accuracy", "mined-on-confirm", "reviewed-on-confirm",
+        "study", "teach", "measured",
+    ]  # fmt: skip
     dataset: str
     group: str = ""
     name: str = ""
@@ -87,11 +79,7 @@ class Ledger:
         self.folder = root / "ledger"
 
     def record(self, entry: Entry) -> None:
-        """Write an entry, with time and command, unless the look is recorded already.
-
-        Raises:
-            Unavailable: The store cannot be written.
-        """
+        """Write an entry, with time and command, unless the look is recorded already; see `folder.writing`."""
         if any(self.folder.glob(f"*-{entry.look_id}.json")):
             return
         stamped = entry.model_copy(update={"time": provenance.now(), "command": provenance.command_line()})
@@ -99,7 +87,7 @@ class Ledger:
         write_json(self.root, self.folder / f"{time}-{entry.look_id}.json", stamped)
 
     def entries(self) -> list[Entry]:
-        """All entries, oldest first; a look that two processes recorded at the same moment is listed once.
+        """All entries, oldest first, each look once, also if two processes recorded it at the same moment.
 
         Raises:
             ErroranError: An entry is damaged.

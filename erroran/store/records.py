@@ -50,19 +50,10 @@ class RunRecord(BaseModel):
 
     def summary(self) -> dict[str, object]:
         """The flat object that ``erroran runs --json`` prints."""
-        return {
-            "id": self.id,
-            "arm": self.arm,
-            "seed": self.spec.seed,
-            "dataset": self.dataset_name,
-            "model": self.spec.model,
-            "recipe": self.spec.recipe.name,
-            "epochs": self.spec.recipe.epochs,
-            "accuracy_mine": self.accuracy_mine,
-            "accuracy_confirm": self.accuracy_confirm,
-            "seconds": self.seconds,
-            "created": self.created,
-        }
+        spec, keys = self.spec, ("accuracy_mine", "accuracy_confirm", "seconds", "created")
+        run = {"id": self.id, "arm": self.arm, "seed": spec.seed, "dataset": self.dataset_name, "model": spec.model}
+        recipe = {"recipe": spec.recipe.name, "epochs": spec.recipe.epochs}
+        return run | recipe | {key: getattr(self, key) for key in keys}
 
 
 class Group(BaseModel):

@@ -24,15 +24,8 @@ def load_digits() -> Dataset:
     raw, labels = datasets.load_digits(return_X_y=True)
     images = enlarge_digits(raw.reshape(-1, SOURCE_PX, SOURCE_PX).astype(np.int64))
     test = choose_fraction(strip_copy_numbers(sample_ids(images)), labels, fraction=1 / 3, purpose="confirm")
-    train = ~test
-    return build_dataset(
-        "digits",
-        "scikit-learn",
-        x_train=images[train],
-        y_train=labels[train],
-        x_test=images[test],
-        y_test=labels[test],
-    )
+    arrays = {"x_train": images[~test], "y_train": labels[~test], "x_test": images[test], "y_test": labels[test]}
+    return build_dataset("digits", "scikit-learn", **arrays)
 
 
 def enlarge_digits(images: np.ndarray) -> np.ndarray:

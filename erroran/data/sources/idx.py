@@ -13,12 +13,8 @@ from erroran.data.dataset import Dataset, build_dataset
 from erroran.data.sources.reading import damaged, read_unpacked, tidy_path
 from erroran.errors import DatasetError
 
-_STEMS = {
-    "x_train": ("train-images", 3),
-    "y_train": ("train-labels", 1),
-    "x_test": ("t10k-images", 3),
-    "y_test": ("t10k-labels", 1),
-}
+_TRAIN = {"x_train": ("train-images", 3), "y_train": ("train-labels", 1)}
+_STEMS = _TRAIN | {"x_test": ("t10k-images", 3), "y_test": ("t10k-labels", 1)}
 _UINT8 = 0x08
 
 
@@ -28,11 +24,7 @@ def has_idx(folder: Path) -> bool:
 
 
 def load_idx(folder: Path, name: str) -> Dataset:
-    """Read the four files into a dataset of this name.
-
-    Raises:
-        DatasetError: A file is missing, unreadable, damaged or not an IDX file; or the arrays cannot be used.
-    """
+    """Read the four files into a dataset of this name; DatasetError if a file or its arrays cannot be used."""
     files = _list_files(folder)
     missing = [f"{stem}-idx{n}-ubyte" for key, (stem, n) in _STEMS.items() if key not in files]
     if missing:

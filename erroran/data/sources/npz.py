@@ -17,11 +17,7 @@ _ZIP_MAGIC = b"PK\x03\x04"
 
 
 def load_npz(path: Path, name: str) -> Dataset:
-    """Read a ``.npz`` into a dataset of this name; never unpickles.
-
-    Raises:
-        DatasetError: Not a ``.npz``, damaged, a key is missing, or the arrays cannot be used.
-    """
+    """Read a ``.npz`` into a dataset of this name, without pickle; DatasetError if it cannot be used."""
     with reading(path):
         if not zipfile.is_zipfile(path):
             with path.open("rb") as file:

@@ -23,17 +23,11 @@ def tidy_path(path: Path) -> str:
 
 @contextmanager
 def reading(path: Path) -> Iterator[None]:
-    """Turn errors while a file is read and unpacked into a DatasetError.
-
-    Raises:
-        DatasetError: It cannot be read, is damaged, or is not UTF-8 where text is expected.
-    """
+    """Turn errors while a file is read and unpacked into a `DatasetError`."""
     try:
         yield
     except UnicodeError as problem:
-        raise DatasetError(
-            f"{tidy_path(path)} is not UTF-8 text.", fix="save it as CSV with UTF-8 encoding"
-        ) from problem
+        raise DatasetError(f"{tidy_path(path)} is not UTF-8 text.", fix="save it as CSV in UTF-8") from problem
     except (EOFError, zlib.error, gzip.BadGzipFile, zipfile.BadZipFile, csv.Error) as problem:
         raise damaged(path, str(problem)) from problem
     except OSError as problem:

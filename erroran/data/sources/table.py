@@ -61,16 +61,9 @@ def load_table(path: Path, name: str) -> Dataset:
             f"{len(labels):,} rows; to train, mine and confirm takes {FEWEST_OF_A_CLASS}.",
             fix="add images of that class, or leave it out",
         )
-    chosen = choose_count(groups, labels, count=round(CONFIRM_SHARE * len(labels)), purpose="confirm")
-    return build_dataset(
-        name,
-        tidy_path(path),
-        x_train=images[~chosen],
-        y_train=labels[~chosen],
-        x_test=images[chosen],
-        y_test=labels[chosen],
-        class_names=names,
-    )
+    test = choose_count(groups, labels, count=round(CONFIRM_SHARE * len(labels)), purpose="confirm")
+    arrays = {"x_train": images[~test], "y_train": labels[~test], "x_test": images[test], "y_test": labels[test]}
+    return build_dataset(name, tidy_path(path), **arrays, class_names=names)
 
 
 def read_table(path: Path) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
@@ -213,15 +206,9 @@ def _parse(path: Path, content: bytes, header: list[str]) -> "pd.DataFrame":
     try:
         # Read in one piece, every column has a single type: text, if one of its values is no number.
         return pd.read_csv(
-            io.BytesIO(content),
-            header=0,
-            names=header,
-            index_col=False,
-            dtype={"label": str},
-            encoding="utf-8-sig",
-            na_filter=False,
-            low_memory=False,
-        )
+            io.BytesIO(content), header=0, names=header, index_col=False, dtype={"label": str}, encoding="utf-8-sig",
+            na_filter=False, low_memory=False,
+        )  # fmt: skip
     except pd.errors.ParserError as problem:
         raise damaged(path, str(problem).removeprefix("Error tokenizing data. C error: ")) from problem
 

@@ -47,21 +47,21 @@ def test_relabelled(train: Part) -> None:
 
 
 def test_repeated(train: Part) -> None:
-    """Twice is one copy more, three times two; a new label goes with every copy."""
+    """``repeat`` of 2 adds one copy, of 3 adds two; all copies get the new label."""
     changed = _change(train, repeat={IDS[2]: 3, IDS[5]: 2}, relabel={IDS[2]: "cat"})
     assert _content(changed)[:6] == [(n, IDS[n], label) for n, label in enumerate([0, 0, 0, 1, 2, 2])]
     assert _content(changed)[6:] == [(2, f"{IDS[2]}~1", 0), (2, f"{IDS[2]}~2", 0), (5, f"{IDS[5]}~1", 2)]
 
 
 def test_copies_have_random_numbers_of_their_own(train: Part) -> None:
-    """Of 1,000 copies of one image about a half get a number below a half."""
+    """About half of 1,000 copies of one image draw a random number below 0.5."""
     keys = sample_keys(_change(train, repeat={IDS[0]: 1000}).ids)
     assert len(np.unique(keys)) == 1005
     assert 430 < (keyed_uniform(3, 1, keys, purpose="apply") < 0.5).sum() < 570
 
 
 def test_numbers_that_are_taken_are_passed_over() -> None:
-    """`a~1` is another sample, which may be held out: copies of `a` and of `a~1` get numbers that nobody has."""
+    """New copies of `a` and of the held-out `a~1` get copy numbers that no other sample has."""
     a = IDS[0]
     part = Part(np.zeros((2, 2, 2, 1), np.uint8), np.array([0, 1]), np.array([a, f"{a}~2"]))
     data = DataChange(repeat={a: 2, f"{a}~2": 2})
@@ -72,7 +72,7 @@ def test_numbers_that_are_taken_are_passed_over() -> None:
 
 @given(st.dictionaries(st.sampled_from(IDS[:6]), st.integers(2, 20)), st.sets(st.sampled_from(IDS[:6])))
 def test_counts_add_up(repeat: dict[str, int], leave_out: set[str]) -> None:
-    """All ids differ, and each image is there as often as asked for."""
+    """All ids differ, and each image occurs the requested number of times."""
     pixels = np.arange(6, dtype=np.uint8).reshape(6, 1, 1, 1)
     part = Part(pixels, np.array([0, 0, 1, 1, 2, 2]), np.array(IDS[:6]))
     changed = _change(part, repeat=repeat, leave_out=sorted(leave_out - repeat.keys()))
@@ -89,7 +89,7 @@ def _other(values: list[int], labels: list[int], names: tuple[str, ...], size: t
 
 
 def test_added() -> None:
-    """Classes by name, held-out images left away by their pixels, images that are trained on already once more."""
+    """Classes are matched by name; held-out images are not added; training images are added as copies."""
     base = _other([10, 11, 12, 13, 14, 15], [0, 0, 1, 1, 2, 2], NAMES)
     part = Part(base.x_train, base.y_train, base.train_ids).take(np.arange(5))
     held_out = base.train_ids[5:]

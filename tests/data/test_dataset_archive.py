@@ -1,4 +1,4 @@
-"""A stored dataset comes back whole, or not at all, and its images stay on disk until they are used."""
+"""A stored dataset is read as it was written or refused, and its images stay on disk until they are used."""
 
 import json
 import mmap
@@ -40,7 +40,7 @@ def test_all_fields_come_back(tmp_path: Path, dataset: Dataset, note: str | None
 
 
 def test_images_stay_on_disk(tmp_path: Path, dataset: Dataset) -> None:
-    """Reading, splitting and taking some samples copies no image; reading some copies these."""
+    """Opening, splitting and `take` load no image; `read` loads only the requested ones."""
     save_dataset(dataset, tmp_path / "kept")
     splits = split_dataset(read_dataset(tmp_path / "kept"))
     for part in (splits.train, splits.mine, splits.confirm, splits.train.take(np.array([3, 1]))):
@@ -54,7 +54,7 @@ def test_images_stay_on_disk(tmp_path: Path, dataset: Dataset) -> None:
 def test_content_is_hashed_when_it_is_stored_and_not_when_it_is_read(
     tmp_path: Path, dataset: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What the disk gives back is checked once."""
+    """The content is checked once, after it is written."""
     with pytest.raises(Unavailable, match="differs from what was written"):
         save_dataset(replace(dataset, digest="0" * 64), tmp_path / "wrong")
     with pytest.raises(DatasetError):
@@ -77,7 +77,7 @@ def test_saving_twice_gives_the_same_bytes_and_leaves_nothing_else(tmp_path: Pat
 @pytest.mark.parametrize("name", ["x_train.npy", "y_test.npy", "train_ids.npy", "dataset.json"])
 @pytest.mark.parametrize("damage", ["cut", "missing"])
 def test_an_incomplete_copy_is_said(tmp_path: Path, dataset: Dataset, name: str, damage: str) -> None:
-    """A file that was cut short, or is not there; also the one that is written last."""
+    """Each file cut or missing, including the one that is written last."""
     save_dataset(dataset, tmp_path / "kept")
     file = tmp_path / "kept" / name
     content = file.read_bytes()
@@ -98,7 +98,7 @@ def test_a_description_that_is_not_ours(tmp_path: Path, dataset: Dataset) -> Non
 
 
 def test_a_stored_folder_is_itself_a_dataset(tmp_path: Path, dataset: Dataset) -> None:
-    """``--dataset`` takes it, without reading its images."""
+    """``--dataset`` accepts a stored dataset and does not read its images."""
     save_dataset(dataset, tmp_path / "kept")
     back = load_dataset(str(tmp_path / "kept"))
     assert (back.digest, back.name) == (dataset.digest, "tiny")

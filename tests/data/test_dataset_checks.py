@@ -1,4 +1,4 @@
-"""What no dataset may be, and that the message names file and repair."""
+"""Arrays that cannot be a dataset are refused; the message names the file and the fix."""
 
 from collections.abc import Callable
 from dataclasses import FrozenInstanceError
@@ -30,7 +30,7 @@ def test_dtypes_and_shapes_are_settled(arrays: Arrays) -> None:
 
 
 def test_colour_is_taken(arrays: Arrays) -> None:
-    """Three channels, whose ids and digest are those of no grey images."""
+    """Colour images have ids and a digest that differ from those of grey images."""
     colour = {key: np.stack([x, x // 2, 255 - x], axis=3) for key, x in arrays.items() if key.startswith("x")}
     dataset, grey = build_dataset("c", "here", **arrays | colour), build_dataset("g", "here", **arrays)
     assert np.array_equal(dataset.x_train, colour["x_train"])

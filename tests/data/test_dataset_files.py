@@ -1,4 +1,4 @@
-"""Files on disk: read in every spelling, and damage is named."""
+"""Files on disk are read in every variant of their format, and damage is reported."""
 
 import gzip
 import io
@@ -141,7 +141,7 @@ def test_an_npz_of_texts(npz: Path, arrays: Arrays) -> None:
     ],
 )
 def test_an_npz_whose_array_has_a_senseless_header(npz: Path, arrays: Arrays, header: str) -> None:
-    """Absurd sizes and junk name the file and the array, and take no memory."""
+    """For impossible sizes and random bytes the error names the file and the array; no memory is allocated."""
     text = header.encode("latin-1").ljust(117) + b"\n"
     with zipfile.ZipFile(npz, "w") as archive:
         for key in arrays:

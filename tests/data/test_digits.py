@@ -30,7 +30,7 @@ def test_a_third_of_each_class_is_for_the_test(digits: Dataset) -> None:
 
 
 def test_digits_never_change(digits: Dataset) -> None:
-    """Golden: the images are computed in whole numbers, the same everywhere."""
+    """Golden digest: the images are computed in whole numbers, the same on every machine."""
     assert digits.digest == GOLDEN
     assert (digits.name, digits.source, digits.note) == ("digits", "scikit-learn", None)
 
@@ -39,7 +39,7 @@ GOLDEN = "63ee84ee5dfc711ebcf988289745712a7a03e806aef1726756f3f78fceecae2b"
 
 
 def test_enlarging_agrees_with_opencv() -> None:
-    """Same kernel but for its sharpness (-0.5 here, -0.75 there), so close but not equal."""
+    """OpenCV's cubic kernel has sharpness -0.75, ours -0.5: the results are close but not equal."""
     raw = np.random.default_rng(3).integers(0, 17, (20, 8, 8))
     ours = enlarge_digits(raw)[:, 4:24, 4:24, 0].astype(float)
     theirs = np.array([cv2.resize(image * 255 / 16, (20, 20), interpolation=cv2.INTER_CUBIC) for image in raw]).clip(

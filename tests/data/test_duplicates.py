@@ -14,7 +14,7 @@ from erroran.errors import DatasetError
 
 
 def _images(numbers: list[int] | np.ndarray) -> np.ndarray:
-    """2x2 grey images, equal where the numbers are."""
+    """2x2 grey images, equal where the given numbers are equal."""
     return np.array([[n % 251, n // 251, 7, 9] for n in numbers], dtype=np.uint8).reshape(-1, 2, 2, 1)
 
 
@@ -40,7 +40,7 @@ ORIGINALS = [(n, n % 2) for n in range(12)]
 
 @given(copies=some_copies, fraction=st.floats(0.01, 0.5))
 def test_copies_never_straddle_train_and_mine(copies: list[tuple[int, int]], fraction: float) -> None:
-    """Also with different labels; no image is lost, and each class is mined and trained on."""
+    """Copies with different labels stay together, too; no image is lost; each class is in both parts."""
     dataset = _dataset([*ORIGINALS, *copies], [(100, 0), (101, 1)])
     splits = split_dataset(dataset, mine_fraction=fraction)
     assert _apart(*_stems(splits))
@@ -58,7 +58,7 @@ def test_copies_never_straddle_folds(copies: list[tuple[int, int]], folds: int) 
 
 
 def test_every_image_doubled() -> None:
-    """The quota is met to the image: of 40 of a class 4 are mined, which are two images twice."""
+    """With every image doubled, 4 of 40 per class are mined: two images and their copies."""
     numbers = [(n, n % 2) for n in range(40)] * 2
     splits = split_dataset(_dataset(numbers, [(100, 0), (101, 1)]))
     assert np.bincount(splits.mine.y).tolist() == [4, 4]
@@ -69,7 +69,7 @@ def test_every_image_doubled() -> None:
 
 
 def test_groups_larger_than_the_quota() -> None:
-    """A class whose groups all exceed its quota still gives one, the smallest, and keeps another."""
+    """If all groups of a class exceed its quota, the smallest one is mined and another is trained on."""
     groups = np.array(["a"] * 7 + ["b"] * 3 + ["c"] * 2 + ["d", "e", "f", "g"])
     labels = np.array([0] * 12 + [1] * 4)
     chosen = choose_fraction(groups, labels, fraction=0.1, purpose="x")
@@ -80,7 +80,7 @@ def test_groups_larger_than_the_quota() -> None:
 
 @given(st.lists(st.integers(0, 3), min_size=1, max_size=40), st.floats(0.05, 0.95))
 def test_without_copies_every_quota_is_met_by_the_smallest_hashes(labels: list[int], fraction: float) -> None:
-    """What was chosen before groups were kept together: in each class, the first by a hash of purpose and id."""
+    """Without copies, the chosen samples of each class are the first by a hash of purpose and id."""
     ids, y = np.array([f"{n:016x}" for n in range(len(labels))]), np.array(labels)
     chosen = choose_fraction(ids, y, fraction=fraction, purpose="mine")
     for label in set(labels):
@@ -91,7 +91,7 @@ def test_without_copies_every_quota_is_met_by_the_smallest_hashes(labels: list[i
 
 
 def test_training_images_that_are_in_the_test_part_are_left_out() -> None:
-    """The test part stays whole; neither training nor mining sees its images, and the note says so."""
+    """`confirm` keeps all its images; none of them is in `train` or `mine`, and the note counts them."""
     dataset = _dataset([(n, n % 2) for n in range(40)], [(3, 1), (8, 0), (100, 0)])
     splits = split_dataset(dataset, mine_fraction=0.25)
     assert _apart(*_stems(splits))
@@ -102,7 +102,7 @@ def test_training_images_that_are_in_the_test_part_are_left_out() -> None:
 
 
 def test_copies_in_the_training_part_are_noted() -> None:
-    """How many images are copies of another, and how many of these have another label."""
+    """The note counts the copies, and those with another label."""
     numbers = [(n, n % 2) for n in range(40)]
     dataset = _dataset([*numbers, (1, 1), (1, 1), (2, 1)], [(100, 0), (101, 1)])
     assert dataset.note == "3 of 43 training images are copies of others; 1 of them with another label"
@@ -111,7 +111,7 @@ def test_copies_in_the_training_part_are_noted() -> None:
 
 @pytest.mark.parametrize("fold", [None, (0, 2)])
 def test_a_class_of_one_image(fold: tuple[int, int] | None) -> None:
-    """Copies of a single image cannot be both trained on and mined; nor can what is left after the test part."""
+    """A class needs two different training images that are not in the test part."""
     for train in ([*ORIGINALS, (50, 2), (50, 2)], [*ORIGINALS, (50, 2), (100, 2)]):
         with pytest.raises(DatasetError, match="class 2 has 1 different") as caught:
             split_dataset(_dataset(train, [(100, 0), (101, 1)]), fold=fold)
@@ -119,7 +119,7 @@ def test_a_class_of_one_image(fold: tuple[int, int] | None) -> None:
 
 
 def test_tables_keep_copies_together(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """`confirm` is drawn from a table by groups of copies too."""
+    """When `confirm` is drawn from a table, copies stay together, too."""
     path = tmp_path_factory.mktemp("table") / "t.csv"
     numbers = np.arange(60).repeat(2)
     write_table(path, _images(numbers), numbers % 3, ("0", "1", "2"))
@@ -137,14 +137,14 @@ def test_a_table_with_too_few_different_images(tmp_path_factory: pytest.TempPath
 
 
 def test_an_exact_number_of_single_samples() -> None:
-    """Without groups the count is met exactly, whatever the classes."""
+    """Without copies the count is met exactly, for any sizes of the classes."""
     labels = np.random.default_rng(0).integers(0, 7, 500)
     ids = sample_ids(_images(np.zeros(500, dtype=int)))
     assert choose_count(ids, labels, count=123, purpose="rows").sum() == 123
 
 
 def test_the_digits_are_split_as_ever() -> None:
-    """Golden: stored runs rest on it."""
+    """Golden digest: stored runs depend on it."""
     digits = load_dataset("digits")
     assert _summary(split_dataset(digits)) == [
         (1078, "e6aff01f82be1de4"), (120, "75892967ac1bc00c"), (599, "f714b901f63af45a")
@@ -159,7 +159,7 @@ def _summary(splits: Splits) -> list[tuple[int, str]]:
 
 @given(copies=some_copies, fraction=st.floats(0.05, 0.5))
 def test_the_validation_part_is_an_inner_one(copies: list[tuple[int, int]], fraction: float) -> None:
-    """It comes out of the training part, by groups; every class is still trained on; nothing is lost."""
+    """The validation part is taken from the training part; copies stay together; each class is trained on."""
     train = split_dataset(_dataset([*ORIGINALS, *copies], [(100, 0), (101, 1)])).train
     inner, stop = validation_part(train, fraction=fraction)
     assert _apart(*(set(strip_copy_numbers(part.ids).tolist()) for part in (inner, stop)))
@@ -172,7 +172,7 @@ def test_the_validation_part_is_an_inner_one(copies: list[tuple[int, int]], frac
 
 
 def test_the_validation_part_is_stratified_and_independent_of_mine() -> None:
-    """A tenth of each class; not the images that would be mined of the same part."""
+    """A tenth of each class; the choice is independent of the one for `mine`."""
     train = split_dataset(load_dataset("digits")).train
     inner, stop = validation_part(train)
     assert np.bincount(stop.y).tolist() == [round(0.1 * n) for n in np.bincount(train.y)]

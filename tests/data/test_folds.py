@@ -1,4 +1,4 @@
-"""`split_dataset(fold=...)`: the folds are a partition, stratified, and decided by content alone."""
+"""`split_dataset(fold=...)`: the folds are a stratified partition that depends on the content alone."""
 
 import numpy as np
 import pytest
@@ -22,7 +22,7 @@ def test_partition(arrays: Arrays, folds: int) -> None:
 
 @pytest.mark.parametrize("folds", [2, 3, 7])
 def test_stratified(arrays: Arrays, folds: int) -> None:
-    """A fold holds a K-th of each class, give or take one image."""
+    """Each of K folds has 1/K of each class, plus or minus one image."""
     dataset = build_dataset("d", "here", **arrays)
     for k in range(folds):
         counts = np.bincount(split_dataset(dataset, fold=(k, folds)).mine.y, minlength=3)
@@ -30,7 +30,7 @@ def test_stratified(arrays: Arrays, folds: int) -> None:
 
 
 def test_order_of_the_data_changes_nothing(arrays: Arrays) -> None:
-    """The same images are held out however the file is sorted."""
+    """The held-out images do not depend on the order of the samples."""
     order = np.random.default_rng(1).permutation(60)
     shuffled = {**arrays, "x_train": arrays["x_train"][order], "y_train": arrays["y_train"][order]}
     ids = [
@@ -40,7 +40,7 @@ def test_order_of_the_data_changes_nothing(arrays: Arrays) -> None:
 
 
 def test_images_and_labels_stay_together(arrays: Arrays) -> None:
-    """The pixels and the label of a held-out image are its own."""
+    """Held-out images keep their own pixels and labels."""
     dataset = build_dataset("d", "here", **arrays)
     at = {name: row for row, name in enumerate(dataset.train_ids.tolist())}
     mine = split_dataset(dataset, fold=(2, 4)).mine
@@ -50,7 +50,7 @@ def test_images_and_labels_stay_together(arrays: Arrays) -> None:
 
 
 def test_confirm_is_the_test_part(arrays: Arrays) -> None:
-    """Folds never touch it; the mine fraction plays no part."""
+    """`confirm` is the test part in every fold; the mine fraction has no effect."""
     dataset = build_dataset("d", "here", **arrays)
     one, other = (split_dataset(dataset, fold=(0, 3), mine_fraction=f) for f in (0.1, 0.5))
     assert one.confirm.ids.tolist() == dataset.test_ids.tolist()
@@ -59,6 +59,6 @@ def test_confirm_is_the_test_part(arrays: Arrays) -> None:
 
 @pytest.mark.parametrize("fold", [(2, 2), (-1, 2), (0, 0), (0, 21)])
 def test_no_such_fold(arrays: Arrays, fold: tuple[int, int]) -> None:
-    """Out of range, or more folds than the smallest class has images."""
+    """A fold out of range, or more folds than the smallest class has images."""
     with pytest.raises(BadInput, match="no fold"):
         split_dataset(build_dataset("d", "here", **arrays), fold=fold)

@@ -1,4 +1,4 @@
-"""Tables in Kaggle's layout: read as written, split by content, refused with the place of the mistake."""
+"""Tables in Kaggle's layout are read as written and split by content; errors name the row and column."""
 
 import gzip
 import zipfile
@@ -19,7 +19,7 @@ NAMES = ("0", "1", "2")
 
 @pytest.fixture
 def table() -> tuple[np.ndarray, np.ndarray]:
-    """Three classes of 20, 25 and 30 images of 3x3 pixels, in mixed order."""
+    """Three classes of 20, 25 and 30 images of 3x3 pixels, in random order."""
     rng = np.random.default_rng(5)
     labels = rng.permutation(np.repeat(np.arange(3), (20, 25, 30)))
     return rng.integers(0, 256, (75, 3, 3, 1), dtype=np.uint8), labels
@@ -38,7 +38,7 @@ HEADER = "label,pixel0,pixel1,pixel2,pixel3"
 
 
 def test_what_is_written_is_read(tmp_path: Path, table: tuple[np.ndarray, np.ndarray]) -> None:
-    """Pixels, labels, names and order; the file is Kaggle's layout to the letter."""
+    """Pixels, labels, names and order are equal; the header and rows of the file have Kaggle's layout."""
     images, labels = table
     write_table(tmp_path / "t.csv", images, labels, NAMES)
     read_images, read_labels, names = read_table(tmp_path / "t.csv")
@@ -53,7 +53,7 @@ def test_what_is_written_is_read(tmp_path: Path, table: tuple[np.ndarray, np.nda
 
 @pytest.mark.parametrize("kind", ["gz", "zip", "crlf", "bom", "quoted"])
 def test_other_spellings_of_one_table(tmp_path: Path, table: tuple[np.ndarray, np.ndarray], kind: str) -> None:
-    """Compressed, from Windows, with a byte order mark, quoted: the same content."""
+    """Compressed, with Windows line ends, a byte order mark or quotes, the content is the same."""
     images, labels = table
     write_table(tmp_path / "t.csv", images, labels, NAMES)
     plain = (tmp_path / "t.csv").read_bytes()
@@ -75,7 +75,7 @@ def test_other_spellings_of_one_table(tmp_path: Path, table: tuple[np.ndarray, n
 
 
 def test_confirm_is_a_fifth_of_each_class(tmp_path: Path, table: tuple[np.ndarray, np.ndarray]) -> None:
-    """80/20, stratified; `mine` comes out of the 80 %; nothing is lost or used twice."""
+    """`confirm` is 20 % of each class, `mine` is taken from the other 80 %, and each row is in one part."""
     images, labels = table
     write_table(tmp_path / "t.csv", images, labels, NAMES)
     dataset = load_dataset(str(tmp_path / "t.csv"))
@@ -100,7 +100,7 @@ def test_the_split_depends_on_content_alone(tmp_path: Path, table: tuple[np.ndar
 
 @given(sizes=st.lists(st.integers(1, 40), min_size=1, max_size=6), share=st.floats(0, 1))
 def test_stratified_choice_is_exact(sizes: list[int], share: float) -> None:
-    """As many as asked for, and no class further than one from its proportion."""
+    """The count is exact, and each class is less than one sample from its proportion."""
     labels = np.repeat(np.arange(len(sizes)), sizes)
     ids = np.array([f"{i:016x}" for i in range(len(labels))])
     count = round(share * len(labels))
@@ -111,7 +111,7 @@ def test_stratified_choice_is_exact(sizes: list[int], share: float) -> None:
 
 
 def test_kaggle_s_own_numbers() -> None:
-    """8,400 of 42,000 exactly, though no class of MNIST divides evenly."""
+    """Exactly 8,400 of 42,000, although no class of MNIST is divisible by 5."""
     labels = np.repeat(np.arange(10), [4132, 4684, 4177, 4351, 4072, 3795, 4137, 4401, 4063, 4188])
     ids = np.array([f"{i:016x}" for i in range(42_000)])
     assert choose_count(ids, labels, count=8400, purpose="confirm").sum() == 8400
@@ -128,7 +128,7 @@ def test_kaggle_s_own_numbers() -> None:
     ],
 )
 def test_classes_are_the_sorted_labels(tmp_path: Path, labels: list[str], names: tuple[str, ...]) -> None:
-    """Numbers by value, names by the alphabet; a class may be called NA."""
+    """Whole numbers are sorted by value, names alphabetically; a class may be called NA."""
     path = write(tmp_path / "t.csv", HEADER, *(rows(label) for label in labels))
     _, codes, found = read_table(path)
     assert found == names
@@ -137,13 +137,13 @@ def test_classes_are_the_sorted_labels(tmp_path: Path, labels: list[str], names:
 
 
 def test_whole_numbers_with_a_point(tmp_path: Path) -> None:
-    """12.0 is 12, as pandas writes it beside a gap."""
+    """12.0 is read as 12; pandas writes it in columns with missing values."""
     images, _, _ = read_table(write(tmp_path / "t.csv", HEADER, rows(pixels="12.0,2,3,4"), rows(pixels="1,2,3,255.0")))
     assert images.reshape(2, 4).tolist() == [[12, 2, 3, 4], [1, 2, 3, 255]]
 
 
 def test_names_survive_the_store(tmp_path: Path) -> None:
-    """Names are kept, and are part of what the dataset is."""
+    """Class names are stored, and the digest depends on them."""
     pictures = ["1,2,3,4", "2,2,3,4", "3,2,3,4", "4,2,3,4", "5,2,3,4", "6,2,3,4"]
     lines = [rows("cat" if i % 2 else "dog", p) for i, p in enumerate(pictures)]
     named = load_table(write(tmp_path / "t.csv", HEADER, *lines), "t")
@@ -154,7 +154,7 @@ def test_names_survive_the_store(tmp_path: Path) -> None:
 
 
 def test_class_names_are_any_text(tmp_path: Path) -> None:
-    """Letters of any script, spaces, commas, quotes; what is written is read; two spellings of é are one."""
+    """Letters of any script, spaces, commas and quotes are read back; composed and decomposed é are equal."""
     names = ("c+", "été, fin", 'say "four"', "x" * 100, "猫", "=1+1")
     labels = np.arange(36) % 6
     images = np.random.default_rng(3).integers(0, 256, (36, 2, 2, 1), dtype=np.uint8)
@@ -168,7 +168,7 @@ def test_class_names_are_any_text(tmp_path: Path) -> None:
 
 
 def test_digest_of_numbered_classes_is_as_it_was(tiny_dataset: Dataset) -> None:
-    """Runs made before classes could have names keep their key."""
+    """Without class names other than numbers, the digest is that of earlier versions."""
     arrays = {key: getattr(tiny_dataset, key) for key in ("x_train", "y_train", "x_test", "y_test")}
     named = [
         build_dataset("t", "t", **arrays, class_names=names).digest for names in (("0", "1", "2"), ("1", "0", "2"))
@@ -213,7 +213,7 @@ def test_digest_of_numbered_classes_is_as_it_was(tiny_dataset: Dataset) -> None:
     ],
 )
 def test_bad_tables(tmp_path: Path, lines: list[str], message: str) -> None:
-    """One sentence that names the file and the place, and a fix."""
+    """The error names the file and the place, and has a fix."""
     path = write(tmp_path / "bad.csv", *lines)
     with pytest.raises(DatasetError) as caught:
         load_dataset(str(path))
@@ -242,7 +242,7 @@ def test_bad_bytes(tmp_path: Path) -> None:
 
 
 def test_draw_is_stratified_and_by_content(tiny_dataset: Dataset) -> None:
-    """So many rows of both parts together, the same ones in any order of the data."""
+    """Rows are drawn from both parts; the choice does not depend on the order of the data."""
     images, labels = draw_rows(tiny_dataset, 100)
     assert sorted(np.bincount(labels)) == [33, 33, 34]
     everything, _ = draw_rows(tiny_dataset)
@@ -254,14 +254,14 @@ def test_draw_is_stratified_and_by_content(tiny_dataset: Dataset) -> None:
 
 
 @pytest.mark.parametrize("count", [0, 8, 196])
-def test_draws_that_cannot_be(tiny_dataset: Dataset, count: int) -> None:
-    """Too few for every class to be split, or more than there are."""
+def test_impossible_draws(tiny_dataset: Dataset, count: int) -> None:
+    """Too few rows for every class to be split, or more than there are."""
     with pytest.raises(BadInput, match="cannot be drawn"):
         draw_rows(tiny_dataset, count)
 
 
 def test_write_refuses(tmp_path: Path, table: tuple[np.ndarray, np.ndarray]) -> None:
-    """It never replaces a file, and holds only square images."""
+    """An existing file is not replaced; images that are not square are refused."""
     images, labels = table
     write_table(tmp_path / "t.csv", images, labels, NAMES)
     before = (tmp_path / "t.csv").read_bytes()

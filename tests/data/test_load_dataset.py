@@ -1,4 +1,4 @@
-"""From names to datasets: who is asked first, and what is said when nobody has it."""
+"""Loading by name or path: the order of the places, and the errors."""
 
 import subprocess
 import sys
@@ -16,7 +16,7 @@ Arrays = dict[str, np.ndarray]
 
 
 def _place(folder: Path, arrays: Arrays, brightness: int) -> str:
-    """Put an mnist.npz there whose first pixel tells it from the others."""
+    """Write an mnist.npz that its first pixel identifies."""
     folder.mkdir(parents=True, exist_ok=True)
     arrays["x_train"][0, 0, 0] = brightness
     np.savez(folder / "mnist.npz", **arrays)
@@ -118,7 +118,7 @@ def test_a_folder_without_data(tmp_path: Path) -> None:
 
 
 def test_importing_is_light() -> None:
-    """`erroran --help` imports this; nothing heavy may come with it."""
+    """`erroran --help` imports this module, which must not import large packages."""
     code = "import erroran.data, sys; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     heavy = {"tensorflow", "keras", "sklearn", "pandas", "scipy", "cv2", "pooch", "requests"}

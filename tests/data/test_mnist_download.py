@@ -1,4 +1,4 @@
-"""Downloads from a server on this machine: intact files only, and every failure has its reason."""
+"""Downloads from a local server: only intact files are kept, and each failure is explained."""
 
 import hashlib
 import io
@@ -22,7 +22,7 @@ Arrays = dict[str, np.ndarray]
 
 
 class Server:
-    """Serves ``files``; ``cut`` names those whose connection breaks half way."""
+    """Serves ``files``; closes the connection in the middle of those in ``cut``."""
 
     def __init__(self) -> None:
         self.files: dict[str, bytes] = {}
@@ -130,7 +130,7 @@ def test_a_server_that_is_down(mirror: pooch.Pooch) -> None:
 
 
 def test_a_silent_server_costs_one_wait(mirror: pooch.Pooch, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It accepts connections but never answers, like a firewall that swallows packets."""
+    """The server accepts connections but never answers, as behind a firewall that drops packets."""
     monkeypatch.setattr(download, "_CONNECT_S", 0.2)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}/"
@@ -217,7 +217,7 @@ def test_the_public_sources_are_secure_and_complete(monkeypatch: pytest.MonkeyPa
 
 
 class TestLoading:
-    """The same, from ``load_dataset`` on."""
+    """Downloads through ``load_dataset``."""
 
     @pytest.fixture(autouse=True)
     def _mirror(self, mirror: pooch.Pooch, content: bytes, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""Near duplicates: all pairs are found, by pixels, whatever the brightness."""
+"""Near duplicates: all pairs are found by their pixels, for any brightness."""
 
 import numpy as np
 import pytest
@@ -27,7 +27,7 @@ def _by_hand(a: np.ndarray, b: np.ndarray, least: float) -> set[tuple[int, int]]
     seed=st.integers(0, 10**6), height=st.integers(2, 19), width=st.integers(2, 19), channels=st.sampled_from([1, 3])
 )
 def test_no_pair_is_missed(seed: int, height: int, width: int, channels: int) -> None:
-    """Noisy, brighter and flat variants of a few images, against NumPy's correlations of all pairs."""
+    """Noisy, brighter and constant variants of a few images, compared with NumPy's correlations of all pairs."""
     rng = np.random.default_rng(seed)
     bases = rng.integers(0, 256, (6, height, width, channels)).astype(float)
 
@@ -61,7 +61,7 @@ def test_each_two_parts_and_the_first_by_id() -> None:
 
 
 def test_very_large_parts_are_sampled(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The same images whatever their order, and the share is told."""
+    """The sample does not depend on the order of the images; its share is reported."""
     monkeypatch.setattr(near_module, "MOST_COMPARED", 60)
     images = np.random.default_rng(0).integers(0, 256, (20, 5, 5, 1), dtype=np.uint8)
     part, order = _part(images), np.random.default_rng(1).permutation(20)

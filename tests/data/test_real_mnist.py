@@ -1,4 +1,4 @@
-"""The real thing, where this machine has it."""
+"""Tests on the real MNIST, skipped if it is not on this machine."""
 
 import hashlib
 import os
@@ -43,7 +43,7 @@ def test_a_tenth_of_each_class_is_mined(mnist: Dataset) -> None:
 
 
 def test_mnist_is_split_as_ever(mnist: Dataset) -> None:
-    """Golden: stored runs rest on it."""
+    """Golden digest: stored runs depend on it."""
     splits, fold = split_dataset(mnist), split_dataset(mnist, fold=(1, 5))
     found = [
         (len(part.ids), hashlib.sha256("".join(part.ids).encode()).hexdigest()[:16])

@@ -1,4 +1,4 @@
-"""Ids follow the pixels, wherever the sample stands."""
+"""Ids depend on the pixels, not on the position of the sample."""
 
 import re
 
@@ -21,7 +21,7 @@ def test_an_id_is_sixteen_hex_digits() -> None:
 
 
 def test_ids_never_change() -> None:
-    """Golden: stored results name samples by id, so another hash would orphan them."""
+    """Golden ids: stored results refer to samples by id."""
     images = np.arange(8, dtype=np.uint8).reshape(2, 2, 2, 1)
     assert sample_ids(images).tolist() == GOLDEN
 

@@ -1,4 +1,4 @@
-"""Splits follow the content: neither order nor seed changes them."""
+"""Splits depend on the content, not on order or seed."""
 
 import numpy as np
 import pytest

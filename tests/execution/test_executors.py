@@ -1,4 +1,4 @@
-"""Executors: train what is missing, keep what is finished, whatever breaks, and whoever else works on it."""
+"""Executors train missing runs and keep finished ones, after failures and with other processes on the same store."""
 
 import contextlib
 import os
@@ -55,7 +55,7 @@ def ready(store: Store, tiny_dataset: Dataset) -> Store:
 
 @pytest.fixture
 def trained_seeds(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Replaces training by something instant; the seeds that were trained, in order."""
+    """Replaces training by an instant function; gives the seeds that were trained, in order."""
     seeds: list[int] = []
 
     def pretend(
@@ -82,7 +82,7 @@ def trained_seeds(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 
 def _files(folder: Path) -> dict[str, tuple[bytes, int]]:
-    """Content and time of change of every file."""
+    """Content and modification time of every file."""
     return {
         str(p.relative_to(folder)): (p.read_bytes(), p.stat().st_mtime_ns)
         for p in sorted(folder.rglob("*"))
@@ -99,7 +99,7 @@ def _probabilities(store: Store, completed: Completed) -> list[bytes]:
 
 
 def test_all_are_trained_in_order(ready: Store, requests: Requests, trained_seeds: list[int]) -> None:
-    """Records come in the order of the requests, ids of what was trained beside them."""
+    """The records are in the order of the requests, with the ids of the trained runs."""
     finished: list[RunRecord] = []
     completed = complete_runs(ready, requests, on_finished=finished.append)
     assert trained_seeds == [5, 1, 3]
@@ -109,7 +109,7 @@ def test_all_are_trained_in_order(ready: Store, requests: Requests, trained_seed
 
 
 def test_the_second_time_nothing_is_trained(ready: Store, requests: Requests, trained_seeds: list[int]) -> None:
-    """Same records, no file touched, nothing reported as trained."""
+    """A second call gives the same records, changes no file, and reports no run as trained."""
     first = complete_runs(ready, requests)
     before = _files(ready.root)
     finished: list[RunRecord] = []
@@ -121,7 +121,7 @@ def test_the_second_time_nothing_is_trained(ready: Store, requests: Requests, tr
 
 
 def test_only_what_is_missing_is_trained(ready: Store, requests: Requests, trained_seeds: list[int]) -> None:
-    """One in the store, one removed, one new."""
+    """One run is in the store, one was removed, one is new: two are trained."""
     complete_runs(ready, requests[:2])
     ready.remove_run(requests[0].spec.id)
     completed = complete_runs(ready, requests)
@@ -131,7 +131,7 @@ def test_only_what_is_missing_is_trained(ready: Store, requests: Requests, train
 
 
 def test_what_is_asked_for_twice_is_trained_once(ready: Store, requests: Requests, trained_seeds: list[int]) -> None:
-    """Two arms may share a run: two records come back, the same one."""
+    """Two requests of two arms for one run give its record twice."""
     twice = [requests[0], Request("sham", requests[0].spec)]
     completed = complete_runs(ready, twice)
     assert trained_seeds == [5]
@@ -142,7 +142,7 @@ def test_what_is_asked_for_twice_is_trained_once(ready: Store, requests: Request
 def test_a_run_is_stored_with_all_that_repeating_it_needs(
     ready: Store, requests: Requests, trained_seeds: list[int], tiny_dataset: Dataset
 ) -> None:
-    """Scores that follow from the predictions, provenance, and the files."""
+    """The record has the accuracies of the stored predictions and the provenance; the folder has all files."""
     (record,) = complete_runs(ready, requests[:1]).records
     splits = split_dataset(tiny_dataset)
     look = Entry(kind="look", dataset=record.spec.dataset)
@@ -163,7 +163,7 @@ def test_a_run_is_stored_with_all_that_repeating_it_needs(
 def test_the_images_of_an_added_dataset_are_handed_to_training(
     ready: Store, spec: RunSpec, trained_seeds: list[int]
 ) -> None:
-    """Read from the store by the digest in the spec; one that is not there is said."""
+    """The added dataset is read by the digest in the spec; a missing one raises NotFound."""
     adding = spec.model_copy(update={"data": DataChange(add=spec.dataset)})
     complete_runs(ready, [Request("more", adding)])
     assert trained_seeds == [0]
@@ -184,7 +184,7 @@ def _breaking(train: Callable[..., TrainedRun], seed: int, error: BaseException)
 def test_a_failure_keeps_what_came_before(
     ready: Store, requests: Requests, trained_seeds: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The second of three breaks off: the first is kept, and not trained again afterwards."""
+    """The second of three runs fails: the first is kept and not trained again."""
     pretend = executors.train
     monkeypatch.setattr(executors, "train", _breaking(pretend, 1, TrainingError("broken", fix="mend")))
     with pytest.raises(TrainingError, match="broken"):
@@ -196,7 +196,7 @@ def test_a_failure_keeps_what_came_before(
 
 
 def test_ctrl_c_keeps_what_came_before(ready: Store, requests: Requests, trained_seeds: list[int]) -> None:
-    """Interrupted while the second run trains; the same call again goes on from there."""
+    """After an interruption of the second run, the same call trains the second and the third."""
 
     def interrupt(progress: Progress) -> None:
         if progress.seed == 1:
@@ -211,7 +211,7 @@ def test_ctrl_c_keeps_what_came_before(ready: Store, requests: Requests, trained
 
 
 def test_ctrl_c_inside_a_real_fit(ready: Store, requests: Requests) -> None:
-    """Keras lets the interruption through, in the middle of an epoch, and trains again afterwards."""
+    """Ctrl-C in the middle of an epoch stops Keras, and the run can be trained afterwards."""
 
     def interrupt(progress: Progress) -> None:
         if progress.step == 2:
@@ -228,7 +228,7 @@ def test_ctrl_c_inside_a_real_fit(ready: Store, requests: Requests) -> None:
 def test_two_jobs_give_the_bytes_of_one(
     tmp_path: Path, tiny_dataset: Dataset, requests: Requests, ready: Store
 ) -> None:
-    """Parallel runs differ in nothing; their progress and records arrive here."""
+    """Runs in two workers have the same bytes as in one process; their progress and records are reported here."""
     alone = Store(tmp_path / "alone")
     alone.put_dataset(tiny_dataset)
     reports: list[Progress] = []
@@ -243,7 +243,7 @@ def test_two_jobs_give_the_bytes_of_one(
 
 @pytest.mark.slow
 def test_a_failure_in_a_worker_arrives_and_keeps_the_rest(ready: Store, spec: RunSpec) -> None:
-    """One of three runs breaks in its process: the error is ours, runs that finished stay."""
+    """One of three runs fails in a worker: its TrainingError is raised here, and finished runs are kept."""
     wild = spec.recipe.model_copy(update={"learning_rate": float("inf")})
     broken = Request("baseline", spec.model_copy(update={"seed": 9, "recipe": wild}))
     good = [Request("baseline", spec.model_copy(update={"seed": seed})) for seed in (0, 1)]
@@ -257,7 +257,7 @@ def test_a_failure_in_a_worker_arrives_and_keeps_the_rest(ready: Store, spec: Ru
 
 
 def test_a_run_of_another_environment_is_refused(ready: Store, requests: Requests, trained_seeds: list[int]) -> None:
-    """Before anything is trained; but what is in the store already is read."""
+    """The error comes before any training; stored runs of another environment can still be read."""
     complete_runs(ready, requests[:1])
     environment = requests[1].spec.environment
     old = environment.model_copy(update={"versions": {**environment.versions, "numpy": "1.0"}})
@@ -270,7 +270,7 @@ def test_a_run_of_another_environment_is_refused(ready: Store, requests: Request
 
 @pytest.fixture
 def other_process(ready: Store, requests: Requests, monkeypatch: pytest.MonkeyPatch) -> Callable[[bool], None]:
-    """Has the lease of the second seed; ends 0.3 seconds later, with or without having finished it."""
+    """Holds the lease of the second seed for 0.3 seconds, then stores the run or fails."""
     monkeypatch.setattr(executors, "_POLL_SECONDS", 0.05)
     threads = []
 
@@ -299,7 +299,7 @@ def test_a_run_that_another_process_trains_is_waited_for(
     ready: Store, requests: Requests, trained_seeds: list[int],
     other_process: Callable[[bool], None], caplog: pytest.LogCaptureFixture,
 ) -> None:  # fmt: skip
-    """What nobody trains is trained first; the wait is said once, with its seeds."""
+    """Free runs are trained first; one message names the seeds that are waited for."""
     complete_runs(ready, requests[:1])
     other_process(True)
     completed = complete_runs(ready, requests)
@@ -323,7 +323,7 @@ def test_a_run_that_another_process_gave_up_is_trained(
 def test_the_lease_of_a_dead_process_is_taken_over_at_once(
     ready: Store, requests: Requests, trained_seeds: list[int], caplog: pytest.LogCaptureFixture
 ) -> None:
-    """After kill -9 the next command waits for nobody."""
+    """After kill -9 the next command takes the lease over at once."""
     process = subprocess.Popen([sys.executable, "-c", ""])
     process.wait()
     (ready.root / "leases").mkdir()
@@ -374,7 +374,7 @@ print(*(record.id for record in completed.records))
 @pytest.mark.slow
 @pytest.mark.parametrize("jobs", [("1", "1"), ("1", "2")], ids=["one by one", "with workers"])
 def test_two_processes_with_the_same_seeds_train_three_runs_in_all(tmp_path: Path, jobs: tuple[str, str]) -> None:
-    """Started at the same moment on one store: each run is trained by one of them, and both end with all three."""
+    """Two processes start at the same time on one store: each run is trained once, and both get all three."""
     root, start = tmp_path / "store", tmp_path / "start"
     processes = [
         subprocess.Popen(

@@ -1,4 +1,4 @@
-"""What `erroran dataset` tells: counts by class and part, channels, and near duplicates in different parts."""
+"""`erroran dataset`: counts by class and part, channels, and near duplicates in different parts."""
 
 import json
 
@@ -9,7 +9,7 @@ from erroran.stages.dataset import describe_dataset
 
 
 def test_counts_and_near_duplicates() -> None:
-    """A brighter copy of a test image is trained on: it is named; the keys are those of the JSON output."""
+    """A brighter copy of a test image in the training part is reported; the keys are those of the JSON."""
     rng = np.random.default_rng(1)
     x_train, x_test = (rng.integers(0, 200, (n, 6, 8, 3), dtype=np.uint8) for n in (40, 6))
     x_train[7] = x_test[2] + 20

@@ -71,7 +71,7 @@ def test_golden_digest() -> None:
 
 
 def test_comments_docstrings_and_line_endings_do_not_count() -> None:
-    """What decides no run's outcome invalidates no run."""
+    """The digest ignores comments, docstrings and line ends, so that they invalidate no stored run."""
     for text in (DOCUMENTED, DOCUMENTED.replace("\n", "\r\n"), DOCUMENTED.replace("\n", "\r"), PLAIN.strip()):
         assert digest_code([text]) == digest_code([PLAIN])
 
@@ -94,13 +94,13 @@ def test_code_counts(old: str, new: str) -> None:
 
 
 def test_what_file_code_stands_in_counts() -> None:
-    """Two files are not one."""
+    """The digest of two files differs from that of their concatenation."""
     assert digest_code(["a = 1", "b = 2"]) != digest_code(["a = 1\nb = 2"]) != digest_code(["b = 2", "a = 1"])
 
 
 @given(st.lists(st.sampled_from(["x = 1", "y = x + 2", "if x:\n    y = 3", "# c", "'text'", "", "z = '#'"])))
 def test_only_code_counts(statements: list[str]) -> None:
-    """Any order of statements, with and without what does not count."""
+    """For any list of statements, those that do not count can be dropped."""
     code = [statement for statement in statements if statement not in {"# c", "'text'", ""}]
     assert digest_code(["\n".join(statements)]) == digest_code(["\n".join(code) + "\n"])
 
@@ -122,7 +122,7 @@ def test_a_run_of_this_environment_is_accepted(here: RunSpec) -> None:
 
 
 def test_another_version_is_refused(here: RunSpec) -> None:
-    """The sentence says which package, and both versions; the fix is a new baseline."""
+    """The error names the package and both versions; the fix is a new baseline."""
     versions = {**here.environment.versions, "keras": "2.0"}
     with pytest.raises(ErroranError, match=r"Seed 0 of `cnn` .*: keras was 2\.0, here it is 3\.[\d.]+\.$") as caught:
         check_environment(_elsewhere(here, versions=versions))
@@ -142,7 +142,7 @@ def test_other_code_and_backend_are_refused_together(here: RunSpec) -> None:
 
 
 def test_the_code_of_operations_counts_only_for_runs_that_use_them(here: RunSpec) -> None:
-    """A baseline keeps its key when an operation is mended; so it can be trained too."""
+    """The code of operations is not in the key of a baseline, so a change of it does not prevent its training."""
     spec = _elsewhere(here, code={**here.environment.code, "operations": "0" * 12})
     check_environment(spec)
     step = Step(operation="dilate", radius_px=1, probability=0.5)
@@ -151,7 +151,7 @@ def test_the_code_of_operations_counts_only_for_runs_that_use_them(here: RunSpec
 
 
 def test_arms_of_one_environment_do_not_differ(make_record: Callable[..., RunRecord], here: RunSpec) -> None:
-    """Other seeds and a treatment differ in nothing that is compared, nor does the code of another model."""
+    """Seeds, a treatment and the code of another model are not differences of the environment."""
     code = {**here.environment.code, "model": "0" * 12, "operations": "1" * 12}
     other = _elsewhere(here.model_copy(update={"model": "dense-baseline", "seed": 3}), code=code)
     assert compare_environments({"baseline": [make_record(here)], "4to9": [make_record(other)]}) == {}
@@ -159,7 +159,7 @@ def test_arms_of_one_environment_do_not_differ(make_record: Callable[..., RunRec
 
 
 def test_what_differs_between_arms_is_listed(make_record: Callable[..., RunRecord], here: RunSpec) -> None:
-    """Versions, device and threads, with the values of each arm; not what is the same."""
+    """Different versions, devices and threads are listed with the values of each arm."""
     old = _elsewhere(here, versions={**here.environment.versions, "numpy": "1.0"})
     machine = {"device": "cpu", "threads": "2", "processor": "x86_64 avx2"}
     one = make_record(here, machine=machine)

@@ -1,4 +1,4 @@
-"""Evidence: predictions of several runs, lined up with the images they are about."""
+"""Evidence: the predictions of several runs for the same images."""
 
 import pickle
 from collections.abc import Callable
@@ -64,12 +64,12 @@ def test_runs_and_images_are_lined_up(store: Store, splits: Splits, put_run: Cal
 
 
 def test_the_split_is_cut_as_the_runs_cut_it(store: Store, put_run: Callable[..., str]) -> None:
-    """A fifth was held out for mining here, not the default tenth."""
+    """The images are those of a split with a mine fraction of 0.2 instead of 0.1."""
     assert len(gather(store, [put_run(0)], "mine").labels) == 30
 
 
 def test_predictions_of_other_images_are_refused(store: Store, put_run: Callable[..., str]) -> None:
-    """The same images in another order would be read as errors; the fix removes the run."""
+    """Predictions in another order of the images are refused; the fix removes the run."""
     good = put_run(0)
     strange = put_run(1, order=np.arange(30)[::-1])
     with pytest.raises(
@@ -81,7 +81,7 @@ def test_predictions_of_other_images_are_refused(store: Store, put_run: Callable
 
 
 def test_predictions_of_other_classes_are_refused(store: Store, put_run: Callable[..., str]) -> None:
-    """Five columns where the dataset has three classes."""
+    """Five columns of probabilities for three classes are refused."""
     run = put_run(0)
     path = store.run_folder(run) / "mine.npz"
     arrays = dict(np.load(path))
@@ -93,7 +93,7 @@ def test_predictions_of_other_classes_are_refused(store: Store, put_run: Callabl
 def test_a_dataset_is_read_and_split_once(
     store: Store, put_run: Callable[..., str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """However many arms and splits of the same runs are read."""
+    """The dataset is read once for all arms and splits."""
     done = []
 
     def counted(function: Callable[..., object]) -> Callable[..., object]:
@@ -112,7 +112,7 @@ def test_a_dataset_is_read_and_split_once(
 
 
 def test_workers_share_one_store_per_process(store: Store, put_run: Callable[..., str]) -> None:
-    """A store that arrives in a worker several times, once per run, reads its dataset once."""
+    """A store that is sent to a worker once per run reads its dataset once."""
     put_run(0)
     first, second = (pickle.loads(pickle.dumps(store)) for _ in range(2))
     assert first is second
@@ -138,7 +138,7 @@ def test_out_of_fold_is_preferred(
     folds: int,
     used: list[int],
 ) -> None:
-    """Where all folds of a seed are there, each training image is in the evidence once; else `mine`."""
+    """With all folds of a seed, the evidence has each training image once; else it is `mine`."""
     for seed in (0, 1):
         put_run(seed)
     template = make_spec(dataset=tiny_dataset.digest, mine_fraction=0.2)

@@ -1,4 +1,4 @@
-"""Leases: one owner at a time, whoever dies, stops refreshing, or looks at the same moment."""
+"""Leases: one owner at a time, also after a crash and with simultaneous requests."""
 
 import multiprocessing
 import os
@@ -27,7 +27,7 @@ def _files(root: Path) -> list[str]:
 
 
 def _leave(root: Path, owner: str, number: int = 0, age_seconds: float = 0) -> Path:
-    """The lease of an owner that does nothing any more."""
+    """Write a lease that nobody refreshes."""
     path = root / "leases" / f"{RUN}.{number}"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(owner)
@@ -43,7 +43,7 @@ def _ended_process() -> int:
 
 
 def test_one_owner_at_a_time(root: Path) -> None:
-    """A second one is told so; afterwards nothing is left; other runs are free all the time."""
+    """A second request fails; other runs are not affected; the file is deleted at the end."""
     assert not is_leased(root, RUN)
     with lease(root, RUN) as first, lease(root, RUN) as second, lease(root, "f" * 12) as other:
         assert (first, second, other) == (True, False, True)
@@ -61,7 +61,7 @@ def test_given_back_after_an_error(root: Path) -> None:
 
 
 def test_a_dead_process_of_this_host_loses_it_at_once(root: Path) -> None:
-    """Killed a moment ago: no wait for the heartbeat; when the run is finished, its lease is gone too."""
+    """The lease of a killed process expires at once, and is deleted when the run is finished."""
     _leave(root, f"{host()}-{_ended_process()}-0-{RUN}")
     assert not is_leased(root, RUN)
     with lease(root, RUN) as granted:
@@ -76,7 +76,7 @@ def test_a_dead_process_of_this_host_loses_it_at_once(root: Path) -> None:
     "owner", [f"elsewhere-1-0-{RUN}", f"{host()}-{os.getppid()}-0-{RUN}", ""], ids=["elsewhere", "here", "no name yet"]
 )
 def test_an_owner_that_may_live_keeps_it_until_it_is_not_refreshed(root: Path, owner: str) -> None:
-    """A machine that crashed, a process that hangs, and one killed before it wrote its name."""
+    """Leases of a crashed machine, of a process that hangs, and of one killed before it wrote its name."""
     _leave(root, owner, age_seconds=leases.EXPIRES_SECONDS - 20)
     assert is_leased(root, RUN)
     _leave(root, owner, age_seconds=leases.EXPIRES_SECONDS + 1)
@@ -86,7 +86,7 @@ def test_an_owner_that_may_live_keeps_it_until_it_is_not_refreshed(root: Path, o
 
 
 def test_an_owner_that_broke_off_after_taking_over_leaves_an_expired_lease(root: Path) -> None:
-    """So the next process again takes the number above it, not one that somebody else may create."""
+    """After a failed take-over the expired lease stays, so that the next process takes the number above it."""
     _leave(root, f"elsewhere-1-0-{RUN}", age_seconds=leases.EXPIRES_SECONDS + 1)
     with pytest.raises(KeyboardInterrupt), lease(root, RUN):
         raise KeyboardInterrupt
@@ -97,7 +97,7 @@ def test_an_owner_that_broke_off_after_taking_over_leaves_an_expired_lease(root:
 
 
 def test_it_is_refreshed_while_it_is_held(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """By a thread of its own, so that a long epoch does not lose the run."""
+    """A thread refreshes the lease during a long epoch."""
     monkeypatch.setattr(leases, "HEARTBEAT_SECONDS", 0.02)
     with lease(root, RUN):
         path = root / "leases" / f"{RUN}.0"
@@ -111,7 +111,7 @@ def test_it_is_refreshed_while_it_is_held(root: Path, monkeypatch: pytest.Monkey
 
 @pytest.mark.parametrize("expired", [False, True], ids=["new", "taken over"])
 def test_only_one_of_many_processes_gets_it(root: Path, expired: bool) -> None:
-    """Eight processes ask at the same moment, for a run that nobody trains and for one whose owner died."""
+    """Eight simultaneous requests, for a free run and for one whose owner died: one succeeds."""
     if expired:
         _leave(root, f"elsewhere-1-0-{RUN}", age_seconds=leases.EXPIRES_SECONDS + 1)
     context = multiprocessing.get_context("fork")

@@ -1,4 +1,4 @@
-"""The ledger: one file per entry, never torn, a repeated look counted once, and the only way to `confirm`."""
+"""The ledger: whole entries, each look once, and no predictions on `confirm` without an entry."""
 
 import json
 import multiprocessing
@@ -32,13 +32,13 @@ def ledger(store: Store) -> Ledger:
 
 
 def test_empty_without_a_folder(ledger: Ledger) -> None:
-    """Reading neither fails nor creates anything."""
+    """Reading a missing ledger gives no entries and creates no file."""
     assert ledger.entries() == []
     assert not ledger.root.exists()
 
 
 def test_recorded_with_time_and_command(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is read is what was recorded, and when and by what."""
+    """An entry is read as it was recorded, with time and command."""
     monkeypatch.setattr("sys.argv", ["/bin/erroran", "report", "4to9"])
     ledger.record(LOOK)
     (entry,) = ledger.entries()
@@ -47,7 +47,7 @@ def test_recorded_with_time_and_command(ledger: Ledger, monkeypatch: pytest.Monk
 
 
 def test_one_file_per_entry_oldest_first(ledger: Ledger) -> None:
-    """JSON that other tools can read; the names sort by time."""
+    """Entries are JSON files whose names sort by time."""
     for name in ("4to9", "3to5", "1to7"):
         ledger.record(LOOK.model_copy(update={"name": name}))
     files = sorted(ledger.folder.iterdir())
@@ -56,7 +56,7 @@ def test_one_file_per_entry_oldest_first(ledger: Ledger) -> None:
 
 
 def test_the_same_look_counts_once(ledger: Ledger) -> None:
-    """Rendering again, even with another sentence, is no second look."""
+    """Rendering a report again is not a second look, even with another sentence."""
     ledger.record(LOOK)
     ledger.record(LOOK.model_copy(update={"sentence": "Said otherwise."}))
     assert len(ledger.entries()) == 1
@@ -78,14 +78,14 @@ def test_the_same_look_counts_once(ledger: Ledger) -> None:
     ],
 )
 def test_another_look_counts(ledger: Ledger, change: dict[str, object]) -> None:
-    """Other seeds, spec, outcome, baseline, training or data make another entry."""
+    """Different seeds, specs, outcomes, baselines, recipes or datasets are different entries."""
     ledger.record(LOOK)
     ledger.record(LOOK.model_copy(update=change))
     assert len(ledger.entries()) == 2
 
 
 def test_many_processes_record_at_once(ledger: Ledger) -> None:
-    """Each records one look of its own and one that is the same for all: nothing is torn, lost or counted twice."""
+    """Each process records a look of its own and a shared one: all are read, the shared one once."""
     context = multiprocessing.get_context("fork")
     start = context.Barrier(6)
 
@@ -111,7 +111,7 @@ def test_many_processes_record_at_once(ledger: Ledger) -> None:
     "content", [b"", b"{", b"garbage", b"{}", b'{"kind": "guess", "dataset": "d"}', b"[1]", b"\xff\xfe"]
 )
 def test_a_damaged_entry_is_named_and_blocks_only_reading(ledger: Ledger, content: bytes) -> None:
-    """A report that left a look out in silence would be wrong; recording another look needs no other entry."""
+    """A damaged entry is an error when entries are read, but not when another look is recorded."""
     ledger.record(LOOK)
     path = ledger.folder / "20260101T000000-000000000000.json"
     path.write_bytes(content)
@@ -131,7 +131,7 @@ def run(store: Store, make_record: object, predictions: dict[str, Predictions]) 
 
 
 def test_confirm_is_read_only_with_a_look(store: Store, run: RunRecord) -> None:
-    """Without one nothing comes back; `mine` takes none."""
+    """`confirm` is not read without an entry; `mine` is not read with one."""
     with pytest.raises(ValueError, match="with a look"):
         store.get_predictions(run.id, "confirm")
     with pytest.raises(ValueError, match="with a look"):
@@ -144,7 +144,7 @@ def test_confirm_is_read_only_with_a_look(store: Store, run: RunRecord) -> None:
 def test_the_look_is_recorded_before_anything_is_read(
     store: Store, run: RunRecord, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A process that is killed while it reads has left its entry; one that cannot record reads nothing."""
+    """The entry is written before the predictions are read; if it cannot be written, they are not read."""
     seen = []
     original = np.load
 

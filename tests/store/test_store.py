@@ -1,4 +1,4 @@
-"""The store: whole artifacts or none, checked when read, whatever happens while they are written."""
+"""The store: artifacts are whole or absent after crashes and races, and validated when read."""
 
 import errno
 import json
@@ -61,7 +61,7 @@ def run_folder(filled: Store, record: RunRecord) -> Path:
 
 
 def test_a_run_comes_back_whole(filled: Store, record: RunRecord, predictions: TwoSplits) -> None:
-    """Record, predictions with their types, and files."""
+    """The record, the predictions with their dtypes, and the files are equal."""
     assert filled.get_run(record.id) == record
     for split, part in predictions.items():
         back = filled.get_predictions(record.id, split, look=LOOK if split == "confirm" else None)
@@ -76,7 +76,7 @@ def test_a_run_comes_back_whole(filled: Store, record: RunRecord, predictions: T
 def test_a_run_exists_only_after_it_is_finished(
     store: Store, record: RunRecord, predictions: TwoSplits, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Not before, and not while its files are written."""
+    """A run is not listed before or while its files are written."""
     seen = []
     original = np.savez_compressed
 
@@ -95,7 +95,7 @@ def test_a_run_exists_only_after_it_is_finished(
 def test_a_crash_while_writing_leaves_nothing_visible(
     store: Store, record: RunRecord, predictions: TwoSplits, crash: BaseException
 ) -> None:
-    """Half of the files are on disk when it happens; afterwards the same run can be written."""
+    """A crash after half of the files leaves no run, and the run can be written again."""
 
     class Files(dict[str, bytes]):
         def items(self):  # type: ignore[no-untyped-def]
@@ -112,10 +112,10 @@ def test_a_crash_while_writing_leaves_nothing_visible(
     assert not list((store.root / "tmp").iterdir())
 
 
-def test_leftovers_of_the_dead_are_removed_and_of_the_living_kept(
+def test_unfinished_files_of_dead_processes_are_removed(
     store: Store, record: RunRecord, predictions: TwoSplits
 ) -> None:
-    """A killed process left half a run; another process (our parent), and one of another machine, still write."""
+    """Files of dead processes are removed; those of our parent and of another machine are kept."""
     names = {
         "dead": f"{host()}-{_dead_pid()}-0-run",
         "alive": f"{host()}-{os.getppid()}-0-run",
@@ -136,7 +136,7 @@ def test_leftovers_of_the_dead_are_removed_and_of_the_living_kept(
 def test_a_stored_run_is_never_overwritten(
     filled: Store, record: RunRecord, run_folder: Path, predictions: TwoSplits
 ) -> None:
-    """Whoever finishes the same run later leaves the first one as it is, and no rubbish."""
+    """Writing a stored run again does not change it, and leaves no temporary files."""
     before = _contents(run_folder)
     filled.put_run(record.model_copy(update={"seconds": 99.0}), predictions, {"model.keras": b"other"})
     assert _contents(run_folder) == before
@@ -144,7 +144,7 @@ def test_a_stored_run_is_never_overwritten(
 
 
 def test_two_processes_write_the_same_run(store: Store, record: RunRecord, predictions: TwoSplits) -> None:
-    """Four at once: none fails, and one whole run is left."""
+    """Four processes write one run at the same time: none fails, and one whole run is stored."""
     context = multiprocessing.get_context("fork")
     start = context.Barrier(4)
 
@@ -171,7 +171,7 @@ def test_two_processes_write_the_same_run(store: Store, record: RunRecord, predi
 def test_losing_the_race_at_the_last_moment_is_no_error(
     store: Store, record: RunRecord, predictions: TwoSplits, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Another process moves the same run into place just before we do."""
+    """Another process moves the same run into place just before this one."""
     winner = Store(store.root)
     original = Path.replace
     store.put_artifact("groups", "g", LOOK)  # makes the folder
@@ -195,7 +195,7 @@ def test_losing_the_race_at_the_last_moment_is_no_error(
 def test_runs_are_listed_oldest_first(
     store: Store, make_spec: MakeSpec, make_record: MakeRecord, predictions: TwoSplits
 ) -> None:
-    """By the time they were made, not by id or by the order of files."""
+    """Runs are sorted by their time, not by id or file order."""
     days = [3, 1, 2]
     for seed, day in enumerate(days):
         store.put_run(make_record(make_spec(seed=seed), created=f"2026-01-0{day}"), predictions, {})
@@ -203,8 +203,8 @@ def test_runs_are_listed_oldest_first(
     assert [run.spec.seed for run in store.list_runs()] == [1, 2, 0]
 
 
-def test_the_beginning_of_an_id_will_do(filled: Store, record: RunRecord) -> None:
-    """As with git."""
+def test_a_unique_beginning_of_an_id_is_enough(filled: Store, record: RunRecord) -> None:
+    """A unique beginning of an id identifies a run."""
     assert filled.get_run(record.id[:3]) == record
     assert filled.run_folder(record.id[:1]) == filled.root / "runs" / record.id
 
@@ -212,7 +212,7 @@ def test_the_beginning_of_an_id_will_do(filled: Store, record: RunRecord) -> Non
 def test_an_ambiguous_or_unknown_beginning_is_refused(
     store: Store, make_spec: MakeSpec, make_record: MakeRecord, predictions: TwoSplits
 ) -> None:
-    """Nothing is guessed, least of all what to remove; an empty beginning means no run."""
+    """A beginning that several runs share, none has, or that is empty is refused, also for removal."""
     records = [make_record(make_spec(seed=seed)) for seed in range(20)]
     for each in records:
         store.put_run(each, predictions, {})
@@ -243,7 +243,7 @@ def test_a_removed_run_is_gone(filled: Store, record: RunRecord, run_folder: Pat
     ids=["empty", "cut", "list", "fields", "binary", "null"],
 )  # fmt: skip
 def test_a_damaged_record_is_named(filled: Store, record: RunRecord, run_folder: Path, content: bytes) -> None:
-    """The message names the file, the fix removes the run - and that works."""
+    """The message names the file; the fix, removing the run, works."""
     (run_folder / "run.json").write_bytes(content)
     for read in (lambda: filled.get_run(record.id), filled.list_runs):
         with pytest.raises(ErroranError, match=rf"{record.id}/run\.json is damaged: .") as caught:
@@ -255,7 +255,7 @@ def test_a_damaged_record_is_named(filled: Store, record: RunRecord, run_folder:
 
 
 def test_an_unknown_field_in_a_record_is_damage(filled: Store, record: RunRecord, run_folder: Path) -> None:
-    """Records are validated when read, strictly."""
+    """Unknown fields are refused when a record is read."""
     path = run_folder / "run.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "extra": 1}))
     with pytest.raises(ErroranError, match="is damaged"):
@@ -277,7 +277,7 @@ def _flip(content: bytes) -> bytes:
 def test_damaged_predictions_are_named(
     filled: Store, record: RunRecord, run_folder: Path, damage: Callable[[bytes], bytes]
 ) -> None:
-    """A cut, flipped, empty or foreign file."""
+    """A cut, empty or foreign file, or one with changed bytes, is reported by name."""
     path = run_folder / "mine.npz"
     path.write_bytes(damage(path.read_bytes()))
     with pytest.raises(ErroranError, match=r"mine\.npz is damaged: .") as caught:
@@ -287,7 +287,7 @@ def test_damaged_predictions_are_named(
 
 
 def test_predictions_must_belong_together(filled: Store, record: RunRecord, run_folder: Path) -> None:
-    """Arrays of different lengths, or a missing one, are damage too; a missing file likewise."""
+    """Arrays of different lengths or wrong types, a missing array and a missing file are reported as damage."""
     path = run_folder / "mine.npz"
     arrays = dict(np.load(path))
     np.savez(path, **{**arrays, "labels": arrays["labels"][:1]})
@@ -310,7 +310,7 @@ def test_predictions_must_belong_together(filled: Store, record: RunRecord, run_
 def test_a_run_that_lost_its_record_can_be_written_again(
     filled: Store, record: RunRecord, run_folder: Path, predictions: TwoSplits
 ) -> None:
-    """Without `run.json` it does not exist; what is left of it is no obstacle."""
+    """A run folder without `run.json` is not a run, and is replaced."""
     (run_folder / "run.json").unlink()
     assert not filled.has_run(record.id)
     filled.put_run(record, predictions, {"model.keras": b"new"})
@@ -322,7 +322,7 @@ def test_a_run_that_lost_its_record_can_be_written_again(
 def test_a_run_with_a_torn_record_is_not_finished(
     filled: Store, record: RunRecord, run_folder: Path, predictions: TwoSplits, content: bytes
 ) -> None:
-    """As after a power cut on a disk that lies about what it wrote: the run is trained again, with no repair."""
+    """A run with a cut record, as after a power cut, counts as missing and is replaced."""
     (run_folder / "run.json").write_bytes(content)
     assert not filled.has_run(record.id)
     filled.put_run(record, predictions, {"model.keras": b"new"})
@@ -353,7 +353,7 @@ def test_everything_is_on_the_disk_before_it_is_visible(
 
 
 def test_a_new_store_says_its_format(filled: Store) -> None:
-    """Whatever is written first; and it opens again."""
+    """The first write creates `store.json`, and the store opens again."""
     assert json.loads((filled.root / "store.json").read_text()) == {"format": folder.FORMAT}
     assert Store(filled.root).list_runs() == filled.list_runs()
 
@@ -365,7 +365,7 @@ def test_the_ledger_alone_makes_a_store_too(store: Store) -> None:
 
 @pytest.mark.parametrize("old", ["runs/6f6e782b3fb0/run.json", "groups/6f6e782b3fb0.json", "ledger.jsonl"])
 def test_a_store_of_the_earlier_format_is_refused(tmp_path: Path, old: str) -> None:
-    """Its runs do not record the software that trained them, so that they cannot be compared with new ones."""
+    """Stores of the earlier format are refused; their runs do not record the software that trained them."""
     path = tmp_path / old
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text('{"spec": {"dataset": "ab", "model": "cnn", "seed": 0}}\n')
@@ -377,7 +377,7 @@ def test_a_store_of_the_earlier_format_is_refused(tmp_path: Path, old: str) -> N
 
 
 def test_a_store_of_a_later_format_is_refused(store: Store) -> None:
-    """No guess at what it means."""
+    """A later format and an empty `store.json` are refused."""
     store.root.mkdir()
     (store.root / "store.json").write_text('{"format": 3}')
     with pytest.raises(BadInput, match="has format 3; this version of erroran reads format 2"):
@@ -392,7 +392,7 @@ def test_a_store_of_a_later_format_is_refused(store: Store) -> None:
 
 
 def test_code_is_kept_by_its_content(store: Store, make_spec: MakeSpec, make_record: MakeRecord) -> None:
-    """Line endings included; a run without code of its own has none."""
+    """The code is kept with its line ends; a run with a built-in model has none."""
     text = "def build(shape, n):\r\n    ...  # é\n"
     digest = store.put_source(text)
     own = make_record(make_spec(model="mine.py:build", source=digest))
@@ -401,7 +401,7 @@ def test_code_is_kept_by_its_content(store: Store, make_spec: MakeSpec, make_rec
 
 
 def test_changed_or_missing_code_is_refused(store: Store, make_spec: MakeSpec, make_record: MakeRecord) -> None:
-    """Nothing that somebody wrote into the store is executed."""
+    """Code whose digest differs from the spec is not returned."""
     digest = store.put_source("def build(shape, n): ...\n")
     own = make_record(make_spec(model="mine.py:build", source=digest))
     (path,) = (store.root / "sources").iterdir()
@@ -421,7 +421,7 @@ def test_a_full_disk_is_said_and_keeps_what_is_finished(
     filled: Store, make_spec: MakeSpec, make_record: MakeRecord, predictions: TwoSplits,
     monkeypatch: pytest.MonkeyPatch, code: int,
 ) -> None:  # fmt: skip
-    """No space, or no quota: one sentence, and the earlier run is untouched."""
+    """Without space or quota the error says so, and the earlier run is kept."""
 
     def full(*args: object, **arrays: object) -> None:
         raise OSError(code, os.strerror(code))
@@ -436,7 +436,7 @@ def test_a_full_disk_is_said_and_keeps_what_is_finished(
 
 
 def test_an_unwritable_store_is_said(tmp_path: Path, record: RunRecord, predictions: TwoSplits) -> None:
-    """A file where the store should be: reading finds nothing, writing says what is wrong."""
+    """With a file in place of the parent folder, reading finds nothing, and writing fails with the reason."""
     (tmp_path / "file").write_text("in the way")
     store = Store(tmp_path / "file" / "store")
     assert not store.has_run(record.id)
@@ -450,7 +450,7 @@ def test_an_unwritable_store_is_said(tmp_path: Path, record: RunRecord, predicti
 
 
 def test_a_dataset_comes_back_and_is_written_once(store: Store, tiny_dataset: Dataset) -> None:
-    """Later stages need nothing but the store."""
+    """A dataset is read from the store as it was, and written only once."""
     store.put_dataset(tiny_dataset)
     (path,) = (store.root / "datasets").iterdir()
     stamp = path.stat().st_mtime_ns
@@ -463,7 +463,7 @@ def test_a_dataset_comes_back_and_is_written_once(store: Store, tiny_dataset: Da
 
 
 def test_a_missing_or_damaged_dataset_is_said(store: Store, tiny_dataset: Dataset) -> None:
-    """Not found is bad input; a cut copy is a dataset error."""
+    """A missing dataset raises NotFound, a cut copy DatasetError."""
     with pytest.raises(NotFound, match=f"has no dataset {tiny_dataset.digest[:12]}"):
         store.get_dataset(tiny_dataset.digest)
     store.put_dataset(tiny_dataset)
@@ -481,7 +481,7 @@ def _group(spec: RunSpec, updated: str) -> Group:
 
 
 def test_the_latest_group_is_the_default(store: Store, make_spec: MakeSpec) -> None:
-    """By the time of the last `baseline`, also when an older group is asked for again."""
+    """The latest group is the one that was updated last, also if it was created earlier."""
     one, other = _group(make_spec(), "2026-01-01"), _group(make_spec(recipe={"epochs": 2}), "2026-01-02")
     store.put_group(other)
     store.put_group(one)
@@ -493,7 +493,7 @@ def test_the_latest_group_is_the_default(store: Store, make_spec: MakeSpec) -> N
 
 
 def test_mined_seeds_are_never_forgotten(store: Store, make_spec: MakeSpec) -> None:
-    """Neither when the same group is asked for with other seeds, nor those of other groups on the dataset."""
+    """Mined seeds are kept when a group gets other seeds, and are collected from all groups on a dataset."""
     one, other = _group(make_spec(), "2026-01-01"), _group(make_spec(recipe={"epochs": 2}), "2026-01-02")
     elsewhere = _group(make_spec(dataset="cd" * 32), "2026-01-03")
     store.put_group(one.model_copy(update={"seeds": (0, 1, 1000)}))
@@ -507,7 +507,7 @@ def test_mined_seeds_are_never_forgotten(store: Store, make_spec: MakeSpec) -> N
 
 
 def test_a_missing_group_is_said(store: Store, make_spec: MakeSpec) -> None:
-    """No baseline yet; then, no such baseline, with those there are."""
+    """The error for an empty store differs from that for an unknown group, which lists the groups."""
     with pytest.raises(NotFound, match="There is no baseline in the store") as caught:
         store.get_group()
     assert caught.value.fix == "erroran baseline --seeds 3"
@@ -519,7 +519,7 @@ def test_a_missing_group_is_said(store: Store, make_spec: MakeSpec) -> None:
 
 
 def test_a_damaged_group_is_named(store: Store, make_spec: MakeSpec) -> None:
-    """The fix is to delete that file."""
+    """The fix for a damaged group is to delete its file."""
     group = _group(make_spec(), "2026-01-01")
     store.put_group(group)
     path = store.root / "groups" / f"{group.id}.json"
@@ -547,7 +547,7 @@ def _intervention(probability: float, created: str) -> Intervention:
 
 @pytest.mark.parametrize("days", [(1, 2, 3), (2, 3, 1), (3, 1, 2)])
 def test_the_latest_intervention_of_a_name_comes_back(store: Store, days: tuple[int, ...]) -> None:
-    """Changed specs are kept side by side; the latest counts; other names are not mixed in."""
+    """All versions of a spec are kept; the latest of exactly this name is read."""
     versions = [_intervention(0.1 * (i + 1), f"2026-01-0{day}") for i, day in enumerate(days)]
     other = versions[0].model_copy(update={"name": "4to9-original", "created": "2026-01-09"})
     for each in (*versions, other):
@@ -558,7 +558,7 @@ def test_the_latest_intervention_of_a_name_comes_back(store: Store, days: tuple[
 
 
 def test_a_missing_intervention_is_said(store: Store) -> None:
-    """The fix is the command that makes it."""
+    """The fix for a missing intervention is the command that runs it."""
     with pytest.raises(NotFound, match="`4to9` has not been run on the baseline group abc") as caught:
         store.get_intervention("abc", "4to9")
     assert caught.value.fix == "erroran intervene 4to9"

@@ -39,13 +39,12 @@ def calibrate(
     worlds = load_worlds(dataset, settings, bar("training", networks), cache)
     described = [world.describe() for world in worlds]
     shift_sd = round(float(np.median([world.shift_sd for world in described])), 1) or DEFAULT_SHIFT
-    sizes = [n for n in settings.seeds if settings.pool >= settings.mining_runs + 2 * n]
     measured = {
         "worlds": described,
         "swings": measure_swings(worlds),
-        "aa": measure_aa(worlds, settings, bar("A/A", len(worlds) * len(sizes))),
+        "aa": measure_aa(worlds, settings, bar("A/A", len(settings.sizes))),
         "naive": measure_naive(worlds),
-        "planted": measure_planted(worlds, settings, bar("planted", len(settings.planted) * len(worlds))),
+        "planted": measure_planted(worlds, settings, bar("planted", len(settings.planted))),
         "coverage": measure_coverage(settings, shift_sd, bar("coverage", len(coverage_rows(shift_sd)))),
         "facts": measure_facts(settings),
     }

@@ -28,15 +28,11 @@ from erroran.verdict.replay import (
 def measure_aa(worlds: Sequence[World], settings: Settings, advance: Advance) -> list[AA]:
     """How often is a change claimed where there is none?"""
     rows = []
-    for n_seeds in settings.seeds:
-        per_comparison = settings.mining_runs + 2 * n_seeds
-        if settings.pool < per_comparison:
-            continue
+    for n_seeds in settings.sizes:
         compared = _in_parallel(_compare_alike, [(world, settings, n_seeds, k) for k, world in enumerate(worlds)])
         fresh, same_images, reused = zip(*compared, strict=True)
-        for _ in worlds:
-            advance()
-        distinct = len(worlds) * (settings.pool // per_comparison)
+        advance()
+        distinct = len(worlds) * (settings.pool // (settings.mining_runs + 2 * n_seeds))
         held_out = {
             key: _sum_up(some[settings.tuned_on :], distinct // 2).claims
             for key, some in (("fresh", fresh), ("same_images", same_images))
@@ -130,8 +126,7 @@ def measure_planted(worlds: Sequence[World], settings: Settings, advance: Advanc
     for size, share in enumerate((*settings.planted[-2::-1], 0.0)):
         arguments = [(world, k, share, settings, [2, size, k]) for k, world in enumerate(worlds)]
         records = [record for some in _in_parallel(_plan_and_judge, arguments) for record in some]
-        for _ in worlds:
-            advance()
+        advance()
         for n_seeds in settings.power_seeds if records else ():
             plans = pd.DataFrame([record for record in records if record["seeds"] == n_seeds])
             of = plans.groupby("world").mean()

@@ -41,6 +41,11 @@ class Settings(_Part):
     tuned_on: int = 6
     uneven_sd: float = 1.0  # logits by which images move in simulations of BOTH_WAYS
 
+    @property
+    def sizes(self) -> list[int]:
+        """Those of `seeds` for which a world has enough networks."""
+        return [n for n in self.seeds if self.pool >= self.mining_runs + 2 * n]
+
 
 QUICK: Final = Settings(
     n_worlds=2, train_sizes=(300,), pool=14, planted_pool=9, planted=(0.2, 0.5), seeds=(3, 5), draws=3,
@@ -78,10 +83,9 @@ class Rate(_Part):
 
 
 class WorldSummary(_Part):
-    """One world: images, networks, their mean accuracy and errors on `confirm`, and where an effect is planted.
+    """One world: numbers of images and networks, their mean accuracy and errors on `confirm`, and the planted pair.
 
-    `run_sd` is the run-to-run variation as a relative sd of a cell's count, `shift_sd` as that of a run's shift of a
-    cell's border in logits.
+    Run-to-run variation: `run_sd` is a relative sd of a cell's count, `shift_sd` the sd of a run's shift in logits.
     """
 
     train: int
@@ -99,7 +103,8 @@ class Claims(_Part):
     """Shares of A/A comparisons: the verdict's words (`claims`: improved or harmed), and significant tests.
 
     `primary` is the primary test, `plain` the same without correction for run-to-run variation; `distinct` comparisons
-    share no run. `no_test` and `without_gate` are of an earlier version, in which a check could refuse to test.
+    share no run. `no_test` and `without_gate`, here and in `Planted` `refused`, are of an earlier version, in which a
+    check could refuse to test.
     """
 
     improved: Share
@@ -117,8 +122,8 @@ class Claims(_Part):
 class AA(Claims):
     """A/A comparisons of one size; the cell was chosen on `mine`.
 
-    In `same_images` other networks than those compared chose it on `confirm`, in `reused` those that judge it.
-    `held_out` are the claims in worlds on which nothing was tuned, by ``fresh`` and ``same_images``.
+    In `same_images` the cell was chosen on `confirm` by other networks than those compared, in `reused` by the same
+    networks. `held_out` are the claims in worlds on which nothing was tuned, by ``fresh`` and ``same_images``.
     """
 
     seeds: int
@@ -128,7 +133,7 @@ class AA(Claims):
 
 
 class Naive(_Part):
-    """The usual way, over all ordered pairs of networks: shares with fewer and more errors and of significant tests."""
+    """The usual way, over all ordered pairs of networks: fewer errors, more errors, McNemar's test significant."""
 
     improved: Share
     worse: Share

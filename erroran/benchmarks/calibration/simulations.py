@@ -41,8 +41,8 @@ def measure_coverage(settings: Settings, shift_sd: float, advance: Advance) -> l
     """How often does the 95 % interval contain the truth, the run-to-run variation being estimated as in a verdict?"""
     import joblib
 
-    found = []
     jobs = (joblib.delayed(cover)(row, settings, at) for at, row in enumerate(coverage_rows(shift_sd)))
+    found = []
     for row in joblib.Parallel(n_jobs=-1, return_as="generator")(jobs):
         advance()
         found.append(row)
@@ -80,16 +80,10 @@ def cover(row: Simulated, settings: Settings, seed: int) -> Coverage:
 def simulate_arms(
     rng: np.random.Generator, row: Simulated, *, errors: float, uneven_sd: float = 1.0
 ) -> tuple[IntArray, IntArray, IntArray]:
-    """Simulate two arms of a ten-class problem; only the hard images are listed.
+    """Simulate labels (N,) and predictions (S, N) of two arms of a ten-class problem; only hard images are listed.
 
-    Args:
-        rng: Generator; draws new images and new seeds.
-        row: What to simulate. All cells but the judged one, (0, 1), make about 60 errors per run together.
-        errors: Expected errors per run of the judged cell before, without run-to-run variation.
-        uneven_sd: See `Settings`.
-
-    Returns:
-        Labels (N,) and the predictions (S, N) of both arms.
+    The judged cell (0, 1) has `errors` expected errors per run before, without run-to-run variation; all other cells
+    together have about 60.
     """
     expected = 60 * _cell_shares()
     expected[0, 1] = errors

@@ -2,6 +2,7 @@
 
 import math
 import warnings
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -85,7 +86,8 @@ def make_worlds(dataset: Dataset, settings: Settings, advance: Advance) -> list[
     if starts[-1] > len(orders["train"]):
         starts = np.linspace(0, len(orders["train"]), settings.n_worlds + 1).astype(int)
 
-    def make_world(k: int) -> World:
+    made = []
+    for k in range(settings.n_worlds):
         rows = {name: order[k :: settings.n_worlds] for name, order in orders.items()}
         rows["train"] = orders["train"][starts[k] : starts[k + 1]]
         x = {name: _features(parts[name].x[chosen]) for name, chosen in rows.items()}
@@ -93,24 +95,18 @@ def make_worlds(dataset: Dataset, settings: Settings, advance: Advance) -> list[
         pair, base = PLANTED_PAIRS[k % len(PLANTED_PAIRS)], 100_000 * k
         pools = {}
         for i, share in enumerate((0.0, *settings.planted)):
-            first, n_networks = base + 1000 * i, settings.planted_pool if share else settings.pool
+            seeds = base + 1000 * i + np.arange(settings.planted_pool if share else settings.pool)
             changed = relabel(y["train"], pair, share, np.random.default_rng(base))
             unseen = (x["mine"], x["confirm"])
-            seeds = range(first, first + n_networks)
-            pools[share] = train_pool(x["train"], changed, unseen, seeds=seeds, advance=advance)
-        return World(len(y["train"]), y["mine"], y["confirm"], pools.pop(0.0), pair, pools)
-
-    return [make_world(k) for k in range(settings.n_worlds)]
+            pools[share] = train_pool(x["train"], changed, unseen, seeds=seeds.tolist(), advance=advance)
+        made.append(World(len(y["train"]), y["mine"], y["confirm"], pools.pop(0.0), pair, pools))
+    return made
 
 
 def relabel(labels: IntArray, pair: Cell, share: float, rng: np.random.Generator) -> IntArray:
-    """Change a share of class a's labels to b; a larger share contains the smaller one.
+    """Change a share, in [0, 1], of class a's labels to b.
 
-    Args:
-        labels: Integer (N,).
-        pair: (a, b).
-        share: In [0, 1].
-        rng: Generator; the same state chooses the same images.
+    With a generator in the same state the images of a smaller share are among those of a larger one.
     """
     changed = labels.copy()
     members = rng.permutation(np.flatnonzero(labels == pair[0]))
@@ -121,14 +117,9 @@ def relabel(labels: IntArray, pair: Cell, share: float, rng: np.random.Generator
 def train_pool(
     x: FloatArray, y: IntArray, unseen: Sequence[FloatArray], *, seeds: Sequence[int], advance: Advance
 ) -> Pool:
-    """Train one network per seed, in this process.
+    """Train one network per seed, in this process, on features float (N, D) in [0, 1] and labels (N,).
 
-    Args:
-        x: float (N, D) in [0, 1].
-        y: Integer (N,).
-        unseen: Features of the images to mine and of those to confirm on.
-        seeds: One network each.
-        advance: Called after each network.
+    `unseen` are the features of the images to mine and of those to confirm on.
     """
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.neural_network import MLPClassifier
@@ -169,7 +160,7 @@ def relative_and_logits(terms: Sequence[FloatArray]) -> dict[str, float]:
 
 def measure_swings(worlds: Sequence[World]) -> dict[str, dict[str, float]]:
     """Compare two laws of run-to-run variation, in proportion to the count or in logits, on three kinds of cells."""
-    kinds: dict[str, list[FloatArray]] = {"seed noise": [], "systematic": [], "planted": []}
+    kinds = defaultdict(list)
     for world in worlds:
         terms = variation_terms(world.confirm, world.clean.confirm).reshape(3, -1)
         largest = terms[:, np.argsort(-terms[0])[:20]]
@@ -177,6 +168,5 @@ def measure_swings(worlds: Sequence[World]) -> dict[str, dict[str, float]]:
         noisy = noise > np.median(noise)
         kinds["seed noise"].append(largest[:, noisy])
         kinds["systematic"].append(largest[:, ~noisy])
-        for pool in world.planted.values():
-            kinds["planted"].append(variation_terms(world.confirm, pool.confirm)[:, *world.pair])
+        kinds["planted"] += [variation_terms(world.confirm, p.confirm)[:, *world.pair] for p in world.planted.values()]
     return {kind: relative_and_logits(terms) for kind, terms in kinds.items()}

@@ -1,4 +1,4 @@
-"""``reports/teach.md``: a lesson for a classroom, with the numbers of really trained runs."""
+"""``reports/teach.md``: a lesson for a classroom, with the numbers of trained runs."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,8 +22,6 @@ _CHOSEN = "#b91c1c"
 def write_lesson(lesson: "LessonResult", folder: Path) -> Path:
     """Write the lesson, its figures and its numbers."""
     replay, words = lesson.replay, [judged.word for judged in lesson.protocol.verdicts]
-    chosen, again = replay.typical()
-    boldest = int(replay.relative.argmin())
     means_of_others = (replay.counts.sum(axis=1) - np.diag(replay.counts)) / (len(lesson.seeds) - 1)
     most_frequent = max(sorted(set(lesson.naive.cells)), key=lesson.naive.cells.count)
     text = render(
@@ -32,20 +30,8 @@ def write_lesson(lesson: "LessonResult", folder: Path) -> Path:
         naive=lesson.naive,
         sentence=lesson_sentence(lesson),
         mean_accuracy=float(np.mean(lesson.accuracy)),
-        story={
-            "cell": lesson.naive.cells[chosen],
-            "first": lesson.seeds[chosen],
-            "second": lesson.seeds[again],
-            "before": int(replay.counts[chosen, chosen]),
-            "after": int(replay.counts[chosen, again]),
-            "change": float(replay.counts[chosen, again] / replay.counts[chosen, chosen] - 1),
-        },
-        boldest={
-            "before": int(replay.before[boldest]),
-            "after": int(replay.after[boldest]),
-            "cell": lesson.naive.cells[replay.pairs[boldest][0]],
-            "change": float(replay.relative[boldest]),
-        },
+        story=_retraining(lesson, replay.typical()),
+        largest=_retraining(lesson, replay.pairs[int(replay.relative.argmin())]),
         down=int((np.diag(replay.counts) > means_of_others).sum()),
         mean_before=float(replay.before.mean()),
         mean_after=float(replay.after.mean()),
@@ -60,8 +46,16 @@ def write_lesson(lesson: "LessonResult", folder: Path) -> Path:
     return write_document(folder, "teach", text, figures=drawn, data={"teach": lesson.to_json()})
 
 
+def _retraining(lesson: "LessonResult", pair: tuple[int, int]) -> dict[str, str | int | float]:
+    """What the usual way says about two runs."""
+    first, second = pair
+    before, after = lesson.naive.counts[first][first], lesson.naive.counts[first][second]
+    seeds = {"first": lesson.seeds[first], "second": lesson.seeds[second]}
+    return {"cell": lesson.naive.cells[first], **seeds, "before": before, "after": after, "change": after / before - 1}
+
+
 def lesson_sentence(lesson: "LessonResult") -> str:
-    """What was found, in numbers: the first line of the report."""
+    """The finding in numbers, the first line of the report."""
     naive = lesson.naive
     seen = f"by {percent(-naive.mean_change, 0)} on average" if naive.mean_change < 0 else "but not on average"
     return (
@@ -76,7 +70,7 @@ def _how_many(lesson: "LessonResult") -> str:
 
 
 def headline_histogram(naive: "NaiveReplay") -> Figure:
-    """How often each change of the worst cell is announced, over all ordered pairs of runs."""
+    """Histogram of the change of the worst cell over all ordered pairs of runs."""
     figure = Figure(figsize=(6.5, 2.8), layout="constrained")
     axes: Any = figure.subplots()
     change = 100 * naive.relative
@@ -104,12 +98,7 @@ def headline_histogram(naive: "NaiveReplay") -> Figure:
 
 
 def regression_chart(naive: "NaiveReplay", seeds: list[int]) -> Figure:
-    """Each run's worst cell: its count in that run, and in all the others.
-
-    Args:
-        naive: The replay.
-        seeds: The runs' seeds.
-    """
+    """Each run's worst cell: its errors in that run, and in all other runs; `seeds` label the runs."""
     figure = Figure(figsize=(7.5, 3.4), layout="constrained")
     axes: Any = figure.subplots()
     chosen = np.diag(naive.counts)

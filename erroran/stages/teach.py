@@ -1,4 +1,4 @@
-"""A lesson in five minutes, offline: why a treatment that changes nothing seems to work, and how to judge it."""
+"""An offline lesson of five minutes: why a treatment that changes nothing seems to work, and how to judge it."""
 
 from collections.abc import Callable
 
@@ -21,11 +21,9 @@ from erroran.verdict.replay import NaiveReplay, replay_naive, replay_protocol
 
 MODEL = "cnn"
 RECIPE = Recipe(name="teach", epochs=8, batch_size=32, learning_rate=2e-3, schedule="one-cycle")
-"""A few seconds per run, and as few errors as in a network that is really used."""
-
+"""A few seconds per run, and about as few errors as networks in use make."""
 MINE_FRACTION = 0.3
-"""The digits are few: a tenth of them would have hardly any errors to mine."""
-
+"""There are few digits: the usual tenth of them would have hardly any errors to mine."""
 MINING_RUNS = 3
 SEEDS_PER_ARM = 5
 
@@ -34,8 +32,8 @@ class NaiveLesson(Result):
     """Act 1: each run's worst cell, counted again in every other run.
 
     Attributes:
-        pairs_of_runs: Ordered pairs of runs.
-        improved: Share of them with fewer errors after; `worse` with more.
+        pairs_of_runs: Number of ordered pairs of runs.
+        improved: Share of the pairs with fewer errors after; `worse` with more.
         mean_change: All errors after over all errors before, minus 1.
         elsewhere: Mean change of the errors in all other cells, per run.
         cells: The worst cell of each run, as in ``4 read as 9``.
@@ -67,11 +65,9 @@ class ProtocolLesson(Result):
     """Act 2: comparisons of runs with runs under erroran's protocol.
 
     Attributes:
-        comparisons: How many.
-        claims: Those with the verdict "improved" or "harmed"; every one is false.
-        mining_runs: Runs that choose the cell.
-        seeds_per_arm: Runs per arm.
-        verdicts: Every comparison.
+        comparisons: Number of comparisons.
+        claims: Number of verdicts "improved" or "harmed"; every one is false.
+        mining_runs: Number of runs that choose the cell.
     """
 
     comparisons: int
@@ -85,13 +81,10 @@ class LessonResult(Result):
     """What the lesson found.
 
     Attributes:
-        dataset: Name of the dataset.
-        seeds: Seed of each run, and `accuracy` its accuracy on `confirm`, the test images.
-        test_images: Images of `confirm`; `mined_images` those of `mine`.
-        naive: Act 1.
-        protocol: Act 2.
-        replay: The comparisons behind act 1.
-        completed: The runs, and which of them were trained just now.
+        accuracy: Accuracy of each run on `confirm`, the test images.
+        test_images: Number of images of `confirm`; `mined_images` of `mine`.
+        replay: The comparisons of act 1.
+        completed: The runs, and which of them were trained by this call.
     """
 
     dataset: str
@@ -114,16 +107,16 @@ def teach(
     on_progress: Callable[[Progress], None] = lambda _: None,
     on_finished: Callable[[RunRecord], None] = lambda _: None,
 ) -> LessonResult:
-    """Train the same network several times on scikit-learn's digits, and judge a treatment that does nothing.
+    """Train a network several times on scikit-learn's digits, and judge a placebo that changes nothing but the seed.
 
-    The treatment is a placebo: it changes the seed. The runs go into the store like any others, so a second call trains
-    nothing. They do not become the latest group. The look at `confirm` is entered in the ledger.
+    The runs are stored like any others, so a second call trains nothing; they do not become the latest group. The look
+    at `confirm` is entered in the ledger.
 
     Args:
-        store: Where runs go.
-        n_runs: Runs, at least 13: 3 that mine, 5 before, 5 after.
-        n_draws: Comparisons under erroran's protocol, drawn at random.
-        jobs: Runs at a time.
+        store: Where the runs are kept.
+        n_runs: Number of runs, at least 13: 3 that mine, 5 before, 5 after.
+        n_draws: Number of random comparisons under erroran's protocol.
+        jobs: Runs that are trained at the same time.
         on_progress: Called often while training.
         on_finished: Called with each run that was trained.
 
@@ -132,13 +125,8 @@ def teach(
     """
     dataset = load_dataset("digits")
     store.put_dataset(dataset)
-    template = {
-        "dataset": dataset.digest,
-        "mine_fraction": MINE_FRACTION,
-        "model": MODEL,
-        "recipe": RECIPE,
-        "environment": environment.current_environment(MODEL),
-    }
+    template = {"dataset": dataset.digest, "mine_fraction": MINE_FRACTION, "model": MODEL, "recipe": RECIPE}
+    template["environment"] = environment.current_environment(MODEL)
     specs = [RunSpec.model_validate({**template, "seed": seed}) for seed in range(n_runs)]
     requests = [Request("placebo", spec) for spec in specs]
     completed = complete_runs(store, requests, jobs=jobs, on_progress=on_progress, on_finished=on_finished)
@@ -148,14 +136,9 @@ def teach(
     names = confirm.class_names
     naive = replay_naive(confirm.labels, confirm.predicted, len(names))
     replays = replay_protocol(
-        (mine.labels, mine.predicted),
-        (confirm.labels, confirm.predicted),
-        len(names),
-        n_seeds=SEEDS_PER_ARM,
-        n_mining=MINING_RUNS,
-        n_draws=n_draws,
-        rng=np.random.default_rng(0),
-    )
+        (mine.labels, mine.predicted), (confirm.labels, confirm.predicted), len(names),
+        n_seeds=SEEDS_PER_ARM, n_mining=MINING_RUNS, n_draws=n_draws, rng=np.random.default_rng(0),
+    )  # fmt: skip
 
     def name(cell: Cell) -> str:
         return Endpoint.FORWARD.describe(names[cell[0]], names[cell[1]])

@@ -48,7 +48,7 @@ class PairAcross:
 
 
 def compare_confusions(labels: IntArray, models: Sequence[IntArray], n_classes: int) -> list[PairAcross]:
-    """Compare the confusions of several models on the same images.
+    """Compare the confusions of several models on the same images, cell by cell.
 
     Args:
         labels: Integer (N,), values in 0..n_classes-1.
@@ -56,8 +56,7 @@ def compare_confusions(labels: IntArray, models: Sequence[IntArray], n_classes: 
         n_classes: Number of classes C.
 
     Returns:
-        One entry per directed cell with an error in any run; those in most models first, then those with the most
-        images in common, then by their mean share.
+        The cells with an error in any run, sorted by `surely_in`, `images_everywhere` and their mean share, falling.
 
     Raises:
         BadInput: There is a single model, or see `confusion.check_runs`.
@@ -109,15 +108,10 @@ def compare_confusions(labels: IntArray, models: Sequence[IntArray], n_classes: 
 
 
 def uneven_p(labels: IntArray, pred: IntArray, n_classes: int) -> FloatArray:
-    """p-values for "this model confuses the pair more than errors spread evenly over all pairs would".
+    """p-values for "the cell has more errors than if all errors were spread evenly over the cells".
 
-    Args:
-        labels: Integer (N,).
-        pred: Integer (S, N).
-        n_classes: Number of classes C.
-
-    Returns:
-        float64 (C, C), one-sided, not adjusted; 1 on the diagonal.
+    Labels are integer (N,), predictions (S, N); the result is float64 (C, C), one-sided, not adjusted, 1 on the
+    diagonal.
 
     Under the null hypothesis an error falls into the cells in proportion to the images that each class has. The images
     are the sample: with w = sum k^2 / sum k over images and wrong classes (k = runs wrong so), a count over w is an

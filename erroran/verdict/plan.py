@@ -1,4 +1,4 @@
-"""Power of a planned comparison, by simulation from the error rates that the mined runs show image by image."""
+"""Power of a planned comparison, simulated from the per-image error rates of the mined runs."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -24,30 +24,19 @@ SEEDS: Final = (3, 5, 8, 10, 15, 20)
 REDUCTIONS: Final = (0.25, 0.5, 0.75, 1.0)
 N_SIMULATIONS: Final = 400
 WANTED_POWER: Final = 0.8
-ALPHA: Final = 0.05
-"""Two-sided level of the simulated test: that of a verdict."""
-SEED_LADDER: Final = (2, 3, 4, 5, 6, 7, 8, 10, 12, 15, 20, 25, 30, 40, 50)
-"""Numbers of seeds that `seeds_needed` tries."""
+ALPHA: Final = 0.05  # two-sided level of the simulated test: that of a verdict
+SEED_LADDER: Final = (2, 3, 4, 5, 6, 7, 8, 10, 12, 15, 20, 25, 30, 40, 50)  # seeds that `seeds_needed` tries
+# Weight of all cells' run-to-run variation against the cell's own, in degrees of freedom. Of 1 and 4, tried on the
+# networks of `erroran.benchmarks.calibration`, 4 came closer. It is less than `dispersion.PRIOR_DF`: a forecast has to
+# be right on average, but a test must not rely on the variance of three runs.
 CELL_PRIOR_DF: Final = 4.0
-"""Weight of all cells' run-to-run variation against the cell's own, in degrees of freedom.
-
-Of 1 and 4, tried on the networks of `erroran.benchmarks.calibration`, 4 came closer. It is less than
-`dispersion.PRIOR_DF`, as a forecast has to be right on average, and a test must not rely on the variance of three runs.
-"""
-REPETITIONS: Final = 50
-"""Repetitions of mining for the correction of the bias; each costs a fit."""
+REPETITIONS: Final = 50  # of mining, for the correction of the bias; each costs a fit
+# Mined errors per run from which the bias is corrected. The correction was checked on planted effects of about 20
+# errors per run. With few errors many repetitions have next to none, and the corrected power would be too high.
 MIN_ERRORS_TO_CORRECT: Final = 5.0
-"""Mined errors per run from which the bias is corrected.
-
-The correction was checked on planted effects of about 20 errors per run (`erroran.benchmarks.calibration`). With few
-errors many repetitions have next to none, and the corrected power would be too high.
-"""
-DRAWS_FOR_ODDS: Final = 5
-"""Least number of simulated data sets from which the factor on the odds is computed."""
-NEGLIGIBLE_RATE: Final = 1e-4
-"""Error rates below are skipped for speed: they add less than one error in 10,000 images and runs."""
-LEAST_SHRINK: Final = 0.05
-"""`selection_shrink` is at least this, so that a plan always has errors to start from."""
+DRAWS_FOR_ODDS: Final = 5  # least number of simulated data sets from which the factor on the odds is computed
+NEGLIGIBLE_RATE: Final = 1e-4  # lower error rates are skipped for speed
+LEAST_SHRINK: Final = 0.05  # least value of `selection_shrink`, so that a plan always has errors to start from
 
 
 @dataclass(frozen=True)
@@ -55,10 +44,10 @@ class ErrorRates:
     """Per-image error rates to simulate from; see `fit_rates`.
 
     Attributes:
-        alpha: First parameter of the fitted beta law over images; `beta` the second.
-        runs_wrong: Mined runs wrong, per image, int (M,).
-        n_runs: Mined runs.
-        shrink: Share of the erring images that are kept, in (0, 1].
+        alpha: First parameter of the fitted beta law over images; `beta` is the second.
+        runs_wrong: int (M,): number of mined runs that get each image wrong.
+        n_runs: Number of mined runs.
+        shrink: Share of the erring images that is kept, in (0, 1].
         logit_sd: Sd of a run's shift of the border of this cell, in logits.
         relative_sd: The same as relative sd of a run's count beyond independent images.
         pooled_logit_sd: Sd of a run's shift in any cell, which the verdict's test uses.
@@ -80,8 +69,8 @@ class ErrorRates:
     def draw(self, rng: np.random.Generator, n_images: int | None = None) -> FloatArray:
         """Rates of new images, float64 (n_images,): mined images resampled, rates from their posteriors.
 
-        Shrinking sets the rates of a share 1 - shrink of the images to 0: fewer errors of the same kind. Lower rates of
-        all images instead would make always-wrong images random and underestimate the power by 6 to 9 points.
+        Shrinking sets the rates of a share 1 - shrink of the images to 0. Lower rates of all images instead would make
+        always-wrong images random and underestimate the power by 6 to 9 points.
         """
         runs_wrong = self.runs_wrong
         if n_images is not None:
@@ -100,8 +89,8 @@ def fit_rates(errors: BoolArray, *, shrink: float = 1.0, logit_sd: float = PRIOR
         logit_sd: Run-to-run variation over all cells, in logits (`dispersion.run_variation`), with which this cell's
             own is blended.
 
-    A run that moves the border between two classes moves the rates p of all images at the border together, each by
-    about its shift times p (1 - p); see `dispersion`.
+    A run that shifts the border between two classes changes the error rate p of every image by about its shift times
+    p (1 - p); see `dispersion`.
 
     Raises:
         BadInput: No mined error, or `shrink` out of range.
@@ -127,8 +116,8 @@ def fit_rates(errors: BoolArray, *, shrink: float = 1.0, logit_sd: float = PRIOR
         size = float(np.exp(log_size[0]))
         return float(-(counts * betabinom.logpmf(k, n_runs, size * rate, size * (1 - rate))).sum())
 
-    # The mean is the observed one; only the concentration is searched. A single run says nothing about it: 1 then means
-    # that half the errors come from images that are usually wrong.
+    # The mean is the observed one; only the concentration is fitted. A single run has no information on it: 1 then
+    # means that half the errors come from images that are usually wrong.
     size = 1.0
     if n_runs > 1:
         best = minimize(loss, x0=[0.0], method="L-BFGS-B", bounds=[(-4.0, 7.0)])
@@ -158,24 +147,24 @@ def plan_power(
             1.2 / sqrt of this.
 
     Returns:
-        float64 (seeds, reductions): power to find a significant fall by `compare.compare_errors`, in [0, 1]. For
-        orientation, Beta(0.5, 1) rates, two-sided 5 %: a halving of 6.7 errors per run is found in 67 / 87 / 97 % with
-        3 / 5 / 10 seeds if images are independent, in 22 / 44 / 76 % if runs shift by 1 logit as real ones do; of 3.3
-        errors in 32 / 55 / 78 % and 12 / 30 / 59 %.
+        float64 (seeds, reductions): probability of a significant fall in `compare.compare_errors`, in [0, 1]. For
+        orientation, with Beta(0.5, 1) rates and 3 / 5 / 10 seeds: a 50 % drop of 6.7 errors per run has power 67 / 87 /
+        97 % if images are independent and 22 / 44 / 76 % if runs shift by 1 logit as real ones do; of 3.3 errors 32 /
+        55 / 78 % and 12 / 30 / 59 %.
 
-    The treatment is taken to move the border between the two classes, as a run does: the odds of an error fall by the
-    same factor for all images. Then an image that is always wrong stays mostly wrong or becomes mostly right. Scaling
-    the rates makes always-wrong images random and underestimates power: networks whose planted confusion was repaired
-    in part had half the seed noise that scaled rates give.
+    The treatment is assumed to shift the border between the two classes, as a run does: it multiplies the odds of an
+    error by the same factor for all images. Multiplying the rates instead would make always-wrong images random and
+    underestimate power: networks whose planted confusion was repaired in part had half the seed noise of that model.
 
     Power is not linear in the rates and their variation, so plug-in estimates are biased, on average too low where
     power is high. A parametric bootstrap estimates the bias: mining is repeated on data simulated from the estimates,
     and the difference between their power and the mean over the repetitions is added, where at least 5 errors per run
     were mined.
-    Source: Efron and Tibshirani (1993), An Introduction to the Bootstrap, ch. 10.
 
     Raises:
         BadInput: Seeds or reductions out of range.
+
+    Source: Efron and Tibshirani (1993), An Introduction to the Bootstrap, ch. 10.
     """
     from scipy.optimize import isotonic_regression
 
@@ -221,20 +210,20 @@ def selection_shrink(labels: IntArray, pred: IntArray, n_classes: int, cells: Se
     """Share of a chosen pair's mined errors that is expected with new seeds on new images.
 
     Args:
-        labels: Integer (N,), the mined images.
-        pred: Integer (S, N), the mining runs.
+        labels: Integer (N,), of the mined images.
+        pred: Integer (S, N), of the mining runs.
         n_classes: Number of classes C.
         cells: The directed cells whose errors count together.
 
     Returns:
         Posterior mean over observed count, in [0.05, 1]; 1 without errors.
 
-    The worst cell is partly the worst by chance. How much, depends on the other cells: one of many similar counts is
-    mostly chance, one far above all others is not. Empirical Bayes distinguishes them cell by cell: the true
-    counts of all C (C - 1) cells come from a common law of any form, estimated by maximum likelihood on a grid, and a
-    cell's count is Poisson in units of the average jump that new images and seeds bring. The posterior mean needs no
-    correction for the choice. (One factor from a bootstrap of the worst cell expected 20 to 30 % too many errors for
-    ordinary worst cells of real networks, and too few for planted ones.)
+    The worst cell is partly the worst by chance: mostly if many cells have similar counts, hardly if it is far above
+    all others. Empirical Bayes estimates this for each cell. The true counts of all C (C - 1) cells come from a common
+    law of any form, estimated by maximum likelihood on a grid; a cell's count is Poisson in units of the average change
+    that new images and seeds cause. The posterior mean needs no correction for the choice of the cell. (One factor from
+    a bootstrap of the worst cell expected 20 to 30 % too many errors for the worst cells of real networks, and too few
+    for planted ones.)
 
     Source: Kiefer and Wolfowitz (1956), Ann Math Stat 27, 887; Koenker and Mizera (2014), J Am Stat Assoc 109, 674;
     selection: Efron (2011), J Am Stat Assoc 106, 1602.
@@ -262,8 +251,7 @@ def selection_shrink(labels: IntArray, pred: IntArray, n_classes: int, cells: Se
 def _posterior_means(values: FloatArray, times: IntArray, jump: float) -> FloatArray:
     """Posterior means of counts that are Poisson in units of `jump`, each observed `times` times.
 
-    The prior has 120 points, from below the smallest count to above the largest; 300 steps of the EM algorithm
-    fit their weights.
+    The prior has 120 points, from below the smallest count to above the largest; 300 EM steps fit their weights.
     """
     top = float(values.max())
     grid = np.geomspace(min(0.02, top / 10), 1.5 * top, 120)
@@ -284,7 +272,7 @@ def _cell_variation(errors: BoolArray, pooled: float) -> tuple[float, float]:
     """Run-to-run variation of one cell: sd of a run's shift in logits, and relative sd of its count."""
     counted = count_variance(errors)
     if counted.df == 0:
-        return pooled, 0.0  # no image differs between runs, so the cell shows no border
+        return pooled, 0.0  # no image differs between runs, so the cell has no information on a shift
     predicted = 1 + pooled**2 * counted.expected
     blended = (CELL_PRIOR_DF * predicted + counted.df * counted.ratio) / (CELL_PRIOR_DF + counted.df)
     excess = max(0.0, blended - 1)
@@ -295,7 +283,7 @@ def _cell_variation(errors: BoolArray, pooled: float) -> tuple[float, float]:
 def _prepare(
     rates: ErrorRates, n_images: int, n_simulations: int, rng: np.random.Generator
 ) -> Callable[[int, float], float]:
-    """Power as a function of seeds per arm and reduction, corrected by what repeated mining gives on average."""
+    """Power as a function of seeds per arm and reduction, corrected for the bias of mining; see `plan_power`."""
     again = _mine_again(rates, rng)
 
     def power_of(n_seeds: int, reduction: float) -> float:
@@ -310,10 +298,7 @@ def _prepare(
 
 
 def _mine_again(rates: ErrorRates, rng: np.random.Generator) -> list[ErrorRates]:
-    """What other mining runs on other images would have estimated, if the estimates were the truth.
-
-    Empty where too few errors were mined for a correction.
-    """
+    """Estimates from mining repeated on simulated runs and images; empty with too few errors for a correction."""
     if rates.runs_wrong.sum() / rates.n_runs < MIN_ERRORS_TO_CORRECT:
         return []
     whole = replace(rates, shrink=1.0)
@@ -328,27 +313,29 @@ def _mine_again(rates: ErrorRates, rng: np.random.Generator) -> list[ErrorRates]
 def _simulated_power(
     rates: ErrorRates, n_images: int, n_seeds: int, reduction: float, n_simulations: int, rng: np.random.Generator
 ) -> float:
+    """Share of simulated experiments with a significant fall, not corrected for bias."""
     draws = [rates.draw(rng, n_images) for _ in range(max(n_simulations, DRAWS_FOR_ODDS))]
     odds = _odds_factor(np.concatenate(draws), reduction)
     found = 0
     for drawn in draws[:n_simulations]:
         before = drawn[drawn > NEGLIGIBLE_RATE]
-        arms = [_simulate_runs(_with_odds(before, factor), n_seeds, rates.logit_sd, rng) for factor in (1.0, odds)]
+        arms = [_simulate_runs(scale_odds(before, factor), n_seeds, rates.logit_sd, rng) for factor in (1.0, odds)]
         found += compare_errors(arms[0], arms[1], logit_sd=rates.pooled_logit_sd).direction(ALPHA) < 0
     return found / n_simulations
 
 
 def _odds_factor(rates: FloatArray, reduction: float) -> float:
-    """Factor on all images' odds of an error that removes this share of the errors."""
+    """The factor on the odds of all images that removes this share of the errors."""
     from scipy.optimize import brentq
 
     if reduction >= 1:
         return 0.0
     wanted = (1 - reduction) * float(rates.sum())
-    return float(np.exp(brentq(lambda log: float(_with_odds(rates, np.exp(log)).sum()) - wanted, -60, 0)))
+    return float(np.exp(brentq(lambda log: float(scale_odds(rates, np.exp(log)).sum()) - wanted, -60, 0)))
 
 
-def _with_odds(rates: FloatArray, factor: float) -> FloatArray:
+def scale_odds(rates: FloatArray, factor: float | FloatArray) -> FloatArray:
+    """Multiply the odds of rates in [0, 1] by a factor, broadcast against them."""
     certain = np.minimum(rates, 1 - 1e-9)  # odds must be finite
     lifted = certain * factor
     moved: FloatArray = lifted / (lifted + 1 - certain)

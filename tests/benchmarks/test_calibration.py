@@ -40,11 +40,6 @@ def test_simulated_arms_have_the_truth_they_claim() -> None:
     assert np.mean(counts, axis=0) == pytest.approx([6, 3], rel=0.1)
 
 
-def test_shifted_rates_by_hand() -> None:
-    rates = np.array([0.0, 0.5, 1.0])
-    assert simulations.shift_rates(rates, np.array(np.log(3.0))) == pytest.approx([0, 0.75, 1])
-
-
 def test_run_to_run_variation_by_hand() -> None:
     """Two cells with excess 3 and 1, means 2 and 1, variances 1 and 1 of independent images."""
     found = worlds.relative_and_logits([np.array([[2.0, 1.0], [1.0, 1.0], [3.0, 1.0]])])

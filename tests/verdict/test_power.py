@@ -13,6 +13,7 @@ from erroran.verdict.plan import (
     detectable_reduction,
     fit_rates,
     plan_power,
+    scale_odds,
     seeds_needed,
     selection_shrink,
 )
@@ -41,6 +42,10 @@ def found_power(rng, errors_per_run, n_seeds, factor, repetitions=300):
         after = rng.random((n_seeds, rates.size)) < with_fewer_errors(rates, factor)
         found += compare_errors(before, after).direction(0.05) < 0
     return found / repetitions
+
+
+def test_scaled_odds_by_hand():
+    assert scale_odds(np.array([0.0, 0.5, 1.0]), 3.0) == pytest.approx([0, 0.75, 1])
 
 
 def test_promised_power_is_found():

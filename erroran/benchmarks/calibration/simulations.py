@@ -23,6 +23,7 @@ from erroran.stats.dispersion import run_variation
 from erroran.stats.intervals import score_interval, wilson_interval
 from erroran.stats.multiplicity import benjamini_hochberg
 from erroran.stats.significance import mcnemar
+from erroran.verdict.plan import scale_odds
 
 
 def coverage_rows(shift_sd: float) -> list[Simulated]:
@@ -93,11 +94,11 @@ def simulate_arms(
     if row.how == ONE_BY_ONE:
         moved = rates * (rng.random(len(cell)) < row.factor)
     elif row.how == BOTH_WAYS:
-        moved = shift_rates(rates, rng.normal(0, uneven_sd, len(cell)))
+        moved = scale_odds(rates, np.exp(rng.normal(0, uneven_sd, len(cell))))
     arms = []
     for rate in (rates, np.where(cell == 1, moved, rates)):
         shift = rng.normal(0, row.shift_sd, (row.seeds, expected.size))[:, cell]
-        arms.append(np.where(rng.random((row.seeds, len(cell))) < shift_rates(rate, shift), wrong, labels))
+        arms.append(np.where(rng.random((row.seeds, len(cell))) < scale_odds(rate, np.exp(shift)), wrong, labels))
     return labels, arms[0], arms[1]
 
 
@@ -116,19 +117,12 @@ def _cell_shares() -> FloatArray:
     return spread
 
 
-def shift_rates(rates: FloatArray, shift: FloatArray) -> FloatArray:
-    """Move rates in [0, 1] by a shift in logits, broadcast against them; 0 and 1 stay."""
-    lifted = rates * np.exp(shift)
-    moved: FloatArray = lifted / (lifted + 1 - rates)
-    return moved
-
-
 @lru_cache
 def _mean_errors(shift_sd: float, scale: float) -> float:
     """Expected errors per nominal one: shifts in logits do not keep the mean."""
     rng = np.random.default_rng(4)
     rates = scale * rng.beta(0.5, 1, 400_000)
-    return float(shift_rates(rates, rng.normal(0, shift_sd, rates.size)).mean() * 3)
+    return float(scale_odds(rates, np.exp(rng.normal(0, shift_sd, rates.size))).mean() * 3)
 
 
 def measure_facts(settings: Settings) -> dict[str, int | float | dict[str, Mean]]:

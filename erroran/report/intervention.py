@@ -1,4 +1,4 @@
-"""``reports/<name>.md``: did the treatment work? The verdict first, then everything it rests on."""
+"""``reports/<name>.md``: the verdict on a treatment, then everything that it is based on."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,6 +65,9 @@ def write_intervention(assessment: "Assessment", folder: Path) -> Path:
         seen=_seen_by_class(assessment),
         mean_change=_mean_change,
         group=assessment.group,
+        stamps=assessment.stamps,
+        environments=assessment.environments,
+        arms=intervention.arms,
         runs=assessment.after.runs,
         intervention=intervention,
         hypothesis=intervention.hypothesis,

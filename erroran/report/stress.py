@@ -1,4 +1,4 @@
-"""``reports/<name>-stress.md``: does a treatment still work where strokes are thinner, thicker, swollen or broken?"""
+"""``reports/<name>-stress.md``: a treatment on thinner, thicker, swollen and broken strokes."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -31,6 +31,9 @@ def write_stress(stressed: "Stressed", folder: Path) -> Path:
     text = render(
         "stress.md.j2",
         stressed=stressed,
+        intervention=stressed.intervention,
+        stamps=stressed.stamps,
+        environments=stressed.environments,
         sentence=stress_sentence(stressed),
         moved=_moved(stressed),
         thickness=_thickness(stressed),

@@ -1,4 +1,4 @@
-"""What an intervention changed on `confirm`: loads the runs, judges them, and hands everything to the report."""
+"""Judge an intervention on `confirm`, and collect everything that its report shows."""
 
 import numpy as np
 from pydantic import Field
@@ -6,7 +6,7 @@ from pydantic import Field
 from erroran.results import Result
 from erroran.shape.exposure import Exposure, redraw
 from erroran.stages.intervene import gather_exposure
-from erroran.stats.confusion import ClassScores, accuracy, cell_mask, class_scores, confusion_counts
+from erroran.stats.confusion import ClassScores, cell_mask, class_scores, confusion_counts
 from erroran.stats.significance import McNemarResult
 from erroran.store import Intervention, Store
 from erroran.store.environment import compare_environments
@@ -45,12 +45,10 @@ class Assessment(Result):
         group: The baseline group.
         intervention: What was run; `arms` the ids of its runs.
         before: Baseline evidence on `confirm`; `after` the treatment's.
-        verdict: The verdict.
         stamps: What limits the claim.
         environments: In what the arms' software or hardware differ: name to each arm's value.
         seeds: One row per seed.
         classes: Scores of every run and class, ``before`` and ``after``.
-        controls: One per control.
         not_shown_to_beat: Names of the controls that the treatment is not shown to beat.
         mean_counts: float (2, C, C), mean confusion counts before and after; `mean_change` their difference.
         fixed: Images that the treatment predicts correctly more often, clearest first.
@@ -98,7 +96,6 @@ def assess(store: Store, group: Group, name: str) -> Assessment:
     arms = {arm: gather(store, runs, "confirm", look=look) for arm, runs in intervention.arms.items()}
     before, after = arms["baseline"], arms[name]
     labels, names = before.labels, before.class_names
-    pair, endpoint = hypothesis.pair.indices(names), hypothesis.primary
     verdict = judge_hypothesis(hypothesis, labels, before.predicted, after.predicted, names)
     concluded = look.model_copy(update={"kind": "verdict", "word": verdict.word, "sentence": verdict.sentence})
     store.ledger.record(concluded)
@@ -108,15 +105,14 @@ def assess(store: Store, group: Group, name: str) -> Assessment:
     if "logit-shift" in intervention.controls:
         mined, treated = (gather(store, intervention.arms[arm], "mine") for arm in ("baseline", name))
         shift, others["logit-shift"] = shift_baseline(
-            (mined.labels, mined.probabilities), treated.predicted, before.probabilities, pair
+            (mined.labels, mined.probabilities), treated.predicted, before.probabilities, verdict.pair
         )
     controls = [
         compare_control(
-            arm, labels, predicted, after.predicted, names, pair, endpoint,
-            shift=shift if arm == "logit-shift" else None,
+            arm, labels, predicted, after.predicted, names, verdict, shift if arm == "logit-shift" else None
         )
         for arm, predicted in others.items()
-    ]  # fmt: skip
+    ]
     counts = np.stack([confusion_counts(labels, arm.predicted, len(names)).mean(axis=0) for arm in (before, after)])
     fixed, broken = find_flips(labels, before.predicted, after.predicted, before.ids.tolist(), names)
     exposure = gather_exposure(store, intervention)
@@ -130,7 +126,7 @@ def assess(store: Store, group: Group, name: str) -> Assessment:
         verdict=verdict,
         stamps=find_stamps(store.ledger.entries(), concluded, group, intervention, environments),
         environments=environments,
-        seeds=_seed_rows(before, after, cell_mask(len(names), endpoint.cells(pair))),
+        seeds=_seed_rows(before, after, cell_mask(len(names), verdict.endpoint.cells(verdict.pair))),
         classes={
             "before": class_scores(labels, before.predicted, len(names)),
             "after": class_scores(labels, after.predicted, len(names)),
@@ -152,22 +148,15 @@ def assess(store: Store, group: Group, name: str) -> Assessment:
 
 def _seed_rows(before: Evidence, after: Evidence, primary: np.ndarray) -> list[SeedRow]:
     arms = ArmComparison(before.labels, before.predicted, after.predicted, before.class_names)
-    columns = zip(
-        zip(before.runs, after.runs, strict=True),
-        accuracy(before.labels, before.predicted).tolist(),
-        accuracy(after.labels, after.predicted).tolist(),
-        arms.run_by_run(~np.eye(len(before.class_names), dtype=bool)),
-        arms.run_by_run(primary),
-        strict=True,
-    )
+    every = arms.run_by_run(~np.eye(len(before.class_names), dtype=bool))
     return [
         SeedRow(
             seed=was.spec.seed,
             runs=(was.id, now.id),
-            accuracy_before=accuracy_before,
-            accuracy_after=accuracy_after,
-            mcnemar_all_images=every,
+            accuracy_before=was.accuracy_confirm,
+            accuracy_after=now.accuracy_confirm,
+            mcnemar_all_images=of_all,
             mcnemar_primary=of_endpoint,
         )
-        for (was, now), accuracy_before, accuracy_after, every, of_endpoint in columns
+        for was, now, of_all, of_endpoint in zip(before.runs, after.runs, every, arms.run_by_run(primary), strict=True)
     ]

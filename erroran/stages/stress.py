@@ -1,9 +1,8 @@
-"""Does a treatment still work where strokes are thinner, thicker, swollen or broken? Asked of the stored models.
+"""Judge a treatment on changed versions of `confirm`, with the stored models.
 
-`confirm` is changed in the four ways of Morpho-MNIST, with the paper's doses; every run of every arm predicts the same
-changed images, and each version is judged as the report judges `confirm` itself. Nothing was predicted about these
-versions beforehand, so all of it is exploratory: a change counts as found if it holds under the false discovery rate
-over all tests.
+The images are changed in the four ways of Morpho-MNIST, with the paper's doses. Every run of every arm predicts the
+same changed images. As no hypothesis names these versions, everything is exploratory: a change counts as found if it
+holds under the false discovery rate over all tests.
 """
 
 import time
@@ -54,7 +53,7 @@ class Stressed(Result):
     Attributes:
         group: The baseline group.
         intervention: What was run.
-        evidence: Arm to its runs on `confirm` as it is; ``baseline`` first, then the treatment, then controls.
+        evidence: Arm to its runs on `confirm` as it is.
         versions: ``as it is``, ``redrawn``, then the four that are judged.
         contrasts: Version by version, the baseline first.
         stamps: What limits the claim.
@@ -77,7 +76,7 @@ class Stressed(Result):
 
     @property
     def against_baseline(self) -> list[Contrast]:
-        """The contrasts that the headline is about."""
+        """The contrasts of the treatment with the baseline."""
         return [contrast for contrast in self.contrasts if contrast.against == "baseline"]
 
 
@@ -89,9 +88,9 @@ def stress(
     controls: bool = False,
     on_step: Callable[[str, int, int], None] = lambda *_: None,
 ) -> Stressed:
-    """Let the stored runs of an intervention predict changed versions of `confirm`, and judge each. Trains nothing.
+    """Let the stored runs of an intervention predict changed versions of `confirm`, and judge each version.
 
-    The look at `confirm` is entered in the ledger.
+    Trains nothing; enters the look at `confirm` in the ledger.
 
     Args:
         store: Holds the intervention's runs and their models.
@@ -113,20 +112,11 @@ def stress(
     start = time.perf_counter()
     versions = _make_versions(store, evidence, intervention, on_step)
     seconds = time.perf_counter() - start
+    labels, names = evidence["baseline"].labels, evidence["baseline"].class_names
     contrasts = adjust_contrasts(
-        (
-            version.name,
-            arm,
-            judge_hypothesis(
-                intervention.hypothesis,
-                evidence[arm].labels,
-                version.predicted[arm],
-                version.predicted[name],
-                evidence[arm].class_names,
-            ),
-        )
-        for version in versions
-        if version.name not in (AS_IT_IS, REDRAWN)
+        (v.name, arm, judge_hypothesis(intervention.hypothesis, labels, v.predicted[arm], v.predicted[name], names))
+        for v in versions
+        if v.name not in (AS_IT_IS, REDRAWN)
         for arm in evidence
         if arm != name
     )
@@ -140,7 +130,7 @@ def stress(
         stamps=find_stamps(store.ledger.entries(), look, group, intervention, environments),
         environments=environments,
         tests=sum(q_value is not None for contrast in contrasts for q_value in contrast.q_values.values()),
-        images=len(evidence["baseline"].labels),
+        images=len(labels),
         seconds=seconds,
     )
 
@@ -158,12 +148,9 @@ def perturb(
     Returns:
         ``redrawn`` first: what every version has in common, and nothing else.
     """
-    keys = sample_keys(ids)
-    draws = [
-        keyed_uniform(_PLACES_KEY, 0, keys, purpose=f"stress place {i}") for i in range(perturbations.MOST_FRACTURES)
-    ]
+    p, keys = perturbations, sample_keys(ids)
+    draws = [keyed_uniform(_PLACES_KEY, 0, keys, purpose=f"stress place {i}") for i in range(p.MOST_FRACTURES)]
     places = np.stack(draws, axis=1)
-    p = perturbations
     return [
         (REDRAWN, "ink or no ink on a four times finer grid and back, as in all that follow",
          lambda: p.redraw_strokes(images, ink=ink)),
@@ -202,11 +189,11 @@ def _make_versions(
         probabilities = predict_with(model_file, flat, source=source)
         read[arm].append(probabilities.argmax(axis=1).reshape(len(changed), -1))
     on_step("judging", in_all, in_all)
-    pair = intervention.hypothesis.pair
-    rows = _rows_to_show(some, pair.classes)
+    pair, by_id = intervention.hypothesis.pair.indices(some.class_names), np.argsort(some.ids)
+    rows = np.concatenate([by_id[some.labels[by_id] == label][:_SHOWN_PER_CLASS] for label in pair])
 
     def version(name: str, does: str, predicted: dict[str, np.ndarray], images: np.ndarray) -> Version:
-        errors = {arm: count_errors(some.labels, p, pair.indices(some.class_names)) for arm, p in predicted.items()}
+        errors = {arm: count_errors(some.labels, p, pair) for arm, p in predicted.items()}
         return Version(name=name, does=does, errors=errors, predicted=predicted, shown=images[rows])
 
     untouched = {arm: found.predicted for arm, found in evidence.items()}
@@ -217,10 +204,3 @@ def _make_versions(
             for i, (name, does, _) in enumerate(recipes)
         ),
     ]
-
-
-def _rows_to_show(evidence: Evidence, pair: tuple[str, str]) -> np.ndarray:
-    by_id = np.argsort(evidence.ids)
-    labels = evidence.labels[by_id]
-    some = [by_id[labels == evidence.class_names.index(name)][:_SHOWN_PER_CLASS] for name in pair]
-    return np.concatenate(some)

@@ -30,7 +30,7 @@ class ModelResult(Result):
         interval: 95 % t interval of the mean accuracy on `confirm` over seeds, on the same images; None with one seed.
         weighted_f1: Mean over runs of the F1 of all classes on `mine`, weighted by their images.
         parameters: Number of the model's parameters.
-        latency: Time to predict, measured with the first run's model.
+        latency: Measured with the first run's model.
         bytes_on_disk: Size of its ``model.keras``.
         evidence: Its runs on `confirm`; `mined` on `mine`.
     """
@@ -76,16 +76,9 @@ def train_study(
     on_progress: Callable[[Progress], None] = lambda _: None,
     on_finished: Callable[[RunRecord], None] = lambda _: None,
 ) -> list[tuple[Group, Completed]]:
-    """Train every model of a study; what is in the store already is not trained again.
+    """Train every model of a study; runs that are in the store already are not trained again.
 
-    Args:
-        store: Where runs go. Groups of a study do not become the latest baseline.
-        dataset: The images.
-        name: The study's name.
-        study: Its spec.
-        jobs: Runs at a time.
-        on_progress: Called often.
-        on_finished: Called with each run that was trained.
+    Other arguments are as for `train_baseline`. Groups of a study do not become the latest baseline.
 
     Returns:
         Per model its group and runs.
@@ -132,12 +125,12 @@ def assess_study(store: Store, name: str, study: Study, groups: Sequence[Group])
     )
     models = [_result(store, entry, group, look) for entry, group in zip(study.models, groups, strict=True)]
     labels, class_names = models[0].evidence.labels, models[0].evidence.class_names
-    predicted = {result.entry.model: result.evidence.predicted for result in models}
+    predicted = {model.entry.model: model.evidence.predicted for model in models}
     return StudyResult(
         name=name,
         study=study,
         models=models,
-        pairs=compare_all(labels, [(result.name, predicted[result.entry.model]) for result in models], class_names),
+        pairs=compare_all(labels, [(model.name, model.evidence.predicted) for model in models], class_names),
         claims=[
             check_claim(claim, labels, predicted[claim.worse], predicted[claim.better], class_names)
             for claim in study.claims

@@ -18,11 +18,9 @@ class Contrast(Result):
     Attributes:
         version: The version's name.
         against: ``baseline``, or a control.
-        word: The verdict's word, if the primary endpoint's change holds under the false discovery rate.
-        unadjusted_word: The word for this version alone.
-        verdict: The verdict for this version alone, not adjusted for the others.
-        compared: What was tested: ``forward``, ``reverse`` and ``overall`` (all errors), and ``sum`` where that is the
-            primary endpoint.
+        word: The verdict's word; ``cannot tell`` if the endpoint's change does not hold under the false discovery rate.
+        unadjusted_word: The word of `verdict`, which is about this version alone.
+        compared: ``forward``, ``reverse`` and ``overall`` (all errors), and ``sum`` where that is the endpoint.
         q_values: Key of `compared` to the q-value over all tests; None without a test.
         found: What holds under the false discovery rate: key to -1 (fewer errors with the treatment) or 1 (more).
     """
@@ -66,27 +64,22 @@ def adjust_contrasts(verdicts: Iterable[tuple[str, str, Verdict]]) -> list[Contr
         rows.append((version, against, verdict, compared))
     p_values = [one.test.p_value for *_, compared in rows for one in compared.values()]
     adjusted = iter(benjamini_hochberg([p for p in p_values if p is not None]).tolist())
-    q_values = iter([None if p is None else next(adjusted) for p in p_values])
-    return [_contrast(*row, {key: next(q_values) for key in row[-1]}) for row in rows]
-
-
-def _contrast(
-    version: str,
-    against: str,
-    verdict: Verdict,
-    compared: dict[str, Comparison],
-    q_values: dict[str, float | None],
-) -> Contrast:
-    held = [key for key, q_value in q_values.items() if q_value is not None and q_value <= FDR]
-    found = {key: sign for key in held if (sign := compared[key].test.direction(FDR))}
-    claims = verdict.word in (IMPROVED, HARMED)
-    return Contrast(
-        version=version,
-        against=against,
-        word=CANNOT_TELL if claims and verdict.endpoint not in found else verdict.word,
-        unadjusted_word=verdict.word,
-        verdict=verdict,
-        compared=compared,
-        q_values=q_values,
-        found=found,
-    )
+    contrasts = []
+    for version, against, verdict, compared in rows:
+        q_values = {key: None if one.test.p_value is None else next(adjusted) for key, one in compared.items()}
+        held = [key for key, q_value in q_values.items() if q_value is not None and q_value <= FDR]
+        found = {key: sign for key in held if (sign := compared[key].test.direction(FDR))}
+        claims = verdict.word in (IMPROVED, HARMED)
+        contrasts.append(
+            Contrast(
+                version=version,
+                against=against,
+                word=CANNOT_TELL if claims and verdict.endpoint not in found else verdict.word,
+                unadjusted_word=verdict.word,
+                verdict=verdict,
+                compared=compared,
+                q_values=q_values,
+                found=found,
+            )
+        )
+    return contrasts

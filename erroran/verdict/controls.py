@@ -8,6 +8,7 @@ import numpy as np
 from erroran.experiment.endpoint import Cell, Endpoint
 from erroran.stats.confusion import FloatArray, IntArray, accuracy, pair_errors
 from erroran.verdict.compare import ArmComparison, PairComparison
+from erroran.verdict.decide import Verdict
 
 
 @dataclass(frozen=True)
@@ -52,10 +53,8 @@ def compare_control(
     control: IntArray,
     treatment: IntArray,
     class_names: Sequence[str],
-    pair: Cell,
-    endpoint: Endpoint,
-    *,
-    shift: LogitShift | None = None,
+    verdict: Verdict,
+    shift: LogitShift | None,
 ) -> Control:
     """Compare the treatment with a control.
 
@@ -65,13 +64,12 @@ def compare_control(
         control: Predictions of the control, integer (S_c, N).
         treatment: Predictions of the treatment, integer (S_t, N).
         class_names: The C names.
-        pair: (a, b), class indices.
-        endpoint: The primary endpoint.
+        verdict: On the treatment; names the pair and the endpoint.
         shift: See `Control`.
     """
-    arms = ArmComparison(labels, control, treatment, class_names, skip=Endpoint.SUM.cells(pair))
+    arms = ArmComparison(labels, control, treatment, class_names, skip=Endpoint.SUM.cells(verdict.pair))
     mean = float(accuracy(labels, control).mean())
-    return Control(**vars(arms.pair(pair, endpoint)), name=name, accuracy=mean, shift=shift)
+    return Control(**vars(arms.pair(verdict.pair, verdict.endpoint)), name=name, accuracy=mean, shift=shift)
 
 
 def shift_baseline(

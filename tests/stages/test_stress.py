@@ -18,7 +18,7 @@ from erroran.stages.report import assess
 from erroran.stages.stress import AS_IT_IS, REDRAWN, Stressed, perturb, stress
 from erroran.store import Store
 from erroran.store.records import Group
-from erroran.verdict.contrasts import _contrast
+from erroran.verdict.contrasts import adjust_contrasts
 
 VERSIONS = [AS_IT_IS, REDRAWN, "thinned", "thickened", "swollen", "fractured"]
 JUDGED = VERSIONS[2:]
@@ -95,14 +95,16 @@ def test_what_was_planted_is_found(stressed: Stressed) -> None:
 
 
 def test_a_word_needs_more_than_its_own_p(stressed: Stressed) -> None:
-    """Among many tests a verdict of one version does not stand on p < 0.05 alone."""
+    """Of three tests with p-values 0.01, 1 and 1 the smallest q is 0.03; with 0.02 it is 0.06."""
     from dataclasses import replace
 
-    contrast = stressed.contrasts[0]
-    harmed = replace(contrast.verdict, word="harmed")
-    for q_value, word in ((0.04, "harmed"), (0.06, "cannot tell"), (None, "cannot tell")):
-        q_values = {**contrast.q_values, "forward": q_value}
-        found = _contrast("thinned", "baseline", harmed, contrast.compared, q_values)
+    verdict = stressed.contrasts[0].verdict
+
+    for p_value, word in ((0.01, "harmed"), (0.02, "cannot tell"), (None, "cannot tell")):
+        p_values = {"forward": p_value, "reverse": 1.0, "overall": 1.0}
+        old = {key: getattr(verdict, key) for key in p_values}
+        tested = {key: replace(old[key], test=replace(old[key].test, p_value=p)) for key, p in p_values.items()}
+        (found,) = adjust_contrasts([("thinned", "baseline", replace(verdict, word="harmed", **tested))])
         assert (found.word, found.unadjusted_word) == (word, "harmed")
 
 

@@ -4,7 +4,7 @@
 >>> import erroran
 >>> labels = np.array([4] * 50 + [9] * 50)
 >>> before = np.tile(labels, (5, 1))  # five runs, 100 images
->>> before[:, :12] = 9  # each reads the same twelve 4s as 9
+>>> before[:, :12] = 9  # each predicts 9 for the same twelve 4s
 >>> after = np.tile(labels, (5, 1))
 >>> after[:, :2] = 9
 >>> result = erroran.diff(before, after, labels=labels, pair="4:9")
@@ -16,19 +16,19 @@
 
 import os
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 import numpy.typing as npt
 
 from erroran.errors import BadInput, DatasetError
 from erroran.predictions import Run, align_runs, run_from_arrays, run_from_frame
-from erroran.stages.diff import MARGIN_PER_10000, DiffResult, PairName, diff_predictions, diff_sets
+from erroran.stages.diff import DiffOptions, DiffResult, diff_predictions, diff_sets
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["DiffResult", "diff", "diff_arrays", "diff_frames", "diff_predictions"]
+__all__ = ["DiffOptions", "DiffResult", "diff", "diff_arrays", "diff_frames", "diff_predictions"]
 
 Array = npt.NDArray[Any]
 
@@ -38,37 +38,24 @@ def diff(
     after: Any,
     *,
     labels: npt.ArrayLike | None = None,
-    pair: PairName | None = None,
     class_names: Sequence[object] | None = None,
-    endpoint: str = "forward",
-    margin_per_10000: float = MARGIN_PER_10000,
-    alpha: float = 0.05,
+    **options: Unpack[DiffOptions],
 ) -> DiffResult:
     """Judge whether a fix reduced a confusion: arrays, data frames or files.
 
     Args:
-        before: The runs without the fix: an array as in `diff_arrays` (then `labels` is needed), data
-            frames as in `diff_frames`, or paths and patterns as in `diff_predictions`.
-        after: The same with the fix, in the same form; the number of runs may differ.
+        before: The runs without the fix: an array as in `diff_arrays` (`labels` is then required), data frames as in
+            `diff_frames`, or paths and patterns as in `diff_predictions`.
+        after: The runs with the fix, in the same form; the number of runs may differ.
         labels: (N,), with arrays only.
-        pair: ``"4:9"`` or ``(4, 9)`` for 4 predicted as 9, by class names. Without it the worst confusion before is
-            taken, and the result is exploratory.
         class_names: C names, with arrays only.
-        endpoint: What was to fall: ``forward``, ``reverse`` or ``sum``.
-        margin_per_10000: Growth tolerated elsewhere, errors per 10,000 evaluated samples, > 0.
-        alpha: Two-sided level, in (0, 0.5).
+        options: `pair`, `endpoint`, `margin_per_10000`, `alpha`; see `DiffOptions`.
 
     Raises:
         DatasetError: A value cannot be used, shapes disagree, or runs have different samples or labels.
         NotFound: The pair names a class that is not there.
         BadInput: An option is out of range, or `labels` or `class_names` do not go with this form.
     """
-    options: dict[str, Any] = {
-        "pair": pair,
-        "endpoint": endpoint,
-        "margin_per_10000": margin_per_10000,
-        "alpha": alpha,
-    }
     if labels is not None:
         return diff_arrays(labels, before, after, class_names=class_names, **options)
     if class_names is not None:
@@ -88,21 +75,18 @@ def diff_arrays(
     before: npt.ArrayLike,
     after: npt.ArrayLike,
     *,
-    pair: PairName | None = None,
     class_names: Sequence[object] | None = None,
     ids: npt.ArrayLike | None = None,
-    endpoint: str = "forward",
-    margin_per_10000: float = MARGIN_PER_10000,
-    alpha: float = 0.05,
+    **options: Unpack[DiffOptions],
 ) -> DiffResult:
-    """Judge predictions in arrays; samples are in one order throughout. Other options and errors: see `diff`.
+    """Judge predictions in arrays; samples are in one order throughout. Options and errors as in `diff`.
 
     `labels` are (N,), whole numbers or names; `before` and `after` (S, N) or (N,) predicted classes, or (S, N, C)
     probabilities in [0, 1], S runs each; `ids` (N,) names of the samples, by default 0..N-1. With `class_names` (C
     names) whole numbers in the arrays and in `pair` are indices into them, unless the names are whole numbers
     themselves. Column c of probabilities belongs to entry c, or to class c without names.
 
-    Two runs are too few for a word, and say so:
+    Two runs are too few for a verdict other than "cannot tell":
 
     >>> labels = [0, 0, 0, 1, 1, 1]
     >>> result = diff_arrays(
@@ -115,23 +99,19 @@ def diff_arrays(
     if truth.ndim != 1:
         raise DatasetError(f"labels have shape {truth.shape}; (N,) is needed.", fix="pass one label per sample")
     names = np.arange(len(truth)) if ids is None else _as_array("ids", ids)
-    arms = [_runs_from_array(arm, truth, values, names, class_names) for arm, values in _arms(before, after)]
-    sets = align_runs(arms)
+    arms = [_runs_from_array(*arm, truth, names, class_names) for arm in (("before", before), ("after", after))]
+    pair = options.get("pair")
     if class_names is not None and isinstance(pair, list | tuple):
-        pair = [class_names[part] if _is_index(part, class_names) else part for part in pair]
-    return diff_sets(*sets, pair=pair, endpoint=endpoint, margin_per_10000=margin_per_10000, alpha=alpha)
+        options["pair"] = [class_names[part] if _is_index(part, class_names) else part for part in pair]
+    return diff_sets(*align_runs(arms), **options)
 
 
 def diff_frames(
     before: "pd.DataFrame | Sequence[pd.DataFrame]",
     after: "pd.DataFrame | Sequence[pd.DataFrame]",
-    *,
-    pair: PairName | None = None,
-    endpoint: str = "forward",
-    margin_per_10000: float = MARGIN_PER_10000,
-    alpha: float = 0.05,
+    **options: Unpack[DiffOptions],
 ) -> DiffResult:
-    """Judge data frames, one per run, with the columns of a prediction file. Other options and errors: see `diff`.
+    """Judge data frames, one per run, with the columns of a prediction file. Options and errors as in `diff`.
 
     A frame has the columns ``sample_id`` (or as index), ``label``, and ``prediction`` and/or ``p_<class>``, with rows
     in any order.
@@ -146,16 +126,11 @@ def diff_frames(
     'harmed'
     """
     arms = []
-    for arm, frames in _arms(before, after):
+    for arm, frames in (("before", before), ("after", after)):
         arms.append([run_from_frame(f"{arm}[{at}]", frame) for at, frame in enumerate(_as_list(frames))])
         if not arms[-1]:
             raise DatasetError(f"{arm} has no data frames.", fix="pass at least one frame per arm")
-    sets = align_runs(arms)
-    return diff_sets(*sets, pair=pair, endpoint=endpoint, margin_per_10000=margin_per_10000, alpha=alpha)
-
-
-def _arms(before: Any, after: Any) -> tuple[tuple[str, Any], tuple[str, Any]]:
-    return ("before", before), ("after", after)
+    return diff_sets(*align_runs(arms), **options)
 
 
 def _as_array(what: str, values: npt.ArrayLike) -> Array:
@@ -170,11 +145,10 @@ def _is_index(part: object, class_names: Sequence[object]) -> bool:
 
 
 def _runs_from_array(
-    arm: str, labels: Array, given: npt.ArrayLike, ids: Array, class_names: Sequence[object] | None
+    arm: str, given: npt.ArrayLike, labels: Array, ids: Array, class_names: Sequence[object] | None
 ) -> list[Run]:
-    values = _as_array(arm, given)
-    values = values[None] if values.ndim == 1 else values
-    if values.ndim not in (2, 3) or values.shape[1] != len(labels) or len(values) == 0:
+    values = np.atleast_2d(_as_array(arm, given))
+    if values.ndim > 3 or values.shape[1] != len(labels) or len(values) == 0:
         raise DatasetError(
             f"{arm} has shape {values.shape} for {len(labels)} labels; (S, N) classes or (S, N, C) "
             "probabilities are needed.",
@@ -188,9 +162,7 @@ def _runs_from_array(
 
 
 def _are_paths(value: object) -> bool:
-    if isinstance(value, str | os.PathLike):
-        return True
-    return isinstance(value, list | tuple) and bool(value) and all(map(_are_paths, value))
+    return bool(_as_list(value)) and all(isinstance(item, str | os.PathLike) for item in _as_list(value))
 
 
 def _are_frames(value: object) -> bool:

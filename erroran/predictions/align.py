@@ -2,6 +2,7 @@
 
 import difflib
 import glob
+import itertools
 import os
 import re
 from collections.abc import Iterator, Sequence
@@ -22,17 +23,17 @@ Pattern = str | os.PathLike[str]
 
 @dataclass(frozen=True, eq=False)
 class PredictionSet:
-    """What S runs predicted for the same N samples, in one order of samples.
+    """Predictions of S runs for the same N samples, in the same order.
 
     Attributes:
         labels: int64 (N,), indices into `class_names`.
         predicted: int64 (S, N), likewise.
-        probabilities: float32 (S, N, C) in [0, 1], rows summing to 1; None unless every run has them
-            and they were asked for. 0 for a class that a run does not know.
-        ids: str (N,), all different, short before long and then alphabetical: numbers ascend.
-        class_names: C names, ascending if all are whole numbers, else alphabetical: the labels, what
-            was predicted, and the classes with a probability.
-        files: S names, one per run, in the order of `predicted`.
+        probabilities: float32 (S, N, C) in [0, 1], rows summing to 1, 0 for a class that a run does not know; None
+            unless every run has them and they were asked for.
+        ids: str (N,), all different, sorted by length, then alphabetically.
+        class_names: The C classes of labels, predictions and probabilities, ascending if all are whole numbers, else
+            alphabetical.
+        files: S names, one per run.
     """
 
     labels: npt.NDArray[np.int64]
@@ -48,11 +49,11 @@ def read_predictions(files: Pattern | Sequence[Pattern], *, probabilities: bool 
 
     Args:
         files: Paths or glob patterns (``**`` for any folders).
-        probabilities: Whether to keep probabilities; they are checked in any case.
+        probabilities: Whether to keep probabilities; they are always checked.
 
     Raises:
-        DatasetError: No file, one that cannot be used, or files that disagree; they are named.
-        BadInput: Parquet without pyarrow.
+        DatasetError: There is no file, one cannot be used, or files disagree.
+        BadInput: A file is Parquet, and pyarrow is missing.
     """
     return align_runs([_read_files(expand_files(files), keep=probabilities)])[0]
 
@@ -60,10 +61,9 @@ def read_predictions(files: Pattern | Sequence[Pattern], *, probabilities: bool 
 def read_arms(
     before: Pattern | Sequence[Pattern], after: Pattern | Sequence[Pattern], *, probabilities: bool = False
 ) -> tuple[PredictionSet, PredictionSet]:
-    """Read two arms, as in `read_predictions`, and align them: same samples, labels and classes in both.
+    """Read two arms as in `read_predictions`, and align them: same samples, labels and classes in both.
 
     Raises:
-        DatasetError: See `read_predictions`.
         BadInput: A file is in both arms.
     """
     first, second = expand_files(before, option="--before"), expand_files(after, option="--after")
@@ -71,20 +71,19 @@ def read_arms(
     if shared := [path for path in second if os.path.realpath(path) in real]:
         raise BadInput(f"{some(shared)} would be in both arms, before and after.", fix="give each file to one arm only")
     runs = _read_files([*first, *second], keep=probabilities)
-    arms = align_runs([runs[: len(first)], runs[len(first) :]])
-    return arms[0], arms[1]
+    one, other = align_runs([runs[: len(first)], runs[len(first) :]])
+    return one, other
 
 
 def expand_files(patterns: Pattern | Sequence[Pattern], *, option: str = "files") -> list[Path]:
-    """The files that paths and patterns name, each once, numbers in names ascending.
+    """The files that paths and patterns name, each once; b2 comes before b10.
 
     Args:
-        patterns: One or several; an existing file is taken as it is, whatever characters it has.
-        option: What to call the list in an error.
+        patterns: One or several; patterns may overlap. The name of an existing file is never read as a pattern.
+        option: Name of the list in errors.
 
     Raises:
-        DatasetError: A pattern matches nothing, a file does not exist or is a folder, or a file is spelt
-            out twice. (Patterns may overlap.)
+        DatasetError: A pattern matches nothing, a file does not exist or is a folder, or a file is named twice.
     """
     listed = [patterns] if isinstance(patterns, str | os.PathLike) else list(patterns)
     if not listed:
@@ -96,33 +95,31 @@ def expand_files(patterns: Pattern | Sequence[Pattern], *, option: str = "files"
         if path.exists():
             key = os.path.realpath(path)
             if key in spelt:
-                raise DatasetError(
-                    f"{option}: {pattern} and {spelt[key]} are the same file; a copy is no second run.",
-                    fix=f"name {pattern} once",
-                )
+                problem = f"{option}: {pattern} and {spelt[key]} are the same file; a copy is no second run."
+                raise DatasetError(problem, fix=f"name {pattern} once")
             spelt[key] = pattern
         for match in [path] if path.exists() else _match(pattern, option):
             found.setdefault(os.path.realpath(match), match)
     for path in found.values():
         check_kind(path)
-    # b2 comes before b10.
     return sorted(found.values(), key=lambda path: [(t, int(d or 0)) for t, d in re.findall(r"(\D*)(\d*)", str(path))])
 
 
 def _match(pattern: str, option: str) -> list[Path]:
     path = Path(pattern).expanduser()
     if not glob.has_magic(pattern):
-        beside = sorted(path.parent.glob("*")) if path.parent.is_dir() else []
-        close = difflib.get_close_matches(path.name, [other.name for other in beside], n=1, cutoff=0.75)
+        beside = sorted(other.name for other in path.parent.glob("*"))
+        close = difflib.get_close_matches(path.name, beside, n=1, cutoff=0.75)
         hint = f"did you mean {path.parent / close[0]}?" if close else "check the path"
         raise DatasetError(f"{option}: there is no file {pattern}.", fix=hint)
-    paths = [Path(name) for name in glob.glob(str(path), recursive=True)]  # noqa: PTH207 - Path.glob refuses /...
-    if not any(match.is_file() for match in paths):
+    names = glob.glob(str(path), recursive=True)  # noqa: PTH207 - Path.glob refuses /...
+    matches = [match for match in map(Path, names) if match.is_file()]
+    if not matches:
         raise DatasetError(
             f"{option}: no file matches {pattern}.",
             fix=f"list what is there (ls {path.parent}) and quote the pattern",
         )
-    return [match for match in paths if match.is_file()]
+    return matches
 
 
 def _read_files(paths: Sequence[Path], *, keep: bool) -> list[Run]:
@@ -130,20 +127,16 @@ def _read_files(paths: Sequence[Path], *, keep: bool) -> list[Run]:
         run = read_file(path)
         return run if keep else replace(run, probabilities=None)
 
-    # pandas parses outside Python's global lock, so threads do read side by side. A few are enough:
-    # each holds one whole file.
+    # pandas parses without Python's global lock, so threads read in parallel. Few, because each holds a whole file.
     with ThreadPoolExecutor(max_workers=min(4, os.cpu_count() or 1, len(paths))) as pool:
         return list(pool.map(read, paths))
 
 
 def align_runs(arms: Sequence[Sequence[Run]]) -> list[PredictionSet]:
-    """Align runs of one or several arms: same samples in the same order, same labels, same classes.
-
-    Args:
-        arms: Runs of each arm, at least one in the first.
+    """Align the runs of one or several arms, at least one in the first: same samples, order, labels and classes.
 
     Raises:
-        DatasetError: A run lacks samples that another has, or gives one another label.
+        DatasetError: Two runs have different samples, or different labels.
     """
     runs = [run for arm in arms for run in arm]
     class_names = order_classes({name for run in runs for name in _names_of(run)})
@@ -163,20 +156,12 @@ def align_runs(arms: Sequence[Sequence[Run]]) -> list[PredictionSet]:
         _check_labels(runs[0].source, run.source, ids, labels, codes(run.label, row), class_names)
     predicted = np.stack([codes(run.predicted, row) for run, row in zip(runs, rows, strict=True)])
     probabilities = _stack_probabilities(runs, rows, class_names)
-    sets, start = [], 0
-    for arm in arms:
-        part = slice(start, start + len(arm))
-        start += len(arm)
-        sets.append(
-            PredictionSet(
-                labels=labels,
-                predicted=predicted[part],
-                probabilities=None if probabilities is None else probabilities[part],
-                ids=ids,
-                class_names=tuple(class_names),
-                files=tuple(run.source for run in arm),
-            )
-        )
+    sets = []
+    for end, arm in zip(itertools.accumulate(map(len, arms)), arms, strict=True):
+        part = slice(end - len(arm), end)
+        kept = None if probabilities is None else probabilities[part]
+        files = tuple(run.source for run in arm)
+        sets.append(PredictionSet(labels, predicted[part], kept, ids, tuple(class_names), files))
     return sets
 
 
@@ -188,7 +173,7 @@ def _names_of(run: Run) -> Iterator[str]:
 
 def _rows_of(runs: Sequence[Run]) -> Iterator[Array]:
     """For each run int64 (N,): its rows in the order of sorted ids, short before long."""
-    # Sorted ids, not the first file's order: results must not depend on the order of rows.
+    # Not in the first file's order: results must not depend on the order of rows.
     ids = pd.Index(sorted(runs[0].ids, key=lambda name: (len(name), name)), dtype=object)
     for run in runs:
         rows = run.ids.get_indexer(ids)
@@ -208,7 +193,7 @@ def _other_samples(first: Run, other: Run) -> DatasetError:
     if first.ids.intersection(other.ids).empty:
         examples = f"such as {min(first.ids)} and {min(other.ids)}"
         lines = [f"{first.source} and {other.source} have no sample_id in common: {examples}"]
-    return DatasetError("; ".join(lines) + ".", fix="evaluate every run on the same samples, and give each the same id")
+    return DatasetError("; ".join(lines) + ".", fix="evaluate every run on the same samples, with the same ids")
 
 
 def _check_labels(first: str, other: str, ids: Array, labels: Array, found: Array, names: Sequence[str]) -> None:

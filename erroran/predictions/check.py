@@ -1,15 +1,14 @@
-"""One run, checked by itself: ids, classes, probabilities.
+"""Checks of a single run: ids, classes, probabilities.
 
-Classes are compared by name: ``4``, ``"4"``, ``"04"`` and ``4.0`` are one class. Where a run has both a ``prediction``
-and probabilities, the prediction counts, even if it is not their argmax: a threshold may have been moved on purpose. A
-tie of probabilities goes to the first class in class order.
+Classes are compared by name: ``4``, ``"4"``, ``"04"`` and ``4.0`` are one class. If a run has both a ``prediction`` and
+probabilities, the prediction counts, even if it is not their argmax: the threshold may have been changed on purpose.
+Equal probabilities count for the first class in class order.
 """
 
 import difflib
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from numbers import Integral, Real
 from typing import Any, Final
 
 import numpy as np
@@ -19,11 +18,9 @@ import pandas as pd
 from erroran.errors import DatasetError
 
 MAX_CLASSES: Final = 1000
-"""More different values than this are taken for something that is not a class, such as a row number."""
 MISSING: Final = ("", "nan", "NaN")
-"""What counts as missing; pandas' other words, such as "NA" and "None", may be names of classes."""
+"""Texts that count as missing; pandas' other ones, such as "NA" and "None", may be names of classes."""
 
-_REQUIRED = ("sample_id", "label")
 _OTHER_NAMES = {
     "sample_id": ("id", "ids", "sample", "image", "image_id", "filename", "file", "path", "index"),
     "label": ("labels", "target", "targets", "truth", "true", "true_label", "y", "y_true", "class"),
@@ -54,18 +51,14 @@ class Run:
 
 
 def run_from_frame(source: str, frame: pd.DataFrame) -> Run:
-    """Check a data frame with the columns of a prediction file.
-
-    Args:
-        source: What to call it in errors.
-        frame: N rows; ``sample_id`` may also be the index.
+    """Check a data frame with the columns of a prediction file; ``sample_id`` may also be the index.
 
     Raises:
-        DatasetError: A column is missing, or a value cannot be used.
+        DatasetError: A column is missing, or a value cannot be used; `source` is named.
     """
     if "sample_id" not in frame.columns and frame.index.name == "sample_id":
         frame = frame.reset_index()
-    frame = frame.set_axis([str(name) for name in frame.columns], axis=1)
+    frame = frame.set_axis(frame.columns.map(str), axis=1)
     frame = frame[pick_columns(source, list(frame.columns))]
     if frame.empty:
         raise empty(source)
@@ -86,7 +79,7 @@ def run_from_arrays(source: str, arrays: Mapping[str, Array], class_names: Seque
     """Check arrays of one run.
 
     Args:
-        source: What to call it in errors.
+        source: Its name in errors.
         arrays: ``sample_id`` and ``label`` (N,); ``prediction`` (N,), or ``probabilities`` (N, K), or ``p_<class>``
             (N,) for each class, or several of them.
         class_names: C names; integers among the arrays are then indices, unless the names are whole numbers
@@ -95,9 +88,8 @@ def run_from_arrays(source: str, arrays: Mapping[str, Array], class_names: Seque
     Raises:
         DatasetError: Lengths disagree, or a value cannot be used.
     """
-    lengths = {name: len(values) for name, values in arrays.items()}
-    if len(set(lengths.values())) > 1:
-        told = ", ".join(f"{name} {length:,}" for name, length in lengths.items())
+    if len({len(values) for values in arrays.values()}) > 1:
+        told = ", ".join(f"{name} {len(values):,}" for name, values in arrays.items())
         raise DatasetError(f"{source}: lengths disagree: {told}.", fix="one entry per sample in each")
     columns: dict[str, Array] = {}
     for name, values in arrays.items():
@@ -113,7 +105,7 @@ def run_from_arrays(source: str, arrays: Mapping[str, Array], class_names: Seque
                 fix="give one name per column, in their order",
             )
         if len({*map(str, named)}) < len(named):
-            raise DatasetError(f"{source}: two columns of probabilities belong to one class.", fix="keep one per class")
+            raise _same_class_twice(source)
         columns |= {f"p_{entry}": column for entry, column in zip(named, values.T, strict=True)}
     return run_from_frame(source, pd.DataFrame(columns))
 
@@ -122,23 +114,21 @@ def pick_columns(source: str, found: Sequence[str], *, matrix: bool = False) -> 
     """The columns to read: those with fixed names, then those of probabilities.
 
     Args:
-        source: What to call the file in errors.
-        found: The columns that are there.
+        source: The file's name in errors.
+        found: All columns.
         matrix: Whether there is a matrix of probabilities as well.
 
     Raises:
         DatasetError: One is missing, or there twice.
     """
     classes = [name for name in found if name.startswith("p_") and len(name) > len("p_")]
-    wanted = [name for name in (*_REQUIRED, "prediction") if name in found]
+    wanted = [name for name in _OTHER_NAMES if name in found]
     for name in (*wanted, *classes):
         if found.count(name) > 1:
             raise DatasetError(f"{source}: column {name} is there twice.", fix="keep one of them")
-    for name in _REQUIRED:
-        if name not in found:
+    for name in _OTHER_NAMES:
+        if name not in found and not (name == "prediction" and (classes or matrix)):
             raise _missing_column(source, name, found)
-    if "prediction" not in found and not classes and not matrix:
-        raise _missing_column(source, "prediction", found, " (or probabilities p_<class>)")
     return [*wanted, *classes]
 
 
@@ -159,8 +149,18 @@ def empty(source: str) -> DatasetError:
     return DatasetError(f"{source} is empty: there is no sample in it.", fix="write the predictions again")
 
 
-def _missing_column(source: str, name: str, found: Sequence[str], also: str = "") -> DatasetError:
+def not_numbers(source: str, problem: Exception) -> DatasetError:
+    """The error for a probability that is text."""
+    return DatasetError(f"{source}: a probability is not a number ({problem}).", fix="write numbers from 0 to 1")
+
+
+def _same_class_twice(source: str) -> DatasetError:
+    return DatasetError(f"{source}: two columns of probabilities belong to one class.", fix="keep one per class")
+
+
+def _missing_column(source: str, name: str, found: Sequence[str]) -> DatasetError:
     listed = ", ".join(found[:12]) + (", ..." if len(found) > 12 else "")
+    also = " (or probabilities p_<class>)" if name == "prediction" else ""
     message = f"{source} has no column {name}{also}; it has {listed or 'none'}."
     if len(found) == 1 and re.search(r"[;\t]", found[0]):
         return DatasetError(message, fix="separate the columns by commas")
@@ -210,7 +210,7 @@ def _id_text(value: object) -> str:
 
 
 def _check_classes(source: str, column: str, values: pd.Series, ids: pd.Index) -> pd.Categorical:
-    """The one spelling of each class."""
+    """Each class in its one spelling."""
     try:
         codes, raw = pd.factorize(values)
     except TypeError as problem:
@@ -239,10 +239,7 @@ def _check_classes(source: str, column: str, values: pd.Series, ids: pd.Index) -
 def _class_name(source: str, column: str, value: object) -> str | None:
     """The one spelling of a class; None if missing."""
     value = value.item() if isinstance(value, np.generic) else value
-    value = value.decode() if isinstance(value, bytes) else value
-    if isinstance(value, Real) and not isinstance(value, bool | Integral):
-        value = repr(float(value))
-    text = str(value).strip()
+    text = (value.decode() if isinstance(value, bytes) else str(value)).strip()
     if text in MISSING:
         return None
     if _WHOLE.fullmatch(text):
@@ -257,9 +254,9 @@ def _class_name(source: str, column: str, value: object) -> str | None:
 
 
 def _check_same_kind(source: str, label: pd.Categorical, predicted: pd.Categorical) -> None:
-    labels, predictions = list(label.categories), list(predicted.categories)
-    numeric = [all(map(_WHOLE.fullmatch, names)) for names in (labels, predictions)]
-    if numeric[0] != numeric[1] and not {*labels} & {*predictions}:
+    labels, predictions = label.categories, predicted.categories
+    numeric = {all(map(_WHOLE.fullmatch, names)) for names in (labels, predictions)}
+    if len(numeric) == 2 and labels.intersection(predictions).empty:
         raise DatasetError(
             f"{source}: labels are {some(labels)}, but predictions are {some(predictions)}.",
             fix="use the same class names in both columns",
@@ -270,7 +267,7 @@ def _check_probabilities(source: str, table: pd.DataFrame, label: pd.Categorical
     """Numbers in [0, 1] that sum to 1, a column for every label; columns into class order."""
     names = [_class_name(source, "p_<class>", str(column).removeprefix("p_")) or "" for column in table]
     if len({*names}) < len(names):
-        raise DatasetError(f"{source}: two columns of probabilities belong to one class.", fix="keep one per class")
+        raise _same_class_twice(source)
     if without := [name for name in label.categories if name not in names]:
         raise DatasetError(
             f"{source}: there is no column p_{without[0]}, but {without[0]} is a label; probabilities are "
@@ -284,11 +281,6 @@ def _check_probabilities(source: str, table: pd.DataFrame, label: pd.Categorical
         raise not_numbers(source, problem) from problem
     _check_range(source, table.to_numpy(), ids)
     return table
-
-
-def not_numbers(source: str, problem: Exception) -> DatasetError:
-    """The error for a probability that is text."""
-    return DatasetError(f"{source}: a probability is not a number ({problem}).", fix="write numbers from 0 to 1")
 
 
 def _check_range(source: str, values: Array, ids: pd.Index) -> None:

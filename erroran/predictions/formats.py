@@ -23,7 +23,7 @@ _DAMAGE = (EOFError, zlib.error, zipfile.BadZipFile, gzip.BadGzipFile, UnicodeEr
 
 
 def check_kind(path: Path) -> None:
-    """Refuse a folder, and a file whose name no reader knows.
+    """Refuse a folder, and a file name with another ending than `SUFFIXES`.
 
     Raises:
         DatasetError: It is one.
@@ -50,10 +50,8 @@ def read_file(path: Path) -> Run:
     except _DAMAGE as problem:
         raise _damaged(path, str(problem)) from problem
     except OSError as problem:
-        raise DatasetError(
-            f"{path} cannot be read: {problem.strerror or problem}.",
-            fix=f"make {path} readable, or name another file",
-        ) from problem
+        message = f"{path} cannot be read: {problem.strerror or problem}."
+        raise DatasetError(message, fix=f"make {path} readable, or name another file") from problem
 
 
 def _read_csv(path: Path) -> Run:
@@ -101,10 +99,8 @@ def _read_parquet(path: Path) -> Run:
         import pyarrow as pa  # type: ignore[import-not-found, import-untyped, unused-ignore]
         import pyarrow.parquet as pq  # type: ignore[import-not-found, import-untyped, unused-ignore]
     except ImportError as problem:
-        raise BadInput(
-            f"{path} is Parquet; reading it needs pyarrow, which is not installed.",
-            fix="pip install 'erroran[parquet]'",
-        ) from problem
+        message = f"{path} is Parquet; reading it needs pyarrow, which is not installed."
+        raise BadInput(message, fix="pip install 'erroran[parquet]'") from problem
     try:
         table = pq.read_table(path, columns=pick_columns(str(path), pq.read_schema(path).names))
     except pa.ArrowException as problem:
@@ -135,14 +131,12 @@ def _member(path: Path, stored: Any, name: str) -> np.ndarray:
     try:
         array: np.ndarray = stored[name]
     except (ValueError, MemoryError) as problem:
+        message = f"{path}: {name} holds Python objects, or is damaged ({problem})."
+        raise DatasetError(message, fix=f"save {name} as numbers or with .astype(str)") from problem
+    wanted = "(N, C)" if name == "probabilities" else "(N,)"
+    if array.ndim != (2 if name == "probabilities" else 1):
         raise DatasetError(
-            f"{path}: {name} holds Python objects, or is damaged ({problem}).",
-            fix=f"save {name} as numbers or with .astype(str)",
-        ) from problem
-    wanted = 2 if name == "probabilities" else 1
-    if array.ndim != wanted:
-        raise DatasetError(
-            f"{path}: {name} has shape {array.shape}; {'(N, C)' if wanted == 2 else '(N,)'} is needed.",
+            f"{path}: {name} has shape {array.shape}; {wanted} is needed.",
             fix="save one run per file, one row per sample",
         )
     return array

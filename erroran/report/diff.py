@@ -1,6 +1,7 @@
 """The verdict on prediction files as plain text."""
 
 from collections.abc import Sequence
+from statistics import fmean
 from typing import TYPE_CHECKING
 
 from erroran.report.text import columns
@@ -17,8 +18,8 @@ def diff_lines(result: "DiffResult") -> list[str]:
     compared = (result.forward, result.reverse, result.both)
     rows = [
         ("errors per run", "before", "after"),
-        *((row.name, _counts(row.before_per_seed), _counts(row.after_per_seed)) for row in compared),
-        ("accuracy, %", *map(_percents, result.accuracy.values())),
+        *((row.name, _per_run(row.before_per_seed, 0), _per_run(row.after_per_seed, 0)) for row in compared),
+        ("accuracy, %", *(_per_run([100 * value for value in values], 2) for values in result.accuracy.values())),
     ]
     p_value = "no p-value" if result.p_value is None else f"p = {result.p_value:.3g}"
     return [
@@ -52,14 +53,9 @@ def _collateral_line(result: "DiffResult") -> str:
     return f"collateral: {state} ({margin}): {', '.join(map(_bound, parts[:2]))}{worse}"
 
 
-def _counts(values: Sequence[int]) -> str:
-    mean = f" (mean {sum(values) / len(values):.1f})" if len(values) > 1 else ""
-    return " ".join(map(str, values)) + mean
-
-
-def _percents(values: Sequence[float]) -> str:
-    mean = f" (mean {100 * sum(values) / len(values):.2f})" if len(values) > 1 else ""
-    return " ".join(f"{100 * value:.2f}" for value in values) + mean
+def _per_run(values: Sequence[float], digits: int) -> str:
+    mean = f" (mean {fmean(values):.{digits or 1}f})" if len(values) > 1 else ""
+    return " ".join(f"{value:.{digits}f}" for value in values) + mean
 
 
 def _bound(part: "NonInferiority") -> str:

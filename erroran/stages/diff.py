@@ -3,29 +3,50 @@
 import difflib
 import math
 from collections.abc import Iterator, Sequence
-from typing import Final
+from typing import Final, TypedDict, Unpack
 
 import numpy as np
 from pydantic import ConfigDict, Field, InstanceOf
 
 from erroran.errors import BadInput
-from erroran.experiment.endpoint import Endpoint
+from erroran.experiment.endpoint import Cell, Endpoint
 from erroran.experiment.pair import Pair
 from erroran.predictions import Pattern, PredictionSet, read_arms
 from erroran.results import Result
 from erroran.stats.confusion import accuracy, cell_errors
 from erroran.stats.consistency import rank_pairs
 from erroran.stats.intervals import Effect
+from erroran.stats.multiplicity import CellChange
 from erroran.stats.significance import mcnemar
 from erroran.verdict.collateral import Collateral
 from erroran.verdict.compare import Comparison
 from erroran.verdict.decide import CANNOT_TELL, EQUIVALENT, HARMED, IMPROVED, Verdict, judge
 
 WORDS: Final = (IMPROVED, HARMED, EQUIVALENT, CANNOT_TELL)
-MARGIN_PER_10000: Final = 10.0
 PairName = str | Pair | Sequence[object]
-# Two runs may well make the same few errors; not the same dozens.
+_CHOSEN = (
+    "Exploratory: the pair was chosen as the worst of the runs before and judged on the same samples; such a pair "
+    "looks better next time even if nothing was changed. Confirm it with --pair on fresh runs before."
+)
+# Two runs may make the same few errors by chance, but not the same dozens.
 _ERRORS_OF_CHANCE = 20
+
+
+class DiffOptions(TypedDict, total=False):
+    """Options of every form of `diff`.
+
+    Attributes:
+        pair: ``"4:9"`` or ``(4, 9)`` for 4 predicted as 9, by class names. Without it the worst confusion before is
+            taken, and the result is exploratory.
+        endpoint: What the fix should reduce: ``forward`` (default), ``reverse`` or ``sum``.
+        margin_per_10000: Largest tolerated increase of other errors, per 10,000 evaluated samples, > 0; default 10.
+        alpha: Two-sided level, in (0, 0.5); default 0.05.
+    """
+
+    pair: PairName | None
+    endpoint: str
+    margin_per_10000: float
+    alpha: float
 
 
 class UsedTest(Result):
@@ -36,7 +57,7 @@ class UsedTest(Result):
 
 
 class TwoRuns(Result):
-    """One run against one run: samples that only one of them gets wrong, and McNemar's test of them."""
+    """One run against one run: samples that only one of them gets wrong, and McNemar's test."""
 
     wrong_before_only: int
     wrong_after_only: int
@@ -66,38 +87,37 @@ class ChangedCell(Result):
 
 
 class DiffResult(Result):
-    """A verdict on predictions, and everything behind it. `to_json` gives these fields as plain data.
+    """A verdict on predictions, with the numbers behind it. `to_json` gives these fields as plain data.
 
-    Rates are in errors per 10,000 evaluated samples; changes are after minus before.
+    Rates are in errors per 10,000 evaluated samples; changes are after minus before; arms are ``before`` and ``after``.
 
     Attributes:
         word: ``improved``, ``harmed``, ``equivalent`` or ``cannot tell``; in JSON ``verdict``.
         sentence: The verdict in plain English, marked if it is exploratory.
-        pair: As it is typed: ``4:9`` for 4 predicted as 9.
-        endpoint: What was to fall: ``forward``, ``reverse`` or ``sum``.
-        exploratory: Whether the pair was chosen on the runs before, so that some fall is expected from the choice
-            alone.
+        pair: ``4:9`` for 4 predicted as 9.
+        endpoint: What the fix should reduce: ``forward``, ``reverse`` or ``sum``.
+        exploratory: Whether the pair was chosen on the runs before: a drop is then expected from the choice alone.
         effect: Change of the endpoint.
         p_value: Two-sided p-value of the endpoint; McNemar's mid-p for one run against one run; None without a test.
         used_test: The test behind it; in JSON ``test``.
         seeds: Number of runs of each arm.
-        seeds_needed: Runs per arm to see a change of the observed size with 80 % power; None if that is no help.
+        seeds_needed: Runs per arm to detect a change of the observed size with 80 % power; see `Verdict`.
         samples: Samples evaluated.
         classes: Number of classes.
         forward: Errors from the true to the predicted class; `reverse` the other way; `both` together (in JSON
             ``sum``).
-        accuracy: Accuracy of each run, in [0, 1], of each arm.
+        accuracy: Accuracy of each run of each arm, in [0, 1].
         collateral: Non-inferiority of everything else.
         other_cells_found: Cells outside the pair that changed.
         bootstrap: Always None: a statistic of earlier versions.
         mcnemar: One run against one run; else None.
         alpha: Two-sided level.
-        margin_per_10000: Growth tolerated elsewhere.
+        margin_per_10000: Largest tolerated increase of other errors.
         equivalence_per_10000: Margin of "equivalent" for the endpoint.
-        caveats: Sentences a reader must know.
+        caveats: Limits of the verdict, one sentence each.
         files: Names of the runs of each arm.
-        verdict: The verdict with all its numbers; not in JSON.
-        before: The runs without the fix; `after` those with it; not in JSON.
+        verdict: The verdict with all its numbers; `before` and `after` are the predictions. None of the three is in
+            the JSON.
     """
 
     model_config = ConfigDict(serialize_by_alias=True)
@@ -149,17 +169,10 @@ class DiffResult(Result):
 
 
 def diff_predictions(
-    before: Pattern | Sequence[Pattern],
-    after: Pattern | Sequence[Pattern],
-    *,
-    pair: PairName | None = None,
-    endpoint: str = "forward",
-    margin_per_10000: float = MARGIN_PER_10000,
-    alpha: float = 0.05,
+    before: Pattern | Sequence[Pattern], after: Pattern | Sequence[Pattern], **options: Unpack[DiffOptions]
 ) -> DiffResult:
-    """Judge prediction files, one run per file, given as paths or patterns; all else is as in `erroran.diff`."""
-    arms = read_arms(before, after)
-    return diff_sets(*arms, pair=pair, endpoint=endpoint, margin_per_10000=margin_per_10000, alpha=alpha)
+    """Judge prediction files, one run per file, given as paths or patterns. Options and errors as in `erroran.diff`."""
+    return diff_sets(*read_arms(before, after), **options)
 
 
 def diff_sets(
@@ -168,12 +181,15 @@ def diff_sets(
     *,
     pair: PairName | None = None,
     endpoint: str = "forward",
-    margin_per_10000: float = MARGIN_PER_10000,
+    margin_per_10000: float = 10.0,
     alpha: float = 0.05,
 ) -> DiffResult:
-    """Judge two arms that are aligned already; options and errors as in `diff_predictions`."""
-    chosen = _check_options(endpoint, margin_per_10000)
-    names = before.class_names
+    """Judge two arms that are aligned already. Options and errors as in `erroran.diff`."""
+    if not (math.isfinite(margin_per_10000) and margin_per_10000 > 0):
+        raise BadInput(f"--margin {margin_per_10000:g} is not a finite number above 0.", fix="--margin 10")
+    if endpoint not in list(Endpoint):
+        raise BadInput(f"--endpoint {endpoint} is not known.", fix=_hint(endpoint, list(Endpoint)))
+    names, arms = before.class_names, {"before": before, "after": after}
     cell = choose_pair(before) if pair is None else Pair.parse(pair, names).indices(names)
     verdict = judge(
         before.labels,
@@ -181,22 +197,21 @@ def diff_sets(
         after.predicted,
         pair=cell,
         n_classes=len(names),
-        endpoint=chosen,
+        endpoint=Endpoint(endpoint),
         margin_per_10000=margin_per_10000,
         alpha=alpha,
         class_names=names,
     )
     single = len(before.predicted) == len(after.predicted) == 1
-    two_runs = _compare_two_runs(before, after, chosen.cells(cell)) if single else None
-    arms = {"before": before, "after": after}
+    two_runs = _compare_two_runs(before, after, verdict.endpoint.cells(cell)) if single else None
     return DiffResult(
         word=verdict.word,
         sentence=f"Exploratory: {verdict.sentence}" if pair is None else verdict.sentence,
-        pair=":".join(names[index] for index in cell),
-        endpoint=chosen,
+        pair=":".join(verdict.pair_names),
+        endpoint=verdict.endpoint,
         exploratory=pair is None,
         effect=verdict.primary.effect,
-        p_value=two_runs.p_midp if two_runs else _finite(verdict.primary.test.p_value),
+        p_value=two_runs.p_midp if two_runs else verdict.primary.test.p_value,
         used_test=_used_test(verdict, two_runs),
         seeds={name: len(arm.predicted) for name, arm in arms.items()},
         seeds_needed=verdict.seeds_needed,
@@ -207,22 +222,12 @@ def diff_sets(
         both=_compared(verdict.both),
         accuracy={name: accuracy(arm.labels, arm.predicted).tolist() for name, arm in arms.items()},
         collateral=verdict.collateral,
-        other_cells_found=tuple(
-            ChangedCell(
-                pair=f"{names[found.cell[0]]}:{names[found.cell[1]]}",
-                before_mean=found.before_mean,
-                after_mean=found.after_mean,
-                p_value=found.p_value,
-                q_value=found.q_value,
-            )
-            for found in verdict.cells
-            if found.found
-        ),
+        other_cells_found=tuple(_changed(cell, names) for cell in verdict.cells if cell.found),
         mcnemar=two_runs,
         alpha=verdict.alpha,
         margin_per_10000=verdict.margin_per_10000,
         equivalence_per_10000=verdict.equivalence_per_10000,
-        caveats=(*_choice_caveat(pair), *verdict.caveats, *_copies(before, after)),
+        caveats=(*([_CHOSEN] if pair is None else []), *verdict.caveats, *_copies(before, after)),
         files={name: arm.files for name, arm in arms.items()},
         verdict=verdict,
         before=before,
@@ -251,7 +256,7 @@ def parse_words(words: Sequence[str]) -> set[str]:
         BadInput: Not a verdict word.
     """
     asked = set()
-    for part in (part for word in words for part in word.split(",")):
+    for part in ",".join(words).split(",") if words else ():
         word = " ".join(part.replace("-", " ").replace("_", " ").lower().split())
         if word not in WORDS:
             raise BadInput(f"--fail-on {part.strip() or '(empty)'} is not a verdict.", fix=_hint(word, WORDS))
@@ -259,20 +264,12 @@ def parse_words(words: Sequence[str]) -> set[str]:
     return asked
 
 
-def _check_options(endpoint: str, margin_per_10000: float) -> Endpoint:
-    if not (math.isfinite(margin_per_10000) and margin_per_10000 > 0):
-        raise BadInput(f"--margin {margin_per_10000:g} is not a finite number above 0.", fix="--margin 10")
-    if endpoint not in list(Endpoint):
-        raise BadInput(f"--endpoint {endpoint} is not known.", fix=_hint(endpoint, list(Endpoint)))
-    return Endpoint(endpoint)
-
-
 def _hint(word: str, known: Sequence[str]) -> str:
     close = difflib.get_close_matches(word, known, n=1)
     return f"did you mean {close[0]}?" if close else f"choose one of {', '.join(known)}"
 
 
-def _compare_two_runs(before: PredictionSet, after: PredictionSet, cells: Sequence[tuple[int, int]]) -> TwoRuns:
+def _compare_two_runs(before: PredictionSet, after: PredictionSet, cells: Sequence[Cell]) -> TwoRuns:
     was, now = (
         np.concatenate([cell_errors(arm.labels, arm.predicted, cell)[0] for cell in cells]) for arm in (before, after)
     )
@@ -296,35 +293,20 @@ def _used_test(verdict: Verdict, two_runs: TwoRuns | None) -> UsedTest:
 
 
 def _compared(comparison: Comparison) -> ComparedErrors:
-    return ComparedErrors(
-        name=comparison.name,
-        before_per_seed=tuple(comparison.before_per_seed),
-        after_per_seed=tuple(comparison.after_per_seed),
-        effect=comparison.effect,
-        p_value=_finite(comparison.test.p_value),
-        test=comparison.test.method,
-    )
+    test = comparison.test
+    return ComparedErrors(**{**vars(comparison), "test": test.method, "p_value": test.p_value})
 
 
-def _finite(value: float | None) -> float | None:
-    return float(value) if value is not None and math.isfinite(value) else None
-
-
-def _choice_caveat(pair: PairName | None) -> Iterator[str]:
-    if pair is None:
-        yield (
-            "Exploratory: the pair was chosen as the worst of the runs before and judged on the same samples; "
-            "such a pair looks better next time even if nothing was changed. Confirm it with --pair on "
-            "fresh runs before."
-        )
+def _changed(change: CellChange, names: Sequence[str]) -> ChangedCell:
+    values = {name: value for name, value in vars(change).items() if name in ChangedCell.model_fields}
+    return ChangedCell(pair=":".join(names[label] for label in change.cell), **values)
 
 
 def _copies(before: PredictionSet, after: PredictionSet) -> Iterator[str]:
-    """A caveat for files with equal predictions: a copied file must not pass for a seed."""
+    """A caveat for each file that has the same predictions as an earlier one: a copied file is not another seed."""
     seen: dict[bytes, str] = {}
     for file, predicted in zip((*before.files, *after.files), (*before.predicted, *after.predicted), strict=True):
-        if (predicted != before.labels).sum() < _ERRORS_OF_CHANCE:
-            continue
-        first = seen.setdefault(predicted.tobytes(), file)
-        if first != file:
-            yield f"{file} and {first} make exactly the same errors; a copied run is no second seed."
+        if (predicted != before.labels).sum() >= _ERRORS_OF_CHANCE:
+            first = seen.setdefault(predicted.tobytes(), file)
+            if first != file:
+                yield f"{file} and {first} make exactly the same errors; a copied run is no second seed."

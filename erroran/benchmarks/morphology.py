@@ -1,8 +1,7 @@
-"""Measure the morphology and the measurements against other ways to compute the same.
+"""Time the morphology and the measurements against other libraries.
 
-``python -m erroran.benchmarks.morphology`` prints two Markdown tables, from one run on one core. Of scikit-image,
-albumentations, kornia and TensorFlow those that are absent are listed as not installed. Without ``--mnist`` the images
-are scikit-learn's digits, enlarged.
+``python -m erroran.benchmarks.morphology`` prints two Markdown tables, measured on one core. scikit-image,
+albumentations, kornia and TensorFlow are optional. Without ``--mnist`` the images are scikit-learn's digits, enlarged.
 """
 
 import importlib
@@ -22,8 +21,7 @@ from erroran.benchmarks.common import Work, print_lines, start_parser, table_lin
 from erroran.operations import grid as fine_grid  # noqa: E402
 from erroran.operations import morphology  # noqa: E402
 
-CHANNELS: Final = 128
-"""Images that OpenCV gets as the channels of one."""
+CHANNELS: Final = 128  # images that OpenCV gets as the channels of one image
 NOTE: Final = "checked to give the same bytes"
 
 
@@ -96,15 +94,14 @@ def dilations(images: np.ndarray) -> dict[str, Callable[[], Work]]:
     }
 
 
-def measure_as_published(image: np.ndarray, *, seed: int = 0) -> tuple[float, ...]:
-    """Measure Morpho-MNIST's six for one image, the way the paper describes it, with scikit-image.
+def measure_as_published(image: np.ndarray) -> tuple[float, ...]:
+    """Morpho-MNIST's six measurements of one image as the paper describes them, with scikit-image.
 
     Args:
         image: uint8 (H, W), bright ink.
-        seed: scikit-image breaks the ties of the medial axis at random.
 
     Returns:
-        Area, length, thickness, slant in degrees, width, height, in pixels.
+        Area, length, thickness, slant, width and height, in pixels; the slant in degrees.
 
     Source: Castro et al., JMLR 20(178), 2019, section 3.1: cubic pyramid expansion by 4, threshold at half range,
     medial axis; moments and ink distribution of the expanded grey image, 1 % outside on each side.
@@ -115,7 +112,7 @@ def measure_as_published(image: np.ndarray, *, seed: int = 0) -> tuple[float, ..
     scale = fine_grid.SCALE
     grey = (255 * transform.pyramid_expand(image, upscale=scale, order=3)).astype(np.uint8)
     ink = grey >= (int(grey.min()) + int(grey.max())) / 2
-    skeleton, to_edge = skeletons.medial_axis(ink, return_distance=True, rng=seed)
+    skeleton, to_edge = skeletons.medial_axis(ink, return_distance=True, rng=0)  # ties are broken at random
     links = ndimage.correlate(skeleton.astype(float), [[0, 0, 0], [0, 0, 1], [2**0.5, 1, 2**0.5]], mode="constant")
     weight = grey.astype(float)
     y, x = np.indices(grey.shape)
@@ -199,7 +196,7 @@ def measurement_lines(images: np.ndarray, *, published: int, repeat: int) -> lis
 
 
 def load_images(path: Path | None, *, size: int, part: str) -> np.ndarray:
-    """MNIST's images, or scikit-learn's digits enlarged to 28 x 28 and repeated; uint8 (N, 28, 28)."""
+    """MNIST's images, or scikit-learn's digits, enlarged to 28 x 28; repeated up to `size`: uint8 (size, 28, 28)."""
     if path is not None:
         with np.load(path) as stored:
             images: np.ndarray = stored[part]

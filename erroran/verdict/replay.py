@@ -1,4 +1,4 @@
-"""Comparisons of runs whose true difference is known: how often does a way of judging claim a change?
+"""How often does a way of judging claim a change between runs whose true difference is known?
 
 `replay_naive` judges in the usual way (worst cell of one confusion matrix, one retraining), `replay_protocol` in
 erroran's. `clustered_share` sums up such comparisons, which share runs and images.
@@ -22,7 +22,7 @@ class NaiveReplay:
     """Every run's worst cell, counted again in every other run on the same images.
 
     Attributes:
-        cells: The worst cell of each run, length S.
+        cells: The worst cell of each of the S runs.
         counts: int64 (S, S): entry [i, j] counts the errors of run j in run i's worst cell.
     """
 
@@ -97,9 +97,8 @@ class Share:
     """A share with its interval, all in [0, 1].
 
     Attributes:
-        share: Mean over all comparisons.
-        low: Lower end of its interval; `high` the upper one.
-        n: Comparisons.
+        share: Mean over all comparisons; its 95 % interval is `low` to `high`.
+        n: Number of comparisons.
         n_effective: Number of independent comparisons with the same information.
     """
 
@@ -130,18 +129,7 @@ def worst_cell(labels: IntArray, pred: IntArray, n_classes: int) -> Cell:
 
 
 def replay_naive(labels: IntArray, pred: IntArray, n_classes: int) -> NaiveReplay:
-    """Take each run's worst cell and count it again in every other run.
-
-    Args:
-        labels: Integer (N,).
-        pred: Integer (S, N), runs of one recipe, S >= 2.
-        n_classes: Number of classes C.
-
-    Raises:
-        BadInput: Fewer than two runs, or a run without errors.
-    """
-    if len(pred) < 2:
-        raise BadInput(f"a replay needs at least 2 runs; got {len(pred)}", fix="train more seeds")
+    """Take each run's worst cell and count it again in every other run; see `worst_cell` for the arguments."""
     cells = tuple(worst_cell(labels, run, n_classes) for run in pred)
     return NaiveReplay(cells, np.stack([pair_errors(labels, pred, cell) for cell in cells]))
 
@@ -169,17 +157,17 @@ def replay_protocol(
 ) -> list[Replay]:
     """Compare runs of one recipe with each other, many times, under erroran's protocol.
 
-    Each draw takes three disjoint sets of runs: one mines the worst cell on `mine`; the other two are the arms, judged
-    on `confirm`. Draws share runs, so they are not independent of each other.
+    Each draw takes three disjoint sets of runs: one chooses the worst cell on `mine`; the other two are the arms, which
+    are compared on `confirm`. Draws share runs, so they are not independent of each other.
 
     Args:
         mine: Labels (N,) and predictions (S, N) on the images for mining.
         confirm: The same runs, in the same order, on the images for judging.
         n_classes: Number of classes C.
         n_seeds: Runs per arm.
-        n_draws: Comparisons.
+        n_draws: Number of comparisons.
         rng: Generator of the draws.
-        n_mining: Runs that mine.
+        n_mining: Runs that choose the cell.
 
     Raises:
         BadInput: The pool is too small, or the mining runs make no error.
@@ -209,16 +197,16 @@ def replay_once(labels: IntArray, before: IntArray, after: IntArray, cell: Cell,
 
 
 def clustered_share(clusters: Sequence[Sequence[float]], *, n_distinct: int) -> Share:
-    """A share with a 95 % interval that allows for comparisons within a cluster sharing runs and images.
+    """A share with a 95 % interval for comparisons that share runs and images within a cluster.
 
     Args:
-        clusters: Per cluster the outcomes in [0, 1] of its comparisons. Clusters must be independent of each other;
-            empty ones are left out. At least two are needed for an interval from their variance.
-        n_distinct: Comparisons that share no run, over all clusters: the effective number where every comparison had
-            the same outcome, so that the variance is 0.
+        clusters: Outcomes in [0, 1] of each cluster's comparisons. Clusters must be independent of each other; empty
+            ones are left out. At least two are needed for an interval from their variance.
+        n_distinct: Number of comparisons that share no run, over all clusters; taken as the effective number where all
+            outcomes are equal and the variance is 0.
 
-    The variance between clusters gives the variance of the share, that the effective number of comparisons, and that a
-    Clopper-Pearson interval, the number being reduced for few clusters.
+    The interval is Clopper and Pearson's for the effective number of comparisons, which follows from the variance
+    between clusters and is reduced for few clusters.
 
     Source: Korn and Graubard (1998), Survey Methodology 24, 193-201.
     """

@@ -1,4 +1,4 @@
-"""The calibration: its parts by hand, its page from the saved numbers alone, and a small run of everything."""
+"""The calibration: its parts by hand, its page from the saved numbers alone, and a quick run."""
 
 import json
 import re
@@ -30,7 +30,7 @@ def test_relabelling_is_nested_and_touches_one_class() -> None:
     assert np.all(more[some != labels] == 3)
 
 
-def test_simulated_arms_have_the_truth_they_claim() -> None:
+def test_simulated_arms_have_the_intended_error_rates() -> None:
     rng = np.random.default_rng(0)
     row = Simulated(shift_sd=0.0, errors_per_run=6, factor=0.5, seeds=2, how=IN_PROPORTION)
     counts = []

@@ -1,4 +1,4 @@
-"""What the benchmarks share: tables, and works that take turns."""
+"""Tables and alternating timing."""
 
 import sys
 
@@ -17,7 +17,7 @@ def test_a_table_by_hand() -> None:
     ]
 
 
-def test_works_take_turns_and_slow_ones_are_not_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_works_alternate_and_slow_ones_are_not_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
     """A clock that only the works advance: 1 second and 5 seconds."""
     now, done = [0.0], []
     monkeypatch.setattr("time.perf_counter", lambda: now[0])

@@ -34,7 +34,7 @@ def test_a_plan_made_twice_is_the_same(store: Store, group: Group) -> None:
 
 
 def test_more_seeds_and_larger_effects_have_more_power(store: Store, group: Group) -> None:
-    """Down each column and along each row, but for simulation error."""
+    """Down each column and along each row, within simulation error."""
     power = _plan(store, group, n_simulations=200).power
     assert all(many[-1] >= few[-1] - 0.05 for few, many in itertools.pairwise(power))
     assert all(large >= small - 0.05 for row in power for small, large in itertools.pairwise(row))

@@ -1,4 +1,4 @@
-"""The lesson: its numbers are those of the runs, it trains once, and it claims nothing by itself."""
+"""The lesson: its numbers are those of the runs, and a second call trains nothing."""
 
 import json
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Shared and owned confusions: hand-made models, brute force, and how often chance is taken for ownership."""
+"""Shared and owned confusions: hand-made models, brute force, and the false-positive rate of ownership."""
 
 import itertools
 
@@ -54,7 +54,7 @@ def test_unevenness_of_one_run_is_binomial() -> None:
 
 
 def test_copies_of_a_run_do_not_make_a_pair_uneven() -> None:
-    """Ten times the same run says no more than once."""
+    """Ten copies of a run give the p-values of the run."""
     rng = np.random.default_rng(1)
     labels = np.arange(400) % C
     pred = simulate(rng, np.full(400, 0.05), runs=1)
@@ -62,7 +62,7 @@ def test_copies_of_a_run_do_not_make_a_pair_uneven() -> None:
 
 
 def test_a_perfect_model() -> None:
-    """No errors: nothing is uneven, nothing is owned, nothing fails."""
+    """Without errors no cell is uneven or owned."""
     labels = np.arange(40) % C
     right = np.tile(labels, (3, 1))
     assert (uneven_p(labels, right, C) == 1).all()
@@ -74,12 +74,12 @@ def test_a_perfect_model() -> None:
 
 
 def test_tilted_tails_by_enumeration() -> None:
-    """Every dealing of errors to runs, weighted by odds ratio to the power of the after arm's errors."""
+    """Every assignment of errors to runs, weighted by the odds ratio to the power of the errors after."""
     histogram, n_before, n_after, ratio = np.array([0, 2, 1, 0, 0]), 2, 2, 2.5
     weights: dict[int, float] = {}
-    dealings = [list(itertools.combinations(range(4), t)) for t in (1, 1, 2)]
-    for dealing in itertools.product(*dealings):
-        after = sum(run >= n_before for runs in dealing for run in runs)
+    assignments = [list(itertools.combinations(range(4), t)) for t in (1, 1, 2)]
+    for assignment in itertools.product(*assignments):
+        after = sum(run >= n_before for runs in assignment for run in runs)
         weights[after] = weights.get(after, 0.0) + ratio**after
     whole = sum(weights.values())
     for observed, weight in weights.items():
@@ -92,7 +92,7 @@ def test_tilted_tails_by_enumeration() -> None:
 
 @pytest.mark.parametrize("observed", [3, 5, 8, 11])
 def test_the_common_odds_ratio_by_enumeration(observed: int) -> None:
-    """The observed count is its expectation over every dealing of the errors to the runs, weighted by the ratio."""
+    """The observed count is its expectation over every assignment of errors to runs, weighted by the ratio."""
     histogram, totals = np.array([0, 3, 2, 1, 1, 0, 0]), [1, 1, 1, 2, 2, 3, 4]
     ratio = _common_odds_ratio(histogram, observed, 3, 3)
     mean = 0.0
@@ -111,7 +111,7 @@ def test_certain_and_uninformed_odds_ratios() -> None:
 
 
 def test_a_pair_of_all_models_and_a_pair_of_one() -> None:
-    """A planted property of the data is shared; a planted quirk belongs to its model; images are counted."""
+    """A confusion planted in all models is shared; one planted in a single model is owned by it."""
     rng = np.random.default_rng(4)
     n = 2000
     labels = np.arange(n) % C
@@ -134,7 +134,7 @@ def test_a_pair_of_all_models_and_a_pair_of_one() -> None:
 
 
 def test_a_weak_model_owns_nothing() -> None:
-    """Five times the errors of every kind is a level, not a confusion of its own."""
+    """A model with five times the errors in every cell owns none of the cells."""
     rng = np.random.default_rng(5)
     labels = np.arange(2000) % C
     spread = rng.beta(0.3, 10, 2000)
@@ -142,8 +142,8 @@ def test_a_weak_model_owns_nothing() -> None:
     assert [pair.pair for pair in compare_confusions(labels, models, C) if pair.owner is not None] == []
 
 
-def test_chance_seldom_owns() -> None:
-    """Models that are the same, with images of their own difficulty: hardly ever is a pair given to one of them."""
+def test_equal_models_seldom_own_a_pair() -> None:
+    """Two models with the same error rates: hardly any pair is owned."""
     rng = np.random.default_rng(6)
     labels = np.arange(1200) % C
     owned = 0
@@ -155,7 +155,7 @@ def test_chance_seldom_owns() -> None:
 
 
 def test_single_runs_own_nothing() -> None:
-    """One run cannot tell its model from its seed."""
+    """With one run the effect of the model cannot be separated from that of the seed."""
     rng = np.random.default_rng(7)
     labels = np.arange(2000) % C
     quirk = np.full(2000, 0.5)
@@ -167,6 +167,6 @@ def test_single_runs_own_nothing() -> None:
 
 
 def test_one_model_cannot_be_compared() -> None:
-    """It takes two."""
+    """At least two models are needed."""
     with pytest.raises(BadInput, match="at least two"):
         compare_confusions(np.array([0, 1]), [np.array([[0, 1]])], 2)

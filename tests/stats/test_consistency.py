@@ -67,7 +67,7 @@ def test_asymmetry_of_one_run_is_the_score_test():
 
 
 def test_same_errors_in_every_run_count_once():
-    # Copies of one run hold no new images: the interval must not shrink.
+    # Copies of one run have no new images: the interval must not shrink.
     labels, pred = random_runs(2, n_runs=1)
     once = rank_pairs(labels, pred, 4)[0]
     copies = rank_pairs(labels, np.repeat(pred, 5, axis=0), 4)[0]

@@ -1,4 +1,4 @@
-"""Calibration errors and proper scores, against scikit-learn, brute force and models that are calibrated by design."""
+"""Calibration errors and proper scores, against scikit-learn, brute force and calibrated models."""
 
 import itertools
 
@@ -32,7 +32,7 @@ def test_scores_against_scikit_learn() -> None:
 
 
 def test_scores_by_hand() -> None:
-    """Sure and right: 0; sure and wrong: 2, and a log that is not infinite."""
+    """Certain and right: 0; certain and wrong: 2, and a finite log loss."""
     found = assess(np.eye(2), np.array([0, 0]))
     assert found.brier == 1.0
     assert found.nll == pytest.approx(-np.log(1e-7) / 2)
@@ -55,8 +55,8 @@ def test_calibration_errors_by_brute_force() -> None:
     assert found.ece_mass == pytest.approx(error(np.array_split(np.argsort(confidence), N_BINS)), abs=2e-3)
 
 
-def test_a_calibrated_model_is_within_chance() -> None:
-    """Labels drawn from the probabilities: the error is what the reference says; sharpened, it is far above."""
+def test_a_calibrated_model_has_the_error_of_the_reference() -> None:
+    """Labels drawn from the probabilities have the reference's error; sharpened probabilities a much larger one."""
     inside = [assess(*drawn(1500, seed)) for seed in range(20)]
     assert np.mean([c.ece_mass for c in inside]) == pytest.approx(
         np.mean([c.ece_mass_if_perfect for c in inside]), rel=0.15

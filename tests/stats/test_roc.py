@@ -1,4 +1,4 @@
-"""Areas under ROC curves against counting by hand and SciPy, and how often their intervals hold the truth."""
+"""Areas under ROC curves against counting by hand and SciPy, and the coverage of their intervals."""
 
 import numpy as np
 import pytest
@@ -31,7 +31,7 @@ def test_as_scipy() -> None:
     assert found.auc == pytest.approx(mannwhitneyu(x, y).statistic / 1500)
 
 
-def test_turning_the_score_round_turns_the_interval_round() -> None:
+def test_a_negated_score_mirrors_the_interval() -> None:
     rng = np.random.default_rng(2)
     scores, marked = rng.normal(size=60), np.arange(60) < 9
     there, back = roc_area(scores, marked), roc_area(-scores, marked)
@@ -65,7 +65,7 @@ def test_few_marked_images_are_covered(spread: float, shift: float) -> None:
     assert hits / 300 > 0.92
 
 
-def test_an_empty_group_says_nothing() -> None:
+def test_an_empty_group_has_no_area() -> None:
     found = roc_area(np.arange(3.0), np.zeros(3, dtype=bool))
     assert (found.marked, found.others, found.auc, found.low, found.high) == (0, 3, None, None, None)
 

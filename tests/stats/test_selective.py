@@ -75,7 +75,7 @@ def test_two_runs_at_a_threshold() -> None:
         assert 0 <= low < middle < high <= 1
 
 
-def test_one_run_has_wilson_s_interval() -> None:
+def test_one_run_has_the_wilson_interval() -> None:
     """200 images, 150 answered, 3 of those wrong."""
     confidence = np.repeat([0.9, 0.2], [150, 50])
     wrong = np.arange(200) < 3
@@ -86,8 +86,8 @@ def test_one_run_has_wilson_s_interval() -> None:
     assert chosen.accuracy == pytest.approx((1 - 3 / 150, 1 - high, 1 - low))
 
 
-def test_copies_of_a_run_add_no_certainty() -> None:
-    """Five times the same run: the intervals of one."""
+def test_copies_of_a_run_do_not_narrow_the_intervals() -> None:
+    """Five copies of a run have the intervals of the run."""
     rng = np.random.default_rng(1)
     confidence, wrong = rng.random((1, 300)), rng.random((1, 300)) < 0.1
     one = select(confidence, wrong, 0.5)
@@ -97,30 +97,30 @@ def test_copies_of_a_run_add_no_certainty() -> None:
 
 
 def test_nothing_answered() -> None:
-    """There is no accuracy of no answers."""
+    """Without answers there is no accuracy."""
     chosen = select(np.array([[0.5, 0.6]]), np.array([[False, True]]), 0.9)
     assert chosen.kept_per_run == (0,)
     assert chosen.accuracy is None
 
 
 @given(CASES, st.sampled_from([0.5, 0.8, 0.9, 0.95]))
-def test_the_threshold_is_the_lowest_that_will_do(cases: list[tuple[float, bool]], target: float) -> None:
-    """Brute force over all thresholds; None only if none will do."""
+def test_the_threshold_is_the_lowest_that_reaches_the_target(cases: list[tuple[float, bool]], target: float) -> None:
+    """Brute force over all thresholds; None only if none reaches the target."""
     confidence, wrong = arrays(cases)
     good = [t for t in sorted(set(confidence.tolist())) if 1 - wrong[confidence >= t].mean() >= target - 1e-12]
     assert threshold_for(confidence[None], wrong[None], target) == (pytest.approx(good[0]) if good else None)
 
 
 def test_a_threshold_can_be_typed() -> None:
-    """Six decimals, rounded so that what was answered stays answered."""
+    """Six decimals, rounded down so that the same images are answered."""
     confidence = np.array([[0.12345678, 0.99999999]])
     threshold = threshold_for(confidence, np.zeros((1, 2), dtype=bool), 0.9)
     assert threshold == 0.123456
     assert select(confidence, np.zeros((1, 2), dtype=bool), float(f"{threshold:.6f}")).kept_per_run == (2,)
 
 
-def test_held_out_is_honest() -> None:
-    """Confidences that say nothing: the chosen threshold keeps its promise only on the images it was chosen on."""
+def test_held_out_accuracy_is_lower() -> None:
+    """With uninformative confidences the threshold reaches the target only on the images it was chosen on."""
     rng = np.random.default_rng(2)
     gaps = []
     for _ in range(50):

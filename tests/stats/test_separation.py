@@ -1,4 +1,4 @@
-"""Telling two groups apart: against brute force and scipy, and how often the halves agree by chance."""
+"""Differences between two groups: against brute force and scipy, and how often both halves agree by chance."""
 
 import numpy as np
 import pytest
@@ -56,8 +56,8 @@ def test_what_differs_in_both_halves_is_supported() -> None:
 
 
 @pytest.mark.parametrize("elsewhere", [0, 1])
-def test_what_differs_in_one_half_alone_is_not(elsewhere: float) -> None:
-    """Found, but the other half says nothing, or the opposite."""
+def test_what_differs_in_one_half_alone_is_not_supported(elsewhere: float) -> None:
+    """Found, but the other half shows no difference, or the opposite one."""
     values, near, finding = _planted()
     values[near & finding, 1] -= 1
     values[near & ~finding, 1] += elsewhere
@@ -66,7 +66,7 @@ def test_what_differs_in_one_half_alone_is_not(elsewhere: float) -> None:
 
 
 def test_the_negligible_is_not_supported() -> None:
-    """A tenth of a standard deviation is significant in 200,000 images, and no cause of anything."""
+    """A tenth of a standard deviation is significant in 200,000 images, but negligible."""
     values, near, finding = _planted(200_000)
     values[near, 1] += 0.1
     found = find_and_check(values, near, finding, np.zeros(200_000, dtype=bool))
@@ -75,8 +75,8 @@ def test_the_negligible_is_not_supported() -> None:
 
 
 @pytest.mark.parametrize(("misread", "contradicted"), [(12, True), (9, False)])
-def test_misread_images_have_a_veto(misread: int, contradicted: bool) -> None:
-    """Near images have less, those really misread have more: not a cause; fewer than 10 do not count."""
+def test_misread_images_can_contradict(misread: int, contradicted: bool) -> None:
+    """Near images have lower values, but misread images higher ones; fewer than 10 misread images do not count."""
     values, near, finding = _planted()
     values[near, 1] -= 2
     wrong = np.zeros(600, dtype=bool)
@@ -98,7 +98,7 @@ def test_what_cannot_be_tested() -> None:
     assert not found.supported.any()
 
 
-def test_chance_supports_next_to_nothing() -> None:
+def test_few_false_positives() -> None:
     """Shuffled nearness is supported in fewer than 5 % of 400 shuffles, on columns that do differ."""
     values, near, finding = _images(500, np.random.default_rng(1))
     values[near] -= 1
@@ -108,8 +108,8 @@ def test_chance_supports_next_to_nothing() -> None:
     assert count == again <= 20
 
 
-def test_without_the_check_chance_would_support_more(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The control can see failure: with neither a second half nor a least effect, and at 30 %, it counts many."""
+def test_without_the_check_there_are_many_false_positives(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a second half and a least effect, at a rate of 30 %, many shuffles are supported."""
     values, near, finding = _images(500, np.random.default_rng(1))
     for name, value in (("CHECK_LEVEL", 1.0), ("SMALL", -1.0), ("FDR", 0.3)):
         monkeypatch.setattr(separation, name, value)

@@ -1,4 +1,4 @@
-"""Power: planned against found, and the estimates behind it by hand."""
+"""Power: planned against simulated, and the estimates behind it by hand."""
 
 import numpy as np
 import pytest
@@ -26,7 +26,7 @@ def hard_images(rng, errors_per_run, n_images=1000):
 
 
 def with_fewer_errors(rates, factor):
-    """All odds lowered alike, until this share of the errors is left."""
+    """All odds lowered by one factor, so that this share of the errors is left."""
 
     def left(log_odds):
         return rates * np.exp(log_odds) / (rates * np.exp(log_odds) + 1 - rates)
@@ -48,7 +48,7 @@ def test_scaled_odds_by_hand():
     assert scale_odds(np.array([0.0, 0.5, 1.0]), 3.0) == pytest.approx([0, 0.75, 1])
 
 
-def test_promised_power_is_found():
+def test_planned_power_is_that_of_the_test():
     rng = np.random.default_rng(0)
     # A large mining set, so that the plan knows the rates.
     mined = rng.random((5, 20_000)) < hard_images(rng, 134, n_images=20_000)
@@ -94,8 +94,8 @@ def test_fitted_rates_keep_the_mean_and_the_concentration():
     assert fit_rates(mined, shrink=0.5).draw(rng).mean() == pytest.approx(mined.mean() / 2, rel=0.05)
 
 
-def test_selection_shrink_foresees_the_fall_of_the_worst_cell():
-    """The worst of 90 cells on fresh images and seeds, against what the mining data promised."""
+def test_selection_shrink_predicts_the_fall_of_the_worst_cell():
+    """The worst of 90 cells on fresh images and seeds, against the prediction from the mining data."""
     rng = np.random.default_rng(5)
     told, kept = [], []
     for _ in range(25):
@@ -139,14 +139,14 @@ def test_bad_plans_are_refused(changed):
         plan_power(fit_rates(np.ones((2, 3), bool)), rng=np.random.default_rng(0), n_images=3, **options)
 
 
-def test_nothing_mined_nothing_planned():
+def test_without_errors_there_is_no_plan():
     with pytest.raises(BadInput, match="no mined error"):
         fit_rates(np.zeros((3, 5), bool))
     with pytest.raises(BadInput, match="shrink must lie"):
         fit_rates(np.ones((2, 3), bool), shrink=0.0)
 
 
-def test_the_cells_own_variation_counts():
+def test_the_variation_of_the_cell_itself_is_used():
     """Two cells with the same errors and the same variation elsewhere: the one that varies more has less power."""
     rng = np.random.default_rng(6)
     rates = np.r_[np.full(60, 0.5), np.zeros(940)]
@@ -174,7 +174,7 @@ def test_shift_of_a_cell_by_hand():
 
 
 def test_shrinking_drops_images_and_keeps_their_rates() -> None:
-    """Images that are always wrong stay so: lower rates would make them random."""
+    """Images that are always wrong keep their rates or drop to 0."""
     mined = np.zeros((5, 400), bool)
     mined[:, :100] = True
     rates = fit_rates(mined, shrink=0.5).draw(np.random.default_rng(0))
@@ -192,8 +192,8 @@ def test_values_that_fall_are_pooled(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("chance", [0.45, 0.9])
-def test_noise_of_mining_is_corrected(monkeypatch: pytest.MonkeyPatch, chance: float) -> None:
-    """With a known bias: what repeated mining gives less is added, and the power never exceeds 1."""
+def test_bias_of_mining_is_corrected(monkeypatch: pytest.MonkeyPatch, chance: float) -> None:
+    """With a known bias: the difference to repeated mining is added, and the power never exceeds 1."""
     mined = np.zeros((3, 50), bool)
     mined[:, :5] = True
     rates = fit_rates(mined)

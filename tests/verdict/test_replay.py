@@ -1,4 +1,4 @@
-"""Replays: numbers checked by hand, libraries for the intervals."""
+"""Replays: numbers checked by hand, intervals against libraries."""
 
 import numpy as np
 import pytest
@@ -55,7 +55,7 @@ def test_naive_replay_by_hand():
     assert replay.typical() == (0, 1)
 
 
-def test_what_leaves_the_chosen_cell_comes_back_elsewhere():
+def test_errors_elsewhere_rise_as_the_chosen_cell_falls():
     """The errors outside the chosen cell, counted pair by pair."""
     labels, pred = noisy_runs(np.random.default_rng(0), 7)
     replay = replay_naive(labels, pred, 3)
@@ -110,8 +110,8 @@ def test_share_of_one_outcome_a_cluster_is_nearly_clopper_pearson():
     assert (found.low, found.high) == pytest.approx(proportion_confint(10, 200, method="beta"), abs=2e-3)
 
 
-def test_share_of_clusters_that_agree_within_knows_only_the_clusters():
-    """Fifty copies of each of twenty outcomes are worth twenty."""
+def test_equal_outcomes_within_a_cluster_count_once():
+    """Fifty copies of each of twenty outcomes have the information of twenty."""
     clusters = [[value] * 50 for value in [1.0] * 5 + [0.0] * 15]
     found = clustered_share(clusters, n_distinct=100)
     assert found.n == 1000
@@ -120,7 +120,7 @@ def test_share_of_clusters_that_agree_within_knows_only_the_clusters():
     assert found.low < low < high < found.high
 
 
-def test_no_claim_at_all_is_as_sure_as_the_disjoint_comparisons():
+def test_without_any_claim_the_disjoint_comparisons_count():
     found = clustered_share([[0.0] * 50] * 12, n_distinct=48)
     assert (found.share, found.low, found.n_effective) == (0.0, 0.0, 48)
     assert found.high == pytest.approx(1 - 0.025 ** (1 / 48))

@@ -1,8 +1,7 @@
 """``reports/<name>.md``: the verdict on a treatment, then everything that it is based on."""
 
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from erroran.experiment.change import ALL_CLASSES
 from erroran.report import figures
@@ -74,7 +73,10 @@ def write_intervention(assessment: "Assessment", folder: Path) -> Path:
         verdict=verdict,
         names=assessment.before.class_names,
         cells=verdict.cells[:_CELLS_SHOWN],
-        pair_flips={"fixed": _count_pair(assessment, "fixed"), "broken": _count_pair(assessment, "broken")},
+        pair_flips={
+            side: sum({flip.true, flip.read_as} == set(verdict.pair_names) for flip in getattr(assessment, side))
+            for side in ("fixed", "broken")
+        },
         mean=lambda key: sum(getattr(row, key) for row in assessment.seeds) / len(assessment.seeds),
         command=intervention.command,
         relative=_relative,
@@ -85,58 +87,35 @@ def write_intervention(assessment: "Assessment", folder: Path) -> Path:
     return write_document(folder, intervention.name, text, figures=drawn, data=data)
 
 
-@dataclass(frozen=True)
-class _SeenClass:
-    """What was done to a class, and what became of its errors.
+class _SeenClass(NamedTuple):
+    """What was done to a class's training images, and the class's errors per run on `confirm`, before and after."""
 
-    Attributes:
-        name: The class, or ``all``.
-        doses: What each dose did.
-        changed: Images changed in an epoch of a run, mean.
-        images: Training images of the class.
-        altered: Of the changed images, the share with another topology; None where none was measured.
-        errors: The class's errors per run on `confirm`, mean over the runs before, and after.
-        as_partner: Those predicted as the other class of the pair; None for a class outside the pair.
-        partner: The other class of the pair.
-    """
-
-    name: str
+    name: str  # of the class, or ``all``
     doses: "list[SeenDose]"
-    changed: float
-    images: int
-    altered: float | None
-    errors: tuple[float, ...]
-    as_partner: tuple[float, ...] | None
-    partner: str
+    changed: float  # images changed in an epoch of a run, mean
+    images: int  # training images of the class
+    altered: float | None  # share of the changed images with another topology, where measured
+    errors: list[float]
+    partner: str  # the other class of the pair; empty for a class outside it
+    as_partner: list[float]  # errors predicted as `partner`
 
 
 def _seen_by_class(assessment: "Assessment") -> list[_SeenClass]:
     exposure, names = assessment.exposure, assessment.before.class_names
     if exposure is None:
         return []
-    partners = dict(zip(assessment.verdict.pair_names, reversed(assessment.verdict.pair_names), strict=True))
+    a, b = assessment.verdict.pair_names
     found = []
     for name, images in exposure.class_images.items():
         doses = [dose for dose in exposure.doses if dose.class_name == name]
-        measured = sum(dose.measured for dose in doses)
+        changed, measured = sum(dose.changed for dose in doses), sum(dose.measured for dose in doses)
+        altered = sum(dose.topology_changed for dose in doses) / measured if measured else None
         rows = [i for i, other in enumerate(names) if name in {other, ALL_CLASSES}]
-        partner = partners.get(name)
         errors = [float(counts[rows].sum() - counts[rows, rows].sum()) for counts in assessment.mean_counts]
-        as_partner = None
-        if partner is not None:
-            as_partner = tuple(float(counts[rows[0], names.index(partner)]) for counts in assessment.mean_counts)
-        found.append(
-            _SeenClass(
-                name=name,
-                doses=doses,
-                changed=sum(dose.changed for dose in doses) / sum(exposure.epochs),
-                images=images,
-                altered=sum(dose.topology_changed for dose in doses) / measured if measured else None,
-                errors=tuple(errors),
-                as_partner=as_partner,
-                partner=partner or "",
-            )
-        )
+        partner = {a: b, b: a}.get(name, "")
+        as_partner = [float(counts[rows[0], names.index(partner)]) for counts in assessment.mean_counts if partner]
+        per_epoch = changed / sum(exposure.epochs)
+        found.append(_SeenClass(name, doses, per_epoch, images, altered, errors, partner, as_partner))
     return found
 
 
@@ -155,7 +134,7 @@ def _describe_example(example: "Example", hypothesis: "Hypothesis") -> str:
 
 
 def _relative(effect: "Effect") -> str:
-    """The ratio with its interval: of three errors "-100 %" alone says nothing."""
+    """The relative change in percent, with its interval."""
     if effect.relative is None:
         return "–"
     low = "?" if effect.relative_low is None else signed(100 * effect.relative_low, 0)
@@ -173,11 +152,6 @@ def _describe_control(control: "Control") -> str:
         f"{meaning}. On `mine` a bias of {shift.shift:.2f} logits reduces {shift.errors_before} errors to "
         f"{shift.errors_after}, as the treatment does. If it does as well here, the treatment only moved the threshold."
     )
-
-
-def _count_pair(assessment: "Assessment", side: str) -> int:
-    pair = set(assessment.verdict.pair_names)
-    return sum({flip.true, flip.read_as} == pair for flip in getattr(assessment, side))
 
 
 def _gallery(assessment: "Assessment", flips: "Sequence[Flip]") -> "Figure":

@@ -52,7 +52,7 @@ def write_stress(stressed: "Stressed", folder: Path) -> Path:
 
 
 def stress_sentence(stressed: "Stressed") -> str:
-    """What was found against the baseline, in a sentence with its numbers: the first line of the report."""
+    """The first line of the report: the changes of the baseline's errors that were found, with their numbers."""
     contrasts = stressed.against_baseline
     found = [_found_text(contrast) for contrast in contrasts if contrast.found]
     quiet = [contrast.version for contrast in contrasts if not contrast.found]
@@ -74,7 +74,7 @@ def _opening(stressed: "Stressed") -> str:
 
 
 def summary_rows(stressed: "Stressed") -> list[tuple[str, ...]]:
-    """The table of the command line: a header, then a row for each version, means over runs, and each other arm."""
+    """The table of the command line: a header, then a row for each version and arm; errors are means over runs."""
     names = _names(stressed)
     rows = [("images", "against", *(names[kind] for kind in _KINDS), "q", "verdict")]
     for contrast in stressed.contrasts:

@@ -33,18 +33,14 @@ class StratifiedResult:
     """The stratified exact test; "less" means fewer errors after, "greater" more.
 
     Attributes:
-        n_informative: Images that some but not all runs of the two arms predicted wrongly.
         p_less: Exact one-sided p-value; `p_greater` is its mirror.
         p_less_mid: Mid-p version: half the weight on the observed count. `p_greater_mid` is its mirror.
-        smallest_p: The smallest two-sided mid-p value that these images could have given.
     """
 
-    n_informative: int
     p_less: float
     p_greater: float
     p_less_mid: float
     p_greater_mid: float
-    smallest_p: float
 
 
 def mcnemar(before_only: int, after_only: int) -> McNemarResult:
@@ -104,17 +100,9 @@ def stratified_from_totals(
         odds_ratio: Odds ratio after : before under the null hypothesis, > 0; if not 1, each image's distribution is
             Fisher's noncentral hypergeometric.
     """
-    key = tuple(histogram[1:].tolist())
-    offset, pmf = _null_distribution(key, n_before, n_after, odds_ratio)
+    offset, pmf = _null_distribution(tuple(histogram[1:].tolist()), n_before, n_after, odds_ratio)
     less, greater, point = _tails(pmf, observed - offset)
-    return StratifiedResult(
-        n_informative=sum(key[:-1]),
-        p_less=less,
-        p_greater=greater,
-        p_less_mid=less - point / 2,
-        p_greater_mid=greater - point / 2,
-        smallest_p=min(1.0, float(min(pmf[0], pmf[-1]))),
-    )
+    return StratifiedResult(less, greater, less - point / 2, greater - point / 2)
 
 
 def check_arms(before: BoolArray, after: BoolArray) -> tuple[BoolArray, BoolArray]:

@@ -28,7 +28,6 @@ class ArmTest:
         reason: Why this method, one sentence.
         p_value: Two-sided.
         p_less: One-sided, fewer errors after; `p_greater` more.
-        smallest_p: The smallest two-sided p-value that these images could have given.
         variance_ratio: Variance between runs, relative to independent images, that the test allows for; >= 1.
         stratified: The stratified test without that correction.
     """
@@ -38,7 +37,6 @@ class ArmTest:
     p_value: float | None
     p_less: float | None
     p_greater: float | None
-    smallest_p: float | None
     variance_ratio: float
     stratified: StratifiedResult
 
@@ -106,11 +104,10 @@ def compare_errors(before_errors: BoolArray, after_errors: BoolArray, *, logit_s
     stratified = stratified_test(before_errors, after_errors)
     if min(len(before_errors), len(after_errors)) < MIN_SEEDS:
         reason = "With one run in an arm a change cannot be distinguished from the variation between seeds."
-        return ArmTest(NO_TEST, reason, None, None, None, None, 1.0, stratified)
+        return ArmTest(NO_TEST, reason, None, None, None, 1.0, stratified)
     counted = count_variance(before_errors, after_errors)
     ratio = moderated_ratio(counted, logit_sd)
-    sides = np.array([stratified.p_less_mid, stratified.p_greater_mid, stratified.smallest_p / 2])
-    less, greater, smallest = adjust_p(sides, ratio, counted.df).tolist()
+    less, greater = adjust_p(np.array([stratified.p_less_mid, stratified.p_greater_mid]), ratio, counted.df).tolist()
     method, reason = STRATIFIED, "The runs vary no more than runs whose images err independently."
     if ratio > 1.0:
         method = ADJUSTED
@@ -118,7 +115,7 @@ def compare_errors(before_errors: BoolArray, after_errors: BoolArray, *, logit_s
             f"Estimated from all cells, the variance between runs is about {ratio:.1f} times that of images that err "
             "independently; the test is corrected for it."
         )
-    return ArmTest(method, reason, min(1.0, 2 * min(less, greater)), less, greater, 2 * smallest, ratio, stratified)
+    return ArmTest(method, reason, min(1.0, 2 * min(less, greater)), less, greater, ratio, stratified)
 
 
 class ArmComparison:
@@ -165,10 +162,7 @@ class ArmComparison:
 
     def pair(self, pair: Cell, endpoint: Endpoint, *, confidence: float = 0.95) -> PairComparison:
         """Compare every endpoint of a pair, and all errors; `endpoint` is the primary one."""
-        forward, reverse, both = (
-            self.endpoint(each, pair, confidence=confidence)
-            for each in (Endpoint.FORWARD, Endpoint.REVERSE, Endpoint.SUM)
-        )
+        forward, reverse, both = (self.endpoint(each, pair, confidence=confidence) for each in Endpoint)
         overall = self.all_errors(confidence=confidence)
         return PairComparison(endpoint=endpoint, forward=forward, reverse=reverse, both=both, overall=overall)
 

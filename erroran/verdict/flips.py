@@ -1,4 +1,4 @@
-"""Images that a treatment fixes or breaks."""
+"""Images that more, or fewer, runs predict wrongly after a treatment."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -21,8 +21,7 @@ class Flip(Result):
         id: Its sample id.
         true: Name of its class.
         read_as: Name of the wrong class that most runs predict, in the arm with more errors.
-        runs_wrong_before: Runs of the baseline that predict it wrongly.
-        runs_wrong_after: Runs of the treatment that do.
+        runs_wrong_before: Runs before that predict it wrongly; `runs_wrong_after` after.
     """
 
     index: int = Field(exclude=True)

@@ -56,7 +56,6 @@ def test_stratified_p_values_equal_enumeration(seed, sizes):
     expected = [less, greater, less - point / 2, greater - point / 2]
     found = [result.p_less, result.p_greater, result.p_less_mid, result.p_greater_mid]
     assert found == pytest.approx(expected, abs=1e-12)
-    assert result.smallest_p == pytest.approx(min(reference[min(reference)], reference[max(reference)]))
 
 
 def test_stratified_test_of_single_runs_is_mcnemar():
@@ -66,7 +65,6 @@ def test_stratified_test_of_single_runs_is_mcnemar():
     result = stratified_test(before, after)
     expected = mcnemar(only_before, only_after)
     assert min(1.0, 2 * min(result.p_less, result.p_greater)) == pytest.approx(expected.p_exact, abs=1e-12)
-    assert result.n_informative == only_before + only_after
 
 
 def test_one_image_is_fishers_exact_test():
@@ -93,7 +91,6 @@ def test_nothing_to_see():
     for arm in (zeros, ones):
         result = stratified_test(arm, arm)
         assert (result.p_less, result.p_greater, result.p_less_mid) == (1.0, 1.0, 0.5)
-        assert result.n_informative == 0
 
 
 @settings(max_examples=60, deadline=None)

@@ -4,13 +4,13 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator, model_validator
+from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
 from erroran.experiment.recipe import RecipeChange
 from erroran.experiment.samplelist import read_ids, read_labels, read_times
+from erroran.experiment.specfile import Strict
 from erroran.operations.table import DOSE_UNITS, OPERATIONS
 
-_STRICT = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 _Dose = Annotated[float, Field(gt=0, le=14)]
 _Side = Annotated[int, Field(ge=1, le=28)]
 _Fraction = Annotated[float, Field(gt=0, le=5)]
@@ -28,7 +28,7 @@ _SIZES = ("radius_px", "kernel_px")
 _LATER = {"stroke_fraction", "amount", "strength", "fractures", "angle_deg", "factor", "ink", "side"}
 
 
-class Step(BaseModel):
+class Step(Strict):
     """One operation on the training images of a class.
 
     Every operation but ``repeat`` takes one kind of dose. Several doses may be given; each is drawn equally often.
@@ -50,8 +50,6 @@ class Step(BaseModel):
         side: For ``rotate`` and ``slant``: the side to which the top of the image moves; ``either`` is drawn for each
             image.
     """
-
-    model_config = _STRICT
 
     operation: Literal[
         "dilate", "erode", "shift", "repeat", "open", "close", "thin", "thicken", "swell", "fracture", "rotate",
@@ -164,7 +162,7 @@ Steps = Annotated[tuple[Step, ...], BeforeValidator(_as_steps), Field(min_length
 Augmentations = dict[str, Steps]
 
 
-class DataChange(BaseModel):
+class DataChange(Strict):
     """Another training set; `mine` and `confirm` are not changed.
 
     In a spec's ``[data]`` the first three are CSV files (paths relative to the spec's folder).
@@ -177,8 +175,6 @@ class DataChange(BaseModel):
         add: Dataset whose training images are added, as given to ``--dataset``; in a run spec its digest. Images of
             `mine` or `confirm` are not added.
     """
-
-    model_config = _STRICT
 
     leave_out: tuple[str, ...] = ()
     relabel: dict[str, str] = Field(default_factory=dict)
@@ -205,7 +201,7 @@ class DataChange(BaseModel):
         return bool(self.leave_out or self.relabel or self.repeat or self.add)
 
 
-class Change(BaseModel):
+class Change(Strict):
     """Everything in which a treatment may differ from its baseline.
 
     Attributes:
@@ -215,8 +211,6 @@ class Change(BaseModel):
         class_weights: Class name to the weight of its images in the loss; 1 for the others.
         data: Another training set.
     """
-
-    model_config = _STRICT
 
     augment: Augmentations = Field(default_factory=dict)
     model: str | None = None

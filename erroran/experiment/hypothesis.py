@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
 
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from erroran.errors import BadInput, NotFound
 from erroran.experiment.change import ALL_CLASSES, Change
@@ -31,8 +31,6 @@ class Hypothesis(Change):
 
     All other attributes are those of `Change`.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     pair: Pair
     hypothesis: str = Field(min_length=1)

@@ -2,14 +2,14 @@
 
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
-_STRICT = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+from erroran.experiment.specfile import Strict
 
 Precision = Literal["float32", "mixed_bfloat16"]
 
 
-class InModelAugmentation(BaseModel):
+class InModelAugmentation(Strict):
     """Random changes of every training image, made by Keras layers inside the model; off when predicting.
 
     Keras draws them from the run's seed; a hypothesis' augmentation is keyed by (seed, epoch, sample) instead.
@@ -20,14 +20,12 @@ class InModelAugmentation(BaseModel):
         translation_percent: Largest shift in each direction, in percent of height or width.
     """
 
-    model_config = _STRICT
-
     rotation_deg: float = Field(default=0, ge=0, le=180)
     zoom_percent: float = Field(default=0, ge=0, le=90)
     translation_percent: float = Field(default=0, ge=0, le=90)
 
 
-class Recipe(BaseModel):
+class Recipe(Strict):
     """How a model is trained.
 
     Early stopping, halving on plateaus and best weights use validation data that are held out of `train` for that
@@ -45,8 +43,6 @@ class Recipe(BaseModel):
         best_weights: Keep the weights of the epoch with the best validation accuracy, not the last.
         in_model: Augmentation by layers of the model.
     """
-
-    model_config = _STRICT
 
     name: str
     epochs: int = Field(ge=1)
@@ -101,10 +97,8 @@ _LIST = (
 RECIPES = {recipe.name: recipe for recipe in _LIST}
 
 
-class RecipeChange(BaseModel):
+class RecipeChange(Strict):
     """Fields that replace those of a named recipe: options of ``baseline``, and keys of studies and hypotheses."""
-
-    model_config = _STRICT
 
     epochs: int | None = Field(default=None, ge=1, description="Epochs, instead of the recipe's.")
     batch_size: int | None = Field(default=None, ge=1, description="Images per step, instead of the recipe's 128.")

@@ -4,17 +4,17 @@ import hashlib
 import json
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from erroran.experiment.change import Augmentations, Change, DataChange
 from erroran.experiment.recipe import Precision, Recipe
+from erroran.experiment.specfile import Strict
 
-_STRICT = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 FORMAT = 2
 """Version of the key: raised when equal specs would no longer give equal runs."""
 
 
-class Environment(BaseModel):
+class Environment(Strict):
     """The software that a run's key records.
 
     Number of threads and device, which change only the rounding of sums, are in `RunRecord.machine` instead.
@@ -26,14 +26,12 @@ class Environment(BaseModel):
             defines the architecture; empty for one of the user's own) and ``operations``.
     """
 
-    model_config = _STRICT
-
     backend: str
     versions: dict[str, str]
     code: dict[str, str]
 
 
-class RunSpec(BaseModel):
+class RunSpec(Strict):
     """Everything that decides the outcome of a run.
 
     Attributes:
@@ -50,8 +48,6 @@ class RunSpec(BaseModel):
         fold: ``(k, K)``: hold out the k-th of K parts of the training data as `mine`, instead of `mine_fraction`.
         source: Digest of the code of a model of the user's own, which the store keeps.
     """
-
-    model_config = _STRICT
 
     dataset: str
     mine_fraction: float

@@ -8,11 +8,17 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from erroran.errors import NotFound, SpecError
 
 Spec = TypeVar("Spec", bound=BaseModel)
+
+
+class Strict(BaseModel):
+    """A model that refuses unknown keys and numbers that are not finite, and cannot be modified."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 def read_spec(path: Path, model: type[Spec], *, see: str, others: Mapping[str, str]) -> Spec:

@@ -5,13 +5,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from erroran.errors import NotFound
 from erroran.experiment.recipe import RECIPES, Precision, Recipe, RecipeChange
-from erroran.experiment.specfile import find_spec_file, read_spec
+from erroran.experiment.specfile import Strict, find_spec_file, read_spec
 
-_STRICT = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 _RecipeName = Literal["standard", "fast", "augmented", "patient", "plateau"]
 _Accuracy = Annotated[float, Field(gt=0, lt=1)]
 
@@ -28,8 +27,6 @@ class StudyModel(RecipeChange):
     All other attributes replace those of the recipe; see `RecipeChange`.
     """
 
-    model_config = _STRICT
-
     model: str
     recipe: _RecipeName | None = None
     reported: _Accuracy | None = None
@@ -40,7 +37,7 @@ class StudyModel(RecipeChange):
         return self.apply_to(RECIPES[self.recipe or default])
 
 
-class Claim(BaseModel):
+class Claim(Strict):
     """A published comparison of two models, often from single runs.
 
     Attributes:
@@ -49,15 +46,13 @@ class Claim(BaseModel):
         points: Claimed difference, percentage points of accuracy.
     """
 
-    model_config = _STRICT
-
     text: str
     better: str
     worse: str
     points: float | None = None
 
 
-class Study(BaseModel):
+class Study(Strict):
     """The models that a study trains, and the claims that it checks.
 
     Attributes:
@@ -69,8 +64,6 @@ class Study(BaseModel):
         precision: Keras dtype policy of all runs.
         mine_fraction: Validation data: part of each class of the training data, held out as `mine`.
     """
-
-    model_config = _STRICT
 
     title: str
     models: tuple[StudyModel, ...] = Field(min_length=1)

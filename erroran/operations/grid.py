@@ -1,7 +1,7 @@
-"""The four times finer grid that Morpho-MNIST measures and perturbs on: upsampling, binarization, downsampling.
+"""The four times finer grid of Morpho-MNIST: upsampling, binarization, downsampling, distances and skeletons.
 
-Every function treats each image alone: a batch gives bit for bit what its images give one by one. That is why
-the resampling uses whole-number weights, whose sums are exact in any order.
+Each image's result is independent of the rest of the batch, bit for bit. For this the resampling uses whole-number
+weights, whose sums are exact in any order.
 
 Source: Castro, Tan, Kainz, Konukoglu, Glocker, "Morpho-MNIST: Quantitative Assessment and Diagnostics for
 Representation Learning", JMLR 20(178), 2019, section 3 (upsampling, binarisation, skeleton, distance transform).
@@ -38,13 +38,9 @@ def upsample(images: np.ndarray) -> np.ndarray:
 
 
 def find_ink(fine: np.ndarray) -> np.ndarray:
-    """Separate ink from background at the middle between an image's darkest and brightest value.
+    """Separate bright ink from background at the middle of each image's range; none in an image without contrast.
 
-    Args:
-        fine: float32 (N, h, w), from `upsample`, bright ink.
-
-    Returns:
-        bool (N, h, w); no ink in an image without contrast.
+    Takes float32 (N, h, w) from `upsample`, and returns bool (N, h, w).
     """
     low, high = fine.min(axis=(1, 2), keepdims=True), fine.max(axis=(1, 2), keepdims=True)
     ink: np.ndarray = fine >= (low + high) / 2
@@ -53,14 +49,7 @@ def find_ink(fine: np.ndarray) -> np.ndarray:
 
 
 def downsample(ink: np.ndarray) -> np.ndarray:
-    """Return to the grid of the images: each pixel is the share of its fine pixels that are ink.
-
-    Args:
-        ink: bool (N, 4 H, 4 W).
-
-    Returns:
-        uint8 (N, H, W), 0 to 255.
-    """
+    """From bool (N, 4 H, 4 W) to uint8 (N, H, W): 255 times the share of a pixel's fine pixels that are ink."""
     n, height, width = ink.shape
     blocks = ink.reshape(n, height // SCALE, SCALE, width // SCALE, SCALE)
     shares: np.ndarray = np.rint(blocks.mean(axis=(2, 4), dtype=np.float64) * 255).astype(np.uint8)
@@ -122,10 +111,7 @@ def thin_packed(packed: np.ndarray) -> None:
 
 
 def pack(masks: np.ndarray) -> np.ndarray:
-    """Put eight images into the bits of a byte, with a frame of one empty pixel.
-
-    Args:
-        masks: bool (N, h, w).
+    """Put eight images (bool (N, h, w)) into the bits of bytes, with a frame of one empty pixel.
 
     Returns:
         uint8 (N / 8 rounded up, h + 2, w + 2).
@@ -148,10 +134,7 @@ def unpack(packed: np.ndarray, n: int) -> np.ndarray:
 
 
 def neighbours(packed: np.ndarray) -> tuple[np.ndarray, ...]:
-    """The eight neighbours of every pixel, clockwise from the one above.
-
-    Args:
-        packed: uint8 from `pack`, contiguous.
+    """The eight neighbours of every pixel of `pack`'s result, clockwise from the one above.
 
     Returns:
         Eight views of the flat array, shorter at both ends by a row and a pixel; `centres` gives the pixels.
@@ -170,35 +153,27 @@ def centres(packed: np.ndarray) -> np.ndarray:
 
 
 def count_crossings(packed: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Where a line ends, and where it forks.
-
-    Args:
-        packed: uint8 from `pack`, of lines one pixel wide.
+    """Find the ends and the forks of packed lines that are one pixel wide.
 
     Returns:
-        Two uint8 arrays like `packed`: pixels with one stretch of neighbours around them, and with three or four.
+        Two arrays like `packed`: pixels with one run of neighbours around them, and with three or four.
     """
     around = neighbours(packed)
     ones, twos, more = (np.zeros(len(around[0]), dtype=np.uint8) for _ in range(3))
     for this, following in zip(around, (*around[1:], around[0]), strict=True):
-        starts = ~this & following  # one for each stretch of ink around the pixel
+        starts = ~this & following  # one for each run of ink around the pixel
         more |= twos & ones & starts
         twos, ones = twos ^ (ones & starts), ones ^ starts
     here = centres(packed)
     ends, forks = np.zeros_like(packed), np.zeros_like(packed)
-    # Three is one and two; a fourth stretch takes both bits to zero and sets the carry.
+    # `ones`, `twos` and `more` are the binary digits of the number of runs.
     centres(ends)[:] = here & ones & ~twos & ~more
     centres(forks)[:] = here & ((ones & twos) | more)
     return ends, forks
 
 
 def prune(packed: np.ndarray, length: int) -> np.ndarray:
-    """Cut branches up to `length` pixels long off a skeleton; longer ones keep their ends.
-
-    Args:
-        packed: uint8 from `pack`, of lines one pixel wide.
-        length: In pixels.
-    """
+    """Cut branches up to `length` pixels long off a packed skeleton; longer ones keep their ends."""
     pruned = packed.copy()
     for _ in range(length):
         ends, _ = count_crossings(pruned)
@@ -236,7 +211,7 @@ def _expansion(side: int) -> np.ndarray:
     spline = ndimage.zoom(np.eye(side), (SCALE, 1), order=3, mode="mirror", grid_mode=True)
     smooth = ndimage.gaussian_filter1d(spline, 2 * SCALE / 6, axis=0, mode="mirror")
     weights = np.rint(smooth * _WEIGHT_UNITS)
-    # Rounding must not change the brightness of a plain surface.
+    # The weights of each fine pixel must still sum to 1 after rounding.
     weights[np.arange(len(weights)), weights.argmax(axis=1)] += _WEIGHT_UNITS - weights.sum(axis=1)
     rounded: np.ndarray = weights.astype(np.float32)
     return rounded

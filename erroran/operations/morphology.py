@@ -27,14 +27,9 @@ _Reach = tuple[int, int]  # first and last offset of a window, at most and at le
 
 
 def make_kernel(radius_px: float, shape: str = "square") -> np.ndarray:
-    """Build a symmetric structuring element.
+    """Build a symmetric structuring element of whole radius r >= 0: uint8 (2 r + 1, 2 r + 1) of 0 and 1.
 
-    Args:
-        radius_px: Reach from the centre in pixels of the grid it is used on; whole, >= 0.
-        shape: ``square`` (chessboard distance), ``disk`` (Euclidean) or ``cross`` (city block).
-
-    Returns:
-        uint8 (2 r + 1, 2 r + 1) of 0 and 1.
+    `shape` is ``square`` (chessboard distance), ``disk`` (Euclidean) or ``cross``.
     """
     reach = int(radius_px)
     rows, columns = np.mgrid[-reach : reach + 1, -reach : reach + 1]
@@ -144,13 +139,9 @@ def as_grey(images: np.ndarray, what: str) -> np.ndarray:
 
 
 def ink_is_bright(images: np.ndarray) -> bool:
-    """Say whether a batch shows bright ink on a dark background: its frame is darker than the middle of its range.
+    """Whether a batch has bright ink: the median of its outermost pixels is at most the middle of its range.
 
-    Args:
-        images: uint8 (N, H, W) or (N, H, W, C). What fills most of the outermost pixels is taken for background.
-
-    Returns:
-        True also for a batch without contrast.
+    Takes uint8 (N, H, W) or (N, H, W, C); True also for a batch without contrast.
     """
     if images.size == 0:
         return True
@@ -160,11 +151,9 @@ def ink_is_bright(images: np.ndarray) -> bool:
 
 
 def stroke_thickness(images: np.ndarray, *, threshold: int = 128) -> np.ndarray:
-    """Mean thickness of the strokes of each image.
+    """Mean thickness of the strokes of each image: four times the mean distance of the ink to its edge.
 
-    In a straight stroke of width w the distance from a point to the nearer edge is uniform on (0, w / 2), so
-    its mean is w / 4. The distance transform is taken on pixels repeated 4 x 4 times, from the centre of a
-    subpixel to the edge of the ink.
+    (In a straight stroke of width w that distance is uniform on (0, w / 2).) Measured on pixels repeated 4 x 4 times.
 
     Args:
         images: uint8 (N, H, W, 1) or (N, H, W), bright ink on dark.

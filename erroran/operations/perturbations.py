@@ -1,11 +1,11 @@
 """Morpho-MNIST's four perturbations: thinner, thicker, swollen and broken strokes.
 
-All work on binary images on the four times finer grid, with doses relative to the image's own strokes, and return to
-grey. Random places come from the caller, one number per image and place, so that they can be keyed by sample.
+They change binary images on the four times finer grid, with doses relative to the image's own strokes, and return to
+grey. The caller supplies the random numbers for places, so that they can be keyed by sample.
 
 Source: Castro, Tan, Kainz, Konukoglu, Glocker, "Morpho-MNIST: Quantitative Assessment and Diagnostics for
-Representation Learning", JMLR 20(178), 2019, section 3.2. Where the paper leaves something open, the docstrings say
-what is done here.
+Representation Learning", JMLR 20(178), 2019, section 3.2. The docstrings describe details that the
+paper leaves open.
 """
 
 from collections.abc import Callable

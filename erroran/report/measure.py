@@ -1,4 +1,4 @@
-"""``reports/morphometry.md``: the shape of the ink, class by class, and the table behind it."""
+"""``reports/morphometry.md``: measurements of the ink by class, and the table of all images."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from erroran import files
 from erroran.report import figures
 from erroran.report.render import explain_failure, render, write_document
-from erroran.report.text import counted
+from erroran.report.text import area, counted
 from erroran.shape.measure import MEASUREMENTS
 
 if TYPE_CHECKING:
@@ -25,22 +25,14 @@ _FEW = 20
 def write_measurements(
     measured: "MeasureResult", folder: Path, closures: "Sequence[Closure]" = ()
 ) -> tuple[Path, Path]:
-    """Write the figure page, its JSON summary, and the table (Parquet; CSV where pyarrow is missing).
-
-    Args:
-        measured: The table.
-        folder: ``./reports``.
-        closures: Closure margins of pairs of classes, a section each.
+    """Write the page with its figures and JSON, and the table (Parquet; CSV where pyarrow is missing).
 
     Returns:
         The paths of the page and of the table.
     """
     summary = measured.to_json()
-    by_class = {
-        key: [measured.table.loc[measured.table["label"] == name, key].dropna().to_numpy(dtype=float) for name in
-              measured.class_names]
-        for key in MEASUREMENTS
-    }  # fmt: skip
+    rows = {name: measured.table[measured.table["label"] == name] for name in measured.class_names}
+    by_class = {key: [rows[name][key].dropna().to_numpy(dtype=float) for name in rows] for key in MEASUREMENTS}
     beside = folder / "morphometry"
     table = _write_table(measured.table, beside)
     drawn = {"by-class": figures.boxes_by_class(by_class, measured.class_names)}
@@ -55,7 +47,7 @@ def write_measurements(
             closures=closures,
             sentence=closure_sentence,
             figure_name=figure_name,
-            separation=_separation_text,
+            separation=area,
             few=_FEW,
         ),
         figures=drawn,
@@ -70,11 +62,10 @@ def figure_name(closure: "Closure") -> str:
 
 
 def closure_sentence(closure: "Closure") -> str:
-    """What the closure margin tells, in a sentence with its numbers."""
+    """Whether the closure margin separates the classes, and their errors from other images, with the numbers."""
     a, b = closure.pair.classes
     text = f"The closure margin {_tells(closure.classes)} {a} from {b} ({_auc_text(closure.classes)})"
-    parts = [_outcome_text(outcome) for outcome in closure.outcomes if outcome.predicted]
-    return f"{text}{'; ' if parts else ''}{'; '.join(parts)}."
+    return "; ".join([text, *(_outcome_text(outcome) for outcome in closure.outcomes if outcome.predicted)]) + "."
 
 
 def _outcome_text(outcome: "ClosureOutcome") -> str:
@@ -88,20 +79,12 @@ def _outcome_text(outcome: "ClosureOutcome") -> str:
 
 
 def _tells(found: "RocArea") -> str:
-    if found.low is None or found.high is None or found.low <= 0.5 <= found.high:
-        return "is not shown to tell"
-    return "tells"
+    unclear = found.low is None or found.high is None or found.low <= 0.5 <= found.high
+    return "is not shown to separate" if unclear else "separates"
 
 
 def _auc_text(found: "RocArea") -> str:
-    return f"AUC {_separation_text(found)}".replace(" (", ", ").removesuffix(")")
-
-
-def _separation_text(found: "RocArea") -> str:
-    """``0.71 (0.28 to 0.94)``; a dash where one group is empty."""
-    if found.auc is None or found.low is None or found.high is None:
-        return "–"
-    return f"{found.auc:.2f} ({found.low:.2f} to {found.high:.2f})"
+    return f"AUC {area(found)}".replace(" (", ", ").removesuffix(")")
 
 
 def _draw_margins(closure: "Closure") -> "Figure":

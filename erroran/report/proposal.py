@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,7 +12,7 @@ from erroran.operations.apply import apply_dose
 from erroran.operations.table import DOSE_UNITS, OPERATIONS
 from erroran.report import figures
 from erroran.report.render import render, write_document
-from erroran.report.text import counted, percent
+from erroran.report.text import area, counted, percent, signed
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -20,12 +20,11 @@ if TYPE_CHECKING:
     from erroran.shape.movements import Movement
     from erroran.shape.proposal import Choice, Finding, ProposedDirection
     from erroran.stages.propose import ProposalResult
-    from erroran.stats.roc import RocArea
 
 _SHOWN = 12
 _PANELS = 4
 _ORIGINAL_DOSES = (0.5, 1.0)
-_IN_WORDS = {
+_IN_WORDS = {  # name, and what smaller and larger values are called
     "thickness_px": ("stroke thickness", "thinner strokes", "thicker strokes"),
     "length_px": ("stroke length", "shorter strokes", "longer strokes"),
     "slant_deg": ("slant", "a slant further to the left", "a slant further to the right"),
@@ -42,7 +41,7 @@ _IN_WORDS = {
     "forks": ("forks", "fewer forks", "more forks"),
     "closure_margin_px": ("closure margin", "a lower closure margin", "a higher closure margin"),
 }
-_UNITS = {"px": "px", "px2": "px²", "deg": "°"}
+_UNITS = {"px": " px", "px2": " px²", "deg": "°"}
 _RESULTS = {
     "not held": "found, not held",
     "contradicted": "held, but the misread images say the opposite",
@@ -53,7 +52,6 @@ _RESULTS = {
 
 def write_proposal(proposed: "ProposalResult", folder: Path) -> Path:
     """Write one pair's verdict, tables and figures."""
-    name = f"{proposed.name}-proposal"
     drawn = {"images": _draw_images(proposed)}
     if proposed.forward.findings:
         drawn["measurements"] = _draw_measurements(proposed)
@@ -61,27 +59,16 @@ def write_proposal(proposed: "ProposalResult", folder: Path) -> Path:
         "proposal.md.j2",
         proposed=proposed,
         sentence=proposal_sentence(proposed),
-        proposal=proposal_text(proposed),
         next_command=next_command(proposed),
         directions=(proposed.forward, proposed.reverse),
         figures=drawn,
-        effect=effect_text,
-        number=_number,
-        title=_title,
         result=_result,
         rows=_rows,
-        share=_share,
-        false_support=false_support_text,
-        closure=_closure,
         chosen=_chosen,
-        group=proposed.baseline,
-        runs=proposed.runs,
-        command=provenance.command_line(),
-        commit=provenance.commit(),
-        sources=_sources(proposed),
+        **_common(proposed),
     )
     content = {**proposed.to_json(), "sentence": proposal_sentence(proposed), **provenance.made_by()}
-    return write_document(folder, name, text, figures=drawn, data={"proposal": content})
+    return write_document(folder, f"{proposed.name}-proposal", text, figures=drawn, data={"proposal": content})
 
 
 def write_proposals(proposals: "Sequence[ProposalResult]", folder: Path) -> Path:
@@ -92,79 +79,60 @@ def write_proposals(proposals: "Sequence[ProposalResult]", folder: Path) -> Path
         supported=[p for p in proposals if p.verdict == "supported"],
         with_spec=[p for p in proposals if p.choices],
         leads=_leads,
-        proposal=proposal_text,
-        false_support=false_support_text,
         falsely=sum(p.forward.false_support for p in proposals),
         shuffles=sum(p.forward.permutations for p in proposals),
-        group=proposals[0].baseline,
-        runs=proposals[0].runs,
-        command=provenance.command_line(),
-        commit=provenance.commit(),
-        sources=_sources(proposals[0]),
-        closure=_closure_finding,
+        margin=_closure_finding,
+        **_common(proposals[0]),
     )
     return write_document(folder, "proposals", text)
 
 
 def spec_text(proposed: "ProposalResult") -> str:
-    """The proposal as a spec, its reasons as comments.
-
-    Args:
-        proposed: With choices.
-    """
+    """A proposal with choices as a spec, its reasons as comments."""
     by_class = {d.true: d for d in (proposed.forward, proposed.reverse)}
     steps = [(choice.movement, by_class[choice.class_name]) for choice in proposed.choices]
+    keys = [next(key for key in DOSE_UNITS if getattr(movement.step, key)) for movement, _ in steps]
+    hypothesis = _hypothesis(proposed)
     return render(
-        "proposal.toml.j2",
-        proposed=proposed,
-        steps=steps,
-        hypothesis=_hypothesis(proposed),
-        quoted=quote,
-        keys=[next(key for key in DOSE_UNITS if getattr(movement.step, key)) for movement, _ in steps],
-        number=_number,
-        title=_title,
-        share=_share,
-        closure=_closure,
+        "proposal.toml.j2", proposed=proposed, steps=steps, keys=keys, hypothesis=hypothesis, quoted=quote, **_HELPERS
     )
 
 
 def proposal_sentence(proposed: "ProposalResult") -> str:
-    """The verdict in a sentence with its numbers, the first line of the report."""
+    """The verdict in one sentence with its numbers, the first line of the report."""
     d = proposed.forward
+    near = f"the {d.true}s nearest to {d.predicted}"
     if d.word == "cannot tell":
         return (
-            f"Cannot tell: {len(d.images)} images of {d.true} are too few to find what they have in common with "
-            f"{d.predicted} and to check it on others."
+            f"Cannot tell: {len(d.images)} images of {d.true} are too few to find what those nearest to {d.predicted} "
+            "have in common and to check it on others."
         )
-    if d.word == "not supported" and d.leading:
-        differing = _listed([_title(finding.measurement) for finding in d.leading])
-        return (
-            f"No morphological hypothesis is supported: the {d.true}s nearest to {d.predicted} differ from the others "
-            f"in {differing}, but those near other classes do so as much."
+    if d.word == "supported":
+        more = f" ({len(d.leading) - 3} more in the table)" if len(d.leading) > 3 else ""
+        return f"Supported: {near} have {_listed([_lead_text(finding) for finding in d.leading[:3]])}{more}."
+    if d.leading:
+        reason = (
+            f"{near} differ from the others in {_listed([_title(finding.measurement) for finding in d.leading])}, but "
+            "those near other classes do so as much"
         )
-    if d.word == "not supported":
+    else:
         found = sum(f.status in {"not held", "contradicted"} for f in d.findings)
-        also = f"; {found} stood out in one half of the images and did not hold in the other" if found else ""
-        return (
-            f"No morphological hypothesis is supported: none of {len(d.findings)} measurements tells the images of "
-            f"{d.true} nearest to {d.predicted} from the others{also}."
-        )
-    shown = [_lead_text(finding) for finding in d.leading[:3]]
-    more = f" ({len(d.leading) - 3} more in the table)" if len(d.leading) > 3 else ""
-    return f"Supported: the {d.true}s nearest to {d.predicted} have {_listed(shown)}{more}."
+        also = f"; {found} differed in one half of the images, but not in the other" if found else ""
+        reason = f"none of {len(d.findings)} measurements separates {near} from the others{also}"
+    return f"No morphological hypothesis is supported: {reason}."
 
 
 def proposal_text(proposed: "ProposalResult") -> str:
-    """What is proposed, in a line."""
+    """The proposed operations, in one line."""
     if proposed.choices:
         return "; ".join(f"{choice.class_name}: {choice.movement.name}" for choice in proposed.choices)
     if proposed.verdict == "supported":
-        return "no operation of the spec language moves the other images that way and little else"
+        return "no operation changes the other images in this way without many other changes"
     return "nothing"
 
 
 def next_command(proposed: "ProposalResult") -> str:
-    """What to type next."""
+    """The command to run next."""
     name = f"{proposed.name}-proposed"
     if proposed.choices:
         able = all(OPERATIONS[choice.movement.step.operation].sweep for choice in proposed.choices)
@@ -176,40 +144,42 @@ def next_command(proposed: "ProposalResult") -> str:
     return "erroran propose --worst 5"
 
 
-def false_support_text(direction: "ProposedDirection") -> str:
-    """``2 of 200 (1.0 %, 0.3 to 3.6 %)``."""
+def _common(proposed: "ProposalResult") -> dict[str, Any]:
+    """Context of both pages."""
+    return {
+        "group": proposed.baseline,
+        "runs": proposed.runs,
+        "command": provenance.command_line(),
+        "commit": provenance.commit(),
+        "sources": _sources(proposed),
+        "proposal": proposal_text,
+        "false_support": _false_support,
+        "effect": area,
+        **_HELPERS,
+    }
+
+
+def _false_support(direction: "ProposedDirection") -> str:
+    """``2 of 200 (1.0 %; 95 % interval 0.3 to 3.6 %)``."""
     from erroran.stats.intervals import wilson_interval
 
     if not direction.permutations:
         return "–"
     low, high = wilson_interval(direction.false_support, direction.permutations)
     rate = percent(direction.false_support / direction.permutations, 1)
-    return (
-        f"{direction.false_support} of {direction.permutations} ({rate}; 95 % interval {100 * low:.1f} to "
-        f"{percent(high, 1)})"
-    )
-
-
-def effect_text(separation: "RocArea") -> str:
-    """``0.71 (0.68 to 0.73)``; a dash without values."""
-    if separation.auc is None:
-        return "–"
-    if separation.low is None or separation.high is None:
-        return f"{separation.auc:.2f}"
-    return f"{separation.auc:.2f} ({separation.low:.2f} to {separation.high:.2f})"
+    count = f"{direction.false_support} of {direction.permutations}"
+    return f"{count} ({rate}; 95 % interval {100 * low:.1f} to {percent(high, 1)})"
 
 
 def _hypothesis(proposed: "ProposalResult") -> str:
-    d = proposed.forward
+    d, operation = proposed.forward, proposed.choices[0].movement.name
     parts = [
-        f"{_IN_WORDS[f.measurement][1 + (f.gap > 0)]} ({_number(f.near_mean, f.measurement)}, elsewhere "
-        f"{_number(f.rest_mean, f.measurement)})"
+        f"{_side(f)} ({_number(f.near_mean, f.measurement)}, elsewhere {_number(f.rest_mean, f.measurement)})"
         for f in d.leading[:3]
     ]
-    operation = proposed.choices[0].movement.name
     return (
-        f"{d.true}s with {_listed(parts)} are read as {d.predicted}; other {d.true}s changed that way ({operation}) "
-        f"teach the model that these are {d.true}s still."
+        f"{d.true}s with {_listed(parts)} are read as {d.predicted}; training with other {d.true}s changed in this way "
+        f"({operation}) reduces this error."
     )
 
 
@@ -218,20 +188,18 @@ def _lead_text(finding: "Finding") -> str:
     share, low, high = (check.auc or 0.5, check.low or 0.0, check.high or 1.0)
     if share < 0.5:
         share, low, high = 1 - share, 1 - high, 1 - low
+    near, rest = (_number(mean, finding.measurement) for mean in (finding.near_mean, finding.rest_mean))
     return (
-        f"{_IN_WORDS[finding.measurement][1 + (finding.gap > 0)]} ({_number(finding.near_mean, finding.measurement)} "
-        f"against {_number(finding.rest_mean, finding.measurement)}; {share:.0%} of comparisons, {100 * low:.0f} to "
-        f"{high:.0%}{'' if finding.specific else ', but as much so near other classes'})"
-    ).replace("%", " %")
+        f"{_side(finding)} ({near} against {rest}; {percent(share, 0)} of comparisons, {100 * low:.0f} to "
+        f"{percent(high, 0)}{'' if finding.specific else ', but as much so near other classes'})"
+    )
 
 
 def _leads(direction: "ProposedDirection") -> str:
-    words = [
-        f"{_IN_WORDS[f.measurement][1 + (f.gap > 0)]} ({f.check.auc:.2f}"
-        f"{f', misread {f.misread.auc:.2f}' if f.misread.auc is not None else ''})"
-        f"{'' if f.specific else '†'}"
-        for f in direction.leading
-    ]
+    words = []
+    for f in direction.leading:
+        misread = f", misread {f.misread.auc:.2f}" if f.misread.auc is not None else ""
+        words.append(f"{_side(f)} ({f.check.auc:.2f}{misread}){'' if f.specific else '†'}")
     return "; ".join(words) or "–"
 
 
@@ -240,27 +208,32 @@ def _listed(parts: Sequence[str]) -> str:
 
 
 def _number(value: float | None, measurement: str) -> str:
-    unit = _UNITS.get(measurement.rpartition("_")[2], "")
-    return "–" if value is None else f"{value:.2f}{'' if unit == '°' else ' ' if unit else ''}{unit}".replace("-", "−")
+    return "–" if value is None else f"{value:.2f}{_unit(measurement)}".replace("-", "−")
+
+
+def _unit(measurement: str) -> str:
+    return _UNITS.get(measurement.rpartition("_")[2], "")
 
 
 def _title(measurement: str) -> str:
     return _IN_WORDS[measurement][0]
 
 
+def _side(finding: "Finding") -> str:
+    return _IN_WORDS[finding.measurement][1 + (finding.gap > 0)]
+
+
 def _result(finding: "Finding") -> str:
-    if finding.status == "supported":
-        also = "" if finding.specific else ", not for this pair alone"
-        return f"supported, as {_title(finding.same_as)}{also}" if finding.same_as else f"**supported**{also}"
-    return _RESULTS[finding.status]
+    if finding.status != "supported":
+        return _RESULTS[finding.status]
+    also = "" if finding.specific else ", not for this pair alone"
+    return f"supported, as {_title(finding.same_as)}{also}" if finding.same_as else f"**supported**{also}"
 
 
 def _share(movement: "Movement", finding: "Finding") -> str:
-    """How much of a gap an operation crosses: ``+57 %`` is towards the near images."""
+    """Change by an operation relative to the gap: ``+57 %`` is towards the near images."""
     move = movement.moves[finding.measurement]
-    if move is None or not finding.gap:
-        return "–"
-    return f"{move / finding.gap:+.0%}".replace("%", " %").replace("-", "−")
+    return "–" if move is None or not finding.gap else f"{signed(100 * move / finding.gap, 0)} %"
 
 
 def _closure(movement: "Movement") -> tuple[str, str]:
@@ -269,12 +242,15 @@ def _closure(movement: "Movement") -> tuple[str, str]:
     mean = movement.moves["closure_margin_px"]
     if mean is None or movement.rising is None or movement.falling is None:
         return predicted, "–"
-    measured = f"{mean:+.2f} px; rises in {movement.rising:.0%}, falls in {movement.falling:.0%}"
-    return predicted, measured.replace("%", " %").replace("-", "−")
+    rises, falls = percent(movement.rising, 0), percent(movement.falling, 0)
+    return predicted, f"{signed(mean, 2)} px; rises in {rises}, falls in {falls}"
+
+
+_HELPERS = {"number": _number, "title": _title, "share": _share, "closure": _closure}
 
 
 def _rows(direction: "ProposedDirection", choices: "Sequence[Choice]") -> "list[Movement]":
-    """The best dose of every operation and side, the chosen doses, and those of the original idea; best first."""
+    """The best dose of every operation and side, the chosen doses, and those of the original recipe; best first."""
     chosen = [choice.movement.step for choice in choices if choice.class_name == direction.true]
     seen, rows = set(), []
     for movement in direction.movements:
@@ -287,9 +263,7 @@ def _rows(direction: "ProposedDirection", choices: "Sequence[Choice]") -> "list[
 
 
 def _chosen(proposed: "ProposalResult", direction: "ProposedDirection", movement: "Movement") -> bool:
-    return any(
-        choice.class_name == direction.true and choice.movement.step == movement.step for choice in proposed.choices
-    )
+    return (direction.true, movement.step) in [(choice.class_name, choice.movement.step) for choice in proposed.choices]
 
 
 def _sources(proposed: "ProposalResult") -> str:
@@ -304,32 +278,25 @@ def _sources(proposed: "ProposalResult") -> str:
 
 
 def _closure_finding(proposed: "ProposalResult") -> str:
-    """What became of the closure margin, whose role erroran started from."""
-    found = [f for f in proposed.forward.findings if f.measurement == "closure_margin_px"]
-    if not found:
+    """Effect and result of the closure margin."""
+    found = next((f for f in proposed.forward.findings if f.measurement == "closure_margin_px"), None)
+    if found is None:
         return "–"
-    result = _result(found[0]).replace("**", "")
-    return f"{effect_text(found[0].check)}{'' if result == '–' else f', {result}'}"
+    result = _result(found).replace("**", "")
+    return f"{area(found.check)}{'' if result == '–' else f', {result}'}"
 
 
 def _draw_measurements(proposed: "ProposalResult") -> "Figure":
     d, other = proposed.forward, proposed.reverse
-    shown = (d.leading or d.findings)[:_PANELS]
     panels = []
-    for finding in shown:
-        values = d.table[finding.measurement].to_numpy()
-        groups = (values[~d.near], values[d.near], values[d.misread])
-        others = other.table[finding.measurement].to_numpy()
-        unit = _UNITS.get(finding.measurement.rpartition("_")[2], "")
-        title = f"{_title(finding.measurement)}{f', {unit}' if unit else ''}"
-        panels.append((title, [x[~np.isnan(x)] for x in (*groups, others)]))
-    names = (
-        f"{d.true}s, the rest",
-        f"{d.true}s nearest to {d.predicted}",
-        f"{d.true}s misread as {d.predicted}",
-        f"all {other.true}s",
-    )
-    return figures.group_histograms(panels, names)
+    for finding in (d.leading or d.findings)[:_PANELS]:
+        name = finding.measurement
+        values, others = (direction.table[name].to_numpy() for direction in (d, other))
+        unit = _unit(name).strip()
+        groups = [x[~np.isnan(x)] for x in (values[~d.near], values[d.near], values[d.misread], others)]
+        panels.append((f"{_title(name)}{f', {unit}' if unit else ''}", groups))
+    names = (", the rest", f" nearest to {d.predicted}", f" misread as {d.predicted}")
+    return figures.group_histograms(panels, (*(f"{d.true}s{name}" for name in names), f"all {other.true}s"))
 
 
 def _draw_images(proposed: "ProposalResult") -> "Figure":
@@ -342,6 +309,5 @@ def _draw_images(proposed: "ProposalResult") -> "Figure":
                 movement = choice.movement
                 rows.append((f"these, {movement.name}", apply_dose(rest, movement.step, movement.dose)))
         rows.append((f"{d.true}s nearest to {d.predicted}", d.images[d.near & ~d.misread][:_SHOWN]))
-        if d.misread.any():
-            rows.append((f"{d.true}s misread as {d.predicted}", d.images[d.misread][:_SHOWN]))
+        rows.append((f"{d.true}s misread as {d.predicted}", d.images[d.misread][:_SHOWN]))
     return figures.image_rows([row for row in rows if len(row[1])])

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 if TYPE_CHECKING:
+    from erroran.stats.roc import RocArea
     from erroran.store.records import RunRecord
 
 _INVISIBLE = re.compile("[\\x00-\\x08\\x0e-\\x1f\\x7f-\\x9f\u202a-\u202e\u2066-\u2069]")
@@ -57,6 +58,14 @@ def p_value(value: float | None) -> str:
     if value is None:
         return "–"
     return "< 0.001" if value < 0.001 else f"{value:.3f}" if value < 0.1 else f"{value:.2f}"
+
+
+def area(found: "RocArea") -> str:
+    """An area under the ROC curve with its interval: ``0.71 (0.68 to 0.73)``; a dash where a group is empty."""
+    if found.auc is None:
+        return "–"
+    interval = "" if found.low is None or found.high is None else f" ({found.low:.2f} to {found.high:.2f})"
+    return f"{found.auc:.2f}{interval}"
 
 
 def per_run(values: Iterable[float]) -> str:

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
 
 from erroran.data import Part
 from erroran.experiment.change import Augmentations
+from erroran.experiment.specfile import Strict
 from erroran.operations.apply import LabelledStep, augment_batch, choose_doses, resolve_steps
 from erroran.operations.keyed import keyed_uniform, sample_keys
 from erroran.shape.measure import measure
@@ -22,10 +22,9 @@ if TYPE_CHECKING:
 _MEASUREMENTS = ("thickness_px", "area_px2", "holes", "closure_margin_px")
 _MOST_MEASURED = 30_000  # changed images of one intervention, about a millisecond each
 _EXAMPLES_PER_DOSE = 6
-_STRICT = ConfigDict(extra="forbid", frozen=True)
 
 
-class SeenDose(BaseModel):
+class SeenDose(Strict):
     """What one dose did to the images of one class, over all runs and epochs; an image counts each time it is changed.
 
     Attributes:
@@ -46,8 +45,6 @@ class SeenDose(BaseModel):
         after: The same after this step.
     """
 
-    model_config = _STRICT
-
     class_name: str
     step: int = 1
     operation: str
@@ -66,7 +63,7 @@ class SeenDose(BaseModel):
     after: dict[str, float | None]
 
 
-class Example(BaseModel):
+class Example(Strict):
     """An image whose topology changed, identified so that it can be drawn again.
 
     Attributes:
@@ -78,8 +75,6 @@ class Example(BaseModel):
         holes: Holes before and after.
     """
 
-    model_config = _STRICT
-
     sample_id: str
     class_name: str
     step: int = 1
@@ -90,7 +85,7 @@ class Example(BaseModel):
     holes: tuple[int, int]
 
 
-class Exposure(BaseModel):
+class Exposure(Strict):
     """What the augmentation of a treatment did to the training images of its runs.
 
     Attributes:
@@ -101,8 +96,6 @@ class Exposure(BaseModel):
         doses: One for each class, step and dose.
         examples: Images whose topology changed, a few of each class, step and dose.
     """
-
-    model_config = _STRICT
 
     runs: tuple[str, ...]
     seeds: tuple[int, ...]

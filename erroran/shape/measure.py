@@ -1,8 +1,8 @@
 """Measure the shape of the ink, for all images of a batch at once.
 
-Everything is measured on the four times finer grid of Morpho-MNIST (`erroran.operations.grid`), where an image is
-ink or background, split at the middle of its range. Ink is 8-connected, background 4-connected. Units are pixels of the
-original image; positions are counted from the image's top left corner.
+All measurements are on the four times finer grid of Morpho-MNIST (`erroran.operations.grid`), where pixels above the
+middle of an image's range are ink. Ink is 8-connected, background 4-connected. Units are pixels of the original image;
+positions are counted from the image's top left corner.
 """
 
 from collections.abc import Sequence
@@ -34,7 +34,7 @@ MEASUREMENTS = {
     "forks": "branching points of the skeleton",
     "closure_margin_px": "dose that closes (positive) or opens (negative) the main loop; empty without one",
 }
-"""Columns of the table, in order, and what they mean."""
+"""Columns of the table, in order, and their meaning."""
 
 SIX = ("area_px2", "length_px", "thickness_px", "slant_deg", "width_px", "height_px")
 """Those of Morpho-MNIST."""
@@ -100,12 +100,12 @@ def summarize_by_class(table: "pd.DataFrame", class_names: Sequence[str]) -> "di
     """Mean, standard deviation and quartiles of each measurement, for each class.
 
     Args:
-        table: Columns ``label`` (the class's name) and those of `MEASUREMENTS`, one row an image.
+        table: Columns ``label`` (the class's name) and those of `MEASUREMENTS`, one row per image.
         class_names: The classes, also those without an image.
 
     Returns:
         Class to ``images``, and to a dict for each measurement: ``missing`` (images without the value), ``mean``,
-        ``sd``, ``q25``, ``median`` and ``q75``, in the measurement's unit; NaN without values.
+        ``sd``, ``q25``, ``median`` and ``q75``; NaN without values.
     """
     statistics = {"mean": "mean", "sd": "std", "q25": "25%", "median": "50%", "q75": "75%"}
     classes: dict[str, dict[str, Any]] = {}
@@ -120,15 +120,7 @@ def summarize_by_class(table: "pd.DataFrame", class_names: Sequence[str]) -> "di
 
 
 def closure_margin(images: np.ndarray, *, distance: Distance = "euclidean") -> np.ndarray:
-    """The closure margin alone; see `measure`.
-
-    Args:
-        images: uint8 (N, H, W, 1) or (N, H, W), bright ink.
-        distance: As in `measure`.
-
-    Returns:
-        float64 (N,) in pixels; NaN where no dose makes a loop.
-    """
+    """The closure margin of `measure` alone, of images with bright ink: float64 (N,), NaN without a loop."""
     margins, images = [np.empty(0)], as_grey(images, "measuring strokes")
     for start in range(0, len(images), _CHUNK):
         boxed, _, _ = _cut_out(fine_grid.find_ink(fine_grid.upsample(images[start : start + _CHUNK])))
@@ -169,13 +161,8 @@ def _measure_chunk(images: np.ndarray, bright: bool, distance: Distance) -> dict
 def _cut_out(ink: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Cut each image to the box around its ink, all as large as the largest box, in a frame of background.
 
-    Outside the box is only background; with the frame, no ink touches the border of the result.
-
-    Args:
-        ink: bool (N, h, w).
-
     Returns:
-        bool (N, h', w'), and what to add to its rows and columns to get those of `ink`, int (N,) each.
+        bool (N, h', w'), and the offsets from its rows and columns to those of `ink`, int (N,) each.
     """
     origins, sizes = [], []
     for used in (np.logical_or.reduce(ink, axis=2), np.logical_or.reduce(ink, axis=1)):
@@ -197,7 +184,7 @@ def _slanted_box(fine: np.ndarray, ink: np.ndarray) -> dict[str, np.ndarray]:
     grey = fine
     grey[~ink.any(axis=(1, 2))] = 0
     x, y = np.arange(width), np.arange(height)
-    # Along each row: mass, first and second moment are not needed beyond the cross moment.
+    # Mass and first moment of each row; the moments of the image follow from them.
     by_row = grey @ np.stack([np.ones(width), x]).T.astype(np.float32)
     mass_of_row, first_of_row = by_row[..., 0].astype(float), by_row[..., 1].astype(float)
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -332,16 +319,10 @@ def _loops(boxed: np.ndarray, inside: np.ndarray, distance: Distance) -> dict[st
 
 
 def _flood(level: np.ndarray) -> np.ndarray:
-    """For each pixel the lowest level on the best 4-connected way from the border: the best way's is the highest.
+    """For each pixel the largest minimum of `level` along any 4-connected path from the border; int16 (h, w, N).
 
-    Where this is below a pixel's own level, a loop lies between it and the border; the loop is born at the flood's
-    level and dies at the pixel's.
-
-    Args:
-        level: int16 (h, w, N).
-
-    Returns:
-        int16 (h, w, N), nowhere above `level`.
+    Where it is below the pixel's own level, a loop separates the pixel from the border; the loop is born at the level
+    of the flood and dies at that of the pixel.
 
     Source: Vincent, "Morphological grayscale reconstruction in image analysis", IEEE Trans. Image Processing 2(2),
     1993: the sequential algorithm, as sweeps in four directions until nothing changes.

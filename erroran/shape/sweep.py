@@ -1,9 +1,7 @@
 """Predictions for images swept from erosion to dilation, and the rule that tests a hypothesis by them.
 
 If the operation of a spec acts on the cause of an error, then it *induces* the error on images that are predicted
-correctly, and its inverse *repairs* the errors.
-
-The rule, for images of a that are predicted as b:
+correctly, and its inverse *repairs* the errors. The rule, for images of a that are predicted as b:
 
 - Induction holds if, at the spec's largest dose, the interval of the induced rate lies above the intervals of its four
   controls: the same images untouched, shifted by 1 px, under the inverse at the same dose, and bystander classes
@@ -13,7 +11,7 @@ The rule, for images of a that are predicted as b:
   than 5 distinct errors it is open.
 - A hypothesis is supported if both hold, not supported if either fails; otherwise one cannot tell.
 
-All rates are over images, each image counting with its mean over the runs; intervals are Wilson's, 95 %.
+All rates are over images, each counted with its mean over the runs; intervals are Wilson's, 95 %.
 """
 
 import math
@@ -48,12 +46,7 @@ Word = Literal["supported", "not supported", "cannot tell"]
 
 
 class Rate(Result):
-    """A share of images, each counting with its mean over the runs.
-
-    Attributes:
-        images: Distinct images.
-        share: In [0, 1]; NaN without images (None in JSON), like the ends of its 95 % interval, `low` and `high`.
-    """
+    """A share of images, each counted with its mean over the runs, and its 95 % interval; NaN without images."""
 
     images: int
     share: float = math.nan
@@ -158,11 +151,7 @@ class Sweep:
 
 
 def find_causes(name: str, hypothesis: Hypothesis) -> tuple[Step, tuple[Cause, Cause]]:
-    """Read the supposed causes of the errors of a pair from a spec.
-
-    Args:
-        name: The hypothesis' name, for messages.
-        hypothesis: Its spec.
+    """Read the supposed causes of the errors of a pair from a spec; `name` is for messages.
 
     Returns:
         The first of its steps on a class of the pair, whose kernel is swept; and the cause for either class. A class
@@ -196,7 +185,7 @@ def choose_images(
         labels: int (N,).
         predicted: int (S, N).
         ids: str (N,), sample ids.
-        pair: The pair's classes.
+        pair: Labels of the pair.
         most: Images in the sample, at most: of each class of the pair, and of all other classes together.
 
     Returns:
@@ -218,12 +207,7 @@ def sweep_images(
 ) -> Sweep:
     """Erode and dilate images in steps of a quarter of a pixel, at least to the doses of `causes`; shift them by one.
 
-    Args:
-        images: uint8 (N, H, W, 1).
-        labels: int (N,).
-        drawn: bool (N,), see `Sweep`.
-        step: Gives the shape of the kernel and the ink.
-        causes: From `find_causes`.
+    Images are uint8 (N, H, W, 1); `step` gives the shape of the kernel and the ink. See `Sweep`.
 
     Raises:
         BadInput: The images are not grey.
@@ -244,14 +228,9 @@ def sweep_images(
 def examine_direction(
     swept: Sweep, read: np.ndarray, pair: tuple[int, int], cause: Cause, names: Sequence[str]
 ) -> ProbedDirection:
-    """Apply the rule to images of the first class that are predicted as the second.
+    """Apply the rule to images of the first class of `pair` that are predicted as the second.
 
-    Args:
-        swept: The images.
-        read: int (S, D + 4, N): predictions of S runs for ``swept.images``.
-        pair: True and predicted class.
-        cause: Supposed cause of this error.
-        names: Name of each class.
+    `read` is int (S, D + 4, N): predictions of S runs for ``swept.images``.
     """
     a, b = pair
     read, shifted = read[:, : len(swept.doses)], read[:, len(swept.doses) :]

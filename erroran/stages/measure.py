@@ -1,4 +1,4 @@
-"""The shape of the ink of every image, as a table and summarized by class; and whether closure goes with errors."""
+"""Measure the ink of every image, summarize by class, and relate the closure margin to errors."""
 
 from collections.abc import Sequence
 from typing import Any, Literal
@@ -23,13 +23,9 @@ class MeasureResult(Result):
     """Measurements of a dataset.
 
     Attributes:
-        dataset: Its name.
-        digest: Its digest.
-        ink: What the ink was taken to be.
         splits: Split to its number of images.
         measurements: Name of each measurement to its meaning.
         classes: From `erroran.shape.measure.summarize_by_class`.
-        class_names: Names of its classes.
         table: One row an image: ``sample_id``, ``split`` (train, mine or confirm), ``label`` (the class's name) and
             the columns of `erroran.shape.measure.MEASUREMENTS`.
     """
@@ -56,10 +52,10 @@ def measure_dataset(
 
     Args:
         dataset: The images.
-        splits: Of ``train``, ``mine`` and ``confirm``.
+        splits: Some of ``train``, ``mine`` and ``confirm``.
         mine_fraction: As in the baseline.
-        ink: Brighter or darker than the background; ``detect`` looks at the training images.
-        distance: Of the closure margin.
+        ink: Brighter or darker than the background; ``detect`` decides by the training images.
+        distance: Metric of the closure margin.
 
     Raises:
         BadInput: The images are not grey.
@@ -87,16 +83,11 @@ def measure_dataset(
 
 
 def stored_readings(store: Store, dataset: Dataset, group_id: str | None = None) -> list[Evidence]:
-    """What the stored baseline runs of a group predict for images that they did not train on.
-
-    Args:
-        store: May be empty.
-        dataset: The images that are measured.
-        group_id: The group; default the latest.
+    """Predictions of the stored baseline runs of a group (default the latest) for images that they did not train on.
 
     Returns:
-        All baseline runs, of whatever seed, on `mine`; then, where ``mine-confusions --out-of-fold`` was run, the whole
-        training data. Nothing if the group's dataset is another.
+        Those of all seeds on `mine`; then, after ``mine-confusions --out-of-fold``, on the whole training data. Empty
+        if the store has no group or the group another dataset.
     """
     if not store.has_group():
         return []
@@ -127,10 +118,10 @@ def measure_closure(
     Args:
         dataset: The images.
         pair: Two classes.
-        readings: From `stored_readings`; without any, margins and classes alone are compared, on `mine`.
+        readings: From `stored_readings`; without any, only margins and classes are compared, on `mine`.
         mine_fraction: As in the baseline.
-        ink: What the ink is.
-        distance: Of the closure margin.
+        ink: Brighter or darker than the background.
+        distance: Metric of the closure margin.
 
     Raises:
         NotFound: The dataset lacks one of the classes.
@@ -141,14 +132,11 @@ def measure_closure(
     def relate(images: np.ndarray, y: np.ndarray, reading: Evidence | None) -> Closure:
         rows = [np.flatnonzero(y == label) for label in labels]
         bright = [images[r] if ink == "bright" else 255 - images[r] for r in rows]
-        return relate_closure(
-            pair,
-            (closure_margin(bright[0], distance=distance), closure_margin(bright[1], distance=distance)),
-            (reading.probabilities[:, rows[0]], reading.probabilities[:, rows[1]]) if reading else None,
-            labels,
-            source=reading.split if reading else "mine",
-            seeds=reading.seeds if reading else [],
-        )
+        margins = closure_margin(bright[0], distance=distance), closure_margin(bright[1], distance=distance)
+        if reading is None:
+            return relate_closure(pair, margins, None, labels, source="mine", seeds=[])
+        predicted = reading.probabilities[:, rows[0]], reading.probabilities[:, rows[1]]
+        return relate_closure(pair, margins, predicted, labels, source=reading.split, seeds=reading.seeds)
 
     if readings:
         return [relate(reading.images, reading.labels, reading) for reading in readings]

@@ -1,4 +1,4 @@
-"""What a change does to training images, before anything is trained."""
+"""Show the effect of a change on training images, before anything is trained."""
 
 from collections.abc import Iterator
 
@@ -20,23 +20,18 @@ _MOST_RELABELLED = 8  # rows of relabelled images, one for each old and new clas
 
 
 class DoseEffect(Result):
-    """What one dose of one operation changes; means over up to 500 training images of a class.
-
-    Each operation is applied to the images as they are, not to what the operations before it made of them.
+    """Effect of one dose of one operation on up to 500 unchanged training images of a class.
 
     Attributes:
         class_name: The class, or ``all``.
-        operation: The operation.
-        dose: The dose.
-        unit: What it is counted in, as printed behind it.
+        unit: As printed after the dose.
         images: Images measured.
-        changed_pixels: Pixels that change, a fraction of all pixels, 0..1.
-        ink_before: Mean brightness of a pixel, 0..255.
-        ink_after: The same afterwards.
-        thickness_before_px: Mean stroke thickness; None for images with several channels.
-        thickness_after_px: The same afterwards.
-        erased: Images without any ink afterwards; None for images with several channels.
-        unchanged: Images that stay as they are, byte for byte.
+        changed_pixels: Share of the pixels that change, 0..1.
+        ink_before: Mean brightness of a pixel, 0..255; `ink_after` afterwards.
+        thickness_before_px: Mean stroke thickness; `thickness_after_px` afterwards; None for images with several
+            channels.
+        erased: Images without ink afterwards; None for images with several channels.
+        unchanged: Images that are equal afterwards, byte for byte.
     """
 
     class_name: str
@@ -54,26 +49,21 @@ class DoseEffect(Result):
 
 
 class DataEffect(Result):
-    """Training images that a change of the data concerns.
-
-    Attributes:
-        name: What happens to them: ``left out``, ``4 -> 9`` (relabelled) or ``repeated``.
-        images: Their number.
-    """
+    """Number of training images that are ``left out``, ``4 -> 9`` (relabelled) or ``repeated``."""
 
     name: str
     images: int
 
 
 class PreviewResult(Result):
-    """A sheet and two tables.
+    """The effects of a change, and images that show them.
 
     Attributes:
         rows: Name of the row, uint8 (n, H, W, C): for each class the originals, each dose of each operation, and all
-            operations one after the other where there are several; then the images whose data change.
+            operations in sequence where there are several; then the images that are left out, relabelled or repeated.
         effects: One for each class, operation and dose.
-        data: One for each row of images whose data change.
-        not_drawn: Parts of the change that change no training image, in words.
+        data: One for each row of images that are left out, relabelled or repeated.
+        not_drawn: Descriptions of the parts of the change that do not change training images.
     """
 
     rows: list[tuple[str, np.ndarray]] = Field(exclude=True)
@@ -111,7 +101,7 @@ def preview(dataset: Dataset, hypothesis: Hypothesis, *, mine_fraction: float = 
             for step in in_turn:
                 together = apply_dose(together, step, step.doses[-1])
             rows.append(("one after the other, last doses", together))
-    # Images that are added are not read; the rest of the change is checked as training checks it.
+    # Added images are not read; the rest of the change is checked as in training.
     known = hypothesis.data.model_copy(update={"add": None})
     held_out = np.concatenate([splits.mine.ids, splits.confirm.ids])
     change_train(splits.train, known, names, added=None, held_out_ids=held_out)
@@ -129,13 +119,7 @@ def preview(dataset: Dataset, hypothesis: Hypothesis, *, mine_fraction: float = 
 def preview_in_model(
     dataset: Dataset, augmentation: InModelAugmentation, *, mine_fraction: float = 0.1, seed: int = 0
 ) -> list[tuple[str, np.ndarray]]:
-    """Show what layers of a model do to training images: each kind alone, then all together.
-
-    Args:
-        dataset: The images.
-        augmentation: What the layers do.
-        mine_fraction: Held out as `mine`, not shown.
-        seed: Seeds the layers.
+    """Apply a model's augmentation layers to training images: each kind alone, then all together.
 
     Returns:
         Rows of the same images: name, uint8 (n, H, W, C).
@@ -146,25 +130,20 @@ def preview_in_model(
     by_id = np.argsort(train.ids, kind="stable")
     firsts = [by_id[train.y[by_id] == label][:2] for label in range(len(dataset.class_names))]
     images = train.x[np.concatenate(firsts)][:_SHOWN]
-    none = InModelAugmentation()
-    kinds = {
-        f"rotation ±{augmentation.rotation_deg:g}°": {"rotation_deg": augmentation.rotation_deg},
-        f"zoom ±{augmentation.zoom_percent:g} %": {"zoom_percent": augmentation.zoom_percent},
-        f"translation ±{augmentation.translation_percent:g} %": {
-            "translation_percent": augmentation.translation_percent
-        },
-    }
     rows = [("as they are", images)]
-    for name, only in kinds.items():
-        if any(only.values()):
-            rows.append((name, augment_images(images, none.model_copy(update=only), seed=seed)))
+    for key, name, unit in (
+        ("rotation_deg", "rotation", "°"), ("zoom_percent", "zoom", " %"), ("translation_percent", "translation", " %")
+    ):  # fmt: skip
+        if most := getattr(augmentation, key):
+            alone = InModelAugmentation.model_validate({key: most})
+            rows.append((f"{name} ±{most:g}{unit}", augment_images(images, alone, seed=seed)))
     rows.extend((f"all, draw {k}", augment_images(images, augmentation, seed=seed + k)) for k in (1, 2))
     return rows
 
 
 def _images_of(train: Part, labelled: LabelledStep) -> np.ndarray:
     rows = np.flatnonzero(labelled.act_on(train.y))
-    by_id = rows[np.argsort(train.ids[rows])]  # a random sample that is the same in every order of the data
+    by_id = rows[np.argsort(train.ids[rows])]  # a random sample, the same in every order of the data
     return train.read(by_id[:_MEASURED])
 
 
@@ -185,11 +164,10 @@ def _groups_of(data: DataChange, train: Part, class_names: tuple[str, ...]) -> I
 
 def _measure(name: str, step: Step, dose: float, images: np.ndarray, changed: np.ndarray) -> DoseEffect:
     differs = images != changed
-    thickness: list[float | None] = [None, None]
-    erased = None
+    thickness_before = thickness_after = erased = None
     if images.shape[3] == 1:
         before, after = (measure(x, ink=step.ink) for x in (images, changed))
-        thickness = [float(table["thickness_px"].mean()) for table in (before, after)]
+        thickness_before, thickness_after = (float(table["thickness_px"].mean()) for table in (before, after))
         erased = int((after["area_px2"] == 0).sum())
     return DoseEffect(
         class_name=name,
@@ -200,8 +178,8 @@ def _measure(name: str, step: Step, dose: float, images: np.ndarray, changed: np
         changed_pixels=float(differs.mean()),
         ink_before=float(images.mean()),
         ink_after=float(changed.mean()),
-        thickness_before_px=thickness[0],
-        thickness_after_px=thickness[1],
+        thickness_before_px=thickness_before,
+        thickness_after_px=thickness_after,
         erased=erased,
         unchanged=int((~differs.any(axis=(1, 2, 3))).sum()),
     )

@@ -1,4 +1,4 @@
-"""Ask the stored baseline models whether a hypothesis holds, before training another: see `erroran.shape.sweep`."""
+"""Test a hypothesis with the stored baseline models, without training; the rule is in `erroran.shape.sweep`."""
 
 import numpy as np
 from pydantic import Field, computed_field
@@ -25,20 +25,16 @@ from erroran.training.predict import predict_with
 
 
 class ProbeResult(Result):
-    """What the stored models say about a hypothesis.
+    """Result of a probe.
 
     Attributes:
-        hypothesis: Its name.
-        spec: Its content.
-        hash: Of the content.
-        baseline: The baseline group.
-        records: Its runs.
-        group: Id of the group.
-        runs: Ids of the runs.
+        hypothesis: Name of the hypothesis; `spec` is its content, `hash` the hash of it.
+        baseline: The baseline group; `group` is its id.
+        records: Its runs; `runs` are their ids.
         images: Number of images swept.
-        doses_px: The sweep; negative erodes, positive dilates.
-        shape: Of the kernel.
-        forward: Images of the pair's true class; `reverse` of the other class: the reverse pair.
+        doses_px: Doses of the sweep; negative erodes, positive dilates.
+        shape: Shape of the kernel.
+        forward: Result for images of the pair's true class; `reverse` for the reverse pair.
         strips: A few images.
     """
 
@@ -63,7 +59,7 @@ class ProbeResult(Result):
 
     @property
     def judged(self) -> list[ProbedDirection]:
-        """The directions that the spec's primary endpoint is about."""
+        """The directions of the spec's primary endpoint."""
         return [(self.forward, self.reverse)[true] for true, _ in self.primary.cells((0, 1))]
 
     @computed_field  # type: ignore[prop-decorator]
@@ -82,14 +78,14 @@ def probe(
     most_per_class: int = 1000,
     most_bystanders: int = 1000,
 ) -> ProbeResult:
-    """Sweep images of `mine` and let the stored baseline models of all seeds predict them. Trains nothing.
+    """Sweep images of `mine` and predict them with the stored baseline models of all seeds. Trains nothing.
 
     Args:
         store: Holds the group's runs and their models.
         group: The baseline group.
         name: The hypothesis' name.
         hypothesis: Its spec; see `erroran.shape.sweep.find_causes`.
-        most_per_class: Images of each class of the pair; errors of the pair beyond them are swept for the repair.
+        most_per_class: Images of each class of the pair; additional errors of the pair are swept for the repair only.
         most_bystanders: Images of all other classes together.
 
     Raises:

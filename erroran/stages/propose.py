@@ -1,4 +1,4 @@
-"""A hypothesis from mined images: the rule is that of `erroran.shape.proposal`. Trains nothing."""
+"""Propose a hypothesis for a pair from its images; the rule is in `erroran.shape.proposal`. Trains nothing."""
 
 import numpy as np
 from pydantic import Field, computed_field
@@ -15,17 +15,15 @@ PERMUTATIONS = 200  # shuffles; a false support in 5 % of them is then known to 
 
 
 class ProposalResult(Result):
-    """A hypothesis for a pair, or the finding that the measurements offer none.
+    """A hypothesis for a pair, or the result that the measurements support none.
 
     Attributes:
-        name: The pair as it names files: ``4to9``.
-        pair: The pair.
-        baseline: The baseline group.
-        runs: The runs that were asked, of the first fold where they are out of fold.
-        group: Id of the group.
+        name: The pair as in file names: ``4to9``.
+        baseline: The baseline group; `group` is its id.
+        runs: The runs whose predictions are used; out of fold, those of the first fold.
         split: ``train`` for predictions out of fold, else ``mine``.
-        choices: What is proposed: the true class first; empty without a proposal.
-        forward: Images of the pair's true class; `reverse` the reverse pair.
+        choices: The proposed operations, for the true class first; empty without a proposal.
+        forward: Result for images of the pair's true class; `reverse` for the reverse pair.
     """
 
     name: str
@@ -44,7 +42,7 @@ class ProposalResult(Result):
     @computed_field  # type: ignore[prop-decorator]
     @property
     def verdict(self) -> Word:
-        """The rule's answer about the pair itself."""
+        """Result of the rule for the pair itself."""
         return self.forward.word
 
 
@@ -59,10 +57,10 @@ def propose(evidence: Evidence, group: Group, pair: Pair, *, permutations: int =
     """Look for a morphological hypothesis about a pair.
 
     Args:
-        evidence: What the group's runs say about images that they did not train on.
-        group: Its group.
+        evidence: Predictions of the group's runs for images that they did not train on.
+        group: The baseline group.
         pair: Two classes of the evidence.
-        permutations: Shuffles of the negative control.
+        permutations: Shuffles of the log-odds, as a negative control.
 
     Raises:
         NotFound: A class is not among those of the evidence.
@@ -73,9 +71,8 @@ def propose(evidence: Evidence, group: Group, pair: Pair, *, permutations: int =
 
     def examine(way: tuple[int, int]) -> ProposedDirection:
         rows = np.flatnonzero(evidence.labels == way[0])
-        images, ids, probabilities = evidence.images[rows], evidence.ids[rows], evidence.probabilities[:, rows]
-        names = evidence.class_names
-        return examine_class(images, ids, probabilities, way, names, ink=ink, permutations=permutations)
+        of_class = evidence.images[rows], evidence.ids[rows], evidence.probabilities[:, rows]
+        return examine_class(*of_class, way, evidence.class_names, ink=ink, permutations=permutations)
 
     forward, reverse = examine((a, b)), examine((b, a))
     choices: list[Choice] = []

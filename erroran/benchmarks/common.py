@@ -4,11 +4,12 @@ import argparse
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from erroran import provenance
 
 Work = Callable[[], Any]
+T = TypeVar("T")
 
 
 def start_parser(module: str, description: str | None) -> argparse.ArgumentParser:
@@ -36,6 +37,14 @@ def time_in_turns(
             work()
             taken[name].append((time.perf_counter() - start, time.process_time() - busy))
     return taken
+
+
+def follow(items: Iterable[T], text: str, *, total: int | None = None) -> Iterable[T]:
+    """The items, with a progress bar on stderr; `total` is for iterables without a length."""
+    from rich.console import Console
+    from rich.progress import track
+
+    return track(items, text, total=total, console=Console(stderr=True))
 
 
 def table_lines(header: Sequence[str], rows: Iterable[Sequence[object]], *, text: int = 1) -> list[str]:

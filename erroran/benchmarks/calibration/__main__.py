@@ -7,45 +7,34 @@ from importlib import metadata
 from pathlib import Path
 
 import numpy as np
-from rich.console import Console
-from rich.progress import Progress
 
 from erroran import provenance
 from erroran.benchmarks import calibration
 from erroran.benchmarks.calibration.comparisons import measure_aa, measure_naive, measure_planted
 from erroran.benchmarks.calibration.report import write_calibration
 from erroran.benchmarks.calibration.result import QUICK, CalibrationResult, Made, Settings
-from erroran.benchmarks.calibration.simulations import coverage_rows, measure_coverage, measure_facts
-from erroran.benchmarks.calibration.worlds import Advance, load_worlds, measure_swings
+from erroran.benchmarks.calibration.simulations import measure_coverage, measure_facts
+from erroran.benchmarks.calibration.worlds import load_worlds, measure_swings
 from erroran.benchmarks.common import start_parser
 from erroran.data import Dataset, load_dataset
 from erroran.stats.dispersion import PRIOR_LOGIT_VARIANCE, PRIOR_LOGIT_VARIANCE_SD
 
-DEFAULT_SHIFT = 0.5
-"""Run-to-run variation of the simulations, in logits, where the networks show none."""
+DEFAULT_SHIFT = 0.5  # run-to-run variation of the simulations, in logits, if the networks have none
 
 
-def calibrate(
-    dataset: Dataset, settings: Settings, progress: Progress, *, cache: Path | None, command: str
-) -> CalibrationResult:
+def calibrate(dataset: Dataset, settings: Settings, *, cache: Path | None, command: str) -> CalibrationResult:
     """Train, judge and simulate everything; `cache` keeps the networks' predictions, `command` is for the record."""
-
-    def bar(text: str, total: int) -> Advance:
-        task = progress.add_task(text, total=total)
-        return lambda: progress.advance(task)
-
     start = time.perf_counter()
-    networks = settings.n_worlds * (settings.pool + settings.planted_pool * len(settings.planted))
-    worlds = load_worlds(dataset, settings, bar("training", networks), cache)
+    worlds = load_worlds(dataset, settings, cache)
     described = [world.describe() for world in worlds]
     shift_sd = round(float(np.median([world.shift_sd for world in described])), 1) or DEFAULT_SHIFT
     measured = {
         "worlds": described,
         "swings": measure_swings(worlds),
-        "aa": measure_aa(worlds, settings, bar("A/A", len(settings.sizes))),
+        "aa": measure_aa(worlds, settings),
         "naive": measure_naive(worlds),
-        "planted": measure_planted(worlds, settings, bar("planted", len(settings.planted))),
-        "coverage": measure_coverage(settings, shift_sd, bar("coverage", len(coverage_rows(shift_sd)))),
+        "planted": measure_planted(worlds, settings),
+        "coverage": measure_coverage(settings, shift_sd),
         "facts": measure_facts(settings),
     }
     made = Made(
@@ -80,8 +69,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         command = f"{parser.prog} --dataset {dataset.name}" + " --quick" * options.quick
         command += " --cache DIR" if options.cache else ""
         settings = QUICK if options.quick else Settings()
-        with Progress(console=Console(stderr=True)) as progress:
-            result = calibrate(dataset, settings, progress, cache=options.cache, command=command)
+        result = calibrate(dataset, settings, cache=options.cache, command=command)
     path = write_calibration(result, options.reports, with_numbers=not options.render)
     sys.stdout.write(f"wrote {path}\n")
 

@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 
 from erroran.benchmarks.calibration.result import AA, Claims, Mean, Naive, Planted, Settings
-from erroran.benchmarks.calibration.worlds import N_CLASSES, Advance, World
+from erroran.benchmarks.calibration.worlds import N_CLASSES, World
+from erroran.benchmarks.common import follow
 from erroran.stats.confusion import cell_errors, pair_errors
 from erroran.stats.dispersion import run_variation
 from erroran.stats.intervals import mean_interval
@@ -25,13 +26,12 @@ from erroran.verdict.replay import (
 )
 
 
-def measure_aa(worlds: Sequence[World], settings: Settings, advance: Advance) -> list[AA]:
+def measure_aa(worlds: Sequence[World], settings: Settings) -> list[AA]:
     """How often is a change claimed where there is none?"""
     rows = []
-    for n_seeds in settings.sizes:
+    for n_seeds in follow(settings.sizes, "A/A"):
         compared = _in_parallel(_compare_alike, [(world, settings, n_seeds, k) for k, world in enumerate(worlds)])
         fresh, same_images, reused = zip(*compared, strict=True)
-        advance()
         distinct = len(worlds) * (settings.pool // (settings.mining_runs + 2 * n_seeds))
         held_out = {
             key: _sum_up(some[settings.tuned_on :], distinct // 2).claims
@@ -118,15 +118,14 @@ def _mcnemar_claims(world: World, replay: NaiveReplay) -> np.ndarray:
     return p_values < 0.05
 
 
-def measure_planted(worlds: Sequence[World], settings: Settings, advance: Advance) -> list[Planted]:
+def measure_planted(worlds: Sequence[World], settings: Settings) -> list[Planted]:
     """Power found against the power that a plan promised."""
     import pandas as pd
 
     rows = []
-    for size, share in enumerate((*settings.planted[-2::-1], 0.0)):
+    for size, share in enumerate(follow((*settings.planted[-2::-1], 0.0), "planted")):
         arguments = [(world, k, share, settings, [2, size, k]) for k, world in enumerate(worlds)]
         records = [record for some in _in_parallel(_plan_and_judge, arguments) for record in some]
-        advance()
         for n_seeds in settings.power_seeds if records else ():
             plans = pd.DataFrame([record for record in records if record["seeds"] == n_seeds])
             of = plans.groupby("world").mean()

@@ -17,7 +17,8 @@ from erroran.benchmarks.calibration.result import (
     Settings,
     Simulated,
 )
-from erroran.benchmarks.calibration.worlds import N_CLASSES, Advance
+from erroran.benchmarks.calibration.worlds import N_CLASSES
+from erroran.benchmarks.common import follow
 from erroran.stats.confusion import FloatArray, IntArray, cell_errors
 from erroran.stats.dispersion import run_variation
 from erroran.stats.intervals import score_interval, wilson_interval
@@ -38,16 +39,12 @@ def coverage_rows(shift_sd: float) -> list[Simulated]:
     ]
 
 
-def measure_coverage(settings: Settings, shift_sd: float, advance: Advance) -> list[Coverage]:
+def measure_coverage(settings: Settings, shift_sd: float) -> list[Coverage]:
     """How often does the 95 % interval contain the truth, the run-to-run variation being estimated as in a verdict?"""
     import joblib
 
-    jobs = (joblib.delayed(cover)(row, settings, at) for at, row in enumerate(coverage_rows(shift_sd)))
-    found = []
-    for row in joblib.Parallel(n_jobs=-1, return_as="generator")(jobs):
-        advance()
-        found.append(row)
-    return found
+    jobs = [joblib.delayed(cover)(row, settings, at) for at, row in enumerate(coverage_rows(shift_sd))]
+    return list(follow(joblib.Parallel(n_jobs=-1, return_as="generator")(jobs), "coverage", total=len(jobs)))
 
 
 def cover(row: Simulated, settings: Settings, seed: int) -> Coverage:

@@ -3,7 +3,7 @@
 import math
 import warnings
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -11,6 +11,7 @@ from typing import Final
 import numpy as np
 
 from erroran.benchmarks.calibration.result import Settings, WorldSummary
+from erroran.benchmarks.common import follow
 from erroran.data import Dataset, split_dataset
 from erroran.stats.confusion import Cell, FloatArray, IntArray, confusion_counts
 from erroran.stats.dispersion import run_variation
@@ -18,7 +19,6 @@ from erroran.stats.dispersion import run_variation
 N_CLASSES: Final = 10
 # Pairs of digits that people confuse too; fixed beforehand, so that nothing about them is selected.
 PLANTED_PAIRS: Final = ((4, 9), (7, 9), (3, 5), (8, 3), (9, 4), (5, 3), (7, 2), (2, 7), (5, 8), (9, 7), (3, 8), (8, 5))
-Advance = Callable[[], None]
 
 
 @dataclass(frozen=True)
@@ -60,22 +60,22 @@ class World:
         )
 
 
-def load_worlds(dataset: Dataset, settings: Settings, advance: Advance, cache: Path | None) -> list[World]:
+def load_worlds(dataset: Dataset, settings: Settings, cache: Path | None) -> list[World]:
     """Train the networks of every world, or read their predictions from the folder `cache`."""
     if cache is None:
-        return make_worlds(dataset, settings, advance)
+        return make_worlds(dataset, settings)
     import joblib
 
     decisive = settings.model_dump(include={"n_worlds", "train_sizes", "pool", "planted_pool", "planted"})
     path = cache / f"worlds-{joblib.hash((dataset.digest, list(decisive.values())))[:12]}.joblib"
     if not path.exists():
         cache.mkdir(parents=True, exist_ok=True)
-        joblib.dump(make_worlds(dataset, settings, advance), path, compress=3)
+        joblib.dump(make_worlds(dataset, settings), path, compress=3)
     worlds: list[World] = joblib.load(path)
     return worlds
 
 
-def make_worlds(dataset: Dataset, settings: Settings, advance: Advance) -> list[World]:
+def make_worlds(dataset: Dataset, settings: Settings) -> list[World]:
     """Divide the images into worlds and train each world's networks."""
     splits = split_dataset(dataset, mine_fraction=0.1 if len(dataset.y_train) > 10_000 else 0.3)
     rng = np.random.default_rng(2026)
@@ -87,7 +87,7 @@ def make_worlds(dataset: Dataset, settings: Settings, advance: Advance) -> list[
         starts = np.linspace(0, len(orders["train"]), settings.n_worlds + 1).astype(int)
 
     made = []
-    for k in range(settings.n_worlds):
+    for k in follow(range(settings.n_worlds), "training"):
         rows = {name: order[k :: settings.n_worlds] for name, order in orders.items()}
         rows["train"] = orders["train"][starts[k] : starts[k + 1]]
         x = {name: _features(parts[name].x[chosen]) for name, chosen in rows.items()}
@@ -98,7 +98,7 @@ def make_worlds(dataset: Dataset, settings: Settings, advance: Advance) -> list[
             seeds = base + 1000 * i + np.arange(settings.planted_pool if share else settings.pool)
             changed = relabel(y["train"], pair, share, np.random.default_rng(base))
             unseen = (x["mine"], x["confirm"])
-            pools[share] = train_pool(x["train"], changed, unseen, seeds=seeds.tolist(), advance=advance)
+            pools[share] = train_pool(x["train"], changed, unseen, seeds=seeds.tolist())
         made.append(World(len(y["train"]), y["mine"], y["confirm"], pools.pop(0.0), pair, pools))
     return made
 
@@ -114,9 +114,7 @@ def relabel(labels: IntArray, pair: Cell, share: float, rng: np.random.Generator
     return changed
 
 
-def train_pool(
-    x: FloatArray, y: IntArray, unseen: Sequence[FloatArray], *, seeds: Sequence[int], advance: Advance
-) -> Pool:
+def train_pool(x: FloatArray, y: IntArray, unseen: Sequence[FloatArray], *, seeds: Sequence[int]) -> Pool:
     """Train one network per seed, in this process, on features float (N, D) in [0, 1] and labels (N,).
 
     `unseen` are the features of the images to mine and of those to confirm on.
@@ -132,7 +130,6 @@ def train_pool(
             network = MLPClassifier((64,), max_iter=15, learning_rate_init=3e-3, batch_size=64, random_state=seed)
             network.fit(x, y)
             predicted.append([network.predict(features).astype(np.int8) for features in unseen])
-            advance()
     return Pool(*(np.stack(runs) for runs in zip(*predicted, strict=True)))
 
 

@@ -1,4 +1,4 @@
-"""Measure time and memory of ``erroran diff`` as a whole process.
+"""Time and memory of a whole ``erroran diff`` process.
 
 ``python -m erroran.benchmarks.diff`` writes synthetic prediction files to a temporary folder (10 runs before, 10 after,
 60,000 samples), runs the command on them, and prints a Markdown table.
@@ -16,8 +16,7 @@ from typing import Final
 
 from erroran.benchmarks.common import print_lines, start_parser, table_lines
 
-# Nothing heavy may be imported here: Linux counts the memory of the process that starts a child into the child's peak.
-# The files are therefore made by a child, too.
+# Heavy imports are avoided, and a child writes the files: on Linux a child's peak memory includes its parent's.
 
 SECONDS_ALLOWED: Final = {10: 5.0, 100: 15.0}
 MB_ALLOWED: Final = {10: 500.0}

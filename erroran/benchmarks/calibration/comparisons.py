@@ -27,7 +27,7 @@ from erroran.verdict.replay import (
 
 
 def measure_aa(worlds: Sequence[World], settings: Settings) -> list[AA]:
-    """How often is a change claimed where there is none?"""
+    """Measure how often a change is claimed where there is none."""
     rows = []
     for n_seeds in follow(settings.sizes, "A/A"):
         compared = _in_parallel(_compare_alike, [(world, settings, n_seeds, k) for k, world in enumerate(worlds)])
@@ -86,7 +86,7 @@ def _sum_up(replays: Sequence[Sequence[Replay]], distinct: int) -> Claims:
 
 
 def measure_naive(worlds: Sequence[World]) -> Naive:
-    """The usual way: worst cell of one run, one retraining, same images, fewer errors."""
+    """Judge in the usual way: worst cell of one run, one retraining, same images, fewer errors."""
     replays = [replay_naive(world.confirm, world.clean.confirm, N_CLASSES) for world in worlds]
     distinct = sum(len(replay.cells) // 2 for replay in replays)
 
@@ -119,7 +119,7 @@ def _mcnemar_claims(world: World, replay: NaiveReplay) -> np.ndarray:
 
 
 def measure_planted(worlds: Sequence[World], settings: Settings) -> list[Planted]:
-    """Power found against the power that a plan promised."""
+    """Compare the power that is found with the power that was planned."""
     import pandas as pd
 
     rows = []
@@ -157,15 +157,15 @@ def measure_planted(worlds: Sequence[World], settings: Settings) -> list[Planted
 def _plan_and_judge(
     world: World, number: int, share: float, settings: Settings, seed: Sequence[int]
 ) -> list[dict[str, float]]:
-    """Plan a repair down to `share` from three runs each time, and make the comparisons that the plans are about.
+    """Plan a repair down to `share` from three runs each time, and make the planned comparisons.
 
-    No network was trained on the images to mine or to confirm on, so these are divided anew for every plan: otherwise
-    the chance of one division would be in every plan of a world. (On MNIST as divided in `World`, networks trained on
-    relabelled images misread 22 % of class a on `mine` and 26 % on `confirm`, which no plan can know: with it, every
-    row promised 2 to 21 points too little.)
+    No network was trained on the images to mine or to confirm on, so these are divided anew for every plan. Otherwise
+    all plans of a world would share the random error of one division. (On MNIST as divided in `World`, networks trained
+    on relabelled images misread 22 % of class a on `mine` and 26 % on `confirm`, which no plan can know; every planned
+    power was 2 to 21 points too low.)
 
     Returns:
-        A record per plan and number of seeds, with the names of `Planted`; none where another pair was mined first.
+        A record per plan and number of seeds, with the names of `Planted`; no record where another pair ranked first.
     """
     rng = np.random.default_rng(seed)
     pair = world.pair

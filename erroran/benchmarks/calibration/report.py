@@ -1,4 +1,4 @@
-"""``reports/calibration.md`` from the numbers that a calibration saved, and from nothing else."""
+"""``reports/calibration.md`` from the saved numbers of a calibration alone."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -51,9 +51,9 @@ def render_calibration(result: CalibrationResult) -> str:
 
 
 def draw_power(rows: Sequence[Planted]) -> Figure:
-    """Power found against power promised, a dot per planted effect and number of seeds, with 95 % intervals.
+    """Power found against power planned, a dot per planted effect and number of seeds.
 
-    The intervals are those of the difference: worlds differ in power, but each has its own promise.
+    The 95 % intervals are those of the difference: worlds differ in power, but each has its own plans.
     """
     figure = Figure(figsize=(4.6, 4.2), layout="constrained")
     axes: Any = figure.subplots()
@@ -67,7 +67,7 @@ def draw_power(rows: Sequence[Planted]) -> Figure:
         x, y = [row.promised.mean for row in chosen], [row.found.mean for row in chosen]
         label = f"{n_seeds} seeds"
         axes.errorbar(x, y, yerr=np.transpose(off), fmt="o", ms=5, color=colour, capsize=2, label=label)
-    axes.set(xlabel="power promised by plan", ylabel="power found", xlim=(0, 1), ylim=(0, 1.05), aspect="equal")
+    axes.set(xlabel="planned power", ylabel="power found", xlim=(0, 1), ylim=(0, 1.05), aspect="equal")
     axes.legend(fontsize=8, frameon=False, loc="lower right")
     axes.spines[["top", "right"]].set_visible(False)
     return figure

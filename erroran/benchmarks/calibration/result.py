@@ -147,9 +147,10 @@ class Naive(_Part):
 class Planted(_Part):
     """Planted effects of one size, with one number of seeds.
 
-    `errors_expected` and `swing_planned` (run-to-run variation in logits) are what plans assumed, `errors_before` and
-    `swing_true` what all networks show. `promised` is the planned power, `knowing` the same if rates and variation are
-    known, `found` the share in which the primary test found fewer errors; differences are found minus these.
+    Plans assumed `errors_expected` and `swing_planned` (run-to-run variation in logits); `errors_before` and
+    `swing_true` are the values of all networks. `promised` is the planned power, `knowing` the planned power with known
+    rates and variation, `found` the share of comparisons in which the primary test found fewer errors; `difference` is
+    found - promised, `difference_knowing` found - knowing.
     """
 
     relabelled_before: float
@@ -179,10 +180,10 @@ class Planted(_Part):
 class Simulated(_Part):
     """A setting of the coverage table.
 
-    From the arm before to the arm after all error rates are multiplied by `factor` (`IN_PROPORTION`), each image is
-    repaired for good with probability 1 - `factor` (`ONE_BY_ONE`), or the log-odds of each image move by their own
-    amount, up or down (`BOTH_WAYS`). `shift_sd` is the run-to-run variation in logits, `errors_per_run` that of the
-    judged cell before.
+    Between the arms all error rates are multiplied by `factor` (`IN_PROPORTION`), the error rate of each image drops to
+    0 with probability 1 - `factor` (`ONE_BY_ONE`), or the log-odds of each image change by a random amount of either
+    sign (`BOTH_WAYS`). `shift_sd` is the run-to-run variation in logits; `errors_per_run` are those before, in the
+    judged cell.
     """
 
     shift_sd: float
@@ -193,9 +194,9 @@ class Simulated(_Part):
 
 
 class Coverage(Simulated):
-    """How often the 95 % interval contains the truth, over `n` simulated data sets.
+    """How often the 95 % interval contains the true change, over `n` simulated data sets.
 
-    Required where it is like what a user meets: runs vary, at least 3 errors per run, a change in one direction.
+    Required in realistic settings: runs vary, at least 3 errors per run, images change in one direction.
     """
 
     required: bool

@@ -1,4 +1,4 @@
-"""Simulated runs with a known truth: coverage of the intervals, and facts that the documents quote."""
+"""Simulated runs with a known true change: coverage of the intervals, and numbers that the documents quote."""
 
 import math
 from functools import lru_cache
@@ -28,7 +28,7 @@ from erroran.verdict.plan import scale_odds
 
 
 def coverage_rows(shift_sd: float) -> list[Simulated]:
-    """Every setting that is simulated, with the run-to-run variation of real networks in logits."""
+    """All simulated settings; `shift_sd` is the run-to-run variation of real networks in logits."""
     alike = product((0.0, shift_sd), (1, 3, 6, 15), (1.0, 0.5), (3, 5, 10), (IN_PROPORTION,))
     repaired = product((shift_sd,), (3, 6, 15), (0.5,), (3, 5, 10), (ONE_BY_ONE,))
     both_ways = product((shift_sd,), (3, 6, 15), (1.0,), (3, 5, 10), (BOTH_WAYS,))
@@ -40,7 +40,7 @@ def coverage_rows(shift_sd: float) -> list[Simulated]:
 
 
 def measure_coverage(settings: Settings, shift_sd: float) -> list[Coverage]:
-    """How often does the 95 % interval contain the truth, the run-to-run variation being estimated as in a verdict?"""
+    """Measure how often the 95 % interval of a verdict contains the true change."""
     import joblib
 
     jobs = [joblib.delayed(cover)(row, settings, at) for at, row in enumerate(coverage_rows(shift_sd))]
@@ -52,7 +52,7 @@ def cover(row: Simulated, settings: Settings, seed: int) -> Coverage:
     rng = np.random.default_rng([3, seed])
     required = row.shift_sd > 0 and row.errors_per_run >= 3 and row.how != BOTH_WAYS
     n = settings.coverage if required else max(10, settings.coverage // 10)
-    # As many hard images as give this number of errors per run with run-to-run variation, too.
+    # The number of hard images that gives these errors per run under run-to-run variation.
     nominal = row.errors_per_run / _mean_errors(row.shift_sd, 1.0)
     before = float(row.errors_per_run)
     after = {
@@ -106,7 +106,7 @@ def _hard_images(rng: np.random.Generator, expected: FloatArray) -> tuple[IntArr
 
 
 def _cell_shares() -> FloatArray:
-    """Float (C, C): how errors spread over the cells, as unevenly as in real confusion matrices; 0 on the diagonal."""
+    """Float (C, C): share of each cell in all errors, as uneven as in real confusion matrices; 0 on the diagonal."""
     off = ~np.eye(N_CLASSES, dtype=bool)
     shares = np.zeros((N_CLASSES, N_CLASSES))
     shares[off] = np.random.default_rng(0).gamma(0.5, 1.0, int(off.sum()))
@@ -123,7 +123,7 @@ def _mean_errors(shift_sd: float, scale: float) -> float:
 
 
 def measure_facts(settings: Settings) -> dict[str, int | float | dict[str, Mean]]:
-    """Compute facts about tests, and the fall of a worst cell without any change."""
+    """Properties of tests, and the fall of the worst cell without any change."""
     one_way = {n: mcnemar(n, 0) for n in range(1, 40)}
     lone = 0.05 / 90
     return {

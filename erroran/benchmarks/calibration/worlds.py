@@ -17,7 +17,7 @@ from erroran.stats.confusion import Cell, FloatArray, IntArray, confusion_counts
 from erroran.stats.dispersion import run_variation
 
 N_CLASSES: Final = 10
-# Pairs of digits that people confuse too; fixed beforehand, so that nothing about them is selected.
+# Similar digits; fixed beforehand, so that there is no selection.
 PLANTED_PAIRS: Final = ((4, 9), (7, 9), (3, 5), (8, 3), (9, 4), (5, 3), (7, 2), (2, 7), (5, 8), (9, 7), (3, 8), (8, 5))
 
 
@@ -31,9 +31,9 @@ class Pool:
 
 @dataclass(frozen=True)
 class World:
-    """Images that no other world has, by their labels (N,), and networks trained on them.
+    """Labels (N,) of images that no other world has, and networks trained on them.
 
-    `clean` networks were trained on the labels as they are, `planted` ones on a share of labels of `pair` changed.
+    `clean` networks were trained on the true labels, `planted` ones after a share of class a's labels was changed to b.
     """
 
     n_train: int
@@ -125,7 +125,7 @@ def train_pool(x: FloatArray, y: IntArray, unseen: Sequence[FloatArray], *, seed
 
     predicted = []
     with threadpool_limits(1), warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # stopping early is the recipe
+        warnings.simplefilter("ignore", ConvergenceWarning)  # the recipe ends before convergence
         for seed in seeds:
             network = MLPClassifier((64,), max_iter=15, learning_rate_init=3e-3, batch_size=64, random_state=seed)
             network.fit(x, y)
@@ -156,7 +156,7 @@ def relative_and_logits(terms: Sequence[FloatArray]) -> dict[str, float]:
 
 
 def measure_swings(worlds: Sequence[World]) -> dict[str, dict[str, float]]:
-    """Compare two laws of run-to-run variation, in proportion to the count or in logits, on three kinds of cells."""
+    """Run-to-run variation in proportion to the count and in logits, for three kinds of cells."""
     kinds = defaultdict(list)
     for world in worlds:
         terms = variation_terms(world.confirm, world.clean.confirm).reshape(3, -1)

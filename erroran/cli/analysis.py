@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from annotated_types import Ge, Le
 
 from erroran.cli.app import command
 from erroran.cli.console import Screen, out, print_json, print_pairs, talk, training_display
@@ -35,24 +36,19 @@ if TYPE_CHECKING:
 def mine_confusions(
     session: Session,
     parallel: JobOptions,
-    on: Annotated[
-        SplitName, typer.Option("--on", help="confirm uses up the test set: later verdicts become exploratory.")
-    ] = "mine",
-    out_of_fold: Annotated[
-        int | None,
-        typer.Option(min=2, max=20, help="Train K models per seed and mine all training data.", metavar="K"),
-    ] = None,
-    predictions: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="Mine prediction files of any framework instead of stored runs: one run per file; repeat, or quote a "
-            "pattern. Prints a table, writes no report.",
-            metavar="FILES",
-        ),
-    ] = None,
-    top: Annotated[int, typer.Option(min=1, help="Pairs to show, each with a gallery in the report.")] = 10,
+    on: SplitName = "mine",
+    out_of_fold: Annotated[int | None, Ge(2), Le(20)] = None,
+    predictions: list[str] | None = None,
+    top: Annotated[int, Ge(1)] = 10,
 ) -> None:
     """Rank the class pairs that are confused consistently over seeds.
+
+    Options:
+        on: confirm uses up the test set: later verdicts become exploratory.
+        out_of_fold K: Train K models per seed and mine all training data.
+        predictions FILES: Mine prediction files of any framework instead of stored runs: one run per file; repeat, or
+            quote a pattern. Prints a table, writes no report.
+        top: Pairs to show, each with a gallery in the report.
 
     Examples:
         erroran mine-confusions
@@ -132,15 +128,13 @@ def _mine_files(session: Session, patterns: Sequence[str], top: int) -> None:
 
 @command("json")
 def dataset(
-    session: Session,
-    data: DataOptions,
-    csv: Annotated[
-        Path | None,
-        typer.Option(help="Write the images of train and test as label,pixel0,..., to a new file.", metavar="FILE"),
-    ] = None,
-    rows: Annotated[int | None, typer.Option(min=1, help="With --csv: number of rows, stratified by class.")] = None,
+    session: Session, data: DataOptions, csv: Path | None = None, rows: Annotated[int | None, Ge(1)] = None
 ) -> None:
     """Check a dataset and count its images per class, or write it as one table in Kaggle's layout.
+
+    Options:
+        csv FILE: Write the images of train and test as label,pixel0,..., to a new file.
+        rows: With --csv: number of rows, stratified by class.
 
     Examples:
         erroran dataset --dataset train.csv
@@ -174,9 +168,12 @@ def dataset(
 def new(
     session: Session,
     name: Annotated[str, typer.Argument(help="The hypothesis' name; the spec is written to experiments/NAME.toml.")],
-    pair: Annotated[str, typer.Option(help="true:predicted, as in 7:1.")],
+    pair: str,
 ) -> None:
     """Write a starter spec for a pair, to be edited.
+
+    Options:
+        pair: true:predicted, as in 7:1.
 
     Examples:
         erroran new 7to1 --pair 7:1
@@ -191,13 +188,11 @@ def new(
 
 
 @command(*EVERY)
-def plan(
-    session: Session,
-    name: NameArgument,
-    arms: ControlOptions,
-    seeds: Annotated[str, typer.Option(help="Seeds per arm to try.", metavar="N,N,...")] = "3,5,8,10,15,20",
-) -> None:
+def plan(session: Session, name: NameArgument, arms: ControlOptions, seeds: str = "3,5,8,10,15,20") -> None:
     """Simulate how many seeds are needed to detect a fix, and how long they train. Trains nothing.
+
+    Options:
+        seeds N,N,...: Seeds per arm to try.
 
     Examples:
         erroran plan 4to9
@@ -228,37 +223,23 @@ def plan(
 @command("json")
 def diff(
     session: Session,
-    before: Annotated[
-        list[str],
-        typer.Option(
-            help="Prediction files without the fix, one run per file; repeat, or quote a pattern.", metavar="FILES"
-        ),
-    ],
-    after: Annotated[list[str], typer.Option(help="The same with the fix, on the same samples.", metavar="FILES")],
-    pair: Annotated[
-        str | None,
-        typer.Option(
-            help="True class and predicted class; default: the worst before (the verdict is then exploratory).",
-            metavar="A:B",
-        ),
-    ] = None,
-    endpoint: Annotated[
-        Endpoint, typer.Option(help="What the fix should reduce: A predicted as B, B predicted as A, or both together.")
-    ] = Endpoint.FORWARD,
-    margin: Annotated[
-        float,
-        typer.Option(help="Largest tolerated increase of other errors, per 10,000 samples; choose it beforehand."),
-    ] = 10.0,
-    fail_on: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="Exit with 1 if this is the verdict: improved, harmed, equivalent, cannot-tell; repeat, or separate "
-            "by commas.",
-            metavar="WORDS",
-        ),
-    ] = None,
+    before: list[str],
+    after: list[str],
+    pair: str | None = None,
+    endpoint: Endpoint = Endpoint.FORWARD,
+    margin: float = 10.0,
+    fail_on: list[str] | None = None,
 ) -> None:
     """Compare prediction files of any framework: CSV, Parquet or npz with sample_id, label, prediction or p_<class>.
+
+    Options:
+        before FILES: Prediction files without the fix, one run per file; repeat, or quote a pattern.
+        after FILES: The same with the fix, on the same samples.
+        pair A:B: True class and predicted class; default: the worst before (the verdict is then exploratory).
+        endpoint: What the fix should reduce: A predicted as B, B predicted as A, or both together.
+        margin: Largest tolerated increase of other errors, per 10,000 samples; choose it beforehand.
+        fail_on WORDS: Exit with 1 if this is the verdict: improved, harmed, equivalent, cannot-tell; repeat, or
+            separate by commas.
 
     Examples:
         erroran diff --before 'before/*.csv' --after 'after/*.csv' --pair 4:9

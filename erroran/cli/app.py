@@ -1,7 +1,6 @@
 """The Typer app, and the one place that turns errors into messages and exit codes."""
 
 import functools
-import inspect
 import os
 from collections.abc import Callable
 from typing import Annotated, ParamSpec, TypeVar
@@ -10,7 +9,7 @@ import typer
 
 from erroran import __version__
 from erroran.cli.console import complain, out
-from erroran.cli.options import Session, expand
+from erroran.cli.options import Session, expand, read_docstring
 from erroran.errors import ErroranError
 
 P = ParamSpec("P")
@@ -68,8 +67,6 @@ def command(
 ) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Register a command under its function's name.
 
-    The first paragraph of the docstring is the help text; the lines below "Examples:" are printed at its end.
-
     Args:
         shared: The shared options that it takes.
         parent: Where to register it.
@@ -77,8 +74,8 @@ def command(
     """
 
     def register(function: Callable[P, R]) -> Callable[P, R]:
-        text, _, examples = (inspect.getdoc(function) or "").partition("\n\nExamples:\n")
-        epilog = "\n\n".join(["[bold]Examples[/]", *(f"[cyan]$ {line.strip()}[/]" for line in examples.splitlines())])
+        text, _, examples = read_docstring(function)
+        epilog = "\n\n".join(["[bold]Examples[/]", *(f"[cyan]$ {line}[/]" for line in examples)])
         if callback:
             add = parent.callback(invoke_without_command=True, help=text, epilog=epilog)
         else:

@@ -1,9 +1,5 @@
 """Commands that analyse what stored runs predict: review, across-models."""
 
-from typing import Annotated
-
-import typer
-
 from erroran.cli.app import command
 from erroran.cli.console import talk
 from erroran.cli.options import EVERY, REPORTS, Session, SplitName
@@ -13,29 +9,21 @@ from erroran.errors import BadInput
 @command(*EVERY)
 def review(
     session: Session,
-    threshold: Annotated[
-        float | None, typer.Option(help="Answer images with at least this confidence; default: 0.8.")
-    ] = None,
-    target_accuracy: Annotated[
-        float | None,
-        typer.Option(help="Instead: the lowest threshold on `mine` at which the answers reach this accuracy."),
-    ] = None,
-    ensemble: Annotated[
-        bool, typer.Option("--ensemble", help="Evaluate the mean probabilities of all runs, not each run.")
-    ] = False,
-    on: Annotated[
-        SplitName, typer.Option("--on", help="confirm: entered in the ledger, and only numbers are shown.")
-    ] = "mine",
-    predictions: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="Read prediction files with p_<class> instead of stored runs: one run per file; repeat, or quote a "
-            "pattern.",
-            metavar="FILES",
-        ),
-    ] = None,
+    threshold: float | None = None,
+    target_accuracy: float | None = None,
+    ensemble: bool = False,
+    on: SplitName = "mine",
+    predictions: list[str] | None = None,
 ) -> None:
     """Evaluate a confidence threshold: coverage, accuracy, calibration, and images to review. Trains nothing.
+
+    Options:
+        threshold: Answer images with at least this confidence; default: 0.8.
+        target_accuracy: Instead: the lowest threshold on `mine` at which the answers reach this accuracy.
+        ensemble: Evaluate the mean probabilities of all runs, not each run.
+        on: confirm: entered in the ledger, and only numbers are shown.
+        predictions FILES: Read prediction files with p_<class> instead of stored runs: one run per file; repeat, or
+            quote a pattern.
 
     Examples:
         erroran review
@@ -76,17 +64,11 @@ def review(
 
 
 @command("store", "json")
-def across_models(
-    session: Session,
-    groups: Annotated[
-        str | None,
-        typer.Option(
-            help="Baseline groups to compare; default: the latest of each model on the dataset used last.",
-            metavar="ID,ID,...",
-        ),
-    ] = None,
-) -> None:
+def across_models(session: Session, groups: str | None = None) -> None:
     """Show which confusions all models share, and which belong to one model. Trains nothing.
+
+    Options:
+        groups ID,ID,...: Baseline groups to compare; default: the latest of each model on the dataset used last.
 
     Examples:
         erroran across-models

@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from annotated_types import Ge, Le
 
 from erroran.cli.analysis import mine_group, print_mined
 from erroran.cli.app import command
@@ -112,12 +113,11 @@ def run(
 
 
 @command("store", "json")
-def teach(
-    session: Session,
-    parallel: JobOptions,
-    runs: Annotated[int, typer.Option(min=13, max=200, help="Runs of the same network to train.")] = 16,
-) -> None:
+def teach(session: Session, parallel: JobOptions, runs: Annotated[int, Ge(13), Le(200)] = 16) -> None:
     """Show on digits, offline, how a fix that changes nothing can look like a success.
+
+    Options:
+        runs: Runs of the same network to train.
 
     Examples:
         erroran teach

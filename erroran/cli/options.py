@@ -2,6 +2,7 @@
 
 import inspect
 import os
+import re
 import typing
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ import typer
 from annotated_types import Ge, Gt, Le
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.fields import FieldInfo
+from typer.models import ParameterInfo
 
 from erroran.cli.console import Screen, configure, out, print_json, say_note, talk
 from erroran.errors import BadInput
@@ -124,7 +126,7 @@ class Options(BaseModel):
 
 
 DataDir = Annotated[Path | None, Field(description="Where to look for MNIST before downloading it.")]
-Count = Annotated[int | None, Field(ge=1, le=1000)]
+Count = Annotated[int | None, Ge(1), Le(1000)]
 
 
 class DataOptions(Options):
@@ -264,40 +266,53 @@ _SPELLED: Mapping[str, Mapping[str, str]] = {
 _UNITS = {"_deg": "DEG", "_percent": "PERCENT"}
 
 
+def read_docstring(function: Callable[..., Any]) -> tuple[str, dict[str, tuple[str, str]], list[str]]:
+    """The help text of a command, metavar and help of its options, and its examples.
+
+    Below the help text, a section "Options:" has entries ``name: help`` or ``name METAVAR: help``, and a section
+    "Examples:" one command a line.
+    """
+    text, _, examples = (inspect.getdoc(function) or "").partition("\n\nExamples:\n")
+    text, _, options = text.partition("\n\nOptions:\n")
+    entries = re.findall(r"^    (\w+)(?: (\S+))?: (.+(?:\n {8}.+)*)", options, flags=re.MULTILINE)
+    helps = {name: (metavar, " ".join(lines.split())) for name, metavar, lines in entries}
+    return text, helps, [line.strip() for line in examples.splitlines()]
+
+
 def expand(function: Callable[..., R], shared: Sequence[str]) -> Callable[..., R]:
     """Give a command the shared options, and an option for each field of its models.
 
     Args:
-        function: Its parameters are models, what Typer takes, and perhaps one `Session`.
+        function: Its parameters are models, options (described in the docstring), what Typer declares, and perhaps one
+            `Session`.
         shared: Names in `SHARED`; ``--quiet`` is always added.
 
     Returns:
         A function whose parameters are single options; Typer reads them from its signature.
     """
     hints = typing.get_type_hints(function, include_extras=True)
+    helps = read_docstring(function)[1]
+    given = inspect.signature(function).parameters
+    models = {name: model for name in given if (model := _model_of(hints[name]))}
     parameters = {"context": _keyword("context", typer.Context)}
-    models: dict[str, tuple[type[BaseModel], dict[str, FieldInfo]]] = {}
-    for name, given in inspect.signature(function).parameters.items():
-        if model := _model_of(hints[name]):
-            models[name] = model
-            parameters |= {field: _option(field, info) for field, info in model[1].items()}
-        elif hints[name] is not Session:
-            parameters[name] = given.replace(annotation=hints[name], kind=inspect.Parameter.KEYWORD_ONLY)
+    for name, parameter in given.items():
+        kind, *extras = typing.get_args(hints[name]) if typing.get_origin(hints[name]) is Annotated else (hints[name],)
+        if name in models:
+            for field, info in models[name][1].items():
+                parameters[field] = _option(field, info.annotation, info.metadata, info.default, info.description)
+        elif kind is typer.Context or any(isinstance(extra, ParameterInfo) for extra in extras):
+            parameters[name] = _keyword(name, hints[name], parameter.default)
+        elif kind is not Session:
+            metavar, text = helps.get(name, ("", None))
+            parameters[name] = _option(name, kind, extras, parameter.default, text, metavar)
     for name in (*shared, "quiet"):
         parameters[name] = _keyword(name, SHARED[name], False if name in ("json", "quiet") else None)
 
     def command(**values: Any) -> R:
         session = _merge(values["context"], {name: values[name] for name in (*shared, "quiet")}, shared)
-        built = {
-            name: _build(model, {field: values[field] for field in fields}) for name, (model, fields) in models.items()
-        }
-        return function(
-            **{
-                name: session if hints[name] is Session else {**values, **built}[name]
-                for name in hints
-                if name != "return"
-            }
-        )
+        for name, (model, fields) in models.items():
+            values[name] = _build(model, {field: values[field] for field in fields})
+        return function(**{name: session if hints[name] is Session else values[name] for name in given})
 
     command.__name__, command.__doc__ = function.__name__, function.__doc__
     command.__signature__ = inspect.Signature(list(parameters.values()))  # type: ignore[attr-defined]
@@ -349,19 +364,20 @@ def _option_name(field: str) -> str:
     return "--" + field.replace("_", "-")
 
 
-def _option(name: str, field: FieldInfo) -> inspect.Parameter:
-    """One field as a parameter of a command."""
-    settings: dict[str, Any] = {"help": field.description, "flag": _option_name(name), **_SPELLED.get(name, {})}
-    for unit, metavar in _UNITS.items():
-        if name.endswith(unit):
-            settings["metavar"] = metavar
-    for limit in field.metadata:
+def _option(
+    name: str, kind: Any, limits: Sequence[Any], default: Any, text: str | None, metavar: str = ""
+) -> inspect.Parameter:
+    settings: dict[str, Any] = {"flag": _option_name(name), **_SPELLED.get(name, {})}
+    for unit, shown in {**_UNITS, name: metavar}.items():
+        if shown and name.endswith(unit):
+            settings["metavar"] = shown
+    for limit in limits:
         match limit:
             case Ge(ge=low) | Gt(gt=low):
                 settings["min"] = low
             case Le(le=high):
                 settings["max"] = high
-    return _keyword(name, Annotated[field.annotation, typer.Option(settings.pop("flag"), **settings)], field.default)
+    return _keyword(name, Annotated[kind, typer.Option(settings.pop("flag"), help=text, **settings)], default)
 
 
 def _build(model: type[BaseModel], values: Mapping[str, object]) -> BaseModel:

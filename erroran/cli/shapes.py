@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
+from annotated_types import Ge
 
 from erroran.cli.app import command
 from erroran.cli.console import Screen, out, print_json, say_note, steps_display, talk
@@ -35,14 +36,14 @@ def preview(
     data: OtherDataOptions,
     change: InModelOnly,
     name: Annotated[
-        str | None,
-        typer.Argument(help="A hypothesis; default: the augmentation in the model.", metavar="[NAME]"),
+        str | None, typer.Argument(help="A hypothesis; default: the augmentation in the model.", metavar="[NAME]")
     ] = None,
-    recipe: Annotated[
-        RecipeName | None, typer.Option(help="Show the augmentation in the model of this recipe.")
-    ] = None,
+    recipe: RecipeName | None = None,
 ) -> None:
     """Show how a hypothesis, or augmentation in the model, changes images. Trains nothing.
+
+    Options:
+        recipe: Show the augmentation in the model of this recipe.
 
     Examples:
         erroran preview 4to9
@@ -118,24 +119,19 @@ def _preview_in_model(
 def measure(
     session: Session,
     data: OtherDataOptions,
-    on: Annotated[Literal["mine", "train", "confirm", "all"], typer.Option("--on", help="Which images.")] = "mine",
-    ink: Annotated[
-        Literal["detect", "bright", "dark"], typer.Option(help="Whether ink is brighter or darker than the background.")
-    ] = "detect",
-    distance: Annotated[
-        Literal["euclidean", "chessboard"],
-        typer.Option(help="Metric of the closure margin; chessboard suits square kernels."),
-    ] = "euclidean",
-    pair: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="Also test whether the closure margins of two classes are associated with the errors of the stored "
-            "baseline; repeat for more pairs.",
-            metavar="A:B",
-        ),
-    ] = None,
+    on: Literal["mine", "train", "confirm", "all"] = "mine",
+    ink: Literal["detect", "bright", "dark"] = "detect",
+    distance: Literal["euclidean", "chessboard"] = "euclidean",
+    pair: list[str] | None = None,
 ) -> None:
     """Measure the shape of the ink of every image: strokes, holes, ends, closure. Trains nothing.
+
+    Options:
+        on: Which images.
+        ink: Whether ink is brighter or darker than the background.
+        distance: Metric of the closure margin; chessboard suits square kernels.
+        pair A:B: Also test whether the closure margins of two classes are associated with the errors of the stored
+            baseline; repeat for more pairs.
 
     Examples:
         erroran measure
@@ -174,12 +170,14 @@ def propose(
         list[str] | None,
         typer.Argument(help="Pairs, as in 4:9 or 4to9, or specs, which stand for their pairs.", metavar="PAIR"),
     ] = None,
-    worst: Annotated[
-        int, typer.Option(min=0, help="Also the N pairs that mine-confusions ranks first.", metavar="N")
-    ] = 0,
-    force: Annotated[bool, typer.Option("--force", help="Overwrite experiments/<pair>-proposed.toml.")] = False,
+    worst: Annotated[int, Ge(0)] = 0,
+    force: bool = False,
 ) -> None:
     """Find shapes that are associated with a confusion, and an operation that tests them. Trains nothing.
+
+    Options:
+        worst N: Also the N pairs that mine-confusions ranks first.
+        force: Overwrite experiments/<pair>-proposed.toml.
 
     Examples:
         erroran propose 4to9
@@ -244,12 +242,11 @@ def probe(session: Session, name: NameArgument) -> None:
 
 
 @command(*EVERY)
-def stress(
-    session: Session,
-    name: NameArgument,
-    controls: Annotated[bool, typer.Option("--controls", help="Also compare with the trained controls.")] = False,
-) -> None:
+def stress(session: Session, name: NameArgument, controls: bool = False) -> None:
     """Evaluate an intervention on thinned, thickened, swollen and fractured images. Trains nothing.
+
+    Options:
+        controls: Also compare with the trained controls.
 
     Examples:
         erroran stress 4to9

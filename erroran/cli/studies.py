@@ -6,7 +6,7 @@ import typer
 
 from erroran.cli.app import command
 from erroran.cli.console import out, training_display
-from erroran.cli.options import REPORTS, DataOptions, JobOptions, Session
+from erroran.cli.options import REPORTS, Count, DataOptions, JobOptions, Session
 from erroran.cli.specs import EXPERIMENTS, check_name
 
 
@@ -16,9 +16,12 @@ def study(
     data: DataOptions,
     parallel: JobOptions,
     name: Annotated[str, typer.Argument(help="A study in ./experiments, a shipped one, or a path.", metavar="NAME")],
-    seeds: Annotated[int | None, typer.Option(min=1, max=1000, help="Runs per model, instead of the study's.")] = None,
+    seeds: Count = None,
 ) -> None:
     """Train several models under several seeds, and test which of them differ.
+
+    Options:
+        seeds: Runs per model, instead of the study's.
 
     Examples:
         erroran study dense-study

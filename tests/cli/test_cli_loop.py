@@ -1,4 +1,4 @@
-"""The whole loop in processes of their own: from an empty folder, interrupted, killed, and again."""
+"""All steps in separate processes: from an empty folder, interrupted, killed, and repeated."""
 
 import json
 import os
@@ -62,7 +62,7 @@ def _predictions(folder: Path) -> dict[str, bytes]:
 
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
-    """What the baseline predicts when nobody disturbs it."""
+    """Predictions of a baseline that was not interrupted."""
     folder = tmp_path_factory.mktemp("undisturbed")
     assert _erroran(folder, *BASELINE).returncode == 0
     return _predictions(folder)
@@ -79,7 +79,7 @@ def looped(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_reports_and_their_links_exist(looped: Path) -> None:
-    """Every stage left its report; every relative link and image in them is there."""
+    """Every stage wrote its report; every relative link and image in them exists."""
     reports = looped / "reports"
     written = {path.name for path in reports.glob("*.md")}
     assert written >= {"baseline.md", "confusions.md", "4to9-preview.md", "4to9.md", "README.md"}
@@ -89,7 +89,7 @@ def test_reports_and_their_links_exist(looped: Path) -> None:
 
 
 def test_second_time_trains_nothing(looped: Path) -> None:
-    """And says so, in both stages that train; with --json the comparison alone is on stdout."""
+    """Both training stages say so; with --json only the comparison is on stdout."""
     runs, report = _finished(looped), (looped / "reports" / "4to9.md").read_text(encoding="utf-8")
     again = _erroran(looped, "run", "4to9", *LOOP, "--seeds", "2", "--json")
     assert again.returncode == 0, again.stderr
@@ -113,7 +113,7 @@ def test_run_without_a_name_writes_a_starter(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("jobs", ["1", "2"])
 def test_interrupt(tmp_path: Path, jobs: str) -> None:
-    """Ctrl-C: exit code 130, one message, no traceback; finished runs stay and nothing half-written does."""
+    """Ctrl-C: exit code 130, one message, no traceback; finished runs stay."""
     process = _start(tmp_path, *BASELINE[:-1], "6", "--jobs", jobs)
     _wait_for_first_run(tmp_path, process)
     process.send_signal(signal.SIGINT)
@@ -125,7 +125,7 @@ def test_interrupt(tmp_path: Path, jobs: str) -> None:
 
 
 def test_kill_and_resume(tmp_path: Path, undisturbed: dict[str, bytes]) -> None:
-    """After kill -9 only missing seeds train, and the end is byte for byte as if nothing had happened."""
+    """After kill -9 only missing seeds train; the predictions equal those of an uninterrupted baseline."""
     process = _start(tmp_path, *BASELINE)
     _wait_for_first_run(tmp_path, process)
     time.sleep(1)

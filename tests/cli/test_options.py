@@ -78,7 +78,7 @@ def test_parts_of_a_recipe_that_do_not_go_together_name_their_options() -> None:
 
 @pytest.fixture
 def sessions(monkeypatch: pytest.MonkeyPatch) -> list[Session]:
-    """What `erroran report` gets to see, in place of its work."""
+    """The sessions that `erroran report` is called with; it does nothing else."""
     seen: list[Session] = []
     monkeypatch.setattr("erroran.cli.loop._report", lambda session, *_: seen.append(session))
     monkeypatch.setattr(Session, "group", None)
@@ -98,7 +98,7 @@ def _report(arguments: str) -> Any:
     ],
 )
 def test_before_and_after_the_command_mean_the_same(sessions: list[Session], arguments: str) -> None:
-    """After the command wins."""
+    """The value after the command counts."""
     result = _report(arguments)
     assert result.exit_code == 0, result.output
     assert sessions == [Session(Path("s"), "g", as_json=True)]
@@ -127,7 +127,7 @@ def test_where_the_store_is(sessions: list[Session], monkeypatch: pytest.MonkeyP
 def test_shared_options_that_are_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], message: str
 ) -> None:
-    """An empty folder, and what the command would ignore."""
+    """An empty folder name, and options that the command does not use."""
     monkeypatch.chdir(tmp_path)
     result = CliRunner().invoke(app, arguments)
     assert result.exit_code == 2
@@ -136,7 +136,7 @@ def test_shared_options_that_are_refused(
 
 
 def test_errors_advise_the_same_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is pasted from a message finds the store that was named."""
+    """Commands in messages have the --store that was given."""
     monkeypatch.chdir(tmp_path)
     assert "fix:   erroran --store elsewhere baseline" in _report("mine-confusions --store elsewhere").stderr
     assert "fix:   erroran baseline" in _report("mine-confusions").stderr
@@ -145,7 +145,7 @@ def test_errors_advise_the_same_store(tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 def test_code_that_ends_python_is_an_error() -> None:
-    """A model that calls sys.exit(0) must not look like success."""
+    """A model that calls sys.exit(0) ends with exit code 1."""
 
     def leave(session: Session) -> None:
         """Leave."""

@@ -1,4 +1,4 @@
-"""What reaches a terminal, a pipe or a script: nothing obeys names, nothing is cut, nothing crashes on a stream."""
+"""Output to terminals, pipes and scripts: names are printed literally, nothing is cut, closed streams are no error."""
 
 import os
 import subprocess
@@ -35,14 +35,14 @@ def test_names_are_printed_as_they_are(capsys: pytest.CaptureFixture[str], name:
     assert "\x1b" not in text
 
 
-def test_what_a_terminal_obeys_becomes_visible() -> None:
-    """Control characters, marks of direction and lone surrogates; tabs, newlines and letters stay."""
+def test_control_characters_become_visible() -> None:
+    """Also marks of text direction and lone surrogates; tabs, newlines and letters stay."""
     assert visible("a\tb\né漢") == "a\tb\né漢"
     assert visible("\x1b]0;x\x07\r\x9b\u202e\ud800") == "\\x1b]0;x\\x07\\r\\x9b\\u202e\\ud800"
 
 
 def test_narrow_terminals_cut_no_number(capsys: pytest.CaptureFixture[str]) -> None:
-    """At 40 columns every cell of a wide table is there in one piece."""
+    """At 40 columns every cell of a wide table is printed whole."""
     cells = ["1234567890.123456 %", "9876543210", "4:9", "1,000,000", "12 13 12 12 11"]
     _screen(capsys, width=40).table(["a long header"] * 5, cells)
     text = capsys.readouterr().out
@@ -51,12 +51,12 @@ def test_narrow_terminals_cut_no_number(capsys: pytest.CaptureFixture[str]) -> N
 
 
 def test_columns_line_up_also_with_wide_letters() -> None:
-    """A Chinese character takes two places."""
+    """A Chinese character is two columns wide."""
     assert columns([("漢", "b"), ("abc", "d")]) == ["漢   b", "abc  d"]
 
 
 def test_advised_commands_carry_the_store() -> None:
-    """Only commands of ours that read it, and quoted for a shell."""
+    """Only erroran commands that use the store; the path is quoted for a shell."""
     screen = Screen(stderr=True)
     assert screen.advise("erroran baseline --seeds 3") == "erroran baseline --seeds 3"
     screen.store = "my store"
@@ -94,8 +94,8 @@ def test_a_stream_that_lacks_a_character_gets_a_question_mark(files: list[str]) 
 
 
 @pytest.mark.parametrize("fail", [[], ["--fail-on", "improved"]])
-def test_a_reader_that_leaves_changes_no_exit_code(files: list[str], fail: list[str]) -> None:
-    """`erroran diff ... | head -0`: quiet, and CI still learns the verdict."""
+def test_a_closed_pipe_changes_no_exit_code(files: list[str], fail: list[str]) -> None:
+    """`erroran diff ... | head -0`: no message, and the exit code of the verdict."""
     read, write = os.pipe()
     os.close(read)
     done = _run([*files, *fail], stdout=write)

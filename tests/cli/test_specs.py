@@ -21,7 +21,7 @@ def _in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_every_document_has_a_reserved_name() -> None:
-    """What the reports really write, read from their code: no hypothesis can overwrite it."""
+    """The names are read from the code of the reports: no hypothesis can overwrite a document."""
     written, endings = set(), set()
     for path in Path(report.__file__).parent.glob("*.py"):
         text = path.read_text(encoding="utf-8")
@@ -75,7 +75,7 @@ def test_a_missing_spec_of_a_pair_names_the_command(monkeypatch: pytest.MonkeyPa
 
 
 def test_proposed_specs_are_written_together_or_not_at_all() -> None:
-    """One that says something else stays, and so does everything."""
+    """If one exists with another content, none is written."""
     write_proposed({"b-proposed": "one"}, force=False)
     with pytest.raises(BadInput, match="differs from what is proposed now"):
         write_proposed({"a-proposed": "new", "b-proposed": "two"}, force=False)

@@ -44,7 +44,7 @@ def mine_confusions(
     """Rank the class pairs that are confused consistently over seeds.
 
     Options:
-        on: confirm uses up the test set: later verdicts become exploratory.
+        on: confirm mines the test set: later verdicts on this dataset are exploratory.
         out_of_fold K: Train K models per seed and mine all training data.
         predictions FILES: Mine prediction files of any framework instead of stored runs: one run per file; repeat, or
             quote a pattern. Prints a table, writes no report.
@@ -189,7 +189,7 @@ def new(
 
 @command(*EVERY)
 def plan(session: Session, name: NameArgument, arms: ControlOptions, seeds: str = "3,5,8,10,15,20") -> None:
-    """Simulate how many seeds are needed to detect a fix, and how long they train. Trains nothing.
+    """Simulate how many seeds are needed to detect a fix, and how long the training takes. Trains nothing.
 
     Options:
         seeds N,N,...: Seeds per arm to try.

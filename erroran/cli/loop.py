@@ -202,7 +202,7 @@ def _warn_of_low_power(session: Session, group: "Group", stem: str, hypothesis: 
     except NotFound:  # the spec does not fit the data: `intervene` itself refuses it
         return
     except BadInput as error:
-        warning = f"no plan: {error.message}"
+        warning = f"the power cannot be computed: {error.message}"
     talk.say("Warning:", warning, "bold yellow")
 
 

@@ -125,7 +125,7 @@ class Options(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-DataDir = Annotated[Path | None, Field(description="Where to look for MNIST before downloading it.")]
+DataDir = Annotated[Path | None, Field(description="Folder to search for MNIST before downloading it.")]
 Count = Annotated[int | None, Ge(1), Le(1000)]
 
 
@@ -186,7 +186,7 @@ class SeedOptions(Options):
 class JobOptions(Options):
     """How many runs at a time."""
 
-    jobs: int = Field(default=1, ge=1, description="Runs at a time, each in a process of its own.")
+    jobs: int = Field(default=1, ge=1, description="Runs at a time, each in its own process.")
 
 
 class TrainingOptions(Options):

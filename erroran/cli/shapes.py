@@ -168,12 +168,12 @@ def propose(
     session: Session,
     names: Annotated[
         list[str] | None,
-        typer.Argument(help="Pairs, as in 4:9 or 4to9, or specs, which stand for their pairs.", metavar="PAIR"),
+        typer.Argument(help="Pairs, such as 4:9 or 4to9, or specs, whose pairs are used.", metavar="PAIR"),
     ] = None,
     worst: Annotated[int, Ge(0)] = 0,
     force: bool = False,
 ) -> None:
-    """Find shapes that are associated with a confusion, and an operation that tests them. Trains nothing.
+    """Find shape measures that are associated with a confusion, and propose an operation. Trains nothing.
 
     Options:
         worst N: Also the N pairs that mine-confusions ranks first.

@@ -109,22 +109,22 @@ class RecipeChange(Strict):
     early_stopping: int | None = Field(
         default=None,
         ge=1,
-        description="Stop after so many epochs without a lower validation loss (on a part of train held out for it).",
+        description="Stop after this many epochs without a lower validation loss (on a part of train held out for it).",
     )
     reduce_on_plateau: int | None = Field(
-        default=None, ge=1, description="Halve the rate after so many epochs without a lower validation loss."
+        default=None, ge=1, description="Halve the rate after this many epochs without a lower validation loss."
     )
     best_weights: bool | None = Field(
         default=None, description="Keep the weights of the epoch with the best validation accuracy, or the last."
     )
     rotation_deg: float | None = Field(
-        default=None, ge=0, le=180, description="In-model augmentation: rotate by up to so many degrees."
+        default=None, ge=0, le=180, description="In-model augmentation: rotate by up to this many degrees."
     )
     zoom_percent: float | None = Field(
-        default=None, ge=0, le=90, description="In-model augmentation: zoom by up to so many percent."
+        default=None, ge=0, le=90, description="In-model augmentation: zoom by up to this many percent."
     )
     translation_percent: float | None = Field(
-        default=None, ge=0, le=90, description="In-model augmentation: translate by up to so many percent."
+        default=None, ge=0, le=90, description="In-model augmentation: translate by up to this many percent."
     )
 
     def recipe_changes(self) -> dict[str, Any]:

@@ -139,7 +139,10 @@ def align_runs(arms: Sequence[Sequence[Run]]) -> list[PredictionSet]:
         DatasetError: Two runs have different samples, or different labels.
     """
     runs = [run for arm in arms for run in arm]
-    class_names = order_classes({name for run in runs for name in _names_of(run)})
+    tables = [run.probabilities for run in runs if run.probabilities is not None]
+    known = [names for run in runs for names in (run.label.categories, run.predicted.categories)]
+    known += [table.columns for table in tables]
+    class_names = order_classes({name for names in known for name in names})
     if len(class_names) > MAX_CLASSES:
         raise DatasetError(
             f"The files have {len(class_names):,} different classes together; at most {MAX_CLASSES:,} are supported.",
@@ -155,7 +158,11 @@ def align_runs(arms: Sequence[Sequence[Run]]) -> list[PredictionSet]:
     for run, row in zip(runs[1:], rows[1:], strict=True):
         _check_labels(runs[0].source, run.source, ids, labels, codes(run.label, row), class_names)
     predicted = np.stack([codes(run.predicted, row) for run, row in zip(runs, rows, strict=True)])
-    probabilities = _stack_probabilities(runs, rows, class_names)
+    probabilities = None
+    if len(tables) == len(runs):
+        probabilities = np.zeros((*predicted.shape, len(class_names)), dtype=np.float32)
+        for stacked, table, row in zip(probabilities, tables, rows, strict=True):
+            stacked[:, pd.Index(class_names).get_indexer(table.columns)] = table.to_numpy()[row]
     sets = []
     for end, arm in zip(itertools.accumulate(map(len, arms)), arms, strict=True):
         part = slice(end - len(arm), end)
@@ -163,12 +170,6 @@ def align_runs(arms: Sequence[Sequence[Run]]) -> list[PredictionSet]:
         files = tuple(run.source for run in arm)
         sets.append(PredictionSet(labels, predicted[part], kept, ids, tuple(class_names), files))
     return sets
-
-
-def _names_of(run: Run) -> Iterator[str]:
-    yield from run.label.categories
-    yield from run.predicted.categories
-    yield from () if run.probabilities is None else map(str, run.probabilities.columns)
 
 
 def _rows_of(runs: Sequence[Run]) -> Iterator[Array]:
@@ -205,15 +206,3 @@ def _check_labels(first: str, other: str, ids: Array, labels: Array, found: Arra
             f"{names[labels[at]]} in {first} and {names[found[at]]} in {other}.",
             fix="evaluate every run on the same labels, and check that the ids mean the same samples",
         )
-
-
-def _stack_probabilities(
-    runs: Sequence[Run], rows: Sequence[Array], class_names: Sequence[str]
-) -> npt.NDArray[np.float32] | None:
-    tables = [run.probabilities for run in runs if run.probabilities is not None]
-    if len(tables) < len(runs):
-        return None
-    stacked = np.zeros((len(runs), len(rows[0]), len(class_names)), dtype=np.float32)
-    for out, table, row in zip(stacked, tables, rows, strict=True):
-        out[:, pd.Index(class_names).get_indexer(table.columns)] = table.to_numpy()[row]
-    return stacked

@@ -67,20 +67,12 @@ class Hypothesis(Change):
 
 
 def read_hypothesis(path: Path) -> Hypothesis:
-    """Read and check a spec file.
-
-    Raises:
-        SpecError: The file is not TOML, or a key is unknown, missing or has a wrong value.
-    """
+    """Read and check a spec file; errors as in `read_spec`."""
     return read_spec(path, Hypothesis, see="erroran intervene", others={"models": "erroran study"})
 
 
 def find_hypothesis(name: str, folders: Sequence[Path]) -> Path:
-    """Find a spec by name (in `folders`, the first wins) or by path.
-
-    Raises:
-        NotFound: There is no such spec.
-    """
+    """Find a spec as `find_spec_file` does; NotFound suggests a similar name."""
     found = find_spec_file(name, folders, what="spec")
     if found is not None:
         return found

@@ -41,7 +41,7 @@ class RunSpec(Strict):
         recipe: How it is trained.
         environment: The software that trains it.
         precision: Keras dtype policy.
-        seed: Keys initial weights, sample order, dropout and augmentation.
+        seed: Seed of initial weights, sample order, dropout and augmentation.
         augment: Class name (or ``all``) to the operations on its training images; empty for a baseline.
         class_weights: Class name to its weight in the loss.
         data: Changes of the training set; ``add`` is a dataset's digest.
@@ -84,10 +84,7 @@ class RunSpec(Strict):
     def changed(self, change: Change, *, source: str | None = None, added: str | None = None) -> "RunSpec":
         """The spec of the same run under a treatment.
 
-        Args:
-            change: The treatment.
-            source: Digest of the code, if `change` names a model of the user's own.
-            added: Digest of the dataset that `change` adds.
+        `source` is the digest of the code of the user's own model in `change`, `added` that of the dataset it adds.
         """
         update: dict[str, Any] = {
             "augment": change.augment,

@@ -1,4 +1,4 @@
-"""Read the CSV files that a spec's ``[data]`` names: sample ids, each with a label or a number of times."""
+"""Read the CSV files of a spec's ``[data]``: sample ids, each with a label or a number of repetitions."""
 
 import csv
 import re

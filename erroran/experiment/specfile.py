@@ -26,7 +26,7 @@ def read_spec(path: Path, model: type[Spec], *, see: str, others: Mapping[str, s
 
     Args:
         path: The file.
-        model: The model that it must match.
+        model: Its pydantic model.
         see: The command whose help explains such files.
         others: Keys that occur only in another kind of spec, to the command for that kind.
 
@@ -49,18 +49,13 @@ def read_spec(path: Path, model: type[Spec], *, see: str, others: Mapping[str, s
 
 
 def find_spec_file(name: str, folders: Sequence[Path], *, what: str) -> Path | None:
-    """Find a spec by name (in `folders`, the first wins) or by path.
-
-    Args:
-        name: The file's stem, or a path that ends in ``.toml``.
-        folders: Where to look for a name.
-        what: Name of the kind of file, for messages.
+    """Find a spec by its stem (in the first of `folders` that has it) or by a path that ends in ``.toml``.
 
     Returns:
-        ``None`` if no folder has the name.
+        None if no folder has the name.
 
     Raises:
-        NotFound: There is no file at the path.
+        NotFound: There is no file at the path; `what` is the kind of file, for the message.
     """
     direct = Path(name)
     if direct.suffix == ".toml":

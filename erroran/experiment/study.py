@@ -38,13 +38,7 @@ class StudyModel(RecipeChange):
 
 
 class Claim(Strict):
-    """A published comparison of two models, often from single runs.
-
-    Attributes:
-        text: The claim.
-        better: The model that is claimed to be more accurate; `worse` the other.
-        points: Claimed difference, percentage points of accuracy.
-    """
+    """A published claim that one model is more accurate than another, by `points` percentage points of accuracy."""
 
     text: str
     better: str
@@ -88,20 +82,12 @@ class Study(Strict):
 
 
 def read_study(path: Path) -> Study:
-    """Read and check a study's file.
-
-    Raises:
-        SpecError: The file is not TOML, or a key is unknown, missing or has a wrong value.
-    """
+    """Read and check a study's file; errors as in `read_spec`."""
     return read_spec(path, Study, see="erroran study", others={"pair": "erroran intervene"})
 
 
 def find_study(name: str, folders: Sequence[Path]) -> Path:
-    """Find a study by name (in `folders`, the first wins) or by path.
-
-    Raises:
-        NotFound: There is no such study.
-    """
+    """Find a study as `find_spec_file` does; NotFound suggests a similar name."""
     found = find_spec_file(name, folders, what="study")
     if found is not None:
         return found

@@ -14,14 +14,7 @@ _GOLDEN_RATIO = 0.6180339887498949
 
 @dataclass(frozen=True)
 class LabelledStep:
-    """One step of a change, with the label that it acts on.
-
-    Attributes:
-        class_name: The class, or ``all``.
-        label: Label of the class; None for all labels.
-        place: Place among the steps of its class, from 1.
-        step: The operation.
-    """
+    """One step of a change: the `place`-th (from 1) of class `class_name`; `label` is None for ``all``."""
 
     class_name: str
     label: int | None
@@ -118,11 +111,11 @@ def choose_doses(labels: np.ndarray, keys: np.ndarray, labelled: LabelledStep, *
 
 
 def apply_dose(images: np.ndarray, step: Step, dose: float, draws: np.ndarray | None = None) -> np.ndarray:
-    """Apply one dose of one operation to every image.
+    """Apply one dose of one operation (not ``repeat``) to every image.
 
     Args:
         images: uint8 (N, H, W, C).
-        step: The operation; not ``repeat``.
+        step: The operation.
         dose: One of ``step.doses``, in ``step.unit``.
         draws: float (N, K) in [0, 1), a column for each of the operation's ``draws``: the direction of ``shift``
             (right, down, left, up by quarters), ``slant`` (right, left by halves) and ``rotate`` (left, right by

@@ -237,15 +237,10 @@ def _extreme(images: np.ndarray, kernel: _Kernel, better: _Better) -> np.ndarray
 
 
 def _widen(values: np.ndarray, line: int, unit: int, reached: _Reach, wanted: _Reach, better: _Better) -> np.ndarray:
-    """Widen a window from the offsets `reached` to `wanted`, for all lines at once.
+    """Extremes over a window of offsets `wanted`, from `values`, uint8 (n * line,), the extremes over `reached`.
 
-    Args:
-        values: uint8 (n * line,), extremes over `reached`; not modified.
-        line: Elements between the borders that a window does not cross: a row, or an image for columns.
-        unit: Elements between neighbours: the channels, or a row for columns.
-        reached: First and last offset, at most and at least 0.
-        wanted: Likewise.
-        better: The maximum or the minimum.
+    A window does not cross the borders of a line: a row, or an image for columns. `unit` is the number of elements
+    between neighbours: the channels, or a row for columns.
     """
     for side in (0, 1):
         reach, goal = abs(reached[side]), min(abs(wanted[side]), line // unit - 1)

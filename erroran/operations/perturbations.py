@@ -96,14 +96,8 @@ def fracture(images: np.ndarray, *, places: np.ndarray, count: int = FRACTURES, 
     If there is no such point, any point of the skeleton is used. The cut is perpendicular to the skeleton's main
     direction within 2 px, and reaches half a pixel beyond the stroke.
 
-    Args:
-        images: uint8 (N, H, W, 1) or (N, H, W).
-        places: float (N, `count` or more) in [0, 1): each picks a point. Two cuts may be at the same place.
-        count: Cuts in an image, >= 1.
-        ink: As in `thin_strokes`.
-
-    Returns:
-        uint8, as `images`.
+    `places` is float (N, `count` or more) in [0, 1), one for each of `count` >= 1 cuts, which may coincide. Other
+    arguments as in `thin_strokes`.
     """
     import cv2
 
@@ -129,21 +123,13 @@ def fracture(images: np.ndarray, *, places: np.ndarray, count: int = FRACTURES, 
 
 @dataclass(frozen=True)
 class _Strokes:
-    """Images with ink, on the fine grid; distances in fine pixels.
+    """Images with ink, on the fine grid; distances in fine pixels."""
 
-    Attributes:
-        rows: int (n,), the images' places in the batch.
-        ink: bool (n, h, w).
-        inside: float32 (n, h, w), distance to the edge of the ink.
-        skeleton: bool (n, h, w), never empty.
-        half: float64 (n,), half the stroke thickness: the mean of `inside` on the skeleton.
-    """
-
-    rows: np.ndarray
-    ink: np.ndarray
-    inside: np.ndarray
-    skeleton: np.ndarray
-    half: np.ndarray
+    rows: np.ndarray  # int (n,), the images' places in the batch
+    ink: np.ndarray  # bool (n, h, w)
+    inside: np.ndarray  # float32 (n, h, w), distance to the edge of the ink
+    skeleton: np.ndarray  # bool (n, h, w), never empty
+    half: np.ndarray  # float64 (n,), half the stroke thickness: the mean of `inside` on the skeleton
 
 
 def _perturb(images: np.ndarray, change: Callable[[_Strokes], np.ndarray], polarity: Ink) -> np.ndarray:

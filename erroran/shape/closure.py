@@ -10,13 +10,10 @@ from erroran.stats.roc import RocArea, roc_area
 
 
 class ClosureOutcome(Result):
-    """Whether the closure margin separates the misread images of a class from its other images.
+    """Whether the closure margin separates the misread images of a class (`true`) from its other images.
 
     Attributes:
-        true: The class.
         predicted: The class that its images are predicted as; empty for any other class.
-        images: Number of images of the class.
-        errors_by_run: Errors of each run.
         signed: Area under the ROC curve by how far the margin lies on the other class's side; marked are images that
             any run misreads.
         unsigned: The same by how near the margin is to 0.
@@ -76,15 +73,10 @@ def relate_closure(
     source: str,
     seeds: list[int],
 ) -> Closure:
-    """Relate closure margins to classes and errors.
+    """Relate closure margins to classes and errors; see `Closure`.
 
-    Args:
-        pair: The two classes.
-        margins: For each of them, float (n,) in pixels; NaN without a loop.
-        probabilities: For each of them, float (S, n, C) of S runs; None without runs.
-        labels: Labels of the two classes.
-        source: See `Closure`.
-        seeds: Seeds of the runs.
+    For each class of the pair: `margins`, float (n,) in pixels, NaN without a loop; `probabilities`, float (S, n, C) of
+    S runs, or None without runs; and its label.
     """
     margins = (np.nan_to_num(margins[0], nan=np.inf), np.nan_to_num(margins[1], nan=np.inf))
     classes = roc_area(np.concatenate(margins), np.repeat([True, False], [len(m) for m in margins]))

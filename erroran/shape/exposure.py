@@ -30,9 +30,7 @@ class SeenDose(Strict):
     Attributes:
         class_name: The class, or ``all``.
         step: Place of the operation among those of the class, from 1.
-        operation: The operation.
-        dose: The dose in `unit`; None where the operation takes none.
-        unit: As printed after the dose.
+        dose: In `unit`; None where the operation takes none.
         changed: Images changed by this dose.
         measured: Those of them that were measured; all counts below are of these.
         topology_changed: Images whose number of pieces or of holes differs from before.
@@ -64,13 +62,11 @@ class SeenDose(Strict):
 
 
 class Example(Strict):
-    """An image whose topology changed, identified so that it can be drawn again.
+    """An image whose topology changed, with what is needed to compute it again.
 
     Attributes:
-        sample_id: The training image.
         class_name: As in `SeenDose`, like `step` and `dose`.
-        seed: Seed of the run.
-        epoch: The epoch, from 1.
+        epoch: Of the run with this `seed`, from 1.
         pieces: Pieces of ink before and after.
         holes: Holes before and after.
     """
@@ -90,8 +86,7 @@ class Exposure(Strict):
 
     Attributes:
         runs: Ids of the runs.
-        seeds: Their seeds.
-        epochs: Epochs of each run; early stopping makes them differ.
+        epochs: Number of epochs of each run; early stopping makes them differ.
         class_images: Class name (or ``all``) to its number of training images, for the classes with operations.
         doses: One for each class, step and dose.
         examples: Images whose topology changed, a few of each class, step and dose.
@@ -121,8 +116,8 @@ def measure_exposure(
         train: The runs' training part; uint8 (N, H, W, C).
         class_names: Name of each label.
         augment: Class name (or ``all``) to the operations on its images.
-        runs: Ids of the runs, one per seed.
-        seeds: The runs' seeds.
+        runs: Ids of the runs.
+        seeds: Seeds of the runs.
         epochs: Number of epochs of each run.
         most_measured: Changed images measured at most; of more, a random sample, drawn by (seed, epoch, image).
 

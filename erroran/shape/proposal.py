@@ -155,12 +155,7 @@ class ProposedDirection(Result):
 
 
 class Choice(Result):
-    """An operation for one class.
-
-    Attributes:
-        class_name: The class.
-        movement: What the operation does to its images; no fit if it is the opposite of the other class's operation.
-    """
+    """An operation for one class; without a fit if it is the opposite of the other class's operation."""
 
     class_name: str
     movement: Movement
@@ -182,7 +177,7 @@ def examine_class(
         images: uint8 (n, H, W, 1), all of the true class.
         ids: str (n,), sample ids.
         probabilities: float32 (S, n, C) of S runs.
-        pair: True and predicted class.
+        pair: Labels of the true and the predicted class.
         class_names: C names.
         ink: Of the images.
         permutations: Shuffles of the log-odds, as a negative control.

@@ -104,19 +104,12 @@ class ProbedDirection(Result):
 
 
 class Strip(Result):
-    """One image at D doses of the sweep.
+    """One image of class `true` at D doses of the sweep."""
 
-    Attributes:
-        label: Its class, and whether it is an error.
-        true: Its class.
-        images: uint8 (D, H, W, 1).
-        read_as: D names: the class that most runs predict.
-    """
-
-    label: str
+    label: str  # its class, and whether it is an error
     true: str
-    images: np.ndarray = Field(exclude=True)
-    read_as: list[str]
+    images: np.ndarray = Field(exclude=True)  # uint8 (D, H, W, 1)
+    read_as: list[str]  # the class that most runs predict at each dose
 
 
 @dataclass(frozen=True)
@@ -129,21 +122,13 @@ class Cause:
 
 @dataclass(frozen=True)
 class Sweep:
-    """N images under D doses and four shifts.
+    """N images under D doses and four shifts."""
 
-    Attributes:
-        labels: int (N,).
-        drawn: bool (N,): in the random sample; the others are errors, swept for the repair only.
-        doses: float (D,), in pixels; negative erodes, positive dilates.
-        images: uint8 (D + 4, N, H, W, 1): the doses, then the shifts by 1 px.
-        margins: float (N,), closure margins in pixels; NaN without a loop.
-    """
-
-    labels: np.ndarray
-    drawn: np.ndarray
-    doses: np.ndarray
-    images: np.ndarray
-    margins: np.ndarray
+    labels: np.ndarray  # int (N,)
+    drawn: np.ndarray  # bool (N,): in the random sample; the others are errors, swept for the repair only
+    doses: np.ndarray  # float (D,), in pixels; negative erodes, positive dilates
+    images: np.ndarray  # uint8 (D + 4, N, H, W, 1): the doses, then the shifts by 1 px
+    margins: np.ndarray  # float (N,), closure margins in pixels; NaN without a loop
 
     def at(self, dose: float) -> int:
         """Place of a dose."""

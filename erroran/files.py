@@ -1,7 +1,9 @@
 """Writing files in one step, synced to disk: readers never see an unfinished file, and it survives a power cut."""
 
 import contextlib
+import errno
 import os
+import shutil
 import socket
 import uuid
 from collections.abc import Iterator
@@ -44,21 +46,38 @@ def owner_is_dead(name: str) -> bool:
 
 
 @contextmanager
-def writing(path: Path) -> Iterator[Path]:
-    """Give a temporary path beside `path`; what is written there replaces `path` in one step, synced to disk.
+def writing(path: Path, *, folder: Path | None = None) -> Iterator[Path]:
+    """Give a temporary path; the file or folder that is written there becomes `path` in one step, synced to disk.
+
+    Args:
+        path: An existing file is replaced; an existing folder is not: another process wrote the same.
+        folder: Where the temporary path is, on the same file system; default: beside `path`.
 
     Raises:
         OSError: The folder cannot be written.
     """
     make_folder(path.parent)
-    temporary = path.with_name(f".{temporary_name(path.name)}")
+    temporary = folder / temporary_name(path.name) if folder else path.with_name(f".{temporary_name(path.name)}")
     try:
         yield temporary
-        sync(temporary)
-        temporary.replace(path)
+        for part in (*temporary.rglob("*"), temporary):
+            sync(part)
+        try:
+            temporary.replace(path)
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise
         sync(path.parent)
     finally:
-        temporary.unlink(missing_ok=True)
+        remove(temporary)
+
+
+def remove(path: Path) -> None:
+    """Delete a file or folder, if it exists."""
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def write_bytes(path: Path, content: bytes) -> None:

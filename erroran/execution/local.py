@@ -115,24 +115,23 @@ def _stop_on_interrupt() -> Iterator[Callable[[], None]]:
     """
     asked = threading.Event()
 
-    def note(signum: int, frame: object) -> None:
-        del signum, frame
-        if asked.is_set():
-            raise KeyboardInterrupt
-        asked.set()
-
     def check() -> None:
         if asked.is_set():
             raise KeyboardInterrupt
 
-    if threading.current_thread() is not threading.main_thread():
-        yield check  # signal handlers run in the main thread, and only that may set them
-        return
-    before = signal.signal(signal.SIGINT, note) if signal.getsignal(signal.SIGINT) != signal.SIG_IGN else None
+    def note(*_: object) -> None:
+        check()
+        asked.set()
+
+    before = signal.getsignal(signal.SIGINT)
+    # Signal handlers run in the main thread, and only that may set them. Under `nohup` Ctrl-C stays without effect.
+    used = threading.current_thread() is threading.main_thread() and before != signal.SIG_IGN
+    if used:
+        signal.signal(signal.SIGINT, note)
     try:
         yield check
     finally:
-        if before is not None:
+        if used:
             signal.signal(signal.SIGINT, before)
 
 

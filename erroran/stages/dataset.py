@@ -53,10 +53,7 @@ def describe_dataset(dataset: Dataset, *, mine_fraction: float = 0.1, near_dupli
     names = dataset.class_names
     counts = {name: np.bincount(part.y, minlength=len(names)).tolist() for name, part in parts.items()}
     return Described(
-        name=dataset.name,
-        source=dataset.source,
-        note=dataset.note,
-        digest=dataset.digest,
+        **{key: getattr(dataset, key) for key in ("name", "source", "note", "digest")},
         height_px=height,
         width_px=width,
         channels=channels,

@@ -37,8 +37,8 @@ from pydantic import BaseModel, ConfigDict
 from erroran.data import Dataset, Splits, read_dataset, save_dataset, split_dataset
 from erroran.errors import NotFound
 from erroran.experiment.runspec import RunSpec
-from erroran.files import make_folder, temporary_name
-from erroran.store.folder import check_format, damaged, read_json, remove, write_errors, write_json, writing
+from erroran.files import make_folder, remove, temporary_name
+from erroran.store.folder import check_format, damaged, read_json, write_errors, write_json, writing
 from erroran.store.ledger import Entry, Ledger
 from erroran.store.records import Group, Intervention, RunRecord
 

@@ -1,7 +1,8 @@
 """The predictions of several runs for the same images."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -82,15 +83,7 @@ def gather(store: Store, run_ids: Sequence[str], split: str, *, look: Entry | No
                 fix=f"erroran runs remove {run.id}, then train it again",
             )
         stacked.append(predictions.probabilities)
-    return Evidence(
-        runs=runs,
-        split=split,
-        images=part.x,
-        labels=part.y,
-        ids=part.ids,
-        probabilities=np.stack(stacked),
-        class_names=class_names,
-    )
+    return Evidence(runs, split, part.x, part.y, part.ids, np.stack(stacked), class_names)
 
 
 def gather_out_of_fold(store: Store, folds: Sequence[Sequence[str]]) -> Evidence:
@@ -101,15 +94,11 @@ def gather_out_of_fold(store: Store, folds: Sequence[Sequence[str]]) -> Evidence
         folds: Per fold the ids of its runs, one per seed, the seeds in the same order.
     """
     parts = [gather(store, run_ids, "mine") for run_ids in folds]
-    return Evidence(
-        runs=parts[0].runs,
-        split="train",
-        images=np.concatenate([part.images for part in parts]),
-        labels=np.concatenate([part.labels for part in parts]),
-        ids=np.concatenate([part.ids for part in parts]),
-        probabilities=np.concatenate([part.probabilities for part in parts], axis=1),
-        class_names=parts[0].class_names,
-    )
+    arrays: dict[str, Any] = {
+        key: np.concatenate([getattr(part, key) for part in parts]) for key in ("images", "labels", "ids")
+    }
+    probabilities = np.concatenate([part.probabilities for part in parts], axis=1)
+    return replace(parts[0], split="train", probabilities=probabilities, **arrays)
 
 
 def gather_most(store: Store, group: Group) -> Evidence:

@@ -1,7 +1,6 @@
 """The folder of a store: its format, writing whole files and folders, reading validated JSON."""
 
 import errno
-import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -10,8 +9,8 @@ from typing import TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from erroran import files
 from erroran.errors import BadInput, ErroranError, Unavailable
-from erroran.files import make_folder, owner_is_dead, sync, temporary_name
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -50,36 +49,18 @@ def check_format(root: Path) -> None:
 
 @contextmanager
 def writing(root: Path, target: Path) -> Iterator[Path]:
-    """Give a temporary path; the file or folder that is written there is synced and moved to `target` in one step.
-
-    A folder that exists already does not change: another process finished the same run.
-
-    Args:
-        root: The store's folder.
-        target: A path in it.
+    """As `files.writing`, for a path in the store folder `root`, with temporary paths in ``tmp``.
 
     Raises:
         Unavailable: The disk is full, or the store cannot be written.
     """
     with write_errors(root):
-        make_folder(root / "tmp")
+        files.make_folder(root / "tmp")
         _remove_stale(root)
         if target != root / _MARKER and not (root / _MARKER).is_file():
             write_json(root, root / _MARKER, _Marker(format=FORMAT))
-        temporary = root / "tmp" / temporary_name(target.name)
-        try:
+        with files.writing(target, folder=root / "tmp") as temporary:
             yield temporary
-            make_folder(target.parent)
-            for path in (*temporary.rglob("*"), temporary):
-                sync(path)
-            try:
-                temporary.replace(target)
-            except OSError as error:
-                if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
-                    raise
-            sync(target.parent)
-        finally:
-            remove(temporary)
 
 
 @contextmanager
@@ -121,17 +102,9 @@ def damaged(path: Path, reason: object, fix: str) -> ErroranError:
     return ErroranError(f"{path} is damaged: {str(reason).splitlines()[0]}.", fix=fix)
 
 
-def remove(path: Path) -> None:
-    """Delete a file or folder, if it exists."""
-    if path.is_dir():
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        path.unlink(missing_ok=True)
-
-
 def _remove_stale(root: Path) -> None:
     """Delete unfinished files of processes of this host that have ended, and any that are older than a week."""
     for path in (root / "tmp").glob("*-*-*-*"):
         with suppress(FileNotFoundError, ValueError):  # removed meanwhile; not a name that erroran gave
-            if owner_is_dead(path.name) or time.time() - path.stat().st_mtime > _VERY_OLD_SECONDS:
-                remove(path)
+            if files.owner_is_dead(path.name) or time.time() - path.stat().st_mtime > _VERY_OLD_SECONDS:
+                files.remove(path)

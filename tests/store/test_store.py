@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from erroran import files
 from erroran.data import Dataset
 from erroran.errors import BadInput, DatasetError, ErroranError, NotFound, Unavailable
 from erroran.experiment.change import Step
@@ -343,9 +344,9 @@ def test_everything_is_on_the_disk_before_it_is_visible(
         synced.append(name)
         visible[name] = store.has_run(record.id)
 
-    monkeypatch.setattr(folder, "sync", note)
+    monkeypatch.setattr(files, "sync", note)
     store.put_run(record, predictions, FILES)
-    assert sorted(synced) == ["confirm.npz", "mine.npz", "model.keras", "run", "run.json", "runs"]
+    assert sorted(synced) == ["confirm.npz", "mine.npz", "model.keras", "run", "run.json", "runs", "store"]
     assert (synced[-1], visible) == ("runs", dict.fromkeys(synced, False) | {"runs": True})
 
 

@@ -230,7 +230,7 @@ def _sentence(
 
 def _what_would_tell(primary: Comparison, needed: int | None, n_seeds: int) -> str:
     if n_seeds < MIN_SEEDS:
-        return "; one run per arm cannot tell, train at least 3 seeds"
+        return "; one run per arm is not enough, train at least 3 seeds"
     if primary.effect.before_mean == primary.effect.after_mean == 0:
         return "; no run made this error, so there is nothing to judge"
     if needed is None:
@@ -253,8 +253,8 @@ def _caveats(primary: Comparison, collateral: Collateral, n_seeds: int, alpha: f
         notes.append(test.reason)
     elif n_seeds < 5:
         notes.append(
-            f"{n_seeds} seeds per arm: the run-to-run variation is estimated mostly from other networks, not from "
-            "these runs."
+            f"{n_seeds} seeds per arm: the estimate of the run-to-run variation comes mostly from other networks, not "
+            "from these runs."
         )
     if test.p_value is not None and test.p_value < alpha and effect.low < 0 < effect.high:
         notes.append(
@@ -262,7 +262,7 @@ def _caveats(primary: Comparison, collateral: Collateral, n_seeds: int, alpha: f
             "about new ones."
         )
     if effect.before_mean == 0 or effect.after_mean == 0:
-        notes.append("One arm made no such error: read the interval, not the ratio.")
+        notes.append("One arm made no such error: use the interval, not the ratio.")
     if max(effect.before_mean, effect.after_mean) < 3:
         notes.append("Fewer than 3 errors per run: only a large change can be found.")
     unsafe = [

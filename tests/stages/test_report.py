@@ -55,7 +55,7 @@ HYPOTHESIS = Hypothesis.model_validate(
 
 
 def made_up_dataset(*, per_class: int = 20, n_classes: int = 3, channels: int = 1) -> Dataset:
-    """As many training as test images of each class; the pixels mean nothing."""
+    """As many training as test images of each class, with random pixels."""
     pixels = np.random.default_rng(5)
     labels = np.repeat(np.arange(n_classes), per_class)
     train, test = (pixels.integers(0, 256, (len(labels), 8, 8, channels), dtype=np.uint8) for _ in range(2))
@@ -74,7 +74,7 @@ def predict(part: Part, errors: Errors, n_classes: int = 3) -> Predictions:
 
 
 def put_run(store: Store, dataset: Dataset, spec: RunSpec, arm: str, *, mine: Errors, confirm: Errors) -> str:
-    """Store a run that nobody trained; everything about it is fixed."""
+    """Store a run with given errors; nothing is trained."""
     splits = split_dataset(dataset, mine_fraction=spec.mine_fraction, fold=spec.fold)
     n_classes = len(dataset.class_names)
     predictions = {
@@ -236,7 +236,7 @@ def test_mean_change(assessment: Assessment) -> None:
 
 
 def test_controls(assessment: Assessment) -> None:
-    """The sham arm's own errors stand before the treatment's; the shift undoes what `mine` says it should."""
+    """The sham's errors are "before" and the treatment's "after"; the bias is the one that `mine` calls for."""
     sham, shift = assessment.controls
     assert (sham.name, list(sham.forward.before_per_seed)) == ("sham", [3, 3, 3])
     assert list(sham.forward.after_per_seed) == [1, 1, 0]
@@ -249,7 +249,7 @@ def test_controls(assessment: Assessment) -> None:
 
 
 def test_clean_run_has_no_stamps(experiment: tuple[Store, Group]) -> None:
-    """Fresh seeds, as many as planned, one look: nothing to confess; rendering again is no second look."""
+    """Fresh seeds, as many as planned, one look: no stamp. Assessing again is no second look."""
     store, _ = experiment
     assert assess(*experiment, NAME).stamps == []
     assert assess(*experiment, NAME).stamps == []
@@ -294,7 +294,7 @@ def test_stamps_from_the_ledger(experiment: tuple[Store, Group], stamp: str) -> 
 
 @pytest.mark.parametrize("stamp", ENTRIES)
 def test_other_datasets_leave_no_stamp(experiment: tuple[Store, Group], stamp: str) -> None:
-    """What was done to other images says nothing about these."""
+    """Ledger entries of other datasets are ignored."""
     store, group = experiment
     other = group.model_copy(update={"template": group.template.model_copy(update={"dataset": "ff" * 32})})
     for entry in ENTRIES[stamp](other):
@@ -310,13 +310,13 @@ def test_other_datasets_leave_no_stamp(experiment: tuple[Store, Group], stamp: s
     ],
 )
 def test_stamps_from_the_intervention(tmp_path: Path, changes: dict[str, object], stamp: str) -> None:
-    """Mined runs as baseline, and fewer seeds than planned, are said."""
+    """Mined runs as baseline, and fewer seeds than planned, each give a stamp."""
     stamps = assess(*put_experiment(tmp_path / "store", **changes), NAME).stamps
     assert [found.kind for found in stamps] == [stamp]
 
 
 def test_note_of_the_dataset_is_a_stamp(experiment: tuple[Store, Group]) -> None:
-    """A fallback dataset is stamped on the report."""
+    """The note of a fallback dataset becomes a stamp."""
     store, group = experiment
     stamps = assess(store, group.model_copy(update={"note": "not MNIST"}), NAME).stamps
     assert [(stamp.kind, stamp.sentence) for stamp in stamps] == [("Data", "not MNIST.")]
@@ -352,7 +352,7 @@ def test_controls_beaten_or_not(assessment: Assessment) -> None:
 
 
 def test_any_change_is_described_and_without_operations_nothing_is_measured(tmp_path: Path) -> None:
-    """A treatment by class weights: its words, its controls that do not apply, no exposure."""
+    """A treatment by class weights: its description, the controls that do not apply, and no exposure."""
     from erroran.report.intervention import write_intervention
 
     hypothesis = HYPOTHESIS.model_copy(update={"augment": {}, "class_weights": {"0": 2.0}})
@@ -369,7 +369,7 @@ def test_any_change_is_described_and_without_operations_nothing_is_measured(tmp_
 
 
 def test_colour_is_judged_and_its_shapes_are_not_measured(tmp_path: Path) -> None:
-    """Predictions are judged as ever; what the operations did to strokes is not measured, and the report says so."""
+    """Predictions are judged; what the operations did to strokes is not measured, and the report says so."""
     from erroran.report.intervention import write_intervention
 
     found = assess(*put_experiment(tmp_path / "store", channels=3), NAME)
@@ -411,8 +411,8 @@ def test_predictions_of_other_images_are_refused(experiment: tuple[Store, Group]
         assess(store, group, NAME)
 
 
-def test_an_intervention_of_old_is_measured_once(experiment: tuple[Store, Group], assessment: Assessment) -> None:
-    """Stored without what its runs saw, as before that was kept: drawn again for the report, and kept from then on."""
+def test_a_missing_exposure_is_measured_once(experiment: tuple[Store, Group], assessment: Assessment) -> None:
+    """Without a stored exposure the images are generated again for the report; the exposure is then stored."""
     store, _group = experiment
     assert gather_exposure(store, assessment.intervention) == assessment.exposure
     assert assessment.exposure.seeds == SEEDS

@@ -1,4 +1,4 @@
-"""Stress tests of really trained tiny models, and of made-up answers whose every count is known."""
+"""Stress tests with tiny trained models, and with made-up predictions whose every count is known."""
 
 import json
 from collections.abc import Callable
@@ -25,7 +25,7 @@ JUDGED = VERSIONS[2:]
 
 
 def _answers(store: Store, group: Group, wrong: dict[tuple[str, str], dict[tuple[int, int], int]]) -> Callable:
-    """A stand-in for stored models: right everywhere, but for so many images of a version, arm and (true, read)."""
+    """Replaces stored models: right except for a number of images by version, arm and (true, predicted) class."""
     intervention = store.get_intervention(group.id, NAME)
     arm_of = {run: arm for arm, runs in intervention.arms.items() for run in runs}
     labels = store.get_dataset(group.template.dataset).y_test
@@ -56,7 +56,7 @@ def stressed(experiment: tuple[Store, Group], monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_errors_of_every_run(stressed: Stressed) -> None:
-    """As made up; the images as they are are read as they were stored."""
+    """The made-up counts; for the unchanged images the stored predictions."""
     thinned = next(v for v in stressed.versions if v.name == "thinned")
     assert thinned.errors["baseline"] == {"forward": [2] * 3, "reverse": [12] * 3, "overall": [14] * 3}
     assert thinned.errors[NAME] == {"forward": [14] * 3, "reverse": [1] * 3, "overall": [15] * 3}
@@ -151,7 +151,7 @@ def test_colour_is_refused_before_the_look(tmp_path: Path) -> None:
 
 
 def test_the_report(stressed: Stressed, tmp_path: Path) -> None:
-    """The verdict first, every run's value, pictures that exist, strict JSON."""
+    """The verdict first, every run's value, figures that exist, strict JSON."""
     from report.test_reports import _strict, test_tables_are_whole, test_text_is_clean
 
     path = write_stress(stressed, tmp_path)
@@ -193,7 +193,7 @@ def test_versions_do_what_they_are_called() -> None:
 
 
 def test_trained_models_read_the_versions(experiment_of_tiny_models: tuple[Store, Group]) -> None:
-    """With real weights: as many readings as images, for every arm and version."""
+    """With trained weights: one prediction per image, for every arm and version."""
     found = stress(*experiment_of_tiny_models, "0to1")
     for version in found.versions:
         for arm, evidence in found.evidence.items():

@@ -1,4 +1,4 @@
-"""Studies: several models trained alike, compared by the verdict's test, claims checked."""
+"""Studies: several models compared by the verdict's test, and claims checked."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -40,7 +40,7 @@ WRONG = {"cnn": 0.05, "cnn-small": 0.055, "dense-baseline": 0.15}
 def result(
     store: Store, make_record: Callable[..., RunRecord], monkeypatch: pytest.MonkeyPatch
 ) -> tuple[StudyResult, Store]:
-    """Three models with known predictions on made-up images; only the time to predict is made up as well."""
+    """Three models with known predictions on made-up images; the latency is made up as well."""
     rng = np.random.default_rng(5)
     labels = np.tile(np.arange(4), N // 4)
     images = rng.integers(0, 256, (2 * N, 8, 8), dtype=np.uint8)
@@ -111,7 +111,7 @@ def test_accuracy_by_hand(result: tuple[StudyResult, Store]) -> None:
 
 
 def test_everything_by_class_is_on_mine(result: tuple[StudyResult, Store]) -> None:
-    """Tables, matrices and shown predictions do not use up `confirm`, on which every model makes more errors."""
+    """Tables, matrices and shown predictions are of `mine`; on `confirm` every model makes more errors."""
     for model in result[0].models:
         assert model.mined.split == "mine"
         assert [row["support"] for row in model.scores.classes] == np.bincount(model.mined.labels).tolist()
@@ -124,7 +124,7 @@ def test_everything_by_class_is_on_mine(result: tuple[StudyResult, Store]) -> No
 
 
 def test_pairs_and_claims(result: tuple[StudyResult, Store]) -> None:
-    """40 more errors of 400 are no chance; 2 more are. A claim the wrong way round is contradicted."""
+    """40 more errors of 400 are significant, 2 more are not. A claim in the wrong direction is contradicted."""
     pairs = {frozenset((pair.first, pair.second)): pair.better for pair in result[0].pairs}
     assert pairs == {
         frozenset(("cnn", "dense-baseline")): "cnn",

@@ -85,7 +85,7 @@ def test_the_shift_is_recovered(shift_sd, n_seeds):
 
 
 def test_few_errors_leave_it_to_the_prior():
-    """Little to see: the shift is near the prior's and never far below it by luck."""
+    """With few errors the estimate stays near the prior and never falls far below it."""
     rng = np.random.default_rng(7)
     found = [run_variation(*shifting_runs(rng, 3, 0.0, n=700), n_classes=6).logit_sd for _ in range(10)]
     assert min(found) > 0.7 * PRIOR_LOGIT_VARIANCE**0.5

@@ -19,7 +19,7 @@ from erroran.stats.significance import (
 
 
 def enumerate_arm_swaps(before, after):
-    """All ways to hand the wrong runs of every image to the arms, with their probability."""
+    """Distribution of the after arm's errors over all assignments of the wrong runs to the arms, image by image."""
     n_before, n_after = len(before), len(after)
     totals = (before.sum(axis=0) + after.sum(axis=0)).tolist()
     distribution = {0: 1.0}

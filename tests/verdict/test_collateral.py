@@ -1,4 +1,4 @@
-"""What must not get worse."""
+"""Non-inferiority of everything outside the pair."""
 
 import numpy as np
 
@@ -7,7 +7,7 @@ from erroran.verdict.compare import ArmComparison
 
 
 def arms_of(after_rate: float, margin: float):
-    """1,000 images of three classes; 2s are read as 1, in the arm after at their own rate."""
+    """1,200 images of three classes; some 2s are predicted as 1, in the arm after at another rate."""
     rng = np.random.default_rng(0)
     labels = np.tile(np.arange(3), 400)
     rates = rng.beta(0.1, 2, labels.size)

@@ -1,4 +1,4 @@
-"""The one comparison: its counts by hand, and its images."""
+"""Comparison of two arms: counts by hand, and the images that are left out."""
 
 import numpy as np
 import pytest
@@ -43,7 +43,7 @@ def test_all_errors_and_any_cells(arms):
 
 
 def test_images_that_all_runs_get_right_change_nothing():
-    """The same numbers as from every image of the class, also with thousands that nobody gets wrong."""
+    """Leaving out the images that no run predicts wrongly gives the same numbers."""
     rng = np.random.default_rng(0)
     labels = rng.integers(0, 4, 3000)
     rates = np.where(rng.random(3000) < 0.05, rng.beta(0.5, 1, 3000), 0)

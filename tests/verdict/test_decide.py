@@ -1,4 +1,4 @@
-"""The words: what earns them, what forbids them, and how often they are wrong."""
+"""The verdict's words: when each is given, and how often they are wrong without a change."""
 
 import json
 
@@ -33,7 +33,7 @@ class World:
         self.rates = np.where(is_hard, self.rng.beta(0.5, 1, n), 0.0)
 
     def arm(self, n_seeds, **factors):
-        """Runs whose errors a -> b are scaled by keyword aTOb, such as _0to1=0.5."""
+        """Runs whose errors a -> b are scaled by a keyword such as _0to1=0.5."""
         scale = np.ones(self.labels.size)
         for cell, factor in factors.items():
             a, b = (int(part) for part in cell.strip("_").split("to"))
@@ -130,7 +130,7 @@ def test_variation_of_runs_in_every_cell_is_corrected_for():
 
 
 def test_variation_of_the_pair_alone_raises_its_ratio():
-    """Runs that vary in the pair more than elsewhere: their own variance counts, beside that of all other cells."""
+    """If runs vary more in the pair than elsewhere, the variance observed in the pair raises the ratio."""
     world = World(6, run_sd=1.0, hard=0.2, only=(0, 1))
     verdict = decide(world, world.arm(3), world.arm(3, _0to1=0.5))
     other = verdict.reverse.test.variance_ratio

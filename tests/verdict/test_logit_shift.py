@@ -23,7 +23,7 @@ def _errors(labels: np.ndarray, probs: np.ndarray, pair: tuple[int, int], shift:
 @pytest.mark.parametrize("seed", range(6))
 @pytest.mark.parametrize("share", [0.0, 0.3, 0.8])
 def test_smallest_shift_that_reaches_the_target(seed: int, share: float) -> None:
-    """No smaller bias of a grid leaves as few errors, and the one that is found does."""
+    """The bias that is found reaches the target; no smaller bias of the grid does."""
     labels, probs = _random(seed)
     before = _errors(labels, probs, (0, 1), 0)
     target = share * before / len(probs)
@@ -55,7 +55,7 @@ def test_nothing_to_do(target: float) -> None:
 
 @given(st.integers(0, 10_000), st.floats(-5, 5), st.integers(0, 3))
 def test_favouring_one_class_is_disfavouring_all_others(seed: int, shift: float, label: int) -> None:
-    """A bias only ever moves predictions to (or from) its class; the order of the others stays."""
+    """A bias moves predictions only to its class, or if it is negative, only from it."""
     _, probs = _random(seed, runs=2, images=15)
     before, after = probs.argmax(axis=2), apply_logit_shift(probs, label, shift)
     moved = before != after
@@ -71,7 +71,7 @@ def test_a_bias_on_one_of_two_is_the_opposite_on_the_other(seed: int, shift: flo
 
 @given(st.integers(0, 10_000), st.floats(-5, 5), st.permutations(range(4)))
 def test_relabelling_permutes_predictions(seed: int, shift: float, order: list[int]) -> None:
-    """The classes' numbers mean nothing."""
+    """The order of the classes makes no difference."""
     _, probs = _random(seed, images=15)
     place = np.argsort(order)
     moved = apply_logit_shift(probs[..., order], int(place[2]), shift)
@@ -79,7 +79,7 @@ def test_relabelling_permutes_predictions(seed: int, shift: float, order: list[i
 
 
 def test_no_shift_is_the_prediction_and_input_is_kept() -> None:
-    """Zero bias: the most probable class; the probabilities are not touched."""
+    """Without a bias the most probable class is predicted; the input is not changed."""
     _, probs = _random(1)
     copy = probs.copy()
     np.testing.assert_array_equal(apply_logit_shift(probs, 1, 0.0), probs.argmax(axis=2))

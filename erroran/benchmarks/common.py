@@ -47,9 +47,9 @@ def follow(items: Iterable[T], text: str, *, total: int | None = None) -> Iterab
     return track(items, text, total=total, console=Console(stderr=True))
 
 
-def table_lines(header: Sequence[str], rows: Iterable[Sequence[object]], *, text: int = 1) -> list[str]:
-    """A Markdown table; the first `text` columns are left-aligned, the others right-aligned."""
-    rules = ["---" if at < text else "---:" for at in range(len(header))]
+def table_lines(header: Sequence[str], rows: Iterable[Sequence[object]]) -> list[str]:
+    """A Markdown table; the first column is left-aligned, the others are right-aligned."""
+    rules = ["---", *["---:"] * (len(header) - 1)]
     return [f"| {' | '.join(map(str, cells))} |" for cells in (header, rules, *rows)]
 
 

@@ -24,9 +24,9 @@ class PairSummary:
         pair: (a, b): images of class a predicted as b.
         errors_per_seed: Errors of each run, length S.
         mean_errors: Their mean.
-        seeds_with_it: Runs with at least one such error.
+        seeds_with_it: Number of runs with at least one such error.
         images_by_runs: Length S + 1; entry k counts images of class a that exactly k runs predict as b.
-        n_systematic: Images that more than half of the runs predict as b; None with a single run.
+        n_systematic: Number of images that more than half of the runs predict as b; None with a single run.
         reverse_per_seed: Errors b -> a of each run.
         asymmetry_p: Two-sided p-value for equal rates a -> b and b -> a.
         rate: Mean share of class-a images predicted as b, in [0, 1]; `rate_low` and `rate_high` are the ends of its
@@ -57,9 +57,9 @@ class ImageConsistency:
 
     Attributes:
         kind: "correct", "systematic", "seed noise", "suspected mislabel", or "undecided" (wrong in the only run).
-        wrong_runs: Runs that predict the image wrongly.
+        wrong_runs: Number of runs that predict the image wrongly.
         wrong_class: The wrong class that most runs predict (the smallest on a tie); -1 if none does.
-        wrong_class_runs: How many runs predict it.
+        wrong_class_runs: Number of runs that predict it.
         self_confidence: Mean probability of the given label, in [0, 1]; None without probabilities.
         suggested_class: For a suspected mislabel the class it looks like, else -1.
     """
@@ -173,7 +173,7 @@ def classify_images(
     table = tabulate_errors(labels, pred, n_classes=n_classes)
     wrong_class = np.full(n_images, -1, dtype=np.int64)
     wrong_class_runs = np.zeros(n_images, dtype=np.int64)
-    # Written in rising order of votes, ties by falling class: the last write is the winner.
+    # Sorted by runs (rising) and class (falling): of several assignments to an image the last one stays.
     order = np.lexsort((-(table.cell % n_classes), table.runs[:, 0]))
     wrong_class[table.image[order]] = table.cell[order] % n_classes
     wrong_class_runs[table.image[order]] = table.runs[order, 0]
@@ -200,7 +200,7 @@ def _confident_class(labels: IntArray, mean_probs: FloatArray, confidence: Float
     n_classes = mean_probs.shape[1]
     support = np.bincount(labels, minlength=n_classes)
     summed = np.bincount(labels, weights=confidence, minlength=n_classes)
-    # A class without images has no usual confidence; nothing can be confidently in it.
+    # A class without images has no threshold, so no image can reach it.
     thresholds = np.where(support > 0, summed / np.maximum(support, 1), np.inf)
     eligible = np.where(mean_probs >= thresholds, mean_probs, -1.0)
     best = eligible.argmax(axis=1)

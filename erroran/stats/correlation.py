@@ -14,9 +14,9 @@ class Correlation:
     """Spearman's rank correlation.
 
     Attributes:
-        n: Pairs.
+        n: Number of pairs.
         rho: In [-1, 1]; None with fewer than 5 pairs or without variation.
-        low: Lower end of its 95 % interval; `high` the upper one; None with `rho`.
+        low: Lower end of its 95 % interval; `high` is the upper end. None if `rho` is.
     """
 
     n: int

@@ -1,4 +1,4 @@
-"""How well do confidences fit? Calibration errors, reliability bins and proper scores of predicted probabilities.
+"""Calibration errors, reliability bins and proper scores of predicted probabilities.
 
 scikit-learn's ``calibration_curve`` gives no counts, so neither weights nor intervals; its ``log_loss`` and
 ``brier_score_loss`` warn about probabilities that are rounded in a file.
@@ -37,7 +37,7 @@ class ReliabilityBin(NamedTuple):
 
 @dataclass(frozen=True)
 class Calibration:
-    """How well one run's confidences fit.
+    """Calibration of one run's confidences.
 
     Attributes:
         ece_mass: Expected calibration error over 15 bins of equal mass, in [0, 1].

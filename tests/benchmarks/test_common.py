@@ -9,9 +9,9 @@ from erroran.benchmarks.common import print_lines, table_lines, time_in_turns
 
 def test_a_table_by_hand() -> None:
     rows = [("a", 1.5, "-"), ("b", 2, "x")]
-    assert table_lines(("name", "n", "m"), rows, text=2) == [
+    assert table_lines(("name", "n", "m"), rows) == [
         "| name | n | m |",
-        "| --- | --- | ---: |",
+        "| --- | ---: | ---: |",
         "| a | 1.5 | - |",
         "| b | 2 | x |",
     ]

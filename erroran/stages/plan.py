@@ -120,7 +120,7 @@ def plan(
     rates = fit_rates(errors, shrink=shrink, logit_sd=run_variation(labels, predicted, n_classes=len(names)).logit_sd)
     n_images = int(np.isin(confirm_labels, [cell[0] for cell in cells]).sum())
     seeds = tuple(sorted(set(seeds)))
-    rng = np.random.default_rng(0)  # a plan made twice is the same plan
+    rng = np.random.default_rng(0)  # so that repeated plans are equal
     options: dict[str, Any] = {"n_images": n_images, "rng": rng, "n_simulations": n_simulations}
     power = plan_power(rates, seeds=seeds, reductions=REDUCTIONS, **options).tolist()
     recommended = seeds_needed(rates, reduction=HALVING, **options) if recommend else None

@@ -1,7 +1,4 @@
-"""Which confusions do several models share, and which belong to one of them?
-
-A confusion of all architectures points to the data, a confusion of a single one to that architecture.
-"""
+"""Which confusions do several models share, and which are specific to one of them?"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,7 +6,6 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from erroran.errors import BadInput
 from erroran.stats.confusion import FloatArray, IntArray, check_runs, confusion_counts, tabulate_errors
 from erroran.stats.consistency import adjust_cells, classify_images, partial_conjunction
 from erroran.stats.dispersion import adjust_p, run_variation
@@ -32,7 +28,7 @@ class PairAcross:
         surely_in: Least number of models, 0 to M, in which the cell has more errors than if all errors were spread
             evenly over the cells, at a false-discovery rate of 5 % over all cells.
         q_all: Adjusted p-value for the same in every model.
-        owner: The one model that the pair belongs to, or None.
+        owner: Index of the one model that the pair is specific to, or None.
         q_owner: Smallest adjusted p-value of any model for owning the pair; 1 if no model could be tested.
     """
 
@@ -59,20 +55,17 @@ def compare_confusions(labels: IntArray, models: Sequence[IntArray], n_classes: 
         The cells with an error in any run, sorted by `surely_in`, `images_everywhere` and their mean share, falling.
 
     Raises:
-        BadInput: There is a single model, or see `confusion.check_runs`.
+        BadInput: See `confusion.check_runs`.
 
-    *In how many models*: per model `uneven_p`; over models the partial conjunction "in at least k of M", k = 1..M,
-    which allows for models that share their images, each adjusted over all cells (Benjamini and Heller 2008,
-    Biometrics 64, 1215-1222).
+    `surely_in` tests each model by `uneven_p`, and "in at least k of M models" by the partial conjunction, which is
+    valid for models that share their images, adjusted over all cells (Benjamini and Heller 2008, Biometrics 64, 1215).
 
-    *Belongs to one*: on the same images, the model errs more than *each* other one (intersection-union test: the
-    largest p counts, Berger 1982, Technometrics 24, 295-300), and by more than it errs more overall. The test is
-    `stratified_test`'s, one-sided, of the odds ratio that all errors of the two models have (of 1, if that is lower),
-    corrected for run-to-run variation by `adjust_p`; adjusted over all models and cells. With a model of a single run
-    no pair has an owner: one run cannot tell its model from its seed.
+    `owner`: the model has more errors in the cell than *each* other model on the same images (intersection-union test:
+    the largest p counts, Berger 1982, Technometrics 24, 295-300), and by a larger odds ratio than over all cells. The
+    test is one-sided, as `stratified_test` with the odds ratio of all errors of the two models (at least 1), corrected
+    for run-to-run variation by `adjust_p`, adjusted over all models and cells. A pair has no owner if a model has a
+    single run, where the effects of model and seed cannot be separated.
     """
-    if len(models) < 2:
-        raise BadInput("comparing models takes at least two of them", fix="pass the predictions of two models")
     checked = [check_runs(labels, predicted, n_classes)[1] for predicted in models]
     labels = np.asarray(labels)
     counts = [confusion_counts(labels, predicted, n_classes) for predicted in checked]
@@ -115,8 +108,8 @@ def uneven_p(labels: IntArray, pred: IntArray, n_classes: int) -> FloatArray:
 
     Under the null hypothesis an error falls into the cells in proportion to the images that each class has. The images
     are the sample: with w = sum k^2 / sum k over images and wrong classes (k = runs wrong so), a count over w is an
-    effective number of independent errors (Rao and Scott 1992, Biometrics 48, 577-585), and binomial; for fractions the
-    tail is continued by the incomplete beta function.
+    effective number of independent errors (Rao and Scott 1992, Biometrics 48, 577-585), and binomial; the incomplete
+    beta function extends the tail to fractions.
     """
     from scipy.special import betainc
 

@@ -7,22 +7,19 @@ import numpy as np
 from erroran.stats.confusion import BoolArray, FloatArray, IntArray
 from erroran.stats.multiplicity import benjamini_hochberg
 
+# Least number of images with a value in each half, in the group and outside it, for the normal approximation.
 FEWEST_IN_GROUP, FEWEST_OTHERS = 5, 20
-"""Images with a value that each half needs, in the group and outside it: below, the normal approximation is poor."""
 FDR = 0.05
+# A smaller distance of the area under the ROC curve from 0.5 is negligible. Source: 0.56 in Vargha and Delaney (2000),
+# J Educ Behav Stat 25, 101-132.
 SMALL = 0.06
-"""Distance of the area under the ROC curve from 0.5 that counts as small; below, it is negligible.
-
-Source: 0.56 in Vargha and Delaney (2000), J Educ Behav Stat 25, 101-132.
-"""
 CHECK_LEVEL = 0.05
-FEWEST_MISREAD = 10
-"""Misread images from which on these can contradict a quantity: as `FEWEST_IN_GROUP` in both halves."""
+FEWEST_MISREAD = 2 * FEWEST_IN_GROUP  # least number of misread images that can contradict a quantity
 
 
 @dataclass(frozen=True)
 class Support:
-    """What the two halves say about M quantities.
+    """Results of the two halves for M quantities.
 
     Attributes:
         q_find: float (M,): two-sided Mann-Whitney p-values in the half that finds, adjusted over the testable

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from scipy.stats import binom
 
-from erroran.errors import BadInput
 from erroran.stats.across import _common_odds_ratio, compare_confusions, shared_images, uneven_p
 from erroran.stats.significance import stratified_from_totals
 
@@ -164,9 +163,3 @@ def test_single_runs_own_nothing() -> None:
         simulate(rng, np.full(2000, 0.01), runs=4),
     ]
     assert all(pair.owner is None for pair in compare_confusions(labels, models, C))
-
-
-def test_one_model_cannot_be_compared() -> None:
-    """At least two models are needed."""
-    with pytest.raises(BadInput, match="at least two"):
-        compare_confusions(np.array([0, 1]), [np.array([[0, 1]])], 2)

@@ -1,4 +1,4 @@
-"""Control arms are made from the hypothesis, each differing in just what its name says."""
+"""Control arms are derived from the hypothesis; each differs from the treatment only as its name says."""
 
 from collections.abc import Sequence
 
@@ -47,19 +47,19 @@ def test_parse(text: str, names: tuple[str, ...]) -> None:
 
 @pytest.mark.parametrize("text", ["shan", "", "sham,", "sham;swapped", "all,sham"])
 def test_unknown_control(text: str) -> None:
-    """The message lists those there are."""
+    """The message lists the known controls."""
     with pytest.raises(BadInput, match="no control") as caught:
         parse_controls(text)
     assert "logit-shift" in caught.value.fix
 
 
 def test_default_is_cheap() -> None:
-    """Sham, and the shift that trains nothing (SCIENCE.md, Arms)."""
+    """The default is the sham and the logit shift, which trains nothing (SCIENCE.md, Arms)."""
     assert set(DEFAULT_CONTROLS) == {"sham", "logit-shift"}
 
 
 def test_sham_shifts_the_same_classes_at_the_same_rates(both: Hypothesis) -> None:
-    """1 px, whatever the hypothesis' doses are."""
+    """The shift is 1 px for any doses of the hypothesis."""
     assert control_arms(both, ["sham"])["sham"] == {
         "4": _step(operation="shift", radius_px=1, probability=0.12),
         "9": _step(operation="shift", radius_px=1, probability=0.3),
@@ -76,23 +76,23 @@ def test_swapped_exchanges_operations_but_not_rates(both: Hypothesis) -> None:
 
 @pytest.mark.parametrize(("operation", "opposite"), [("dilate", "erode"), ("erode", "dilate")])
 def test_swapped_with_one_class_is_the_opposite(operation: str, opposite: str) -> None:
-    """With nothing to exchange, thickening becomes thinning."""
+    """With one treated class, dilation becomes erosion."""
     single = _hypothesis({"4": {**FOUR, "operation": operation}})
     assert control_arms(single, ["swapped"])["swapped"] == {"4": _step(**{**FOUR, "operation": opposite})}
 
 
 def test_same_op_treats_both_classes_as_the_true_one(both: Hypothesis) -> None:
-    """Thickness cannot come to predict the label."""
+    """Both classes of the pair get the true class's operation."""
     assert control_arms(both, ["same-op"])["same-op"] == {"4": _step(**FOUR), "9": _step(**FOUR)}
 
 
 def test_same_op_falls_back_to_the_only_step() -> None:
-    """Where the true class is not treated, the step there is goes to both."""
+    """If the true class is not treated, both classes get the other class's step."""
     assert control_arms(_hypothesis({"9": NINE}), ["same-op"])["same-op"] == {"4": _step(**NINE), "9": _step(**NINE)}
 
 
 def test_oversample_repeats_at_the_same_rates(both: Hypothesis) -> None:
-    """The same images seen more often, unchanged."""
+    """The same images are counted twice, unchanged."""
     assert control_arms(both, ["oversample"])["oversample"] == {
         "4": _step(operation="repeat", probability=0.12),
         "9": _step(operation="repeat", probability=0.3),
@@ -100,7 +100,7 @@ def test_oversample_repeats_at_the_same_rates(both: Hypothesis) -> None:
 
 
 def test_logit_shift_trains_nothing(both: Hypothesis) -> None:
-    """It has no arm; the others come in the order asked for."""
+    """It has no arm; the others are in the order of the names."""
     assert list(control_arms(both, CONTROLS)) == ["sham", "swapped", "same-op", "oversample"]
     assert control_arms(both, ["logit-shift"]) == {}
 
@@ -109,7 +109,7 @@ def test_logit_shift_trains_nothing(both: Hypothesis) -> None:
 
 
 def test_several_operations_and_all_classes() -> None:
-    """Rates add up as chances do; what is done to all classes stays, but for the sham."""
+    """Rates combine as independent probabilities; only the sham replaces operations on all classes."""
     four = [FOUR, {"operation": "rotate", "angle_deg": 10, "side": "left", "probability": 0.5}]
     hypothesis = _hypothesis({"4": four, "all": {"operation": "erode", "radius_px": 0.5}})
     arms = control_arms(hypothesis, CONTROLS)

@@ -1,4 +1,4 @@
-"""The shipped hypotheses: valid, on digits, and what their descriptions say they are."""
+"""The shipped hypotheses are valid, also for digits, and match their descriptions."""
 
 from pathlib import Path
 
@@ -28,7 +28,7 @@ def test_a_spec_is_about_the_pair_in_its_name(name: str) -> None:
 
 @pytest.mark.parametrize("name", SHIPPED)
 def test_specs_use_five_seeds_and_the_original_rate(name: str) -> None:
-    """Five runs per arm, 12 % of the images, the forward direction is what counts."""
+    """Five runs per arm, 12 % of the images, primary endpoint forward."""
     spec = SHIPPED[name]
     assert (spec.seeds, spec.primary, spec.epochs) == (5, "forward", None)
     assert {step.probability for steps in spec.augment.values() for step in steps} == {0.12}
@@ -69,5 +69,5 @@ GOLDEN = {
 
 @pytest.mark.parametrize("name", GOLDEN)
 def test_golden_hashes(name: str) -> None:
-    """As the first release computed them: the ledger and stored interventions are filed under them."""
+    """Same as in the first release: the ledger and stored interventions are filed under them."""
     assert SHIPPED[name].hash == GOLDEN[name]

@@ -1,4 +1,4 @@
-"""Hypothesis specs: read strictly, found by name or path, and refused with words that help."""
+"""Hypothesis specs: strict reading, lookup by name or path, and helpful error messages."""
 
 import tomllib
 from pathlib import Path
@@ -31,7 +31,7 @@ def _write(folder: Path, text: str, name: str = "x.toml") -> Path:
 
 
 def test_a_minimal_spec_has_the_documented_defaults(tmp_path: Path) -> None:
-    """Pair, belief and one step are enough."""
+    """Pair, hypothesis and one step are enough."""
     step = Step(operation="dilate", radius_px=(1,), shape="square", probability=0.12)
     expected = Hypothesis(
         pair="4:9", hypothesis="A belief.", augment={"4": (step,)}, primary="forward", seeds=5, epochs=None,
@@ -42,7 +42,7 @@ def test_a_minimal_spec_has_the_documented_defaults(tmp_path: Path) -> None:
 
 
 def test_every_key_is_read(tmp_path: Path) -> None:
-    """Nothing in a full spec is lost on the way."""
+    """A spec with every key keeps all values."""
     text = """
 pair = "a:b"
 hypothesis = "A belief."
@@ -138,7 +138,7 @@ add = "more/images"
     ],
 )
 def test_an_unknown_key_names_the_nearest(tmp_path: Path, text: str, message: str) -> None:
-    """At the top and inside a step; a misspelt key is not merely reported as missing."""
+    """At the top and inside a step; a misspelt key is reported as unknown, not as missing."""
     with pytest.raises(SpecError, match=message):
         read_hypothesis(_write(tmp_path, text))
 
@@ -228,7 +228,7 @@ def test_a_name_may_have_dots(tmp_path: Path) -> None:
 
 
 def test_a_spec_is_found_by_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Absolute or relative, whatever the folders hold."""
+    """Absolute or relative, whatever files the folders have."""
     path = _write(tmp_path / "elsewhere", "", "own.toml")
     _write(tmp_path, "", "own.toml")
     monkeypatch.chdir(tmp_path)
@@ -237,14 +237,14 @@ def test_a_spec_is_found_by_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 
 def test_a_missing_path_is_not_looked_for_by_name(tmp_path: Path) -> None:
-    """Whoever types a path means that file."""
+    """A path is only read as a path."""
     _write(tmp_path, "", "4to9.toml")
     with pytest.raises(NotFound, match=r"There is no spec file nowhere/4to9\.toml\."):
         find_hypothesis("nowhere/4to9.toml", [tmp_path])
 
 
 def test_an_unknown_name_gets_the_nearest_or_the_list(tmp_path: Path) -> None:
-    """A typo is answered with the name that was meant; anything else with what there is."""
+    """The message suggests the most similar name, or lists all."""
     for name in ("4to9", "2to7"):
         _write(tmp_path, "", f"{name}.toml")
     with pytest.raises(NotFound, match=r"no hypothesis `4to8`.*did you mean `4to9`\?"):
@@ -263,7 +263,7 @@ def test_the_shipped_specs_are_found_in_a_checkout() -> None:
 
 
 def test_the_starter_is_a_valid_spec_for_its_pair(tmp_path: Path) -> None:
-    """What `new` writes can be run as it is."""
+    """The file written by `new` can be run unedited."""
     found = read_hypothesis(_write(tmp_path, starter_toml("3", "8")))
     assert found.pair.classes == ("3", "8")
     operations = {name: (step.operation, step.doses) for name, (step,) in found.augment.items()}
@@ -285,7 +285,7 @@ def test_a_step_describes_itself(step: dict[str, object], expected: str) -> None
 
 
 def test_the_hash_follows_the_content(tmp_path: Path) -> None:
-    """Comments, order and defaults written out change nothing; every value does."""
+    """Comments, order and explicit defaults do not change the hash; every value does."""
     plain = read_hypothesis(_write(tmp_path, HEAD + STEP))
     spelled = read_hypothesis(
         _write(tmp_path, "# remark\nseeds = 5\n" + HEAD + STEP + 'shape = "square"\nprobability = 0.12\n')
@@ -337,7 +337,7 @@ def test_what_is_wrong_in_a_list_is_said_where_it_is(tmp_path: Path, key: str, c
 
 
 def test_a_missing_or_enormous_list(tmp_path: Path) -> None:
-    """Refused by name, the latter unread."""
+    """Both are refused by name, the latter unread."""
     path = _write(tmp_path, HEAD + '[data]\nleave_out = "nowhere.csv"\n')
     with pytest.raises(SpecError, match=r"nowhere\.csv cannot be read: No such file"):
         read_hypothesis(path)
@@ -360,7 +360,7 @@ def test_what_is_left_out_is_not_used(tmp_path: Path) -> None:
 
 
 def test_the_hash_covers_the_content_of_a_list(tmp_path: Path) -> None:
-    """Not the file's name, nor the order of its rows."""
+    """The hash does not depend on the file's name or the order of its rows."""
     one = read_hypothesis(_data(tmp_path, "leave_out", f"sample_id\n{ID}\n{OTHER}\n"))
     again = read_hypothesis(_data(tmp_path, "leave_out", f"sample_id,why\r\n{OTHER},x\r\n{ID},y\r\n"))
     fewer = read_hypothesis(_data(tmp_path, "leave_out", f"sample_id\n{ID}\n"))
@@ -370,7 +370,7 @@ def test_the_hash_covers_the_content_of_a_list(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("junk", ["[" * 20_000, "x = " + "9" * 5_000, "a" * 2_000_000, "x = " + "[" * 20_000])
 def test_junk_is_not_toml(tmp_path: Path, junk: str) -> None:
-    """Nested too deep, a number too long: a sentence, not a traceback."""
+    """Deep nesting and a very long number give an error message, not a traceback."""
     with pytest.raises(SpecError, match="is not valid TOML") as caught:
         read_hypothesis(_write(tmp_path, junk))
     assert len(caught.value.message) < 1000
@@ -423,7 +423,7 @@ def test_the_starter_is_valid_for_every_name(true: str, predicted: str) -> None:
 
 
 def test_a_name_with_several_to_is_not_split(tmp_path: Path) -> None:
-    """`4to9` suggests its pair; `tomato` could be anything."""
+    """`4to9` suggests its pair; `tomato` does not."""
     for name, pair in {"4to9": "4:9", "tomato": "A:B", "tomatotopotato": "A:B", "something": "A:B"}.items():
         with pytest.raises(NotFound) as caught:
             find_hypothesis(name, [tmp_path])
@@ -444,7 +444,7 @@ CLASSES = ("4", "9", "é")
     ],
 )
 def test_every_named_class_is_looked_for(change: dict[str, object]) -> None:
-    """In operations, weights, new labels and the pair; `all` is a class but for operations."""
+    """In operations, weights, new labels and the pair; `all` is special only in operations."""
     spec = {"pair": "4:9", "hypothesis": "h", **change}
     with pytest.raises(NotFound, match=r"names class `(5|all)`, which the dataset does not have") as caught:
         check_classes(Hypothesis.model_validate(spec), CLASSES)

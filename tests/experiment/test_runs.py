@@ -1,4 +1,4 @@
-"""Run keys: they must not change by accident, or everything that was ever trained is lost."""
+"""Run keys must not change by accident: stored runs are found by them."""
 
 from collections.abc import Callable
 
@@ -40,7 +40,7 @@ def test_golden_key_with_no_default_left(make_spec: MakeSpec) -> None:
 
 
 def test_names_for_people_are_no_part_of_the_key(make_spec: MakeSpec, make_record: MakeRecord) -> None:
-    """The recipe's name and the arm: identical runs are shared whatever they are called."""
+    """Equal runs are shared between arms and recipe names."""
     renamed = make_spec(recipe={"name": "something else"})
     assert (renamed.id, renamed.group_id) == (make_spec().id, make_spec().group_id)
     assert make_record(arm="4to9").id == make_record(arm="baseline").id == make_spec().id
@@ -60,13 +60,13 @@ def test_names_for_people_are_no_part_of_the_key(make_spec: MakeSpec, make_recor
     ],
 )
 def test_everything_else_changes_both_keys(make_spec: MakeSpec, change: dict[str, object]) -> None:
-    """What decides the outcome of a run makes another run, and another group."""
+    """Any other field gives another run and another group."""
     assert make_spec(**change).id != make_spec().id
     assert make_spec(**change).group_id != make_spec().group_id
 
 
 def test_seed_and_augmentation_change_the_run_but_not_the_group(make_spec: MakeSpec) -> None:
-    """Runs of one group differ in these alone, so they may be compared."""
+    """Runs of one group differ only in these."""
     variants = [
         make_spec(),
         make_spec(seed=1),
@@ -82,7 +82,7 @@ def test_seed_and_augmentation_change_the_run_but_not_the_group(make_spec: MakeS
 
 
 def test_defaults_written_out_keep_the_key(make_spec: MakeSpec) -> None:
-    """A spec says the same whether a default is written or not."""
+    """An explicit default gives the same key."""
     spelled = make_spec(
         precision="float32",
         recipe={"batch_size": 128},
@@ -93,7 +93,7 @@ def test_defaults_written_out_keep_the_key(make_spec: MakeSpec) -> None:
 
 
 def test_a_default_is_part_of_the_key(make_spec: MakeSpec) -> None:
-    """If a later version changes a default, its runs are others than those of today."""
+    """A later version with another default gives another key."""
 
     class Later(Recipe):
         batch_size: int = 64
@@ -109,7 +109,7 @@ def test_a_default_is_part_of_the_key(make_spec: MakeSpec) -> None:
     [{"backend": "jax"}, {"versions": {"keras": "4"}}, {"code": {"training": "other", "operations": "o"}}],
 )
 def test_the_environment_changes_the_key(make_spec: MakeSpec, environment: dict[str, object]) -> None:
-    """Backend, versions and the code that trains decide the outcome."""
+    """Backend, versions and code of the training are in the key."""
     plain = make_spec()
     other = make_spec(environment={**plain.environment.model_dump(), **environment})
     assert other.id != plain.id
@@ -117,7 +117,7 @@ def test_the_environment_changes_the_key(make_spec: MakeSpec, environment: dict[
 
 
 def test_the_code_of_operations_matters_only_where_it_runs(make_spec: MakeSpec) -> None:
-    """A changed operation makes baseline runs no different."""
+    """The code of operations is not in the key of a baseline run."""
     changed = {"environment": {**make_spec().environment.model_dump(), "code": {"training": "t", "operations": "new"}}}
     assert make_spec(**changed).id == make_spec().id
     assert make_spec(augment={"4": DILATE}, **changed).id != make_spec(augment={"4": DILATE}).id
@@ -130,7 +130,7 @@ def test_the_order_of_classes_does_not_matter(make_spec: MakeSpec) -> None:
 
 
 def test_keys_survive_json(make_spec: MakeSpec) -> None:
-    """What the store reads back has the key it was stored under."""
+    """A spec read back from JSON has the same key."""
     spec = make_spec(augment={"4": DILATE}, seed=2**32 - 1)
     back = RunSpec.model_validate_json(spec.model_dump_json())
     assert back == spec
@@ -145,13 +145,13 @@ def test_keys_survive_json(make_spec: MakeSpec) -> None:
      {"unknown": 1}, {"recipe": {"unknown": 1}}],
 )  # fmt: skip
 def test_senseless_specs_are_refused(make_spec: MakeSpec, change: dict[str, object]) -> None:
-    """Out of range, or unknown."""
+    """Values out of range and unknown fields."""
     with pytest.raises(ValidationError):
         make_spec(**change)
 
 
 def test_specs_cannot_be_changed(make_spec: MakeSpec) -> None:
-    """A key that is computed later must still be the same."""
+    """Specs are frozen, so that the key stays the same."""
     spec = make_spec()
     with pytest.raises(ValidationError, match="frozen"):
         spec.seed = 3

@@ -1,4 +1,4 @@
-"""Study specs: strict, checked before anything trains, and the shipped ones say what they mean."""
+"""Study specs: strict, and checked before training; the shipped ones match their description."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Augmentation of a batch: who is changed, how often, by how much - and nobody else."""
+"""Augmentation of a batch: which images are changed, how often, by which dose, and that no others are."""
 
 import hashlib
 import subprocess
@@ -37,13 +37,13 @@ NAMES = ("0", "1", "2", "3")
 
 
 def _steps(**augment: Step | tuple[Step, ...]) -> tuple[LabelledStep, ...]:
-    """``_0=step``: what class 0 gets; ``all=step``: what all get."""
+    """``_0=step``: the step of class 0; ``all=step``: the step of all classes."""
     named = {name.strip("_"): steps if isinstance(steps, tuple) else (steps,) for name, steps in augment.items()}
     return resolve_steps(named, NAMES)
 
 
 def _choose(step: Step, labels: np.ndarray, **moment: int) -> np.ndarray:
-    """Dose of each sample of class 0; -1 where nothing happens."""
+    """Dose of each sample of class 0; -1 where the step does not act."""
     return choose_doses(labels, MANY_KEYS[: len(labels)], _steps(_0=step)[0], **{"seed": 0, "epoch": 0} | moment)
 
 
@@ -62,7 +62,7 @@ def _augmented(rows: np.ndarray, *, seed: int = 0, epoch: int = 0) -> np.ndarray
 @settings(max_examples=40)
 @given(order=st.permutations(range(N)), batch_size=st.integers(1, N), seed=st.integers(0, 2**32 - 1))
 def test_order_and_batch_size_change_no_byte(order: list[int], batch_size: int, seed: int) -> None:
-    """Cut any permutation into batches of any size: each sample gets the bytes it gets in one big batch."""
+    """Any permutation in batches of any size gives each sample the same bytes as one big batch."""
     whole = _augmented(np.arange(N), seed=seed, epoch=2)
     batches = [np.array(order[start : start + batch_size]) for start in range(0, N, batch_size)]
     for rows in batches:
@@ -72,27 +72,27 @@ def test_order_and_batch_size_change_no_byte(order: list[int], batch_size: int, 
 @settings(max_examples=25)
 @given(chosen=st.lists(st.booleans(), min_size=N, max_size=N))
 def test_the_subset_of_the_result_is_the_result_of_the_subset(chosen: list[bool]) -> None:
-    """Which other samples exist does not matter."""
+    """The result does not depend on the other samples."""
     rows = np.flatnonzero(chosen)
     assert np.array_equal(_augmented(rows), _augmented(np.arange(N))[rows])
 
 
 @pytest.mark.parametrize("epoch", [0, 1, 5])
 def test_untouched_classes_are_byte_identical(epoch: int) -> None:
-    """A class without an entry in the spec keeps every byte; the others do change."""
+    """A class without an entry in the spec keeps every byte; the others change."""
     changed = (_augmented(np.arange(N), epoch=epoch) != IMAGES).any(axis=(1, 2))
     assert {int(label) for label in LABELS[changed]} == {0, 1, 2}
 
 
 def test_only_the_chosen_samples_change() -> None:
-    """Everything outside `choose_doses` is byte-identical, also inside the targeted classes."""
+    """Samples that `choose_doses` leaves out are byte-identical, also in the treated classes."""
     kept = np.stack([choose_doses(LABELS, KEYS, step, seed=0, epoch=0) for step in AUGMENT]).max(axis=0) < 0
     assert 0 < kept[LABELS < 3].sum() < 180
     assert _augmented(np.arange(N))[kept].tobytes() == IMAGES[kept].tobytes()
 
 
 def test_the_input_is_not_modified() -> None:
-    """The training images in memory stay what they are, epoch after epoch."""
+    """The training images in memory are the same after every epoch."""
     before = IMAGES.tobytes(), LABELS.tobytes(), KEYS.tobytes()
     for epoch in range(3):
         augment_batch(IMAGES, LABELS, KEYS, AUGMENT, seed=0, epoch=epoch)
@@ -108,7 +108,7 @@ def test_epochs_and_seeds_differ_and_repeat() -> None:
 
 
 def test_nothing_to_do_returns_the_batch() -> None:
-    """A baseline copies nothing."""
+    """A baseline does not copy the batch."""
     assert augment_batch(IMAGES, LABELS, KEYS, (), seed=0, epoch=0) is IMAGES
 
 
@@ -126,14 +126,14 @@ def test_the_share_of_changed_images_is_the_probability(probability: float) -> N
 
 
 def test_probability_one_changes_everybody() -> None:
-    """The upper end of the range is taken literally."""
+    """With probability 1 every image changes."""
     step = Step(operation="dilate", radius_px=1, probability=1)
     assert (_choose(step, np.zeros(40_000)) == 0).all()
 
 
 @pytest.mark.parametrize("doses", [(0.5, 1), (0.25, 0.5, 1), (1, 2, 3, 4, 5)])
 def test_doses_are_drawn_equally_often(doses: tuple[float, ...]) -> None:
-    """A chi-square test over 20,000 changed images finds no favourite."""
+    """Chi-square test over 20,000 changed images."""
     step = Step(operation="dilate", radius_px=doses, probability=0.5)
     chosen = _choose(step, np.zeros(40_000), seed=1)
     counts = np.bincount(chosen[chosen >= 0])
@@ -142,7 +142,7 @@ def test_doses_are_drawn_equally_often(doses: tuple[float, ...]) -> None:
 
 
 def test_who_is_changed_does_not_depend_on_the_dose_or_operation() -> None:
-    """Two arms with the same probability change the same images, so that they differ in one thing only."""
+    """Two arms with the same probability change the same images."""
     one = Step(operation="dilate", radius_px=(0.5, 1), probability=0.3)
     other = Step(operation="shift", radius_px=1, probability=0.3)
     chosen = [_choose(step, np.zeros(40_000), seed=1) >= 0 for step in (one, other)]
@@ -150,7 +150,7 @@ def test_who_is_changed_does_not_depend_on_the_dose_or_operation() -> None:
 
 
 def test_chosen_doses_are_applied() -> None:
-    """Every changed image is the operation with its own dose; radii and kernels each use theirs."""
+    """Each changed image equals the operation with its own dose, for radii and for kernels."""
     dilated, eroded, _ = (choose_doses(LABELS, KEYS, step, seed=0, epoch=0) for step in AUGMENT)
     result = _augmented(np.arange(N))
     for dose_index, dose in enumerate((0.5, 1)):
@@ -173,7 +173,7 @@ def test_the_shape_of_the_kernel_is_passed_on(shape: str) -> None:
 @pytest.mark.parametrize("pixels", [1, 2, 3])
 @pytest.mark.parametrize(("quarter", "down", "right"), [(0.0, 0, 1), (0.25, 1, 0), (0.5, 0, -1), (0.999, -1, 0)])
 def test_shift_moves_by_exactly_the_dose(pixels: int, quarter: float, down: int, right: int) -> None:
-    """Right, down, left, up by quarters of the draw: every pixel by the dose, emptiness behind it."""
+    """Right, down, left, up by quarters of the draw; pixels from outside are background."""
     step = Step(operation="shift", radius_px=pixels)
     inner = np.zeros((N, 15, 14), dtype=np.uint8)
     inner[:, 3:12, 3:11] = IMAGES
@@ -184,14 +184,14 @@ def test_shift_moves_by_exactly_the_dose(pixels: int, quarter: float, down: int,
 
 
 def test_shift_drops_what_leaves_the_image() -> None:
-    """Nothing wraps around."""
+    """Pixels that leave the image do not reappear on the other side."""
     step = Step(operation="shift", radius_px=1)
     image = np.arange(1, 7, dtype=np.uint8).reshape(1, 2, 3)
     assert apply_dose(image, step, 1, np.array([[0.0]])).tolist() == [[[0, 1, 2], [0, 4, 5]]]
 
 
 def test_shifts_go_in_all_directions_equally_often() -> None:
-    """Over many keyed draws each direction gets its quarter."""
+    """Over many keyed draws each direction has a quarter."""
     step = Step(operation="shift", radius_px=1, probability=1)
     dots = np.zeros((8000, 3, 3), dtype=np.uint8)
     dots[:, 1, 1] = 255
@@ -252,7 +252,7 @@ SPECS: dict[str, dict[str, tuple[Step, ...]]] = {
 
 @pytest.mark.parametrize("name", GOLDEN)
 def test_golden_bytes(name: str) -> None:
-    """What old specs made of images in the first release (commit 1b69415), for three moments: they still make it."""
+    """Old specs give the same bytes as in the first release (commit 1b69415), at three (seed, epoch)."""
     augment = SPECS[name] if name in SPECS else read_hypothesis(shipped_folder() / f"{name}.toml").augment
     digits = load_digits()
     images = (np.kron(digits.images[:400], np.ones((1, 3, 3))) * 15.9375).astype(np.uint8)[..., np.newaxis]
@@ -269,7 +269,7 @@ TURN = Step(operation="rotate", angle_deg=20, probability=0.3)
 
 
 def test_steps_of_a_class_are_applied_in_order_and_then_those_of_all() -> None:
-    """Done by hand: each step on what the one before it made, chosen and drawn for itself."""
+    """Computed by hand: each step acts on the result of the one before it, with its own draws."""
     augment = _steps(all=(TURN, ERODE), _1=(SHIFT, ERODE))
     assert [(step.class_name, step.place) for step in augment] == [("1", 1), ("1", 2), ("all", 1), ("all", 2)]
     expected = IMAGES.copy()
@@ -281,7 +281,7 @@ def test_steps_of_a_class_are_applied_in_order_and_then_those_of_all() -> None:
 
 
 def test_each_step_is_drawn_for_itself() -> None:
-    """The same operation twice, or on a class and on all: who is changed by one says nothing about the other."""
+    """The same operation twice, or on a class and on all, changes images independently."""
     step = Step(operation="dilate", radius_px=(0.5, 1), probability=0.5)
     augment = _steps(_0=(step, step), all=(step, step))
     chosen = [choose_doses(np.zeros(40_000), MANY_KEYS, labelled, seed=1, epoch=1) for labelled in augment]
@@ -303,7 +303,7 @@ def test_all_changes_every_class_alike(labels: list[int], seed: int) -> None:
 
 
 def test_adding_steps_leaves_the_first_as_it_is() -> None:
-    """The first step of a class is drawn as if it were alone; one that is added last does not move it."""
+    """The draws of the first step of a class do not depend on later steps."""
     added = Step(operation="dilate", kernel_px=1)  # changes nothing
     alone = augment_batch(IMAGES, LABELS, KEYS, _steps(_0=SHIFT), seed=0, epoch=1)
     more = augment_batch(IMAGES, LABELS, KEYS, _steps(_0=(SHIFT, added), all=added), seed=0, epoch=1)
@@ -311,7 +311,7 @@ def test_adding_steps_leaves_the_first_as_it_is() -> None:
 
 
 def test_repetitions_multiply() -> None:
-    """Counted twice by two steps is four times; the steps are independent, so about a quarter are."""
+    """An image repeated by two independent steps has weight 4; this holds for about a quarter."""
     repeat = Step(operation="repeat", probability=0.5)
     augment = _steps(_0=(repeat, ERODE), all=repeat)
     labels = np.arange(40_000) % 2
@@ -323,7 +323,7 @@ def test_repetitions_multiply() -> None:
 
 @pytest.mark.parametrize("operation", ["slant", "rotate"])
 def test_a_named_side_is_the_only_one(operation: str) -> None:
-    """A bar's top goes right, or left, in every image; without a side about half go each way."""
+    """A bar's top moves right, or left, in every image; without a side, in about half of the images each."""
     bars = np.zeros((200, 29, 29, 1), dtype=np.uint8)
     bars[:, 4:25, 13:16] = 255
 
@@ -341,7 +341,7 @@ def test_a_named_side_is_the_only_one(operation: str) -> None:
 @pytest.mark.parametrize("shape", [(1, 1), (2, 3), (9, 8)])
 @pytest.mark.parametrize("channels", [1, 3])
 def test_the_table_says_which_images_an_operation_takes(name: str, shape: tuple[int, int], channels: int) -> None:
-    """Any size; colour for all but those that measure strokes, which refuse it in a sentence. Channels do not mix."""
+    """Any size; colour except for operations that measure strokes, which refuse it. Channels do not mix."""
     operation = OPERATIONS[name]
     key, doses = next(iter(operation.trials.items()), ("radius_px", (1.0,)))
     step = Step.model_validate({"operation": name, key: [int(d) if d % 1 == 0 else d for d in doses]})
@@ -364,7 +364,7 @@ def test_a_fraction_of_the_stroke_needs_grey_images() -> None:
 
 
 def test_the_table_imports_neither_opencv_nor_scipy() -> None:
-    """The command line and the store read it."""
+    """The command line and the store import the table, which must be fast."""
     code = "import sys, erroran.experiment.hypothesis; print({'cv2', 'scipy', 'pandas'} & set(sys.modules))"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "set()"

@@ -1,4 +1,4 @@
-"""The batch implementation against OpenCV, image by image: not a byte may differ, stored runs depend on it."""
+"""The batch implementation gives the same bytes as OpenCV, image by image: stored runs depend on it."""
 
 import os
 from pathlib import Path

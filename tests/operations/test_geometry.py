@@ -1,4 +1,4 @@
-"""Shift, rotation, scale and slant, by what they do to where the ink is."""
+"""Shift, rotation, scale and slant, checked by the position of the ink."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Keyed random numbers: a number belongs to its sample, and to nothing else."""
+"""Keyed random numbers depend on their sample only."""
 
 from itertools import combinations
 
@@ -41,7 +41,7 @@ def test_golden_numbers(seed: int, epoch: int, purpose: str, expected: list[floa
 
 @given(rows=st.lists(st.integers(0, 499), max_size=80), seed=st.integers(0, 2**32 - 1), epoch=st.integers(0, 99))
 def test_neither_order_nor_company_matters(rows: list[int], seed: int, epoch: int) -> None:
-    """Any choice of samples, in any order and repeated, gets the numbers it gets among all samples."""
+    """Any choice of samples, in any order and repeated, gives each the same numbers as among all samples."""
     everybody = keyed_uniform(seed, epoch, KEYS[:500], purpose="apply")
     chosen = np.array(rows, dtype=int)
     assert keyed_uniform(seed, epoch, KEYS[chosen], purpose="apply").tolist() == everybody[chosen].tolist()
@@ -55,7 +55,7 @@ def test_seed_epoch_and_purpose_each_change_every_number() -> None:
 
 @pytest.mark.parametrize(("seed", "epoch", "purpose"), MOMENTS)
 def test_numbers_are_uniform(seed: int, epoch: int, purpose: str) -> None:
-    """A Kolmogorov-Smirnov test over 20,000 samples finds nothing; all lie in [0, 1)."""
+    """A Kolmogorov-Smirnov test over 20,000 samples; all lie in [0, 1)."""
     numbers = keyed_uniform(seed, epoch, KEYS, purpose=purpose)
     assert stats.kstest(numbers, "uniform").pvalue > 0.01
     assert numbers.min() >= 0
@@ -64,7 +64,7 @@ def test_numbers_are_uniform(seed: int, epoch: int, purpose: str) -> None:
 
 @pytest.mark.parametrize("varied", ["epoch", "seed"])
 def test_every_sample_is_uniform_over_epochs_and_over_seeds(varied: str) -> None:
-    """No sample is favoured: 300 samples' KS p-values over 500 epochs, or seeds, are themselves uniform."""
+    """The KS p-values of 300 samples over 500 epochs, or seeds, are uniform."""
     moments = [(0, i) if varied == "epoch" else (i, 0) for i in range(500)]
     numbers = np.array([keyed_uniform(*moment, KEYS[:300], purpose="apply") for moment in moments])
     p_values = stats.kstest(numbers, "uniform", axis=0).pvalue
@@ -92,5 +92,5 @@ def test_exact_duplicates_are_drawn_separately() -> None:
 
 
 def test_no_samples_no_numbers() -> None:
-    """An empty batch is no special case."""
+    """An empty batch gives an empty array."""
     assert keyed_uniform(0, 0, sample_keys(np.array([], dtype="U16")), purpose="apply").shape == (0,)

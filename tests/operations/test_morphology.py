@@ -1,4 +1,4 @@
-"""Morphology in the units of its purpose: ink gets thicker or thinner by so many pixels, and moves nowhere."""
+"""Morphology in pixels: strokes get thicker or thinner by the dose and do not move."""
 
 import itertools
 from collections.abc import Callable
@@ -62,7 +62,7 @@ def test_kernels_are_what_their_names_say() -> None:
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("radius", [0, 1, 2, 3])
 def test_whole_radii_equal_opencv(shape: str, radius: int) -> None:
-    """Whole radii are OpenCV's own operation with the documented kernel, byte for byte."""
+    """Whole radii equal OpenCV's operation with the documented kernel, byte for byte."""
     kernel = make_kernel(radius, shape)
     expected = np.stack([cv2.dilate(image, kernel) for image in RANDOM])
     assert np.array_equal(dilate(RANDOM, radius_px=radius, shape=shape), expected)
@@ -72,7 +72,7 @@ def test_whole_radii_equal_opencv(shape: str, radius: int) -> None:
 
 @pytest.mark.parametrize("radius", [1, 2])
 def test_a_square_radius_takes_the_extreme_of_the_neighbourhood(radius: int) -> None:
-    """Checked against numpy's maximum and minimum, so not only against OpenCV; outside counts as nothing."""
+    """Checked against numpy's maximum and minimum too; pixels outside do not count."""
     for y, x in np.ndindex(13, 11):
         window = RANDOM[:, max(0, y - radius) : y + radius + 1, max(0, x - radius) : x + radius + 1]
         assert np.array_equal(dilate(RANDOM, radius_px=radius)[:, y, x], window.max(axis=(1, 2)))
@@ -87,7 +87,7 @@ def test_dose_zero_is_the_identity(shape: str) -> None:
 
 
 def test_the_fractional_path_agrees_with_the_plain_one() -> None:
-    """For squares the 4x finer grid gives the same at whole radii, so doses form one scale."""
+    """For squares the 4x finer grid gives the same result at whole radii."""
     for radius in (0, 1, 2):
         fine = RANDOM.repeat(4, axis=1).repeat(4, axis=2)
         kernel = make_kernel(4 * radius)
@@ -97,7 +97,7 @@ def test_the_fractional_path_agrees_with_the_plain_one() -> None:
 
 @given(images=images_strategy, dose=st.sampled_from(FRACTIONS), shape=st.sampled_from(SHAPES))
 def test_dilation_only_adds_ink_and_erosion_only_takes_it(images: np.ndarray, dose: float, shape: str) -> None:
-    """Fractional doses never darken when they dilate, nor brighten when they erode."""
+    """Also at fractional doses."""
     assert (dilate(images, radius_px=dose, shape=shape) >= images).all()
     assert (erode(images, radius_px=dose, shape=shape) <= images).all()
 
@@ -128,7 +128,7 @@ def test_fractional_erosion_is_dilation_of_the_ground(images: np.ndarray, dose: 
 
 @pytest.mark.parametrize("width", [2, 3, 4])
 def test_the_thickness_of_a_bar_is_its_width(width: int) -> None:
-    """A long bar of w pixels measures w, lying or standing."""
+    """A long bar of w pixels measures w, horizontal or vertical."""
     assert stroke_thickness(_bar(width))[0] == pytest.approx(width, abs=0.15)
     assert stroke_thickness(_bar(width).transpose(0, 2, 1))[0] == pytest.approx(width, abs=0.15)
 
@@ -162,7 +162,7 @@ def test_thickness_counts_ink_at_the_border() -> None:
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize(("width", "radius"), [(2, 1), (3, 1), (4, 1), (2, 2), (3, 2)])
 def test_dilating_a_bar_thickens_it_by_twice_the_radius(width: int, radius: int, shape: str) -> None:
-    """In `stroke_thickness`, the unit that previews and reports speak in."""
+    """Measured by `stroke_thickness`, as in previews and reports."""
     before, after = _bar(width), dilate(_bar(width), radius_px=radius, shape=shape)
     grown = stroke_thickness(after)[0] - stroke_thickness(before)[0]
     assert grown == pytest.approx(2 * radius, rel=0.1)
@@ -179,7 +179,7 @@ def test_eroding_a_bar_thins_it_by_twice_the_radius(width: int, radius: int, sha
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("dose", FRACTIONS)
 def test_fractional_doses_change_the_ink_by_twice_the_dose(dose: float, shape: str) -> None:
-    """A bar of 7 px gains, or loses, twice the dose of ink across; grey levels carry the fractions."""
+    """A bar of 7 px gains, or loses, twice the dose of ink across; grey levels express the fractions."""
     assert _ink_across(dilate(_bar(7), radius_px=dose, shape=shape)) == pytest.approx(7 + 2 * dose, abs=0.01)
     assert _ink_across(erode(_bar(7), radius_px=dose, shape=shape)) == pytest.approx(7 - 2 * dose, abs=0.01)
 
@@ -204,7 +204,7 @@ def test_kernel_side_one_changes_nothing() -> None:
 @pytest.mark.parametrize("side", [2, 4])
 @pytest.mark.parametrize("operation", [dilate_with_kernel, erode_with_kernel])
 def test_even_kernels_move_the_ink_right_and_down(operation: Callable[..., np.ndarray], side: int) -> None:
-    """By half a pixel each way, whichever the operation."""
+    """By half a pixel each way, for both operations."""
     square = np.zeros((1, 20, 20), dtype=np.uint8)
     square[0, 7:13, 7:13] = 255
     row, column = _centre(square[0])
@@ -220,7 +220,7 @@ def test_odd_kernels_are_whole_radii(side: int, radius: int) -> None:
 
 @pytest.mark.parametrize("side", [1, 2, 3, 4])
 def test_kernels_equal_opencv(side: int) -> None:
-    """The user's recipe is cv2 with a matrix of ones, byte for byte."""
+    """The original recipe is cv2 with a matrix of ones, byte for byte."""
     kernel = np.ones((side, side), dtype=np.uint8)
     expected = np.stack([cv2.dilate(image, kernel) for image in RANDOM])
     assert np.array_equal(dilate_with_kernel(RANDOM, kernel_px=side), expected)
@@ -239,14 +239,14 @@ def test_the_input_is_left_alone(name: str, dose: float) -> None:
 
 
 def test_each_image_is_treated_alone() -> None:
-    """A batch gives what its images give one by one; no ink crosses from one to the next."""
+    """A batch gives the same as its images one by one; no ink crosses from one to the next."""
     for dose in (0.5, 1, 2):
         one_by_one = np.concatenate([dilate(RANDOM[i : i + 1], radius_px=dose) for i in range(20)])
         assert np.array_equal(dilate(RANDOM, radius_px=dose), one_by_one)
 
 
 def test_an_empty_batch_stays_empty() -> None:
-    """No images is no special case, for whole and for fractional doses."""
+    """For whole and for fractional doses."""
     nothing = np.empty((0, 6, 5), dtype=np.uint8)
     assert [dilate(nothing, radius_px=dose).shape for dose in (0.5, 1)] == [(0, 6, 5)] * 2
     assert stroke_thickness(nothing).shape == (0,)

@@ -1,4 +1,4 @@
-"""Morpho-MNIST's perturbations do what they are named after, measured; and do it to each image alone."""
+"""Morpho-MNIST's perturbations change what their names say, measured, and treat each image alone."""
 
 import numpy as np
 import pytest
@@ -53,7 +53,7 @@ def test_each_fracture_breaks_a_bar_once_more(count: int) -> None:
 
 
 def test_fractures_lie_across_the_stroke() -> None:
-    """A slanted bar: the cut takes no more ink than across an upright one."""
+    """A slanted bar: the cut removes no more ink than across an upright one."""
     y, x = np.indices((28, 28))
     slanted = ((abs(x - y) <= 2) & (y > 3) & (y < 24)).astype(np.uint8)[None] * 255
     found = measure(np.concatenate([slanted, fracture(slanted, places=np.full((1, 1), 0.5), count=1)]))
@@ -135,7 +135,7 @@ def test_every_operation_works_on_all_kinds_of_batches(name: str) -> None:
 
 @given(values=st.lists(st.integers(0, 255), min_size=9 * 9, max_size=9 * 9), n=st.integers(1, 5))
 def test_upsampling_is_exact_whatever_the_batch(values: list[int], n: int) -> None:
-    """Whole-number weights: the same bits alone and in company; a plain surface stays plain."""
+    """The same bits alone and in a batch; a plain surface stays plain."""
     image = np.array(values, np.uint8).reshape(1, 9, 9)
     alone = fine_grid.upsample(image)
     company = fine_grid.upsample(np.concatenate([DIGITS[:n, :9, :9], image]))
@@ -183,7 +183,7 @@ def test_steps_describe_themselves() -> None:
 
 
 def test_new_keys_leave_old_hypotheses_their_hash() -> None:
-    """Golden: the ledger and stored interventions are filed under it."""
+    """Golden hashes: the ledger and stored interventions are filed under them."""
     step = Step(operation="dilate", radius_px=(0.5, 1))
     old = Hypothesis(pair="4:9", hypothesis="A belief.", augment={"4": step})
     assert old.hash == "a02f91d9"
@@ -192,7 +192,7 @@ def test_new_keys_leave_old_hypotheses_their_hash() -> None:
 
 
 def test_redrawing_keeps_the_form() -> None:
-    """Full ink comes back as it was, bright or dark; grey ink comes back full, for the other four to work on."""
+    """Full ink is unchanged, bright or dark; grey ink becomes full ink."""
     drawn = np.zeros((1, 28, 28), dtype=np.uint8)
     drawn[:, 5:23, 10:14] = 255
     redrawn = redraw_strokes(drawn)

@@ -1,4 +1,4 @@
-"""What training saw: drawn again as `fit` was given it, and counted on rings with known answers."""
+"""Images used in training after augmentation, computed again and counted on rings with known answers."""
 
 from typing import Any
 
@@ -53,7 +53,7 @@ def test_dilation_closes_every_gap() -> None:
 
 
 def test_each_dose_by_itself() -> None:
-    """Half a pixel thickens a closed ring, and five fill it up."""
+    """Half a pixel thickens a closed ring, and five pixels fill it."""
     thicker, filled = _measure({"ring": _step(operation="dilate", radius_px=[0.5, 5])}).doses
     assert (thicker.dose, thicker.topology_changed) == (0.5, 0)
     assert thicker.before["thickness_px"] < thicker.after["thickness_px"] < filled.after["thickness_px"]
@@ -61,7 +61,7 @@ def test_each_dose_by_itself() -> None:
 
 
 def test_erosion_can_erase() -> None:
-    """A stroke of 2 px does not survive an erosion by 1 px; what is gone has no margin to compare."""
+    """An erosion by 1 px erases a stroke of 2 px; an erased image has no margin."""
     (dose,) = _measure({"ring": _step(operation="erode", radius_px=1)}).doses
     assert dose.erased == dose.measured == dose.pieces_lost
     assert (dose.with_margin, dose.before["closure_margin_px"], dose.after["area_px2"]) == (0, None, 0)
@@ -76,7 +76,7 @@ def test_erosion_can_erase() -> None:
     ],
 )
 def test_what_forms_no_ink_changes_no_topology(step: tuple[Step, ...]) -> None:
-    """A shift, a kernel of one pixel, and counting twice: all are seen, none is changed in form."""
+    """A shift, a kernel of one pixel, and repetition change images, but not their topology."""
     exposure = _measure({"open": step, "ring": step})
     assert [dose.topology_changed for dose in exposure.doses] == [0, 0]
     assert all(dose.changed > 0 for dose in exposure.doses)
@@ -120,7 +120,7 @@ def test_the_order_of_the_data_changes_nothing() -> None:
 
 
 def test_more_than_can_be_measured_is_sampled() -> None:
-    """All are counted, about as many as asked for are measured, and the same each time."""
+    """All changed images are counted; about the requested number is measured, the same each time."""
     augment = {"open": _step(operation="dilate", radius_px=1)}
     (whole,), (sample,) = _measure(augment).doses, _measure(augment, most_measured=20).doses
     assert sample.changed == whole.changed > 40
@@ -130,7 +130,7 @@ def test_more_than_can_be_measured_is_sampled() -> None:
 
 
 def test_examples_can_be_drawn_again() -> None:
-    """Before is the training image, after what that run saw in that epoch, with as many holes as was noted."""
+    """Before: the training image. After: the image of that run and epoch, with the recorded number of holes."""
     augment = {"open": _step(operation="dilate", radius_px=1), "ring": _step(operation="fracture", fractures=2)}
     part, exposure = _rings(), _measure(augment)
     assert {example.class_name for example in exposure.examples} == {"open", "ring"}
@@ -146,7 +146,7 @@ def test_examples_can_be_drawn_again() -> None:
 
 
 def test_a_rare_augmentation_may_change_nothing() -> None:
-    """No image drawn at all: zeros and no means."""
+    """If no image is changed, counts are 0 and means None."""
     (dose,) = _measure({"open": _step(operation="dilate", radius_px=1, probability=1e-9)}).doses
     assert (dose.changed, dose.measured, dose.before["area_px2"]) == (0, 0, None)
 
@@ -173,7 +173,7 @@ def test_steps_are_measured_one_by_one() -> None:
 
 
 def test_nothing_is_measured_without_operations_or_in_colour() -> None:
-    """Not even a log without rows: the report says so instead."""
+    """The result is None."""
     part, moments = _rings(), {"runs": ("a",), "seeds": (7,), "epochs": (3,)}
     colour = Part(part.x.repeat(3, axis=3), part.y, part.ids)
     assert measure_exposure(part, NAMES, {}, **moments) is None
@@ -190,7 +190,7 @@ def intervention() -> Intervention:
 
 
 def test_kept_in_the_store(store: Store, intervention: Intervention) -> None:
-    """Read back as written, without a look at the runs; not for other runs."""
+    """Read back as written, without the runs; not used for other runs."""
     exposure = _measure({"open": _step(operation="dilate", radius_px=1)})
     store.put_artifact("exposures", intervention.key, exposure)
     assert gather_exposure(store, intervention) == exposure

@@ -1,4 +1,4 @@
-"""What operations do to measurements, on shapes whose answer is known."""
+"""Effects of operations on measurements, on shapes with known answers."""
 
 import numpy as np
 import pytest
@@ -66,7 +66,7 @@ def test_sides_are_what_they_say(operation: str, side: str, sign: int) -> None:
 
 
 def test_what_only_some_images_have_needs_twenty() -> None:
-    """Bars have no loop: no closure margin to move, and no share of images in which it rises."""
+    """Bars have no loop: the change of the closure margin is None, and so are the shares."""
     moved = _move(_bars(), "dilate", "radius_px", 0.5)
     assert (moved.moves["closure_margin_px"], moved.rising, moved.falling) == (None, None, None)
 
@@ -87,5 +87,5 @@ def test_every_trial_is_one_dose_to_one_side(ink: str) -> None:
 
 
 def test_no_steps_no_movements() -> None:
-    """Nothing is measured for nothing."""
+    """Without steps the result is empty."""
     assert measure_movements(_bars(), []) == []

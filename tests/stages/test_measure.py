@@ -64,7 +64,7 @@ def test_a_class_without_images_has_no_mean() -> None:
 
 
 def test_a_run_of_any_treatment_is_no_reading(tmp_path: Path) -> None:
-    """Operations, weights or other data: none of these is a baseline run."""
+    """Runs with operations, weights or other data are not baseline runs."""
     dataset = made_up_dataset()
     store, group = put_experiment(tmp_path / "store")
     for change in (Change(class_weights={"0": 2.0}), Change(data=DataChange(leave_out=(str(dataset.train_ids[0]),)))):
@@ -95,7 +95,7 @@ def test_page_table_and_summary_are_written(digits: Dataset, tmp_path: Path) -> 
 
 
 def test_a_measurement_that_no_image_has_is_drawn_empty(tmp_path: Path) -> None:
-    """Bars have no loop: no closure margin, no hole to locate; the page is written all the same."""
+    """Bars have no loop, so no closure margin and no position of a hole; the page is still written."""
     images = np.zeros((24, 12, 12, 1), dtype=np.uint8)
     for i, image in enumerate(images):
         image[2 : 5 + i % 5, 2 + i // 5 : 4 + i // 5] = 255
@@ -140,7 +140,7 @@ def _rings_and_gaps() -> Dataset:
 
 
 def _reading(dataset: Dataset, wrong: list[np.ndarray]) -> Evidence:
-    """Runs that read all of `mine` rightly, but some 0s, given by their gap, as 1."""
+    """Runs that predict all of `mine` correctly, except some 0s, given by their gap, as 1."""
     mined = split_dataset(dataset, mine_fraction=0.5).mine
     probabilities = np.tile(np.eye(3, dtype=np.float32)[mined.y], (len(wrong), 1, 1))
     for run, rows in zip(probabilities, wrong, strict=True):
@@ -152,7 +152,7 @@ def _reading(dataset: Dataset, wrong: list[np.ndarray]) -> Evidence:
 
 
 def test_closure_tells_classes_and_errors() -> None:
-    """Open from closed always; the 0s that are read as 1 are those with the narrowest gaps: AUC 1, both ways."""
+    """The margin separates open from closed; the 0s that are read as 1 have the narrowest gaps: AUC 1 for both."""
     rings = _rings_and_gaps()
     mined = split_dataset(rings, mine_fraction=0.5).mine
     zeros = np.flatnonzero(mined.y == 0)
@@ -174,7 +174,7 @@ def test_closure_tells_classes_and_errors() -> None:
 
 
 def test_the_sign_follows_the_classes() -> None:
-    """Asked the other way round, everything about a class stays: errors lie on the other class's side."""
+    """With the pair reversed, the results of each class are the same: errors lie on the other class's side."""
     rings = _rings_and_gaps()
     mined = split_dataset(rings, mine_fraction=0.5).mine
     reading = _reading(rings, [np.flatnonzero(mined.y == 0)[:2]])

@@ -1,4 +1,4 @@
-"""Previews: what is measured is what the operation does, on training images only."""
+"""Previews measure the effect of the operation, on training images only."""
 
 from pathlib import Path
 
@@ -72,7 +72,7 @@ def test_sheet_has_originals_and_one_row_a_dose(squares: Dataset) -> None:
 
 
 def test_only_training_images_are_shown(squares: Dataset) -> None:
-    """Neither `mine` nor `confirm` is looked at."""
+    """Neither `mine` nor `confirm` is shown."""
     shown = preview(squares, _hypothesis({"2": {"operation": "shift", "radius_px": 1}}), mine_fraction=0.5)
     train = split_dataset(squares, mine_fraction=0.5).train
     assert shown.effects[0].images == 5
@@ -95,7 +95,7 @@ def test_order_of_the_data_changes_nothing(squares: Dataset) -> None:
 
 
 def test_unknown_class(squares: Dataset) -> None:
-    """A class the dataset lacks is named, with those there are."""
+    """The message names the class that the dataset lacks, and its classes."""
     with pytest.raises(NotFound, match="class `7`") as caught:
         preview(squares, _hypothesis({"7": {"operation": "dilate", "radius_px": 1}}))
     assert caught.value.fix.endswith("0, 1, 2")
@@ -169,7 +169,7 @@ def test_a_change_of_the_model_alone_has_no_picture(squares: Dataset, tmp_path: 
 
 
 def test_colour_has_no_strokes_to_measure(squares: Dataset, tmp_path: Path) -> None:
-    """Pixels are counted all the same; an operation on strokes is refused."""
+    """Changed pixels are counted; an operation on strokes is refused."""
     colour = build_dataset(
         "colour", "made here", x_train=squares.x_train.repeat(3, axis=3), y_train=squares.y_train,
         x_test=squares.x_test.repeat(3, axis=3), y_test=squares.y_test,

@@ -1,4 +1,4 @@
-"""Probes of really trained tiny models that tell an open ring from a closed one, and the rule on drawn numbers."""
+"""Probes of trained tiny models that separate open from closed rings, and the rule on given numbers."""
 
 import json
 from pathlib import Path
@@ -75,7 +75,7 @@ def test_closing_the_gap_makes_the_error(probed: ProbeResult) -> None:
 
 
 def test_images_flip_at_the_sign_of_the_operation(probed: ProbeResult) -> None:
-    """The pair's images flip by dilation; a gap of two pixels has margin 1, and none flips for nothing."""
+    """The pair's images flip by dilation; a gap of two pixels has margin 1, and none flips at dose 0."""
     forward = probed.forward
     assert len(forward.flip_doses_px) == len(forward.flip_margins_px) == forward.tracking.n > 0
     assert (forward.flip_doses_px > 0).all()
@@ -90,21 +90,21 @@ def test_a_class_without_an_operation_gets_the_inverse(probed: ProbeResult) -> N
 
 
 def test_the_wrong_operation_is_not_supported(trained: tuple[Store, Group]) -> None:
-    """Eroding open rings does not close them, whatever a spec believes; and a kernel of side 1 is no dose."""
+    """Eroding open rings does not close them; and a kernel of side 1 is not a dose."""
     wrong = _spec(open={"operation": "erode", "kernel_px": [1, 2]})
     found = probe(*trained, "wrong", wrong)
     assert (found.verdict, found.forward.induction, found.forward.doses_px) == ("not supported", "fails", (0.5,))
 
 
 def test_a_probe_made_twice_is_the_same(trained: tuple[Store, Group], probed: ProbeResult) -> None:
-    """No randomness, and it writes nothing into the store."""
+    """It is deterministic, and writes nothing into the store."""
     before = sorted(path for path in trained[0].root.rglob("*"))
     assert probe(*trained, "opentoclosed", _spec()).to_json() == probed.to_json()
     assert sorted(path for path in trained[0].root.rglob("*")) == before
 
 
 def test_samples_are_capped(trained: tuple[Store, Group]) -> None:
-    """Rates are over as many images as asked for, however many errors there are beside."""
+    """Rates are over the requested number of images, with any number of additional errors."""
     found = probe(*trained, "x", _spec(), most_per_class=10, most_bystanders=7)
     assert found.forward.induced.images <= 10
     assert found.forward.induced_controls["bystanders"].images <= 7

@@ -1,4 +1,4 @@
-"""Proposals from drawn rings whose cause is known, and from the shapes of real digits with made-up nearness."""
+"""Proposals from drawn rings with a known cause, and from real digits with random log-odds."""
 
 import json
 import tomllib
@@ -72,7 +72,7 @@ def _ring(rng: np.random.Generator, gap: int) -> np.ndarray:
 
 
 def _evidence(*, per_class: int = 160, caused: bool = True, seed: int = 0) -> Evidence:
-    """Open rings with gaps of 2 to 7 px, which two runs take for closed the more, the smaller the gap is."""
+    """Open rings with gaps of 2 to 7 px; the smaller the gap, the more two runs predict closed."""
     rng = np.random.default_rng(seed)
     gaps = rng.integers(2, 8, per_class)
     images = [_ring(rng, gap) for gap in gaps] + [_ring(rng, 0) for _ in range(per_class)]
@@ -109,7 +109,7 @@ def proposed(group: Group) -> ProposalResult:
 
 
 def test_the_cause_is_found(proposed: ProposalResult) -> None:
-    """Small gaps go with the error: the closure margin leads, and is smaller near the border; chance finds nothing."""
+    """Small gaps are associated with the error: the closure margin leads; shuffles support nothing."""
     assert proposed.verdict == "supported"
     margin = next(f for f in proposed.forward.findings if f.measurement == "closure_margin_px")
     assert margin.status == "supported"
@@ -124,7 +124,7 @@ def test_the_cause_is_found(proposed: ProposalResult) -> None:
 
 
 def test_near_are_the_tenth_with_the_highest_odds(proposed: ProposalResult) -> None:
-    """16 of 160; all that is misread by half of the runs is counted."""
+    """16 of 160; images misread by half of the runs are counted."""
     d = proposed.forward
     assert d.near.sum() == 16
     assert d.log_odds[d.near].min() >= d.log_odds[~d.near].max()
@@ -134,7 +134,7 @@ def test_near_are_the_tenth_with_the_highest_odds(proposed: ProposalResult) -> N
 
 
 def test_the_operation_narrows_the_gap(proposed: ProposalResult) -> None:
-    """What is proposed for open rings lowers their closure margin; closed ones, without a finding, get the opposite."""
+    """The operation proposed for open rings lowers their closure margin; closed ones get the opposite."""
     first, *others = proposed.choices
     assert (first.class_name, first.movement.predicted_closure) == ("open", -1)
     assert first.movement.moves["closure_margin_px"] < 0
@@ -149,7 +149,7 @@ def test_the_operation_narrows_the_gap(proposed: ProposalResult) -> None:
 
 
 def test_without_a_cause_nothing_is_supported(group: Group, tmp_path: Path) -> None:
-    """Nearness that has nothing to do with shape: the report says so, and there is no spec."""
+    """Log-odds unrelated to shape: the report says so, and there is no spec."""
     found = propose(_evidence(caused=False), group, PAIR, permutations=20)
     assert (found.verdict, found.choices, found.forward.movements) == ("not supported", [], [])
     text = write_proposal(found, tmp_path).read_text()
@@ -158,7 +158,7 @@ def test_without_a_cause_nothing_is_supported(group: Group, tmp_path: Path) -> N
 
 
 def test_what_marks_any_unusual_image_is_no_hypothesis(proposed: ProposalResult, tmp_path: Path) -> None:
-    """The same differences near a third class: not about this pair, and the sentence says so."""
+    """The same differences near a third class: not specific to this pair, and the sentence says so."""
     findings = [f.model_copy(update={"elsewhere": f.check}) for f in proposed.forward.findings]
     forward = proposed.forward.model_copy(update={"findings": findings, "movements": []})
     found = proposed.model_copy(update={"forward": forward, "choices": []})
@@ -168,7 +168,7 @@ def test_what_marks_any_unusual_image_is_no_hypothesis(proposed: ProposalResult,
 
 
 def test_too_few_images(group: Group, tmp_path: Path) -> None:
-    """Ten images a class cannot be halved and compared; the way out is mining out of fold."""
+    """Ten images per class are too few for two halves; the next command is mining out of fold."""
     found = propose(_evidence(per_class=10), group, PAIR)
     assert (found.verdict, found.forward.findings, found.choices) == ("cannot tell", [], [])
     text = write_proposal(found, tmp_path).read_text()
@@ -194,7 +194,7 @@ def test_the_order_of_the_data_changes_nothing(group: Group, monkeypatch: pytest
 
 
 def test_two_classes_have_no_third(group: Group, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With two classes nothing can be near a third; the column stays empty."""
+    """With two classes the column of third classes is empty."""
     monkeypatch.setattr(rule, "MOVED_IMAGES", 10)
     evidence = _evidence()
     rows = evidence.labels != BAR
@@ -238,7 +238,7 @@ def test_real_shapes_with_chance_nearness_support_nothing(group: Group) -> None:
 
 
 def test_the_spec_is_valid_and_can_be_previewed(proposed: ProposalResult, tmp_path: Path) -> None:
-    """Its numbers are the measured ones, its reasons are comments, and it does what was measured."""
+    """The spec has the measured operation, and the measurements as comments."""
     text = spec_text(proposed)
     path = tmp_path / "opentoclosed-proposed.toml"
     path.write_text(text)
@@ -260,7 +260,7 @@ def test_the_spec_is_valid_and_can_be_previewed(proposed: ProposalResult, tmp_pa
 
 
 def test_awkward_class_names(proposed: ProposalResult) -> None:
-    """Quotes, backslashes and spaces survive in the spec; names of files have none of them."""
+    """Quotes, backslashes and spaces are kept in the spec, and left out of file names."""
     true, predicted = 'an "A"', "b\\to #1"
     forward = proposed.forward.model_copy(update={"true": true, "predicted": predicted})
     reverse = proposed.reverse.model_copy(update={"true": predicted, "predicted": true})
@@ -298,7 +298,7 @@ def test_a_measured_side_is_written_into_the_spec(group: Group, tmp_path: Path) 
 
 
 def test_the_opposite_of_a_side_is_the_other_side() -> None:
-    """What a class without a finding of its own gets."""
+    """For a class without a supported measurement."""
     lean = Step(operation="slant", angle_deg=10, side="right")
     assert lean.opposite == lean.model_copy(update={"side": "left"})
     assert Step(operation="scale", factor=(0.8, 2)).opposite == Step(operation="scale", factor=(1.25, 0.5))
@@ -342,7 +342,7 @@ def test_the_table_of_several_pairs(proposed: ProposalResult, tmp_path: Path) ->
 
 
 def test_a_spec_is_not_overwritten(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The same again is fine; another one needs --force, and until then none of several is written."""
+    """An equal file is accepted; another one needs --force, and without it none of several is written."""
     monkeypatch.chdir(tmp_path)
     (path,) = write_proposed({"4to9-proposed": "one"}, force=False)
     write_proposed({"4to9-proposed": "one"}, force=False)
@@ -363,7 +363,7 @@ def test_worst_pairs() -> None:
 
 
 def test_halves_are_by_content() -> None:
-    """About half of the images; copies of an image never end up on both sides."""
+    """Each half has about half of the images; copies of an image are in the same half."""
     ids = sample_ids(np.random.default_rng(0).integers(0, 255, (400, 5, 5, 1)).astype(np.uint8))
     half = split_in_halves(ids)
     assert 150 < half.sum() < 250

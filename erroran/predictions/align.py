@@ -176,8 +176,9 @@ def _rows_of(runs: Sequence[Run]) -> Iterator[Array]:
     """For each run int64 (N,): its rows in the order of sorted ids, short before long."""
     # Not in the first file's order: results must not depend on the order of rows.
     ids = pd.Index(sorted(runs[0].ids, key=lambda name: (len(name), name)), dtype=object)
+    first = runs[0].ids.get_indexer(ids)
     for run in runs:
-        rows = run.ids.get_indexer(ids)
+        rows = first if run.ids.equals(runs[0].ids) else run.ids.get_indexer(ids)
         if len(run.ids) != len(ids) or (rows < 0).any():
             raise _other_samples(runs[0], run)
         yield rows

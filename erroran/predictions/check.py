@@ -193,7 +193,10 @@ def _check_ids(source: str, values: pd.Series) -> pd.Index:
             f"{source}: sample_id is missing in row {some(np.flatnonzero(missing) + 1)} of the data.",
             fix="give every sample an id",
         )
-    ids = pd.Index([_id_text(value) for value in values.tolist()], dtype=object)
+    listed = values.tolist()
+    if {*map(type, listed)} != {str}:
+        listed = [_id_text(value) for value in listed]
+    ids = pd.Index(listed, dtype=object)
     if ids.has_duplicates:
         raise DatasetError(
             f"{source}: sample_id {some(ids[ids.duplicated()].unique())} is there more than once.",

@@ -196,7 +196,7 @@ def _check_ids(source: str, values: pd.Series) -> pd.Index:
     listed = values.tolist()
     if {*map(type, listed)} != {str}:
         listed = [_id_text(value) for value in listed]
-    ids = pd.Index(listed, dtype=object)
+    ids: pd.Index = pd.Index(listed, dtype=object)
     if ids.has_duplicates:
         raise DatasetError(
             f"{source}: sample_id {some(ids[ids.duplicated()].unique())} is there more than once.",

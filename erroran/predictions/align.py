@@ -43,6 +43,19 @@ class PredictionSet:
     class_names: tuple[str, ...]
     files: tuple[str, ...]
 
+    @property
+    def confidence(self) -> npt.NDArray[np.float64]:
+        """The probability of each predicted class, float64 (S, N)."""
+        assert self.probabilities is not None
+        picked = np.take_along_axis(self.probabilities, self.predicted[:, :, None], axis=2)[:, :, 0]
+        return picked.astype(np.float64)
+
+    @property
+    def wrong(self) -> npt.NDArray[np.bool_]:
+        """Whether each prediction is wrong, bool (S, N)."""
+        wrong: npt.NDArray[np.bool_] = self.predicted != self.labels
+        return wrong
+
 
 def read_predictions(files: Pattern | Sequence[Pattern], *, probabilities: bool = True) -> PredictionSet:
     """Read the runs of one arm.

@@ -4,6 +4,7 @@ One colour has one meaning: grey is before or the baseline, teal after or the tr
 """
 
 import io
+import textwrap
 from collections.abc import Mapping, Sequence
 from itertools import cycle
 from typing import Any
@@ -16,26 +17,15 @@ from matplotlib.patches import Rectangle
 BEFORE, AFTER, WRONG = "#6b7280", "#0f766e", "#c2410c"
 _PALE = "#99d5cb"
 _ARMS = (BEFORE, AFTER, "#7c3aed", "#0369a1", "#a16207", "#be185d")  # baseline, treatment, controls
-WIDTH = 9.0
-"""Largest width in inches; at 100 pixels to the inch, what a web page shows."""
+_WIDTH = 9.0  # inches; a page shows 100 pixels per inch
+_DENSITY = 200  # pixels per inch of the file, for screens of double density
 _MAX_PIXELS = (1800, 3600)
-_DENSITY = 200  # pixels per inch: two to each pixel of the page
 _MAX_CLASSES = 30
 _MAX_NUMBERED = 20
-_style = rc_context(
-    {
-        "axes.labelsize": 8,
-        "axes.linewidth": 0.8,
-        "axes.spines.right": False,
-        "axes.spines.top": False,
-        "axes.titlesize": 9,
-        "font.size": 8,
-        "legend.fontsize": 7,
-        "legend.title_fontsize": 7,
-        "xtick.labelsize": 7,
-        "ytick.labelsize": 7,
-    }
-)
+_small: Any = dict.fromkeys(("legend.fontsize", "legend.title_fontsize", "xtick.labelsize", "ytick.labelsize"), 7)
+_large: Any = {"font.size": 8, "axes.labelsize": 8, "axes.titlesize": 9}
+_lines: Any = {"axes.linewidth": 0.8, "axes.spines.right": False, "axes.spines.top": False}
+_style = rc_context(_small | _large | _lines)
 
 
 def to_png(figure: Figure) -> bytes:
@@ -60,7 +50,7 @@ def training_curves(histories: Mapping[str, Mapping[str, Sequence[float]]]) -> F
 
     Args:
         histories: Label of a run, such as ``baseline 3``, to its history (``loss``, ``accuracy``, ``val_loss``,
-            ``val_accuracy``). The label without its last word is the arm; where there are several, each has a colour.
+            ``val_accuracy``). The label without its last word is the arm. Of several arms each has one colour.
     """
     import pandas as pd
     import seaborn as sns
@@ -89,13 +79,13 @@ def training_curves(histories: Mapping[str, Mapping[str, Sequence[float]]]) -> F
 def confusion_heatmaps(
     panels: Sequence[tuple[str, np.ndarray]], class_names: Sequence[str], *, change: bool = False
 ) -> Figure:
-    """Errors per directed pair, on one scale of colours; the diagonal (correct predictions) is left blank.
+    """Errors per directed pair, all panels on one scale of colours; the diagonal (correct predictions) is blank.
 
     Args:
-        panels: Title and (C, C), true class by predicted class: counts, or means over runs; or with `change` a
-            difference of these. Of more than 30 classes, those of the largest cells are drawn.
-        class_names: The C names.
-        change: Draw fewer errors in teal and more in orange.
+        panels: Title and (C, C), true class by predicted class: counts, means over runs, or a difference of these. Of
+            more than 30 classes, those of the largest cells are drawn.
+        class_names: C names.
+        change: Whether they are differences: fewer errors are teal, more are orange.
     """
     import seaborn as sns
 
@@ -103,11 +93,12 @@ def confusion_heatmaps(
     shown, part = _largest(errors, class_names)
     names = [class_names[i] for i in shown]
     columns = 2 if len(panels) in (2, 4) else min(3, len(panels))
-    size = min(0.9 * WIDTH, max(4.2, 0.42 * len(names))) / (1 if columns == 1 else columns / 2)
+    size = min(0.9 * _WIDTH / columns, max(4.2, 0.42 * len(names)))
     figure, axes = _panels(len(panels), columns, width=1.1 * size, height=size)
     limit = max(abs(errors).max(), 0.5 if change else 1)
     colours = sns.diverging_palette(180, 30, s=90, as_cmap=True) if change else "Oranges"
     scale = {"cmap": colours, "vmin": -limit if change else 0, "vmax": limit, "cbar": columns == 1}
+    scale["annot_kws"] = {"size": min(8, 22 * size / len(names))}
     for cell, (title, _), matrix in zip(axes, panels, errors, strict=False):
         _heatmap(cell, matrix[np.ix_(shown, shown)], names, names, cbar_kws={"shrink": 0.7}, **scale)
         cell.set(xlabel="predicted", ylabel="true", title=title + part)
@@ -124,21 +115,21 @@ def pairs_by_model(
     bold: np.ndarray,
     framed: np.ndarray,
 ) -> Figure:
-    """Confusions by model: the number is errors per run, the colour the share of all errors of the model.
+    """P confusions by M models: the number is errors per run, the colour the share of all errors of the model.
 
     Args:
         errors: float (P, M).
         share: float (P, M), in [0, 1].
         rows: P names of pairs.
         columns: M names of models.
-        bold: bool (P, M).
+        bold: bool (P, M), numbers to print in bold; `framed` cells to frame.
         framed: bool (P, M).
     """
-    figure, (axes,) = _panels(1, width=1.6 + 0.95 * len(columns), height=1.1 + 0.27 * len(rows))
+    figure, (axes,) = _panels(1, width=1.6 + 0.95 * len(columns), height=1.4 + 0.27 * len(rows))
     texts = np.where(errors > 0, np.vectorize("{:.1f}".format)(errors), "·")
     scale = {"cmap": "Oranges", "vmin": 0, "vmax": max(100 * share.max(), 1)}
-    label = "share of the model's errors, %"
-    _heatmap(axes, 100 * share, columns, rows, texts, square=False, cbar_kws={"shrink": 0.5, "label": label}, **scale)
+    bar = {"label": "share of the\nmodel's errors, %", "shrink": max(0.5, 1 - len(rows) / 10)}
+    _heatmap(axes, 100 * share, columns, rows, texts, square=False, cbar_kws=bar, **scale)
     for text, heavy in zip(axes.texts, bold.ravel(), strict=True):
         text.set_weight("bold" if heavy else "normal")
     for row, column in np.argwhere(framed):
@@ -155,12 +146,16 @@ def gallery(images: np.ndarray, captions: Sequence[str], *, columns: int = 10, w
 
     Args:
         images: uint8 (N, H, W, C), N >= 1.
-        captions: N short texts.
+        captions: N texts; long lines are wrapped.
         columns: Images in a row.
         width: Of an image, in inches.
     """
     columns = min(columns, max(len(images), 4))
-    figure, axes = _panels(len(images), columns, width=width, height=1.2)
+    captions = ["\n".join(textwrap.fill(line, int(21 * width)) for line in text.splitlines()) for text in captions]
+    lines = 1 + max(caption.count("\n") for caption in captions)
+    figure, axes = _panels(
+        len(images), columns, width=width, height=width * np.divide(*images.shape[1:3]) + 0.15 * lines
+    )
     for cell, image, caption in zip(axes, images, captions, strict=True):
         _show(cell, image, caption)
         cell.axis("off")
@@ -168,29 +163,25 @@ def gallery(images: np.ndarray, captions: Sequence[str], *, columns: int = 10, w
 
 
 def pairs_gallery(before: np.ndarray, after: np.ndarray, captions: Sequence[str]) -> Figure:
-    """A grid of images, each beside what became of it, with a caption above.
+    """A grid of image pairs, before and after side by side, with a caption above each.
 
     Args:
         before: uint8 (N, H, W, C), N >= 1.
         after: uint8 (N, H, W, C).
-        captions: N short texts.
-        columns: Pairs in a row.
+        captions: N texts.
     """
-    # White between the two; grey images are shown inverted.
-    gap = np.full(
-        (*before.shape[:2], max(1, before.shape[2] // 9), before.shape[3]), 0 if before.shape[3] == 1 else 255
-    )
-    return gallery(np.concatenate([before, gap.astype(before.dtype), after], axis=2), captions, columns=6, width=1.5)
+    white = 0 if before.shape[3] == 1 else 255  # grey images are shown inverted
+    gap = np.full_like(before[:, :, : max(1, before.shape[2] // 9)], white)
+    return gallery(np.concatenate([before, gap, after], axis=2), captions, columns=6, width=1.5)
 
 
 @_style
 def image_rows(rows: Sequence[tuple[Any, ...]], *, heads: Sequence[str] = ()) -> Figure:
-    """Rows of images, each with its name; under each image, where given, its prediction: orange if it is wrong.
+    """Rows of images with their names; where given, the prediction stands under each image, orange if it is wrong.
 
     Args:
-        rows: Name of the row and its images, uint8 (n, H, W, C); then, if wanted, n predictions and n times whether
-            each is right.
-        heads: Texts above the columns.
+        rows: Name of the row and its images, uint8 (n, H, W, C); optionally n predictions and n flags for "right".
+        heads: Titles of the columns.
     """
     n = max(len(row[1]) for row in rows)
     figure, axes = _panels(len(rows) * n, n, width=0.9, height=0.9 if len(rows[0]) == 2 else 1.1)
@@ -216,7 +207,7 @@ def accuracy_chart(
     """Accuracy of models: every seed, the mean with its interval, and what was reported elsewhere.
 
     Args:
-        models: Name, accuracy of every seed (0..1), interval of the mean, reported accuracy; the last one on top.
+        models: Name, accuracy of every seed in [0, 1], interval of the mean, reported accuracy; the last one on top.
     """
     figure, (axes,) = _panels(1, width=7.5, height=0.55 * len(models) + 1.1)
     labels: dict[str, Any] = {}
@@ -246,10 +237,10 @@ def errors_by_arm(
     """Errors of every run as a dot, the mean of each arm as a line.
 
     Args:
-        panels: Kind of error; arm to the values of its runs on each of V versions of the images. The first arm is the
+        panels: Kind of error; arm to (V, S) values of its S runs on V versions of the images. The first arm is the
             baseline, the second the treatment.
         versions: V names.
-        one_scale: Whether all panels share their axis.
+        one_scale: Whether all panels share the y axis.
     """
     figure, axes = _panels(len(panels), width=2.2 if len(versions) == 1 else 3.9, height=3, sharey=one_scale)
     for cell, (title, by_arm) in zip(axes, panels, strict=True):
@@ -263,7 +254,8 @@ def errors_by_arm(
         top = max(1.0, *(max(values) for by_version in by_arm.values() for values in by_version))
         cell.set(title=title, ylim=(-0.02 * top, max(1.08 * top, cell.get_ylim()[1])))  # dots at 0 are seen whole
         cell.yaxis.get_major_locator().set_params(integer=True)
-        cell.set_xticks(range(len(versions)), versions, rotation=35, ha="right")
+        named = versions if any(versions) else ()
+        cell.set_xticks(range(len(named)), named, rotation=35, ha="right")
     axes[0].set_ylabel("errors per run")
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=6, frameon=False)
     return figure
@@ -276,7 +268,7 @@ def power_curves(seeds: Sequence[int], reductions: Sequence[float], power: Seque
     Args:
         seeds: Seeds per arm, n of them.
         reductions: True reductions, m of them, in (0, 1].
-        power: n rows of m values, 0..1.
+        power: (n, m), in [0, 1].
     """
     import seaborn as sns
 
@@ -293,25 +285,28 @@ def power_curves(seeds: Sequence[int], reductions: Sequence[float], power: Seque
 
 @_style
 def boxes_by_class(values: Mapping[str, Sequence[np.ndarray]], class_names: Sequence[str]) -> Figure:
-    """A panel for each measurement, a box for each class; where a measurement is a small count, a bar at its mean.
+    """A panel for each measurement with a box for each class; of a measurement with small counts, a bar for the mean.
 
     Args:
-        values: Name of the measurement to the values of each class, (n,) each; a class without values has no box.
-        class_names: The C names.
+        values: Name of the measurement to the values of each class, (n,) each, n >= 0.
+        class_names: C names.
     """
     figure, axes = _panels(len(values), 3, width=3, height=1.9)
-    for cell, (name, by_class) in zip(axes, values.items(), strict=False):
+    line = {"color": AFTER, "linewidth": 0.8}
+    look = dict.fromkeys(("medianprops", "whiskerprops", "capprops"), line)
+    box = {"facecolor": _PALE, "edgecolor": AFTER, "linewidth": 0.8}
+    rotation = 90 if max(map(len, class_names)) > 3 else 0
+    names = class_names if len(class_names) <= _MAX_CLASSES else []
+    for cell, (name, by_class) in zip(axes, values.items(), strict=True):
         if _are_counts(np.concatenate(by_class)):
-            cell.bar(range(len(by_class)), [np.mean(v) if len(v) else 0 for v in by_class], color=_PALE, ec=AFTER)
+            means = [np.mean(v) if len(v) else 0 for v in by_class]
+            cell.bar(range(len(by_class)), means, color=_PALE, ec=AFTER)
+            cell.set_title(f"{name}, mean")
         else:
-            line = {"color": AFTER, "linewidth": 0.8}
-            parts = {f"{part}props": line for part in ("median", "whisker", "cap")}
-            box = {"facecolor": _PALE, "edgecolor": AFTER, "linewidth": 0.8}
             places = range(len(by_class))
-            cell.boxplot(by_class, positions=places, widths=0.6, sym="", patch_artist=True, boxprops=box, **parts)
-        cell.set_title(name)
-        few = len(class_names) <= _MAX_CLASSES
-        cell.set_xticks(range(len(class_names)) if few else [], class_names if few else [])
+            cell.boxplot(by_class, positions=places, widths=0.6, sym="", patch_artist=True, boxprops=box, **look)
+            cell.set_title(name)
+        cell.set_xticks(range(len(names)), names, rotation=rotation)
     return figure
 
 
@@ -322,8 +317,8 @@ def dose_responses(
     """Shares against dose, with intervals as bands.
 
     Args:
-        doses: D doses in pixels, negative erodes.
-        panels: Title; per line its label and (D, 3): share, low, high, NaN where unknown; doses to mark.
+        doses: D doses in pixels; negative doses erode.
+        panels: Title; for each line its label and (D, 3): share, low, high, NaN where unknown; doses to mark.
     """
     figure, axes = _panels(len(panels), width=4.4, height=3.3, sharey=True)
     for cell, (title, lines, marked) in zip(axes, panels, strict=True):
@@ -345,11 +340,11 @@ def flips_against_margin(groups: Sequence[tuple[str, np.ndarray, np.ndarray]]) -
     """The dose at which each image flips against its closure margin, on equal axes.
 
     Args:
-        groups: Name; closure margins in pixels (n,), NaN is left out; signed flip doses in pixels (n,).
+        groups: Name; closure margins in pixels (n,), NaN is not drawn; signed flip doses in pixels (n,).
     """
     figure, axes = _panels(len(groups), width=3.6, height=3.2)
     for cell, (name, margins, doses) in zip(axes, groups, strict=True):
-        # Doses come in steps: the points of a step are spread a little, evenly and by order, to be seen.
+        # Doses come in steps. The points of a step are moved apart a little.
         cell.plot(margins, doses + _spread(len(doses), 0.12), "o", color=AFTER, ms=4, alpha=0.5, mew=0)
         cell.axline((0, 0), slope=1, color=BEFORE, lw=0.8, ls=":")
         limits = (min(np.nanmin(margins), doses.min()) - 0.3, max(np.nanmax(margins), doses.max()) + 0.3)
@@ -360,12 +355,12 @@ def flips_against_margin(groups: Sequence[tuple[str, np.ndarray, np.ndarray]]) -
 
 @_style
 def group_histograms(panels: Sequence[tuple[str, Sequence[np.ndarray]]], names: Sequence[str]) -> Figure:
-    """How one quantity is spread in four groups, a panel for each quantity.
+    """The distributions of several quantities in four groups, a panel for each quantity.
 
     Args:
-        panels: Title; values of the four groups, (n,) each without NaN: filled, a line, ticks at the bottom (a small
-            group), a dotted line.
-        names: Of the groups.
+        panels: Title; values of the four groups, (n,) each without NaN. They are drawn filled, as a line, as ticks at
+            the bottom (a small group), and as a dotted line.
+        names: Names of the groups.
     """
     figure, axes = _panels(len(panels), width=2.2, height=2.9)
     for cell, (title, groups) in zip(axes, panels, strict=True):
@@ -376,7 +371,7 @@ def group_histograms(panels: Sequence[tuple[str, Sequence[np.ndarray]]], names: 
         for values, look, name in zip((rest, near, other), looks, (names[0], names[1], names[3]), strict=True):
             if len(values):
                 cell.hist(values, bins, density=True, label=name, **look)
-        # Counts fall together: their ticks are spread a little, evenly and by order, to be seen.
+        # Ticks of equal counts are moved apart a little.
         _ticks(cell, np.sort(few) + (_spread(len(few), 0.6) if bins[1] - bins[0] == 1 else 0), names[2])
         cell.set(yticks=[], title=title)
         cell.spines["left"].set_visible(False)
@@ -386,29 +381,29 @@ def group_histograms(panels: Sequence[tuple[str, Sequence[np.ndarray]]], names: 
 
 @_style
 def margins_by_class(classes: Sequence[tuple[str, np.ndarray, np.ndarray]]) -> Figure:
-    """Closure margins of each class as a histogram, images without a loop beside it, misread ones as ticks.
+    """Closure margins of each class as a histogram, beside it the share without a loop; misread images are ticks.
 
     Args:
         classes: Title; margins in pixels (n,), infinite without a loop; bool (n,), misread.
     """
     figure, axes = _panels(len(classes), 1, width=7.5, height=1.9, sharex=True)
-    there = np.concatenate([margins[np.isfinite(margins)] for _, margins, _ in classes] or [np.zeros(1)])
-    low, high = (float(there.min()), float(there.max())) if len(there) else (-1.0, 1.0)
+    there = np.concatenate([margins[np.isfinite(margins)] for _, margins, _ in classes])
+    low, high = (float(there.min()), float(there.max())) if there.size else (-1.0, 1.0)
     step = 0.25
     bins = np.arange(np.floor(low / step) * step, high + 2 * step, step)
     beyond = bins[-1] + 4 * step
     for cell, (title, margins, misread) in zip(axes, classes, strict=True):
         finite = np.isfinite(margins)
-        share = 1 / max(1, len(margins))
-        cell.hist(margins[finite], bins, weights=np.full(int(finite.sum()), share), color=_PALE, edgecolor=AFTER)
-        # As a bar it would dwarf the others wherever most images have no loop.
+        weights = np.full(int(finite.sum()), 1 / max(1, len(margins)))
+        cell.hist(margins[finite], bins, weights=weights, color=_PALE, edgecolor=AFTER)
+        # A number, because the bar would be much higher than the others where most images have no loop.
         cell.axvspan(beyond - 2 * step, beyond + 2 * step, color="#f3f4f6", lw=0)
-        missing = (~finite).mean() if len(margins) else 0.0
-        cell.text(beyond, 0.9 * cell.get_ylim()[1], f"{100 * missing:.0f} %", ha="center", va="center")
+        missing = 100 * (~finite).mean() if len(margins) else 0.0
+        cell.text(beyond, 0.9 * cell.get_ylim()[1], f"{missing:.0f} %", ha="center", va="center")
         _ticks(cell, np.where(finite, margins, beyond + _spread(len(margins), 3 * step))[misread])
         cell.axvline(0, color=BEFORE, lw=0.8, ls=":")
         cell.set(title=title, ylabel="share of the class")
-    ticks = [tick for tick in range(int(np.floor(low)), int(np.ceil(high)) + 1) if tick <= high + step]
+    ticks = np.arange(np.floor(low), high + step).astype(int)
     axes[-1].set_xticks([*ticks, beyond], [*map(str, ticks), "no loop"])
     axes[-1].set_xlabel("closure margin, px: ← closed, open →")
     return figure
@@ -416,30 +411,31 @@ def margins_by_class(classes: Sequence[tuple[str, np.ndarray, np.ndarray]]) -> F
 
 @_style
 def risk_coverage_curves(
-    runs: Sequence[tuple[str, np.ndarray, np.ndarray]],
-    together: tuple[str, np.ndarray, np.ndarray] | None,
+    runs: Sequence[tuple[np.ndarray, np.ndarray]],
+    together: Sequence[tuple[np.ndarray, np.ndarray]],
     marks: Sequence[tuple[float, float]],
 ) -> Figure:
     """Share of wrong answers against the share of images answered.
 
     Args:
-        runs: Name, coverage (K,) and risk (K,) of each run, both in [0, 1].
-        together: The same of their ensemble, drawn in front.
-        marks: Coverage and risk at the threshold of each that is judged.
+        runs: Coverage (K,) and risk (K,) of each run, both in [0, 1].
+        together: The same of their ensemble; empty if there is none.
+        marks: Coverage and risk at the threshold.
     """
     figure, (axes,) = _panels(1, width=5.6, height=3.3)
-    for i, (_, coverage, risk) in enumerate(runs):
-        label = ("each run" if len(runs) > 1 else "the run") if i == 0 else None
-        axes.plot(100 * coverage, 100 * risk, color=BEFORE, lw=0.9, alpha=0.7, label=label)
-    if together is not None:
-        axes.plot(100 * together[1], 100 * together[2], color=AFTER, lw=1.8, label=together[0])
-    axes.plot(*100 * np.array(marks).reshape(-1, 2).T, "o", color=WRONG, ms=5, label="at the threshold")
-    curves = [*runs, *([together] if together else [])]
-    top = 100 * max(risk[-1] for _, _, risk in curves)
+    looks = {"color": BEFORE, "lw": 0.9, "alpha": 0.7}, {"color": AFTER, "lw": 1.8}
+    labels = "each run" if len(runs) > 1 else "the run", f"ensemble of {len(runs)}"
+    for curves, look, label in zip((runs, together), looks, labels, strict=True):
+        for i, (coverage, risk) in enumerate(curves):
+            axes.plot(100 * coverage, 100 * risk, label=label if i == 0 else None, **look)
+    if marks:
+        axes.plot(*100 * np.transpose(marks), "o", color=WRONG, ms=5, label="at the threshold")
+    top = max(risk[-1] for _, risk in (*runs, *together)) or 0.01
     # The axis begins where the first curve rises from 0.
-    rises = [100 * coverage[np.argmax(100 * risk > 0.02 * top)] for _, coverage, risk in curves]
-    left = min(99.0, *rises, *(100 * coverage for coverage, _ in marks))
-    axes.set(xlim=(left - 0.08 * (100 - left), 100 + 0.03 * (100 - left)), ylim=(-0.04 * top, 1.08 * top or 1))
+    rises = [coverage[np.argmax(risk > 0.02 * top)] for coverage, risk in (*runs, *together)]
+    left = 100 * min(0.99, *rises, *(coverage for coverage, _ in marks))
+    margin = 0.03 * (100 - left)
+    axes.set(xlim=(left - 2 * margin, 100 + margin), ylim=(-4 * top, 108 * top))
     axes.set(xlabel="images answered, %", ylabel="wrong answers, %")
     axes.legend()
     return figure
@@ -447,11 +443,11 @@ def risk_coverage_curves(
 
 @_style
 def reliability_diagram(bins: Sequence[tuple[float, float, float, float, int]], *, title: str) -> Figure:
-    """Accuracy against confidence, with the number of predictions of each confidence below.
+    """Accuracy against confidence; below it, the number of predictions in each bin.
 
     Args:
         bins: Mean confidence, accuracy, lower and upper end of its interval, number of predictions.
-        title: Whose.
+        title: Of the figure.
     """
     figure, (above, below) = _panels(2, 1, width=4.6, height=2.1, sharex=True, height_ratios=(3, 1))
     confidence, accuracy, low, high, count = np.array(bins, dtype=float).T
@@ -465,10 +461,10 @@ def reliability_diagram(bins: Sequence[tuple[float, float, float, float, int]], 
 
 
 def _panels(n: int, columns: int = 0, *, width: float, height: float, **options: Any) -> tuple[Figure, np.ndarray]:
-    """A figure of n axes, in one row by default: each width x height inches, or narrower to fit the page."""
+    """A figure of n axes, by default in one row, each of width x height inches, or narrower to fit the page."""
     columns = columns or n
     rows = -(-n // columns)
-    figure = Figure(figsize=(min(WIDTH, width * columns), height * rows), layout="constrained")
+    figure = Figure(figsize=(min(_WIDTH, width * columns), height * rows), layout="constrained")
     axes: np.ndarray = figure.subplots(rows, columns, squeeze=False, **options).ravel()
     for cell in axes[n:]:
         cell.axis("off")
@@ -502,7 +498,7 @@ def _heatmap(
 
 
 def _largest(errors: np.ndarray, class_names: Sequence[str]) -> tuple[list[int], str]:
-    """The classes of (M, C, C) errors to draw, and what to add to the title: of many, those of the largest cells."""
+    """The classes of (M, C, C) errors to draw, and what to add to the title if that is not all of them."""
     if len(class_names) <= _MAX_CLASSES:
         return list(range(len(class_names))), ""
     sizes = np.abs(errors).max(axis=0)
@@ -512,12 +508,12 @@ def _largest(errors: np.ndarray, class_names: Sequence[str]) -> tuple[list[int],
 
 
 def _spread(n: int, width: float) -> np.ndarray:
-    """Offsets that keep n equal points apart: evenly and always the same."""
+    """Offsets (n,), evenly spaced, that keep equal points apart."""
     return np.linspace(-width / 2, width / 2, n) if n > 1 else np.zeros(n)
 
 
 def _ticks(cell: Any, places: np.ndarray, label: str | None = None) -> None:
-    """A small group of values as ticks on the axis."""
+    """Mark values on the x axis."""
     if len(places):
         cell.plot(places, np.zeros(len(places)), "|", color=WRONG, ms=14, mew=1, label=label, clip_on=False)
 
@@ -527,7 +523,7 @@ def _are_counts(values: np.ndarray) -> bool:
 
 
 def _shared_bins(values: np.ndarray) -> np.ndarray:
-    """Bins for all groups: one for each value of small counts, else 24 between the 1st and the 99th percentile."""
+    """Edges of bins: one bin for each value of small counts, else 24 between the 1st and the 99th percentile."""
     if not len(values):
         return np.array([0.0, 1.0])
     if _are_counts(values):

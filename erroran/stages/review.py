@@ -1,12 +1,12 @@
 """Selective prediction: which images to answer and which to leave to a human, by the confidence of the prediction.
 
-The confidence of a prediction is the probability of the predicted class; at or above the threshold the image is
-answered, below it it waits for a human. Runs are judged one by one, or together as an ensemble of their mean
-probabilities (Lakshminarayanan et al. 2017, arXiv 1612.01474).
+The confidence of a prediction is the probability of the predicted class. An image is answered if its confidence is at
+least the threshold; otherwise it waits for a human. Runs are judged one by one, or together as an ensemble of their
+mean probabilities (Lakshminarayanan et al. 2017, arXiv 1612.01474).
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -15,9 +15,8 @@ from pydantic import Field, computed_field
 from erroran.errors import BadInput
 from erroran.predictions import PredictionSet, read_predictions
 from erroran.results import Result
-from erroran.stats.confusion import BoolArray, FloatArray, IntArray
-from erroran.stats.reliability import assess_calibration
-from erroran.stats.selective import RiskCoverage, Selection, held_out, risk_coverage, select, threshold_for
+from erroran.stats.reliability import Calibration, assess_calibration
+from erroran.stats.selective import Selection, held_out, risk_coverage, select, threshold_for
 from erroran.store import Store
 from erroran.store.evidence import Evidence, gather
 from erroran.store.ledger import Entry
@@ -26,50 +25,32 @@ from erroran.store.records import Group, RunRecord
 THRESHOLD = 0.8
 LADDER = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 0.999)
 _FOLDS = 10
-_CLEAR_PAIR = 0.9  # two classes with this probability together: the image lies between them
-_LIKELY = 0.1  # a class with less is not named
 
 
-class RunResult(Result):
+@dataclass(frozen=True)
+class RunResult(Calibration):
     """One run, or the ensemble of all.
 
     Attributes:
         name: ``seed 0``, a file, or ``ensemble``.
         errors: Number of wrong predictions.
-        aurc: Area under its risk-coverage curve; `aurc_best` with the same errors, all of them least confident.
-        predicted: int64 (N,).
-        confidence: float64 (N,): probability of the predicted class.
-        wrong: bool (N,).
-        curve: Its risk-coverage curve.
-
-    The other fields are those of `erroran.stats.reliability.Calibration`.
+        aurc: Area under its risk-coverage curve.
+        aurc_best: The area if the same errors were the least confident predictions.
     """
 
     name: str
     errors: int
     aurc: float
     aurc_best: float
-    ece_mass: float
-    ece_width: float
-    ece_mass_if_perfect: float
-    ece_mass_if_perfect_high: float
-    mean_confidence: float
-    accuracy: float
-    brier: float
-    nll: float
-    predicted: np.ndarray = Field(exclude=True)
-    confidence: np.ndarray = Field(exclude=True)
-    wrong: np.ndarray = Field(exclude=True)
-    curve: RiskCoverage = Field(exclude=True)
 
 
 class Target(Result):
-    """A threshold that was chosen for an accuracy.
+    """The accuracy that the threshold was chosen for.
 
     Attributes:
-        accuracy: What was asked for, in (0, 1).
-        chosen_on: Split or files it was chosen on.
-        coverage_held_out: Share answered on images that the threshold was not chosen on, 10-fold on the same split.
+        accuracy: In (0, 1).
+        chosen_on: Split or files that the threshold was chosen on.
+        coverage_held_out: Share answered in a 10-fold cross-validation on the same images.
         accuracy_held_out: Share of these answers that is right; None if nothing is answered.
     """
 
@@ -79,56 +60,31 @@ class Target(Result):
     accuracy_held_out: float | None
 
 
-class QueueRow(Result):
-    """An image that waits for a human: a row of ``queue.csv``.
-
-    Attributes:
-        sample_id: Its id.
-        index: Its place in the dataset's training images (test images for `confirm`), or in the sorted prediction file.
-        label: The true class, as far as it is known.
-        prediction: The class with the highest mean probability.
-        confidence: That probability.
-        second: The class with the second highest.
-        second_confidence: Its mean probability.
-        runs_waiting: Runs whose own confidence is below the threshold.
-        why: The reason in words.
-        row: Its place among the reviewed images.
-    """
-
-    sample_id: str
-    index: int
-    label: str
-    prediction: str
-    confidence: float
-    second: str
-    second_confidence: float
-    runs_waiting: int
-    why: str
-    row: int = Field(exclude=True)
-
-
 class ReviewResult(Result):
     """What answering only confident predictions does.
 
     Attributes:
-        group: Id of the baseline group; None for prediction files.
-        dataset: Name of its dataset; `note` what it had to say, such as a fallback.
-        source: What the images are: ``mine``, ``confirm``, or the files' names.
+        group: Id of the baseline group; None for prediction files, as are `dataset`, `note`, `baseline` and `pixels`.
+        dataset: Name of the group's dataset.
+        note: Remark of the dataset, for example that a fallback was used.
+        source: ``mine``, ``confirm``, or the names of the files.
         seeds: Seeds of the runs; empty for files.
         images: Number of images N.
-        judged: Whether `selection` counts the decisions of the runs or of the ensemble.
-        target: How the threshold was chosen, if for an accuracy.
-        selection: What the threshold does.
-        ladder: The same at other thresholds.
-        baseline: The group itself, and `runs` its runs.
-        class_names: C names.
-        labels: int64 (N,).
-        pixels: uint8 (N, H, W, C); None for files.
-        run_results: One for each run; `ensemble` all together, None if there is one run.
-        waiting: Images that wait for a human, those that most runs leave first, then the least confident. Empty on
-            `confirm`.
-        missed: int64: rows of images that most judged runs answer wrongly, the most confident first. Empty on
-            `confirm`.
+        judged: Whether `selection` and `ladder` count the decisions of the ensemble or of the runs.
+        target: None if the threshold was not chosen for an accuracy.
+        selection: Counts at the threshold.
+        ladder: The same at the thresholds `LADDER` and at this one, ascending.
+        voices: The runs, then, if there are several, the ensemble.
+        baseline: The group.
+        runs: Its runs.
+        predictions: Predictions of the runs, with probabilities.
+        ensemble: Their mean as one run; None if there is one run.
+        pixels: uint8 (N, H, W, C).
+        places: int64 (N,): place of each image in the dataset's training images (test images for `confirm`), or in the
+            prediction files as they are sorted.
+        waiting: int64: images that wait for a human, those that most runs leave first, then the least confident. Empty
+            on `confirm`.
+        missed: int64: images that most judged runs answer wrongly, the most confident first. Empty on `confirm`.
     """
 
     group: str | None
@@ -141,36 +97,30 @@ class ReviewResult(Result):
     target: Target | None
     selection: Selection
     ladder: tuple[Selection, ...]
+    voices: tuple[RunResult, ...]
     baseline: Group | None = Field(exclude=True)
     runs: tuple[RunRecord, ...] = Field(exclude=True)
-    class_names: tuple[str, ...] = Field(exclude=True)
-    labels: np.ndarray = Field(exclude=True)
+    predictions: PredictionSet = Field(exclude=True)
+    ensemble: PredictionSet | None = Field(exclude=True)
     pixels: np.ndarray | None = Field(exclude=True)
-    run_results: tuple[RunResult, ...] = Field(exclude=True)
-    ensemble: RunResult | None = Field(exclude=True)
-    waiting: tuple[QueueRow, ...] = Field(exclude=True)
+    places: np.ndarray = Field(exclude=True)
+    waiting: np.ndarray = Field(exclude=True)
     missed: np.ndarray = Field(exclude=True)
 
     @computed_field  # type: ignore[prop-decorator]
     @property
-    def voices(self) -> list[RunResult]:
-        """The runs, then the ensemble."""
-        return [*self.run_results, *([self.ensemble] if self.ensemble else [])]
-
-    @computed_field  # type: ignore[prop-decorator]
-    @property
     def queue(self) -> list[str] | None:
-        """Ids of the images that wait; None where single images are kept back."""
-        return [row.sample_id for row in self.waiting] if self.shows_images else None
+        """Ids of the images that wait; None where single images are not shown."""
+        return self.predictions.ids[self.waiting].tolist() if self.shows_images else None
 
     @property
-    def judged_runs(self) -> list[RunResult]:
-        """Whose decisions `selection` counts."""
-        return [self.ensemble] if self.judged == "ensemble" and self.ensemble else list(self.run_results)
+    def judged_predictions(self) -> PredictionSet:
+        """Those that `selection` counts."""
+        return self.ensemble if self.judged == "ensemble" and self.ensemble else self.predictions
 
     @property
     def shows_images(self) -> bool:
-        """Whether single images are told; not on `confirm`: who has seen its errors can no longer test a fix on it."""
+        """False on `confirm`: whoever has seen the errors there can no longer test a fix on it."""
         return self.baseline is None or self.source != "confirm"
 
 
@@ -194,7 +144,7 @@ def review(
         ensemble: Judge the mean probabilities of all runs instead of each run.
 
     Raises:
-        NotFound: A run of the group is gone.
+        NotFound: A run of the group was removed.
         BadInput: Both threshold and target are given, one is out of range, or no threshold reaches the target.
     """
     _check_options(threshold, target_accuracy)
@@ -208,18 +158,10 @@ def review(
         chosen_on = evidence if split == "mine" else gather(store, run_ids, "mine")
         threshold, target = _choose(_predictions(chosen_on), target_accuracy, ensemble=ensemble, source="mine")
     dataset = store.get_dataset(group.template.dataset)
-    everything = dataset.train_ids if split == "mine" else dataset.test_ids
-    order = np.argsort(everything)
-    return _review(
-        _predictions(evidence),
-        THRESHOLD if threshold is None else threshold,
-        target,
-        ensemble=ensemble,
-        source=split,
-        places=order[np.searchsorted(everything, evidence.ids, sorter=order)],
-        baseline=group,
-        evidence=evidence,
-    )
+    place = {sample_id: i for i, sample_id in enumerate(dataset.train_ids if split == "mine" else dataset.test_ids)}
+    places = np.array([place[sample_id] for sample_id in evidence.ids])
+    found = _predictions(evidence)
+    return _review(found, threshold, target, places, ensemble=ensemble, source=split, baseline=group, evidence=evidence)
 
 
 def review_files(
@@ -233,27 +175,26 @@ def review_files(
 
     Args:
         patterns: Paths or patterns of files with ``p_<class>`` columns.
-        threshold: As for `review`, as are the others.
-        target_accuracy: Chosen on these files.
-        ensemble: Likewise.
+        threshold: See `review`.
+        target_accuracy: See `review`; the threshold is chosen on these files.
+        ensemble: See `review`.
 
     Raises:
         DatasetError: A file cannot be used.
-        BadInput: A file has no probabilities; or as `review`.
+        BadInput: A file has no probabilities; or see `review`.
     """
     _check_options(threshold, target_accuracy)
     found = read_predictions(list(patterns))
     source = ", ".join(found.files[:3]) + (" and others" if len(found.files) > 3 else "")
     if found.probabilities is None:
         raise BadInput(
-            f"{source}: without probabilities in every file there is no confidence.",
+            f"{source}: not every file has probabilities, which the confidences are taken from.",
             fix="write a column p_<class> for every class",
         )
     target = None
     if target_accuracy is not None:
         threshold, target = _choose(found, target_accuracy, ensemble=ensemble, source=source)
-    threshold = THRESHOLD if threshold is None else threshold
-    return _review(found, threshold, target, ensemble=ensemble, source=source, places=np.arange(len(found.labels)))
+    return _review(found, threshold, target, np.arange(len(found.labels)), ensemble=ensemble, source=source)
 
 
 def _check_options(threshold: float | None, target_accuracy: float | None) -> None:
@@ -278,79 +219,63 @@ def _predictions(evidence: Evidence) -> PredictionSet:
     )
 
 
-def _probabilities(found: PredictionSet) -> FloatArray:
+def _ensemble(found: PredictionSet) -> PredictionSet | None:
+    """The mean of several runs as a single run."""
     assert found.probabilities is not None
-    return found.probabilities.astype(np.float64)
-
-
-def _decisions(found: PredictionSet, *, ensemble: bool) -> tuple[FloatArray, BoolArray]:
-    """Confidences and errors, each (S, N): of the runs, or of the ensemble with S = 1."""
-    probabilities, predicted = _probabilities(found), found.predicted
-    if ensemble:
-        probabilities = probabilities.mean(axis=0, keepdims=True)
-        predicted = probabilities.argmax(axis=2)
-    confidence = np.take_along_axis(probabilities, predicted[:, :, None], axis=2)[:, :, 0]
-    return confidence, predicted != found.labels
+    if len(found.files) == 1:
+        return None
+    mean = found.probabilities.mean(axis=0, keepdims=True, dtype=np.float64).astype(np.float32)
+    return replace(found, probabilities=mean, predicted=mean.argmax(axis=2), files=("ensemble",))
 
 
 def _choose(found: PredictionSet, accuracy: float, *, ensemble: bool, source: str) -> tuple[float, Target]:
-    confidence, wrong = _decisions(found, ensemble=ensemble)
+    judged = _ensemble(found) or found if ensemble else found
+    confidence, wrong = judged.confidence, judged.wrong
     threshold = threshold_for(confidence, wrong, accuracy)
     if threshold is None:
         raise BadInput(
             f"No threshold makes {accuracy:.4%} of the answers right: the most confident predictions include errors.",
             fix="ask for less, as in --target-accuracy 0.995, or try --ensemble",
         )
-    # Ids are hashes of the pixels, or whatever a file says: dealt in their order, the folds are the same every time.
     folds = np.empty(len(found.ids), dtype=np.int64)
-    folds[np.argsort(found.ids)] = np.arange(len(found.ids)) % _FOLDS
+    folds[np.argsort(found.ids)] = np.arange(len(found.ids)) % _FOLDS  # by id, so that they are always the same
     coverage, right = held_out(confidence, wrong, accuracy, folds)
-    target = Target(accuracy=accuracy, chosen_on=source, coverage_held_out=coverage, accuracy_held_out=right)
-    return threshold, target
+    return threshold, Target(accuracy=accuracy, chosen_on=source, coverage_held_out=coverage, accuracy_held_out=right)
 
 
-def _run_result(name: str, probabilities: FloatArray, predicted: IntArray, labels: IntArray) -> RunResult:
-    confidence, wrong = probabilities[np.arange(len(labels)), predicted], predicted != labels
-    curve = risk_coverage(confidence, wrong)
-    return RunResult(
-        name=name,
-        errors=int(wrong.sum()),
-        aurc=curve.area,
-        aurc_best=curve.best_area,
-        **asdict(assess_calibration(probabilities, labels, predicted, rng=np.random.default_rng(0))),
-        predicted=predicted,
-        confidence=confidence,
-        wrong=wrong,
-        curve=curve,
-    )
+def _run_results(found: PredictionSet) -> list[RunResult]:
+    assert found.probabilities is not None
+    results = []
+    for i, (name, confidence, wrong) in enumerate(zip(found.files, found.confidence, found.wrong, strict=True)):
+        curve, rng = risk_coverage(confidence, wrong), np.random.default_rng(0)
+        fit = assess_calibration(found.probabilities[i], found.labels, found.predicted[i], rng=rng)
+        errors = int(wrong.sum())
+        results.append(RunResult(name=name, errors=errors, aurc=curve.area, aurc_best=curve.best_area, **asdict(fit)))
+    return results
 
 
 def _review(
     found: PredictionSet,
-    threshold: float,
+    threshold: float | None,
     target: Target | None,
+    places: np.ndarray,
     *,
     ensemble: bool,
     source: str,
-    places: np.ndarray,
     baseline: Group | None = None,
     evidence: Evidence | None = None,
 ) -> ReviewResult:
-    probabilities, several = _probabilities(found), len(found.files) > 1
-    mean = probabilities.mean(axis=0)
-    results = tuple(
-        _run_result(name, table, predicted, found.labels)
-        for name, table, predicted in zip(found.files, probabilities, found.predicted, strict=True)
-    )
-    confidence, wrong = _decisions(found, ensemble=ensemble)
+    threshold = THRESHOLD if threshold is None else threshold
+    together = _ensemble(found)
+    judged = together if ensemble and together else found
+    confidence, wrong = judged.confidence, judged.wrong
     below = confidence < threshold
-    rows, missed = np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64)
-    if baseline is None or source != "confirm":
-        rows = np.flatnonzero(below.any(axis=0))
-        rows = rows[np.lexsort((found.ids[rows], mean.max(axis=1)[rows], -below.sum(axis=0)[rows]))]
-        missed = np.flatnonzero(2 * (wrong & ~below).sum(axis=0) > len(wrong))
-        missed = missed[np.lexsort((found.ids[missed], -confidence.mean(axis=0)[missed]))]
-    runs_below = (np.array([result.confidence for result in results]) < threshold).sum(axis=0)
+    waiting, missed = np.flatnonzero(below.any(axis=0)), np.flatnonzero(2 * (wrong & ~below).sum(axis=0) > len(wrong))
+    if baseline and source == "confirm":
+        waiting = missed = np.empty(0, dtype=np.int64)
+    probabilities = (together or found).probabilities
+    assert probabilities is not None
+    likeliest = probabilities[0].max(axis=1)
     return ReviewResult(
         group=baseline.id if baseline else None,
         dataset=baseline.dataset_name if baseline else None,
@@ -358,52 +283,17 @@ def _review(
         source=source,
         seeds=tuple(evidence.seeds) if evidence else (),
         images=len(found.labels),
-        judged="ensemble" if ensemble and several else "runs",
+        judged="ensemble" if judged is together else "runs",
         target=target,
         selection=select(confidence, wrong, threshold),
         ladder=tuple(select(confidence, wrong, step) for step in sorted({*LADDER, threshold})),
+        voices=tuple(result for part in (found, together) if part for result in _run_results(part)),
         baseline=baseline,
         runs=evidence.runs if evidence else (),
-        class_names=found.class_names,
-        labels=found.labels,
+        predictions=found,
+        ensemble=together,
         pixels=evidence.images if evidence else None,
-        run_results=results,
-        ensemble=_run_result("ensemble", mean, mean.argmax(axis=1), found.labels) if several else None,
-        waiting=tuple(_queue_row(found, mean, row, int(places[row]), int(runs_below[row])) for row in rows.tolist()),
-        missed=missed,
+        places=places,
+        waiting=waiting[np.lexsort((found.ids[waiting], likeliest[waiting], -below.sum(axis=0)[waiting]))],
+        missed=missed[np.lexsort((found.ids[missed], -confidence.mean(axis=0)[missed]))],
     )
-
-
-def _queue_row(found: PredictionSet, mean: FloatArray, row: int, place: int, runs_waiting: int) -> QueueRow:
-    names = found.class_names
-    ranked = np.argsort(-mean[row], kind="stable")
-    first, second = int(ranked[0]), int(ranked[1])
-    return QueueRow(
-        sample_id=str(found.ids[row]),
-        index=place,
-        label=names[found.labels[row]],
-        prediction=names[first],
-        confidence=float(mean[row, first]),
-        second=names[second],
-        second_confidence=float(mean[row, second]),
-        runs_waiting=runs_waiting,
-        why=_explain(mean[row], ranked, found.predicted[:, row], names),
-        row=row,
-    )
-
-
-def _explain(probabilities: FloatArray, ranked: np.ndarray, predicted: np.ndarray, names: tuple[str, ...]) -> str:
-    """Why an image waits, from its mean probabilities and what each run predicts."""
-    first, second = ranked[0], ranked[1]
-    likely = [names[c] for c in ranked if probabilities[c] >= _LIKELY]
-    if len(likely) < 2:
-        reason = f"low probability of {names[first]}"
-    elif probabilities[first] + probabilities[second] >= _CLEAR_PAIR:
-        reason = f"between {names[first]} and {names[second]}"
-    else:
-        reason = f"several likely classes: {', '.join(likely)}"
-    classes, counts = np.unique(predicted, return_counts=True)
-    if len(classes) == 1:
-        return reason
-    told = (f"{n} read {names[c]}" for n, c in sorted(zip(counts, classes, strict=True), key=lambda pair: -pair[0]))
-    return f"{reason}; runs disagree: {', '.join(told)}"

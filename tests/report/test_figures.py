@@ -276,20 +276,24 @@ def test_risk_and_coverage_begin_where_something_happens() -> None:
     coverage = np.linspace(0.01, 1, 100)
     risk = np.where(coverage > 0.9, coverage - 0.9, 0)
     figure = figures.risk_coverage_curves(
-        [("seed 0", coverage, risk), ("seed 1", coverage, risk / 2)], ("both", coverage, risk / 4), [(0.95, 0.02)]
+        [(coverage, risk), (coverage, risk / 2)], [(coverage, risk / 4)], [(0.95, 0.02)]
     )
     (axes,) = figure.axes
     assert [line.get_ydata()[-1] for line in axes.lines] == pytest.approx([10, 5, 2.5, 2])
-    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["each run", "both", "at the threshold"]
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == [
+        "each run",
+        "ensemble of 2",
+        "at the threshold",
+    ]
     assert 85 < axes.get_xlim()[0] < 92
     assert axes.lines[-1].get_xdata() == pytest.approx([95])
 
 
 def test_risk_of_a_perfect_run_can_be_drawn() -> None:
     """No errors at all: a flat line, not an empty axis."""
-    figure = figures.risk_coverage_curves([("seed 0", np.array([0.5, 1]), np.zeros(2))], None, [(1.0, 0.0)])
+    figure = figures.risk_coverage_curves([(np.array([0.5, 1]), np.zeros(2))], [], [(1.0, 0.0)])
     low, high = figure.axes[0].get_ylim()
-    assert low < high
+    assert low < 0 < high
 
 
 def test_reliability_shows_intervals_and_counts() -> None:

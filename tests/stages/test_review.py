@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from erroran.cli.commands import app
 from erroran.data import split_dataset
 from erroran.errors import BadInput
-from erroran.report.review import review_sentence, write_review
+from erroran.report.review import queue_rows, review_sentence, write_review
 from erroran.report.text import md
 from erroran.stages.review import review, review_files
 from erroran.store import Store
@@ -49,13 +49,14 @@ def test_counts_by_hand(store: Store, group: Group) -> None:
 def test_the_queue_by_hand(store: Store, group: Group) -> None:
     """Those that most runs leave first; places are those in the training images."""
     reviewed = review(store, group)
+    queue = queue_rows(reviewed)
     dataset = made_up_dataset()
-    assert [waiting.runs_waiting for waiting in reviewed.waiting] == [3, 3, 1, 1]
-    assert sorted(waiting.label for waiting in reviewed.waiting) == ["0", "0", "0", "1"]
-    for waiting in reviewed.waiting:
-        assert dataset.train_ids[waiting.index] == waiting.sample_id
-        assert np.array_equal(dataset.x_train[waiting.index], reviewed.pixels[waiting.row])
-    first, last = reviewed.waiting[0], reviewed.waiting[-1]
+    assert [row.runs_waiting for row in queue] == [3, 3, 1, 1]
+    assert sorted(row.label for row in queue) == ["0", "0", "0", "1"]
+    for i, row in zip(reviewed.waiting, queue, strict=True):
+        assert dataset.train_ids[row.index] == row.sample_id
+        assert np.array_equal(dataset.x_train[row.index], reviewed.pixels[i])
+    first, last = queue[0], queue[-1]
     assert (first.prediction, first.second) == ("1", "0")
     assert first.confidence == pytest.approx(0.5)
     assert first.why == "between 1 and 0"
@@ -68,16 +69,16 @@ def test_the_ensemble_is_judged_as_one(store: Store, group: Group) -> None:
     reviewed = review(store, group, ensemble=True)
     chosen = reviewed.selection
     assert (chosen.kept_per_run, chosen.errors_per_run) == ((26,), (2,))
-    assert [run.name for run in reviewed.judged_runs] == ["ensemble"]
+    assert reviewed.judged_predictions.files == ("ensemble",)
     assert review(store, group, threshold=0.7, ensemble=True).selection.kept_per_run == (28,)
 
 
 def test_confident_errors_are_listed(store: Store, group: Group) -> None:
     """At 0.5 every error is answered; those of most runs are listed."""
     reviewed = review(store, group, threshold=0.45)
-    assert reviewed.waiting == ()
+    assert len(reviewed.waiting) == 0
     assert len(reviewed.missed) == 2
-    assert (reviewed.labels[reviewed.missed] == 0).all()
+    assert (reviewed.predictions.labels[reviewed.missed] == 0).all()
 
 
 def test_a_target_chooses_the_threshold(store: Store, group: Group) -> None:
@@ -99,7 +100,7 @@ def test_confirm_shows_numbers_and_no_image(store: Store, group: Group, tmp_path
     (entry,) = store.ledger.entries()
     assert (entry.kind, entry.group, entry.seeds) == ("reviewed-on-confirm", group.id, (0, 1, 2))
     assert reviewed.selection.errors_per_run == (6, 4, 6)
-    assert (reviewed.waiting, len(reviewed.missed)) == ((), 0)
+    assert (len(reviewed.waiting), len(reviewed.missed)) == (0, 0)
     assert reviewed.to_json()["queue"] is None
     path = write_review(reviewed, tmp_path)
     assert not (tmp_path / "review" / "queue.csv").exists()
@@ -168,7 +169,7 @@ def test_prediction_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     Path("r1.csv").write_text(FILE.replace("0.6,0.4", "0.3,0.7"))
     reviewed = review_files(["r*.csv"])
     assert (reviewed.selection.kept_per_run, reviewed.selection.errors_per_run) == ((2, 2), (1, 0))
-    (waiting,) = reviewed.waiting
+    (waiting,) = queue_rows(reviewed)
     assert (waiting.sample_id, waiting.label, waiting.prediction, waiting.runs_waiting) == ("b", "dog", "dog", 2)
     assert "1 read cat, 1 read dog" in waiting.why
     outcome = CliRunner().invoke(app, ["review", "--predictions", "r*.csv", "--ensemble", "--json"])
@@ -215,7 +216,7 @@ def test_files_without_probabilities(tmp_path: Path) -> None:
     """There is no confidence to go by."""
     path = tmp_path / "r.csv"
     path.write_text("sample_id,label,prediction\na,x,x\nb,y,x\n")
-    with pytest.raises(BadInput, match="without probabilities in every file"):
+    with pytest.raises(BadInput, match="not every file has probabilities"):
         review_files([str(path)])
 
 

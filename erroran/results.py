@@ -1,4 +1,4 @@
-"""The base of what stages return: a frozen model whose JSON is its fields."""
+"""`Result`, the base class of what stages return: a frozen model whose JSON is its fields."""
 
 import dataclasses
 import math
@@ -9,10 +9,10 @@ from pydantic import BaseModel, ConfigDict
 
 
 class Result(BaseModel):
-    """Result of a stage: everything a report shows.
+    """Result of a stage.
 
-    Fields that are only for pictures (images, arrays of probabilities) are declared with ``Field(exclude=True)``;
-    properties that belong in the JSON with ``computed_field``.
+    Fields that do not belong in the JSON (images, arrays of probabilities) are declared with ``Field(exclude=True)``;
+    properties that do belong in it with ``computed_field``.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
@@ -25,7 +25,7 @@ class Result(BaseModel):
 
 
 def to_plain(value: Any) -> Any:  # noqa: PLR0911 - one return for each type
-    """Turn models, dataclasses, arrays, tuples and NumPy scalars into what `json.dumps` takes."""
+    """Convert models, dataclasses, arrays, collections and NumPy scalars to types that `json.dumps` accepts."""
     if isinstance(value, Result):
         return value.to_json()
     if isinstance(value, BaseModel):

@@ -21,7 +21,7 @@ def review(
         threshold: Answer images with at least this confidence; default: 0.8.
         target_accuracy: Instead: the lowest threshold on `mine` at which the answers reach this accuracy.
         ensemble: Evaluate the mean probabilities of all runs, not each run.
-        on: confirm: entered in the ledger, and only numbers are shown.
+        on: confirm: recorded in the ledger; only numbers are shown.
         predictions FILES: Read prediction files with p_<class> instead of stored runs: one run per file; repeat, or
             quote a pattern.
 
@@ -36,7 +36,7 @@ def review(
 
     if predictions:
         if on == "confirm" or session.group_id is not None:
-            raise BadInput("--predictions names all that is read.", fix="leave out --on and --group")
+            raise BadInput("--predictions cannot be combined with --on confirm or --group.", fix="leave them out")
         reviewed = stage.review_files(
             predictions, threshold=threshold, target_accuracy=target_accuracy, ensemble=ensemble
         )
@@ -57,7 +57,7 @@ def review(
     session.show(
         reviewed,
         headline=review_sentence(reviewed),
-        table=[("threshold", "answered", "right, of the answered"), *rows],
+        table=[("threshold", "answered", "accuracy of the answers"), *rows],
         wrote=f"{path}" + (f" and {path.with_suffix('') / 'queue.csv'}" if reviewed.shows_images else ""),
         note=reviewed.note,
     )

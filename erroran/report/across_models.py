@@ -49,21 +49,19 @@ def across_sentence(across: "AcrossResult") -> str:
     alike = f"No image is misread in the same way by {everyone}"
     if images:
         parts = [images / model.systematic_images for model in across.models]
-        low, high = percent(min(parts), 0), percent(max(parts), 0)
+        ends = dict.fromkeys(percent(part, 0) for part in (min(parts), max(parts)))
         alike = (
             f"{counted(images, 'image')} {'is' if images == 1 else 'are'} misread in the same way by {everyone}: "
-            f"{low if low == high else f'{low} to {high}'} of the systematic errors of each"
+            f"{' to '.join(ends)} of the systematic errors of each"
         )
-    shared = [str(pair.pair) for pair in across.shared]
-    owned = [f"{pair.pair} to {pair.owner}" for pair in across.owned]
-    common = f"no pair stands out in {everyone}"
+    shared = _list([str(pair.pair) for pair in across.shared])
+    owned = _list([f"{pair.pair} to {pair.owner}" for pair in across.owned])
+    common, single = f"no pair stands out in {everyone}", "none is shown to belong to one"
     if shared:
-        common = (
-            f"{counted(len(shared), 'pair')} stand{'s' if len(shared) == 1 else ''} out in {everyone} ({_list(shared)})"
-        )
-    single = "none is shown to belong to one"
+        verb = "stands" if len(across.shared) == 1 else "stand"
+        common = f"{counted(len(across.shared), 'pair')} {verb} out in {everyone} ({shared})"
     if owned:
-        single = f"{len(owned)} {'belongs' if len(owned) == 1 else 'belong'} to one ({_list(owned)})"
+        single = f"{len(across.owned)} {'belongs' if len(across.owned) == 1 else 'belong'} to one ({owned})"
     return f"{alike}; {common}; {single}."
 
 
@@ -73,8 +71,9 @@ def _list(names: list[str]) -> str:
 
 
 def _shown(across: "AcrossResult") -> "list[PairResult]":
-    """The pairs in the table: shared and owned ones, then others in order, `_PAIRS` if there are so many."""
-    important = [pair for pair in across.pairs if pair in across.shared or pair.owner is not None]
+    """The pairs in the table: all shared and owned ones, then others up to `_PAIRS` in all."""
+    everywhere = len(across.models)
+    important = [pair for pair in across.pairs if pair.surely_in == everywhere or pair.owner is not None]
     others = [pair for pair in across.pairs if pair not in important]
     return [*important, *others][: max(_PAIRS, len(important))]
 
@@ -93,9 +92,10 @@ def _draw_pairs(across: "AcrossResult", shown: "list[PairResult]") -> "Figure":
 
 def _draw_images(across: "AcrossResult") -> "Figure":
     images = across.misread_by_every_model[:_GALLERY]
+    n_runs = sum(len(model.seeds) for model in across.models)
     captions = [
-        f"{i.label}{', or ' if i.suspected_mislabel else ' as '}{i.read_as}{'?' if i.suspected_mislabel else ''}"
-        f"\n{i.runs} of {across.n_runs} runs"
+        (f"{i.label}, or {i.read_as}?" if i.suspected_mislabel else f"{i.label} as {i.read_as}")
+        + f"\n{i.runs} of {n_runs} runs"
         for i in images
     ]
     return figures.gallery(across.pixels[[image.row for image in images]], captions)

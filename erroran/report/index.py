@@ -1,4 +1,4 @@
-"""``reports/README.md``: every hypothesis that was judged, also the refuted ones, and how to read a verdict."""
+"""``reports/README.md``: all hypotheses that were judged, refuted ones included, and how to read a verdict."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,7 +18,7 @@ def write_index(entries: "Sequence[Entry]", folder: Path) -> Path:
 
     Args:
         entries: The ledger, oldest first.
-        folder: ``./reports``; reports that exist there are linked.
+        folder: ``./reports``; links are made only to reports that exist in it.
     """
     verdicts = [entry for entry in entries if entry.kind == "verdict"]
     latest = {(e.name, e.spec_hash, e.group): e for e in verdicts}

@@ -1,4 +1,4 @@
-"""Fill a Markdown template, and write a document with the files beside it, each in one step."""
+"""Fill Markdown templates, and write reports with the files that belong to them."""
 
 import json
 import re
@@ -28,11 +28,7 @@ _FILTERS = {
 
 
 def render(template: str, **context: Any) -> str:
-    """Fill a template of this package.
-
-    Args:
-        template: File name in ``templates/``.
-        context: What it uses; a missing name is an error.
+    """Fill a template from ``templates/``; a name that it uses and `context` lacks is an error.
 
     Returns:
         Markdown that ends with one newline and never has two empty lines in a row.
@@ -60,15 +56,15 @@ def write_document(
     data: Mapping[str, object] | None = None,
     tables: Mapping[str, str] | None = None,
 ) -> Path:
-    """Write ``<name>.md``, and its figures, JSON files and tables into ``<name>/``; the page itself last.
+    """Write files into ``<folder>/<name>/``, then the page ``<folder>/<name>.md``.
 
     Args:
         folder: ``./reports``.
-        name: The document's name.
+        name: Name of the document.
         text: The Markdown.
-        figures: Stem to figure; written as PNG.
-        data: Stem to JSON-ready content.
-        tables: Stem to CSV text.
+        figures: File name without ending, to figure; written as PNG.
+        data: The same, to content for `json.dumps`.
+        tables: The same, to CSV text.
 
     Returns:
         The path of the Markdown file.
@@ -102,11 +98,7 @@ def write_page(path: Path, text: str) -> Path:
 
 @contextmanager
 def explain_failure(path: Path) -> Iterator[None]:
-    """Turn an error of the file system while a report is written into a message.
-
-    Raises:
-        Unavailable: There was one.
-    """
+    """Turn an `OSError` into `Unavailable`, with the name of the report."""
     try:
         yield
     except OSError as error:
@@ -117,12 +109,7 @@ def explain_failure(path: Path) -> Iterator[None]:
 
 
 def _file_name(stem: str, ending: str) -> str:
-    """The name of a file beside a document.
-
-    Raises:
-        ValueError: The stem holds other characters than ASCII letters, digits, ``_``, ``.`` and ``-``: a class name,
-            say, that should have been turned into a `Pair.slug`.
-    """
+    """The name of a file that belongs to a document; a ValueError for anything that is not plain ASCII."""
     if not re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*", stem):
         raise ValueError(f"{stem!r} cannot be a file name")
     return f"{stem}.{ending}"

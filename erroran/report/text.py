@@ -1,4 +1,4 @@
-"""Text for terminals, reports and tables: numbers in words, columns, and names that come from outside.
+"""Text for terminals, reports and tables: formatted numbers, columns, and escaped names.
 
 Class names, hypotheses, notes and paths may contain any characters. In Markdown they pass through `md` or `code`, in
 link targets through `url`, in CSV through `to_csv`, so that they are shown literally and are never run as markup.
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from erroran.store.records import RunRecord
 
 _INVISIBLE = re.compile("[\\x00-\\x08\\x0e-\\x1f\\x7f-\\x9f\u202a-\u202e\u2066-\u2069]")
-# What starts markup within a line. An underscore inside a word and a `<` that begins no tag do not.
+# Characters that start markup within a line. An underscore inside a word does not, nor a `<` that begins no tag.
 _MARKUP = re.compile(r"[\\`*\[\]|~#$]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])|<(?=[A-Za-z/!?])|&(?=#?\w+;)|(?<=:)/(?=/)")
-# What starts a block at the beginning of a line: quote, list, underline of a heading, numbered list.
+# Characters that start a block at the beginning of a line: quote, list, underline of a heading, numbered list.
 _BLOCK = re.compile(r"^(?:([>=])|([-+])(?!\d)|(\d{1,9})([.)])(?=\s|$))")
 _FORMULA = re.compile(r"^[=+\-@\t\r]")
 _NUMBER = re.compile(r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$")
@@ -30,8 +30,8 @@ def counted(number: int, noun: str) -> str:
 
 
 def columns(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Lay out rows of equal length as left-aligned columns, two spaces apart; nothing is cut or wrapped."""
-    from rich.cells import cell_len  # counts a Chinese character as two columns, as terminals do
+    """Format rows of equal length as left-aligned columns, two spaces apart; nothing is cut or wrapped."""
+    from rich.cells import cell_len  # a Chinese character takes two columns of a terminal
 
     widths = [max(map(cell_len, column)) for column in zip(*rows, strict=True)]
     padded = ([cell + " " * (width - cell_len(cell)) for cell, width in zip(row, widths, strict=True)] for row in rows)
@@ -101,10 +101,10 @@ def made_with(run: "RunRecord") -> str:
 
 
 def to_csv(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """A table as CSV that a spreadsheet reads as data.
+    """A table as CSV, floats with six decimals.
 
-    Floats have six decimals. Text that a spreadsheet would run as a formula (it begins with ``= + - @`` or a tab, and
-    is not a number) gets an apostrophe in front.
+    Text that a spreadsheet would run as a formula (it begins with ``= + - @`` or a tab, and is not a number) is
+    prefixed with an apostrophe.
     """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")

@@ -1,4 +1,4 @@
-"""Which confusions all models share, and which belong to one: baseline groups compared on the same images."""
+"""Compare baseline groups on the same images: which confusions all models share, and which belong to one model."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -21,14 +21,15 @@ class ModelResult(Result):
     """One baseline group in the comparison.
 
     Attributes:
-        name: The model, with recipe or group where that is needed to tell it from the others.
-        group: Id of the group; `baseline` is the group itself.
-        model: Architecture.
+        name: The model; with recipe and group id where several groups have the same model.
+        group: Id of the group.
+        model: Name of the architecture.
         recipe: Name of the recipe.
-        seeds: Seeds of its runs.
-        accuracies: Share of `mine` predicted correctly by each run, in [0, 1].
-        errors: Errors of each run.
+        seeds: Seeds of its S runs.
+        accuracies: Accuracy of each run on `mine`, length S, in [0, 1].
+        errors: Errors of each run, length S.
         systematic_images: Images that more than half of its runs predict as the same wrong class.
+        baseline: The group.
     """
 
     name: str
@@ -43,12 +44,7 @@ class ModelResult(Result):
 
 
 class PairResult(Result):
-    """A directed pair in M models; the fields are those of `erroran.stats.across.PairAcross`, with names for indices.
-
-    Attributes:
-        pair: The pair.
-        owner: Name of the one model that the pair belongs to, or None.
-    """
+    """A directed pair in M models: the fields of `erroran.stats.across.PairAcross`, with names instead of indices."""
 
     pair: Pair
     mean_errors: tuple[float, ...]
@@ -66,11 +62,11 @@ class SharedError(Result):
 
     Attributes:
         id: Its id.
-        label: The true class.
+        label: Its label.
         read_as: The predicted class.
-        runs: How many runs, of all models together, predict it.
+        runs: Number of runs, of all models together, that predict this class.
         suspected_mislabel: Whether all runs together are confident that the label is wrong.
-        row: Its place in `mine`.
+        row: Its index in `mine`.
     """
 
     id: str
@@ -85,10 +81,11 @@ class AcrossResult(Result):
     """Which errors M models share.
 
     Attributes:
-        dataset: Name of the dataset; `note` what it had to say, such as a fallback.
+        dataset: Name of the dataset.
+        note: Remark of the dataset, for example that a fallback was used.
         images: Number of images of `mine`.
         models: The M groups.
-        skipped: Groups that were left out, and why; only where the groups were not named.
+        skipped: Groups that were left out, each with the reason; empty if the groups were named.
         pairs: Directed pairs with an error in any run, those in most models first.
         misread_by_every_model: Images with the same error in every model, those with the most wrong runs first.
         pixels: uint8 (N, H, W, C), the images of `mine`.
@@ -113,47 +110,46 @@ class AcrossResult(Result):
         """Pairs that belong to one model, smallest q first."""
         return sorted((pair for pair in self.pairs if pair.owner is not None), key=lambda pair: pair.q_owner)
 
-    @property
-    def n_runs(self) -> int:
-        """Runs of all models together."""
-        return sum(len(model.seeds) for model in self.models)
-
 
 def compare_groups(store: Store, group_ids: Sequence[str] | None = None) -> AcrossResult:
     """Compare the confusions of baseline groups on `mine`. Trains nothing.
 
     Args:
         store: Holds the groups and their runs.
-        group_ids: The groups, or beginnings of their ids, in the order of the report. None for the latest group of each
-            model that shares dataset and `mine` with the latest group of all.
+        group_ids: Ids of the groups, or the beginnings of ids, in the order of the report. By default, the latest
+            group of each model that has the same dataset and `mine` as the latest group of all.
 
     Raises:
-        NotFound: There is no such group, or a run of it is gone.
+        NotFound: There is no such group, or a run of it was removed.
         BadInput: There are fewer than two groups, or their `mine` images differ.
     """
+    skipped: list[str] = []
     if group_ids is None:
-        store.get_group()  # its error says what to do where there is none
+        store.get_group()  # raises NotFound with the command to run if there is no group
         groups, skipped = _comparable(sorted(store.list_groups(), key=lambda group: group.updated, reverse=True))
     else:
-        groups, skipped = _named_groups(store, group_ids), []
+        groups = [store.get_group(group_id) for group_id in group_ids]
+    if len({group.id for group in groups}) < len(groups):
+        raise BadInput("--groups names a group twice.", fix="name each group once")
     if len(groups) < 2:
         raise BadInput(
             f"There is only one model to compare: {groups[0].template.model}, group {groups[0].id}.",
-            fix="erroran baseline --model with another one; or --groups with two groups of the same model",
+            fix="train another with `erroran baseline --model`, or name two groups of the same model with --groups",
         )
-    evidence = [_gather(store, group, groups[0]) for group in groups]
+    for group in groups:
+        if _images_of(group) != _images_of(groups[0]):
+            same_data = group.template.dataset == groups[0].template.dataset
+            raise BadInput(
+                f"The groups {groups[0].id} and {group.id} have different `mine` images: "
+                f"another {'--mine-fraction' if same_data else 'dataset'}.",
+                fix="train both with the same --dataset and --mine-fraction, or leave one out of --groups",
+            )
+    evidence = [gather(store, [group.run_spec(seed).id for seed in group.seeds], "mine") for group in groups]
     return _across(groups, evidence, skipped)
 
 
-def _named_groups(store: Store, group_ids: Sequence[str]) -> list[Group]:
-    groups = [store.get_group(group_id) for group_id in group_ids]
-    if len({group.id for group in groups}) < len(groups):
-        raise BadInput("--groups names a group twice.", fix="name each group once")
-    return groups
-
-
 def _comparable(groups: list[Group]) -> tuple[list[Group], list[str]]:
-    """The latest group of each model on the same images as the first, oldest first; and what is left out."""
+    """From groups sorted latest first, the latest of each model on the images of the first; and what is left out."""
     chosen: dict[str, Group] = {}
     skipped = []
     for group in groups:
@@ -169,16 +165,6 @@ def _comparable(groups: list[Group]) -> tuple[list[Group], list[str]]:
 
 def _images_of(group: Group) -> tuple[str, float]:
     return group.template.dataset, group.template.mine_fraction
-
-
-def _gather(store: Store, group: Group, first: Group) -> Evidence:
-    if _images_of(group) != _images_of(first):
-        what = "another dataset" if group.template.dataset != first.template.dataset else "another --mine-fraction"
-        raise BadInput(
-            f"The groups {first.id} and {group.id} have different `mine` images: {what}.",
-            fix="train both with the same --dataset and --mine-fraction, or leave one out of --groups",
-        )
-    return gather(store, [group.run_spec(seed).id for seed in group.seeds], "mine")
 
 
 def _across(groups: list[Group], evidence: list[Evidence], skipped: list[str]) -> AcrossResult:
@@ -212,8 +198,8 @@ def _across(groups: list[Group], evidence: list[Evidence], skipped: list[str]) -
         ),
         skipped=tuple(skipped),
         pairs=tuple(
-            PairResult.model_validate(
-                asdict(pair)
+            PairResult(
+                **asdict(pair)
                 | {
                     "pair": Pair(*(class_names[c] for c in pair.pair)),
                     "owner": None if pair.owner is None else names[pair.owner],
@@ -237,7 +223,7 @@ def _across(groups: list[Group], evidence: list[Evidence], skipped: list[str]) -
 
 
 def _names(groups: Sequence[Group]) -> list[str]:
-    """A short name for each group: the model; with the recipe, and then the id, where several share it."""
+    """A name for each group: its model; where several are equal, with the recipe; then also with the id."""
     names = [group.template.model for group in groups]
     for also in ([group.template.recipe.name for group in groups], [group.id[:4] for group in groups]):
         times = Counter(names)

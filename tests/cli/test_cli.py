@@ -269,7 +269,7 @@ def test_bad_specs(in_project: Path, tmp_path: Path, command: str, change: tuple
         ("review --threshold 0.8 --target-accuracy 0.9", "were both given"),
         ("review --group zzz", "No single baseline group begins with `zzz`"),
         ("review --predictions none.csv", "there is no file none.csv"),
-        ("review --predictions none.csv --on confirm", "names all that is read"),
+        ("review --predictions none.csv --on confirm", "cannot be combined with --on confirm"),
         ("across-models", "There is only one model to compare: cnn"),
         ("across-models --groups zzz", "No single baseline group begins with `zzz`"),
         ("across-models --groups ,", "is not a list of groups"),

@@ -1,6 +1,6 @@
 """The change that an intervention tests: operations on images, another model or recipe, class weights, other data."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -229,8 +229,13 @@ class Change(Strict):
         own = (name for name in self.augment if name != ALL_CLASSES)
         return tuple(dict.fromkeys((*own, *self.class_weights, *self.data.relabel.values())))
 
-    def describe(self) -> list[str]:
-        """The change in words, one line for each part."""
+    def describe(self, trained_ids: Container[str] | None = None) -> list[str]:
+        """The change in words, one line for each part.
+
+        Args:
+            trained_ids: Sample ids that the baseline trains on: how many of the images that the change names are
+                among them is said too.
+        """
         lines = []
         for name, steps in self.augment.items():
             whom = "all classes" if name == ALL_CLASSES else f"class {name}"
@@ -244,7 +249,9 @@ class Change(Strict):
         data = self.data
         for what, ids in (("left out", data.leave_out), ("relabelled", data.relabel), ("repeated", data.repeat)):
             if ids:
-                lines.append(f"{what}: {len(ids):,} training image{'s' if len(ids) > 1 else ''}")
+                trained = len(ids) if trained_ids is None else sum(name in trained_ids for name in ids)
+                among = f", {trained:,} of them in train" if trained < len(ids) else ""
+                lines.append(f"{what}: {len(ids):,} image{'s' if len(ids) > 1 else ''}{among}")
         if data.add:
             lines.append(f"added: the training images of {data.add}")
         return lines

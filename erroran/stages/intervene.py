@@ -1,11 +1,11 @@
-"""Train the arms of a hypothesis: a baseline, the treatment, and controls, which differ in nothing but their change."""
+"""Train the arms of a hypothesis: a baseline, the treatment, and controls, which differ only in their change."""
 
 from collections.abc import Callable, Sequence
 
 from pydantic import ValidationError
 
 from erroran import provenance
-from erroran.data import Dataset, load_dataset
+from erroran.data import Dataset, Part, load_dataset
 from erroran.errors import BadInput, ErroranError, NotFound
 from erroran.execution.local import Completed, Request, complete_runs
 from erroran.experiment.change import Change
@@ -44,21 +44,20 @@ def intervene(
 ) -> tuple[Intervention, Completed]:
     """Train every arm of a hypothesis; runs that are in the store already are not trained again.
 
-    Everything that can be refused is refused before anything is written. Then the hypothesis is entered in the ledger,
-    and the arms are trained. At the end it is measured what the operations did to the images that the treatment's runs
-    trained on.
+    All input is checked before anything is written. Then the hypothesis is entered in the ledger and the arms are
+    trained. At the end the changes that the operations made to the treatment's training images are measured.
 
     Args:
         store: Holds the baseline group.
         group: Gives dataset, model, recipe and precision.
         name: The hypothesis' name, and that of its arm.
         hypothesis: Its spec.
-        seeds: The arms' seeds, instead of a number of them.
-        n_seeds: Runs per arm; by default the spec's.
-        epochs: Epochs of every arm, instead of the spec's, which replace the recipe's.
+        seeds: The seeds of every arm.
+        n_seeds: Runs per arm, without `seeds`; by default the spec's.
+        epochs: Epochs of every arm; by default the spec's, else the recipe's.
         controls: See `erroran.experiment.controls`.
-        fresh_baseline: Train the baseline under seeds that no mining has used; otherwise compare with the mined runs,
-            which makes every fix look better than it is.
+        fresh_baseline: Train the baseline with seeds that no mining has used. Otherwise it is the mined runs, whose
+            errors were chosen for being frequent, so that every fix looks better than it is.
         jobs: Runs at a time.
         before_training: Called with the number of seeds once everything has been checked.
         on_progress: Called often.
@@ -95,17 +94,18 @@ def intervene(
 
     if added is not None:
         store.put_dataset(added)
-    registration = Entry(
-        kind="registered",
-        dataset=group.template.dataset,
-        group=group.id,
-        name=name,
-        pair=str(hypothesis.pair),
-        spec_hash=hypothesis.hash,
-        epochs=epochs,
-        recipe=group.template.recipe.name,
+    store.ledger.record(
+        Entry(
+            kind="registered",
+            dataset=group.template.dataset,
+            group=group.id,
+            name=name,
+            pair=str(hypothesis.pair),
+            spec_hash=hypothesis.hash,
+            epochs=epochs,
+            recipe=group.template.recipe.name,
+        )
     )
-    store.ledger.record(registration)
     by_seed = [Request(arm, of_arm[place]) for place in range(len(chosen)) for arm, of_arm in specs.items()]
     completed = complete_runs(store, by_seed, jobs=jobs, on_progress=on_progress, on_finished=on_finished)
     intervention = Intervention(
@@ -174,14 +174,7 @@ def _changed_spec(
 
 
 def _check(store: Store, dataset: Dataset, specs: Sequence[RunSpec], added: Dataset | None) -> None:
-    """Refuse runs that could not be trained.
-
-    Args:
-        store: Holds the group's dataset.
-        dataset: That dataset.
-        specs: One run of each arm, the baseline's first.
-        added: The dataset whose images are added in all arms but the baseline.
-    """
+    """Refuse runs that could not be trained, given one spec of each arm."""
     built = set()
     for spec in specs:
         training_parts(spec, store.get_splits(spec), dataset.class_names, added if spec.data.add else None)
@@ -245,12 +238,9 @@ def gather_exposure(store: Store, intervention: Intervention) -> Exposure | None
     if kept is not None and kept.runs == run_ids:
         return kept
     runs = [store.get_run(run_id) for run_id in run_ids]
-    spec = runs[0].spec
-    class_names = store.get_dataset(spec.dataset).class_names
-    added = None if spec.data.add is None else store.get_dataset(spec.data.add)
     exposure = measure_exposure(
-        training_parts(spec, store.get_splits(spec), class_names, added)[0],
-        class_names,
+        fitted_part(store, runs[0].spec),
+        store.get_dataset(runs[0].spec.dataset).class_names,
         intervention.hypothesis.augment,
         runs=run_ids,
         seeds=intervention.seeds,
@@ -259,3 +249,19 @@ def gather_exposure(store: Store, intervention: Intervention) -> Exposure | None
     if exposure is not None:
         store.put_artifact("exposures", intervention.key, exposure)
     return exposure
+
+
+def describe_change(store: Store, intervention: Intervention) -> list[str]:
+    """The treatment's change in words, with how many of the images that it names are in the baseline's training part.
+
+    Raises:
+        NotFound: A run was removed.
+    """
+    baseline = store.get_run(intervention.arms["baseline"][0])
+    return intervention.hypothesis.describe(frozenset(fitted_part(store, baseline.spec).ids.tolist()))
+
+
+def fitted_part(store: Store, spec: RunSpec) -> Part:
+    """The images that the weights of a run are fitted to; `spec` is that of a stored run."""
+    added = None if spec.data.add is None else store.get_dataset(spec.data.add)
+    return training_parts(spec, store.get_splits(spec), store.get_dataset(spec.dataset).class_names, added)[0]

@@ -5,7 +5,7 @@ from pydantic import Field
 
 from erroran.results import Result
 from erroran.shape.exposure import Exposure, redraw
-from erroran.stages.intervene import gather_exposure
+from erroran.stages.intervene import describe_change, fitted_part, gather_exposure
 from erroran.stats.confusion import ClassScores, cell_mask, class_scores, confusion_counts
 from erroran.stats.significance import McNemarResult
 from erroran.store import Intervention, Store
@@ -44,6 +44,7 @@ class Assessment(Result):
     Attributes:
         group: The baseline group.
         intervention: What was run; `arms` the ids of its runs.
+        change: What the treatment changes, in words.
         before: Baseline evidence on `confirm`; `after` the treatment's.
         stamps: What limits the claim.
         environments: In what the arms' software or hardware differ: name to each arm's value.
@@ -62,6 +63,7 @@ class Assessment(Result):
 
     group: Group
     intervention: Intervention
+    change: list[str] = Field(exclude=True)
     arms: dict[str, tuple[str, ...]]
     before: Evidence = Field(exclude=True)
     after: Evidence = Field(exclude=True)
@@ -116,10 +118,12 @@ def assess(store: Store, group: Group, name: str) -> Assessment:
     counts = np.stack([confusion_counts(labels, arm.predicted, len(names)).mean(axis=0) for arm in (before, after)])
     fixed, broken = find_flips(labels, before.predicted, after.predicted, before.ids.tolist(), names)
     exposure = gather_exposure(store, intervention)
-    train, first = store.get_splits(group.template).train, after.runs[0]
+    first = after.runs[0]
+    train = fitted_part(store, first.spec)
     return Assessment(
         group=group,
         intervention=intervention,
+        change=describe_change(store, intervention),
         arms=intervention.arms,
         before=before,
         after=after,

@@ -15,6 +15,7 @@ from erroran.operations import perturbations
 from erroran.operations.keyed import keyed_uniform, sample_keys
 from erroran.operations.morphology import Ink, as_grey, ink_is_bright
 from erroran.results import Result
+from erroran.stages.intervene import describe_change
 from erroran.store import Intervention, Store
 from erroran.store.environment import compare_environments
 from erroran.store.evidence import Evidence, gather
@@ -53,6 +54,7 @@ class Stressed(Result):
     Attributes:
         group: The baseline group.
         intervention: What was run.
+        change: What its treatment changes, in words.
         evidence: Arm to its runs on `confirm` as it is.
         versions: ``as it is``, ``redrawn``, then the four that are judged.
         contrasts: Version by version, the baseline first.
@@ -65,6 +67,7 @@ class Stressed(Result):
 
     group: Group
     intervention: Intervention
+    change: list[str] = Field(exclude=True)
     evidence: dict[str, Evidence] = Field(exclude=True)
     versions: list[Version]
     contrasts: list[Contrast]
@@ -124,6 +127,7 @@ def stress(
     return Stressed(
         group=group,
         intervention=intervention,
+        change=describe_change(store, intervention),
         evidence=evidence,
         versions=versions,
         contrasts=contrasts,

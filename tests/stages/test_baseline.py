@@ -24,7 +24,8 @@ def test_a_baseline_is_trained_kept_and_extended(store: Store, tiny_dataset: Dat
     """Two seeds; again, nothing trains; then one seed more of the same group, in the order asked for."""
     reports: list[Progress] = []
     finished: list[RunRecord] = []
-    options: dict[str, Any] = {"recipe": RECIPE, "on_progress": reports.append, "on_finished": finished.append}
+    options: dict[str, Any] = {"recipe": RECIPE, "model": "dense-baseline"}
+    options |= {"on_progress": reports.append, "on_finished": finished.append}
     group, completed = train_baseline(store, tiny_dataset, seeds=[1, 0], **options)
     assert [record.spec.seed for record in completed.records] == [1, 0]
     assert completed.trained == [record.id for record in finished] == [group.run_spec(s).id for s in (1, 0)]
@@ -99,7 +100,7 @@ def test_a_users_model_is_refused_before_it_trains(
 
 
 def test_no_code_beside_a_run_is_executed(store: Store, tiny_dataset: Dataset, tmp_path: Path) -> None:
-    """A file that somebody puts there is ignored; the code in the store is used only if it is that of the run."""
+    """A file `model.py` in the run's folder is ignored; code in the store is used only if its digest is the run's."""
     (tmp_path / "own.py").write_text(OWN)
     _, completed = train_baseline(
         store, tiny_dataset, recipe=RECIPE, seeds=[0], model=f"{tmp_path / 'own.py'}:build_fn"
@@ -119,7 +120,7 @@ def test_no_code_beside_a_run_is_executed(store: Store, tiny_dataset: Dataset, t
 def test_a_group_that_broke_off_is_no_group(
     store: Store, tiny_dataset: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Later stages stand on complete groups only."""
+    """Later stages use complete groups only."""
 
     def interrupted(*args: Any, **options: Any) -> None:
         raise KeyboardInterrupt

@@ -18,6 +18,7 @@ from erroran.experiment.recipe import Recipe
 from erroran.stages import intervene as stage
 from erroran.stages.baseline import train_baseline
 from erroran.stages.intervene import FIRST_FRESH_SEED, gather_exposure, intervene
+from erroran.stages.report import assess
 from erroran.store import Intervention, Store
 from erroran.store.environment import current_environment
 from erroran.store.records import Group, RunRecord
@@ -44,35 +45,16 @@ def trained(tiny_dataset: Dataset, tmp_path_factory: pytest.TempPathFactory) -> 
 
 
 @pytest.fixture
-def no_training(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Any training fails, as if the machine had."""
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[Request]:
+    """No run is trained: the runs that would be are listed here, and `intervene` fails with a `TrainingError`."""
+    requested: list[Request] = []
 
-    def fail(*_: object, **__: object) -> Completed:
+    def note(_: Store, requests: Sequence[Request], **__: object) -> Completed:
+        requested.extend(requests)
         raise TrainingError("It broke off.", fix="none")
 
-    monkeypatch.setattr(stage, "complete_runs", fail)
-
-
-@pytest.fixture
-def asked(monkeypatch: pytest.MonkeyPatch, trained: Trained) -> Callable[..., dict[str, list[int]]]:
-    """Which seeds an intervention would train per arm, without training them."""
-
-    def seeds_of(
-        *, group: Group | None = None, spec: Hypothesis = HYPOTHESIS, **options: object
-    ) -> dict[str, list[int]]:
-        wanted: dict[str, list[int]] = {}
-
-        def note(_: Store, requests: Sequence[object], **__: object) -> Completed:
-            for request in requests:
-                wanted.setdefault(request.arm, []).append(request.spec.seed)
-            raise TrainingError("It broke off.", fix="none")
-
-        monkeypatch.setattr(stage, "complete_runs", note)
-        with pytest.raises(TrainingError):
-            intervene(trained[0], group or trained[1], "probe", spec, **options)
-        return wanted
-
-    return seeds_of
+    monkeypatch.setattr(stage, "complete_runs", note)
+    return requested
 
 
 def test_arms(trained: Trained) -> None:
@@ -114,22 +96,16 @@ def test_equal_augmentation_is_shared(trained: Trained) -> None:
 
 
 def test_fresh_seeds_avoid_all_that_were_ever_mined(
-    store: Store, tiny_dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+    store: Store, tiny_dataset: Dataset, asked: list[Request], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Also those of an earlier baseline with another recipe, and of the same group before it was asked for others."""
+    monkeypatch.setattr("erroran.stages.baseline.complete_runs", lambda *_, **__: None)
     for seeds, batch_size in (([1000], 64), ([1002], 32), ([0], 64)):
-        recipe = RECIPE.model_copy(update={"epochs": 1, "batch_size": batch_size})
+        recipe = RECIPE.model_copy(update={"batch_size": batch_size})
         group, _ = train_baseline(store, tiny_dataset, recipe=recipe, seeds=seeds, model="dense-baseline")
-    wanted: list[int] = []
-
-    def note(_: Store, requests: Sequence[Request], **__: object) -> Completed:
-        wanted.extend(request.spec.seed for request in requests if request.arm == "probe")
-        raise TrainingError("It broke off.", fix="none")
-
-    monkeypatch.setattr(stage, "complete_runs", note)
     with pytest.raises(TrainingError):
         intervene(store, group, "probe", HYPOTHESIS, n_seeds=3)
-    assert wanted == [1001, 1003, 1004]
+    assert [request.spec.seed for request in asked if request.arm == "probe"] == [1001, 1003, 1004]
     with pytest.raises(BadInput, match="Seed 1002 is one of the mined runs"):
         intervene(store, group, "probe", HYPOTHESIS, seeds=[1001, 1002])
 
@@ -144,9 +120,11 @@ def test_fresh_seeds_avoid_all_that_were_ever_mined(
         ({"fresh_baseline": False, "seeds": [0]}, [0]),
     ],
 )
-def test_which_seeds(asked: Callable[..., dict[str, list[int]]], options: dict[str, object], seeds: list[int]) -> None:
-    """The spec's number; another number; a list; or the mined runs' own."""
-    assert asked(controls=(), **options) == {"baseline": seeds, "probe": seeds}
+def test_which_seeds(trained: Trained, asked: list[Request], options: dict[str, object], seeds: list[int]) -> None:
+    """The spec's number; another number; a list; or the mined runs' own. The same in each arm."""
+    with pytest.raises(TrainingError):
+        intervene(trained[0], trained[1], "probe", HYPOTHESIS, controls=(), **options)
+    assert [(r.spec.seed, r.arm) for r in asked] == [(seed, arm) for seed in seeds for arm in ("baseline", "probe")]
 
 
 @pytest.mark.parametrize(
@@ -157,7 +135,7 @@ def test_which_seeds(asked: Callable[..., dict[str, list[int]]], options: dict[s
         ({"seeds": [4], "fresh_baseline": False}, "asked for: 4"),
     ],
 )
-def test_refused_seeds(trained: Trained, no_training: None, options: dict[str, object], message: str) -> None:
+def test_refused_seeds(trained: Trained, asked: list[Request], options: dict[str, object], message: str) -> None:
     """Mined seeds as fresh ones, and seeds that the mined baseline lacks; nothing is registered."""
     before = len(trained[0].ledger.entries())
     with pytest.raises(BadInput, match=message):
@@ -166,19 +144,19 @@ def test_refused_seeds(trained: Trained, no_training: None, options: dict[str, o
 
 
 @pytest.mark.parametrize("name", ["baseline", "sham"])
-def test_names_of_other_arms(trained: Trained, no_training: None, name: str) -> None:
+def test_names_of_other_arms(trained: Trained, asked: list[Request], name: str) -> None:
     """A hypothesis cannot be called as a control."""
     with pytest.raises(BadInput, match="another arm"):
         intervene(trained[0], trained[1], name, HYPOTHESIS)
 
 
-def test_unknown_class(trained: Trained, no_training: None) -> None:
+def test_unknown_class(trained: Trained, asked: list[Request]) -> None:
     """Refused before anything trains."""
     with pytest.raises(NotFound, match="class `9`"):
         intervene(trained[0], trained[1], "0to9", HYPOTHESIS.model_copy(update={"pair": Pair("0", "9")}))
 
 
-def test_registered_before_training(trained: Trained, no_training: None) -> None:
+def test_registered_before_training(trained: Trained, asked: list[Request]) -> None:
     """The ledger holds the hypothesis even if no run is ever finished; no intervention is claimed."""
     store, group, *_ = trained
     changed = HYPOTHESIS.model_copy(update={"margin_per_10000": 3.0})
@@ -191,21 +169,12 @@ def test_registered_before_training(trained: Trained, no_training: None) -> None
 
 
 @pytest.mark.parametrize(("option", "in_spec", "epochs"), [(None, None, 4), (None, 3, 3), (2, 3, 2)])
-def test_epochs(
-    trained: Trained, monkeypatch: pytest.MonkeyPatch, option: int | None, in_spec: int | None, epochs: int
-) -> None:
+def test_epochs(trained: Trained, asked: list[Request], option: int | None, in_spec: int | None, epochs: int) -> None:
     """The option overrides the spec, which overrides the recipe; the same in every arm."""
-    seen = set()
-
-    def note(_: Store, requests: Sequence[object], **__: object) -> Completed:
-        seen.update(request.spec.recipe.epochs for request in requests)
-        raise TrainingError("It broke off.", fix="none")
-
-    monkeypatch.setattr(stage, "complete_runs", note)
     spec = HYPOTHESIS.model_copy(update={"epochs": in_spec})
     with pytest.raises(TrainingError):
         intervene(trained[0], trained[1], "probe", spec, epochs=option)
-    assert seen == {epochs}
+    assert {request.spec.recipe.epochs for request in asked} == {epochs}
 
 
 def test_what_training_saw_is_kept(trained: Trained) -> None:
@@ -263,7 +232,7 @@ KINDS: dict[str, tuple[set[str], Callable[[Trained, str], dict[str, Any]]]] = {
         {"augment"},
         lambda *_: {"augment": {"all": {"operation": "shift", "radius_px": 1, "probability": 0.5}}},
     ),
-    "a model": ({"model"}, lambda *_: {"model": "dense-deeper"}),
+    "a model": ({"model", "environment"}, lambda *_: {"model": "cnn"}),
     "the recipe": ({"recipe"}, lambda *_: {"recipe": {"batch_size": 16, "schedule": "cosine", "epochs": 2}}),
     "class weights": ({"class_weights"}, lambda *_: {"class_weights": {"1": 1000.0}}),
     "images left out": ({"data"}, lambda trained, _: {"data": {"leave_out": _train_ids(trained, 0)}}),
@@ -311,16 +280,16 @@ def test_a_huge_class_weight_decides_all_predictions(trained: Trained) -> None:
 
 
 def test_relabelled_images_train_under_the_new_label(trained: Trained) -> None:
-    """Every training image of class 0 called 1: the model predicts 1 for class 0, and never 0."""
+    """Every training image of class 0 is labelled 1: the model predicts 1 for class 0, and never 0."""
     _, labels, predicted = _treated(trained, _hypothesis(data={"relabel": dict.fromkeys(_train_ids(trained, 0), "1")}))
     assert (predicted == 0).sum() == 0
     assert (predicted[labels == 0] == 1).mean() > 0.5
 
 
 def test_a_class_that_is_left_out_is_not_learned(trained: Trained) -> None:
-    """No training image of class 2: it is never predicted."""
-    _, _, predicted = _treated(trained, _hypothesis(data={"leave_out": _train_ids(trained, 2)}))
-    assert (predicted == 2).sum() == 0
+    """No training image of class 0: it is never predicted."""
+    _, _, predicted = _treated(trained, _hypothesis(data={"leave_out": _train_ids(trained, 0)}))
+    assert (predicted == 0).sum() == 0
 
 
 def test_another_model_has_its_own_size_and_environment(trained: Trained) -> None:
@@ -332,7 +301,9 @@ def test_another_model_has_its_own_size_and_environment(trained: Trained) -> Non
     assert record.spec.environment == current_environment("cnn")
 
 
-def test_a_model_of_the_users_own_is_a_treatment(trained: Trained, tmp_path: Path) -> None:
+def test_a_model_of_the_users_own_is_a_treatment(
+    trained: Trained, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
     """Its code is kept: editing the file makes another run, and changes nothing in the first."""
     file = tmp_path / "mine.py"
     file.write_text(OWN)
@@ -340,18 +311,35 @@ def test_a_model_of_the_users_own_is_a_treatment(trained: Trained, tmp_path: Pat
     assert (record.spec.model, record.parameters) == ("mine.py:build_fn", 65 * 3)
     file.write_text(OWN + "\n# edited\n")
     assert trained[0].load_source_of(record.spec) == OWN
-    other, *_ = _treated(trained, _hypothesis(model=f"{file}:build_fn"))
-    assert other.id != record.id
+    asked = request.getfixturevalue("asked")
+    with pytest.raises(TrainingError):
+        _treated(trained, _hypothesis(model=f"{file}:build_fn"))
+    assert asked[-1].spec == record.spec.model_copy(update={"source": asked[-1].spec.source})
+    assert asked[-1].spec.id != record.id
 
 
-def test_the_recipe_is_the_treatments_alone_and_epochs_are_everybodys(trained: Trained) -> None:
+def test_the_recipe_is_the_treatments_alone_and_epochs_are_everybodys(trained: Trained, asked: list[Request]) -> None:
     """`[recipe]` beats the epochs that all arms get."""
-    store, group, *_ = trained
     hypothesis = _hypothesis(recipe={"learning_rate": 1e-2, "epochs": 2}, epochs=1)
-    intervention, _ = intervene(store, group, "recipes", hypothesis, controls=())
-    recipes = {arm: store.get_run(ids[0]).spec.recipe for arm, ids in intervention.arms.items()}
-    assert recipes["baseline"] == RECIPE.model_copy(update={"epochs": 1})
-    assert recipes["recipes"] == RECIPE.model_copy(update={"learning_rate": 1e-2, "epochs": 2})
+    with pytest.raises(TrainingError):
+        intervene(trained[0], trained[1], "recipes", hypothesis, controls=())
+    assert {request.arm: request.spec.recipe for request in asked} == {
+        "baseline": RECIPE.model_copy(update={"epochs": 1}),
+        "recipes": RECIPE.model_copy(update={"learning_rate": 1e-2, "epochs": 2}),
+    }
+
+
+def test_the_report_counts_and_draws_the_images_that_are_trained_on(trained: Trained) -> None:
+    """Of the images that the change names, those in `train` are counted; copies are drawn again under their own ids."""
+    store, group, *_ = trained
+    ids, held_out = _train_ids(trained, 0), _mine_ids(trained)[:2]
+    augment = HYPOTHESIS.model_dump()["augment"]
+    repeated = _hypothesis(augment=augment, data={"repeat": dict.fromkeys([*ids, *held_out], 3)})
+    intervene(store, group, "repeated", repeated, controls=())
+    assessment = assess(store, group, "repeated")
+    assert assessment.change[-1] == f"repeated: {len(ids) + 2} images, {len(ids)} of them in train"
+    assert any("~" in example.sample_id for example in assessment.exposure.examples)
+    assert len(assessment.shown[0]) == len(assessment.exposure.examples)
 
 
 def test_added_images_are_kept_and_those_of_confirm_are_not_added(trained: Trained, more_images: str) -> None:
@@ -366,28 +354,21 @@ def test_added_images_are_kept_and_those_of_confirm_are_not_added(trained: Train
     assert not set(fitted.ids.tolist()) & set(splits.confirm.ids.tolist())
 
 
-def test_controls_share_all_but_the_operations(trained: Trained) -> None:
+def test_controls_share_all_but_the_operations(trained: Trained, asked: list[Request]) -> None:
     """The sham of a treatment with class weights has them too."""
-    store, group, *_ = trained
     both = _hypothesis(augment=HYPOTHESIS.model_dump()["augment"], class_weights={"1": 2.0})
-    intervention, _ = intervene(store, group, "both", both)
-    sham = store.get_run(intervention.arms["sham"][0]).spec
+    with pytest.raises(TrainingError):
+        intervene(trained[0], trained[1], "both", both)
+    (sham,) = (request.spec for request in asked if request.arm == "sham")
     assert (sham.class_weights, sham.augment["0"][0].operation) == ({"1": 2.0}, "shift")
 
 
 def test_controls_that_make_no_sense_are_recorded_with_the_reason(trained: Trained) -> None:
-    """A change without operations has no sham; nothing is measured of its images either."""
-    store, group, *_ = trained
+    """A change without operations has no sham, and no changed images to measure."""
     measured: list[bool] = []
-    hypothesis = _hypothesis(class_weights={"1": 3.0})
-    intervention, _ = intervene(
-        store,
-        group,
-        "weights",
-        hypothesis,
-        controls=("sham", "oversample"),
-        before_measuring=lambda: measured.append(True),
-    )
+    options = {"controls": ("sham", "oversample"), "before_measuring": lambda: measured.append(True)}
+    weights = _hypothesis(class_weights={"1": 1000.0})
+    intervention, _ = intervene(trained[0], trained[1], "weights", weights, **options)
     assert list(intervention.arms) == ["baseline", "weights"]
     assert set(intervention.not_applicable) == {"sham", "oversample"}
     assert measured == []
@@ -422,7 +403,7 @@ def _lambda_model(tmp_path: Path) -> str:
     ],
 )
 def test_what_cannot_be_trained_is_refused_before_anything_is_written(
-    trained: Trained, no_training: None, tmp_path: Path, change: Callable[..., dict[str, Any]], message: str
+    trained: Trained, asked: list[Request], tmp_path: Path, change: Callable[..., dict[str, Any]], message: str
 ) -> None:
     """Neither the ledger nor the runs change."""
     store, group, *_ = trained
@@ -437,7 +418,7 @@ def _mine_ids(trained: Trained) -> list[str]:
     return sorted(store.get_splits(group.run_spec(0)).mine.ids.tolist())
 
 
-def test_mined_runs_of_another_environment_are_not_reused(trained: Trained, no_training: None) -> None:
+def test_mined_runs_of_another_environment_are_not_reused(trained: Trained, asked: list[Request]) -> None:
     """Their comparison with new runs would be one of library versions; the fix is named."""
     store, group, *_ = trained
     old = group.template.environment.model_copy(update={"versions": {"keras": "2.0"}})

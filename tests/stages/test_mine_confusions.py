@@ -1,4 +1,4 @@
-"""Mining made-up predictions by hand, and real out-of-fold runs."""
+"""Mining of made-up predictions, counted by hand, and of trained out-of-fold runs."""
 
 import csv
 import json
@@ -90,7 +90,7 @@ def test_suspected_mislabels_are_written_for_a_spec_to_leave_out(store: Store, g
 
 
 def test_mining_on_mine_leaves_no_trace(store: Store, group: Group) -> None:
-    """`mine` is there to be looked at."""
+    """Only looks at `confirm` are entered in the ledger."""
     rank_confusions(store, group)
     assert store.ledger.entries() == []
 
@@ -126,7 +126,7 @@ def out_of_fold(
     """Two really trained folds of one really trained seed."""
     store = Store(tmp_path_factory.mktemp("folds") / "store")
     recipe = Recipe(name="standard", epochs=1, batch_size=32, learning_rate=5e-3, schedule="constant")
-    group, _ = train_baseline(store, tiny_dataset, recipe=recipe, seeds=[0])
+    group, _ = train_baseline(store, tiny_dataset, recipe=recipe, seeds=[0], model="dense-baseline")
     mined, completed = rank_out_of_fold(store, group, FOLDS)
     return store, group, mined, completed.trained
 

@@ -1,4 +1,4 @@
-"""``reports/confusions.md``: what mining found, with pictures of the errors and the next command."""
+"""``reports/confusions.md``: the ranked confusions, with pictures of the errors and the next command."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,7 +15,7 @@ from erroran.stats.confusion import confusion_counts
 from erroran.stats.consistency import SEED_NOISE, SUSPECTED_MISLABEL, SYSTEMATIC
 
 if TYPE_CHECKING:
-    from erroran.stages.mine_confusions import MinedPair, MiningResult, WrongImage
+    from erroran.stages.mine_confusions import MiningResult, WrongImage
 
 _GALLERY = 20
 
@@ -24,7 +24,7 @@ def write_confusions(mined: "MiningResult", folder: Path, *, top: int) -> Path:
     """Write the report of a mining, and ``suspected-mislabels.csv``, which a spec can leave out of the training.
 
     Args:
-        mined: What was found.
+        mined: The ranked confusions.
         folder: ``./reports``.
         top: Pairs that get a row and a gallery.
     """
@@ -35,8 +35,9 @@ def write_confusions(mined: "MiningResult", folder: Path, *, top: int) -> Path:
     galleries = []
     for pair in mined.pairs[:top]:
         true, predicted = (names[label] for label in pair.found.pair)
-        stem = f"pair-{Pair(true, predicted).slug}"
-        drawn[stem] = _pair_gallery(mined, pair)
+        stem, rows = f"pair-{Pair(true, predicted).slug}", pair.rows[:_GALLERY]
+        wrong = (evidence.predicted[:, rows] == pair.found.pair[1]).sum(axis=0)
+        drawn[stem] = figures.gallery(evidence.images[rows], [f"{count} of {len(mined.seeds)} runs" for count in wrong])
         galleries.append((pair, true, predicted, stem))
     for kind in (SYSTEMATIC, SEED_NOISE, SUSPECTED_MISLABEL):
         images = mined.of_kind(kind)[:_GALLERY]
@@ -70,9 +71,3 @@ def _gallery(mined: "MiningResult", images: Sequence["WrongImage"]) -> Figure:
         for i in images
     ]  # fmt: skip
     return figures.gallery(mined.evidence.images[[image.row for image in images]], captions)
-
-
-def _pair_gallery(mined: "MiningResult", pair: "MinedPair") -> Figure:
-    rows = pair.rows[:_GALLERY]
-    wrong = (mined.evidence.predicted[:, rows] == pair.found.pair[1]).sum(axis=0)
-    return figures.gallery(mined.evidence.images[rows], [f"{count} of {len(mined.seeds)} runs" for count in wrong])

@@ -1,4 +1,4 @@
-"""Train the same model under several seeds, and sum up what the runs do."""
+"""Train a model once per seed, and sum up the scores of the runs."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -41,8 +41,8 @@ class BaselineResult(Result):
         trained: The group.
         records: Its runs, in the order of its seeds.
         confusions: int64 (S, K, K): images of `mine` by run, true class and predicted class.
-        group: Id of the group.
-        classes: For each class of `mine` its name, number of images, precision, recall and F1 (`Spread` each).
+        group: Its id.
+        classes: For each class its name, number of images of `mine`, precision, recall and F1 (`Spread` each).
         classes_on: The split of `classes`.
 
     The other fields are those of the group and of its first run.
@@ -97,7 +97,7 @@ def train_baseline(
         mine_fraction: Part of the training data held out as `mine`, in (0, 0.5].
         study: Name of the study that the runs belong to; a group that was trained as a baseline before stays one.
         jobs: Runs at a time.
-        on_progress: Called often.
+        on_progress: Called every few steps of a training.
         on_finished: Called with each run that was trained.
 
     Returns:
@@ -152,7 +152,7 @@ def summarise(store: Store, group: Group) -> BaselineResult:
     evidence = gather(store, [group.run_spec(seed).id for seed in group.seeds], "mine")
     names, labels = evidence.class_names, evidence.labels
     scores = class_scores(labels, evidence.predicted, len(names))
-    first = evidence.runs[0]
+    template, first = group.template, evidence.runs[0]
     return BaselineResult(
         trained=group,
         records=evidence.runs,
@@ -160,27 +160,19 @@ def summarise(store: Store, group: Group) -> BaselineResult:
         class_names=names,
         group=group.id,
         dataset=group.dataset_name,
-        dataset_digest=group.template.dataset,
+        dataset_digest=template.dataset,
         note=group.note,
-        model=group.template.model,
-        recipe=group.template.recipe,
-        precision=group.template.precision,
-        mine_fraction=group.template.mine_fraction,
         accuracy_confirm=_spread([run.accuracy_confirm for run in evidence.runs]),
         accuracy_mine=_spread([run.accuracy_mine for run in evidence.runs]),
         runs=[run.summary() for run in evidence.runs],
         classes=[
-            {
-                "class": name,
-                "support": int(scores.support[k]),
-                **{score: _spread(getattr(scores, score)[:, k]) for score in ("precision", "recall", "f1")},
-            }
+            {"class": name, "support": int(scores.support[k])}
+            | {score: _spread(getattr(scores, score)[:, k]) for score in ("precision", "recall", "f1")}
             for k, name in enumerate(names)
         ],
         command=group.command,
-        versions=first.versions,
-        commit=first.commit,
-        machine=first.machine,
+        **{key: getattr(template, key) for key in ("model", "recipe", "precision", "mine_fraction")},
+        **{key: getattr(first, key) for key in ("versions", "commit", "machine")},
     )
 
 

@@ -60,7 +60,7 @@ def intervene(
             errors were chosen for being frequent, so that every fix looks better than it is.
         jobs: Runs at a time.
         before_training: Called with the number of seeds once everything has been checked.
-        on_progress: Called often.
+        on_progress: Called every few steps of a training.
         on_finished: Called with each run that was trained.
         before_measuring: Called once every run is finished.
 

@@ -22,7 +22,7 @@ class MinedPair(Result):
 
     Attributes:
         found: All its statistics.
-        rows: int64 (k,): images with this error, as places in the evidence, those that most runs get wrong first.
+        rows: int64 (k,): places in the evidence of the images with this error, those of most runs first.
         image_ids: Their ids.
     """
 
@@ -84,7 +84,7 @@ class MiningResult(Result):
         evidence: Predictions and images of the mined split.
         kinds: How many images there are of each kind.
         group: Id of the group.
-        exploratory: Whether the images that verdicts are reached on were used to choose the pair.
+        exploratory: Whether the split is `confirm`, so that a pair would be chosen by the images that judge its fix.
         images: Number of images of the split.
         pairs: Directed pairs with any error, those with most systematic errors first.
         wrong_images: Images that any run gets wrong, in the order of the evidence.
@@ -126,10 +126,9 @@ def rank_confusions(store: Store, group: Group, *, split: str = "mine") -> Minin
     Raises:
         NotFound: A run of the group was removed.
     """
-    look = None
-    if split == "confirm":
-        look = Entry(kind="mined-on-confirm", dataset=group.template.dataset, group=group.id, seeds=group.seeds)
-    return _rank(group, gather(store, [group.run_spec(seed).id for seed in group.seeds], split, look=look))
+    look = Entry(kind="mined-on-confirm", dataset=group.template.dataset, group=group.id, seeds=group.seeds)
+    runs = [group.run_spec(seed).id for seed in group.seeds]
+    return _rank(group, gather(store, runs, split, look=look if split == "confirm" else None))
 
 
 def rank_out_of_fold(
@@ -150,7 +149,7 @@ def rank_out_of_fold(
         group: Gives the seeds and everything else.
         folds: Number of folds, >= 2.
         jobs: Runs at a time.
-        on_progress: Called often.
+        on_progress: Called every few steps of a training.
         on_finished: Called with each run that was trained.
 
     Raises:

@@ -1,6 +1,6 @@
 """The generator of batches, as a real Keras `fit` consumes it."""
 
-from collections import Counter
+from functools import cache
 
 import numpy as np
 import pytest
@@ -31,18 +31,18 @@ Batch = tuple[np.ndarray, np.ndarray]
 
 
 class _Recorder(keras.Model):
-    """A model that keeps what each training step was given."""
+    """A model that keeps the batch of each training step."""
 
     def __init__(self) -> None:
         super().__init__()
         self.dense = keras.layers.Dense(3, activation="softmax")
-        self.eaten: list[Batch] = []
+        self.seen: list[Batch] = []
 
     def call(self, images: object) -> object:
         return self.dense(keras.ops.reshape(keras.ops.cast(images, "float32") / 255, (-1, 36)))
 
     def train_step(self, data: tuple[object, ...]) -> dict[str, object]:
-        self.eaten.append((keras.ops.convert_to_numpy(data[0]), keras.ops.convert_to_numpy(data[1])))
+        self.seen.append((keras.ops.convert_to_numpy(data[0]), keras.ops.convert_to_numpy(data[1])))
         return super().train_step(data)
 
 
@@ -50,6 +50,7 @@ def _batches(augment: tuple[LabelledStep, ...], batch_size: int) -> AugmentedBat
     return AugmentedBatches(PART, augment, batch_size=batch_size, seed=SEED)
 
 
+@cache
 def _fit(augment: tuple[LabelledStep, ...], batch_size: int) -> list[list[Batch]]:
     """What a fit of three epochs was trained on: epochs of batches of (images, labels)."""
     model = _Recorder()
@@ -57,8 +58,8 @@ def _fit(augment: tuple[LabelledStep, ...], batch_size: int) -> list[list[Batch]
     batches = _batches(augment, batch_size)
     model.fit(batches, epochs=EPOCHS, shuffle=False, verbose=0)
     steps = len(batches)
-    assert len(model.eaten) == EPOCHS * steps
-    return [model.eaten[epoch * steps : (epoch + 1) * steps] for epoch in range(EPOCHS)]
+    assert len(model.seen) == EPOCHS * steps
+    return [model.seen[epoch * steps : (epoch + 1) * steps] for epoch in range(EPOCHS)]
 
 
 def _rows(epoch: list[Batch]) -> list[int]:
@@ -70,8 +71,8 @@ def _augmented(epoch: int) -> np.ndarray:
 
 
 def test_each_epoch_trains_on_each_sample_once_in_its_own_order() -> None:
-    """A baseline's three epochs are three different permutations, with the labels that belong."""
-    epochs = _fit((), 16)
+    """A baseline's three epochs are three different permutations; labels stay with their images."""
+    epochs = _fit((), 7)
     orders = [_rows(epoch) for epoch in epochs]
     assert [sorted(order) for order in orders] == [list(range(N))] * EPOCHS
     assert len({tuple(order) for order in orders}) == EPOCHS
@@ -79,9 +80,9 @@ def test_each_epoch_trains_on_each_sample_once_in_its_own_order() -> None:
         assert np.concatenate([labels for _, labels in epoch]).tolist() == LABELS[order].tolist()
 
 
-@pytest.mark.parametrize("batch_size", [7, 16, 50, 64])
+@pytest.mark.parametrize("batch_size", [7, 50, 64])
 def test_fit_trains_on_the_augmented_bytes_of_its_epoch(batch_size: int) -> None:
-    """Whatever Keras fetches and calls to warm up, the e-th epoch trains on `augment_batch` of epoch e = 1, 2, 3."""
+    """Whatever Keras fetches and calls before it trains, the e-th epoch gets `augment_batch` of epoch e = 1, 2, 3."""
     orders = [_rows(epoch) for epoch in _fit((), batch_size)]
     for number, (epoch, order) in enumerate(zip(_fit(AUGMENT, batch_size), orders, strict=True), start=1):
         images = np.concatenate([images for images, _ in epoch])
@@ -92,18 +93,6 @@ def test_fit_trains_on_the_augmented_bytes_of_its_epoch(batch_size: int) -> None
 def test_the_order_does_not_depend_on_the_batch_size() -> None:
     """Batches only cut the epoch's order."""
     assert [_rows(epoch) for epoch in _fit((), 7)] == [_rows(epoch) for epoch in _fit((), 50)]
-
-
-def test_batch_sizes_share_the_augmented_bytes_of_every_sample() -> None:
-    """The multiset of (image bytes, label) of an epoch is the same for batches of 7 and of 64."""
-    contents = [
-        [
-            Counter((x.tobytes(), int(y)) for xs, ys in epoch for x, y in zip(xs, ys, strict=True))
-            for epoch in _fit(AUGMENT, size)
-        ]
-        for size in (7, 64)
-    ]
-    assert contents[0] == contents[1]
 
 
 def test_fetching_changes_no_state() -> None:

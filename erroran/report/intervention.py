@@ -65,7 +65,7 @@ def write_intervention(assessment: "Assessment", folder: Path) -> Path:
         mean_change=_mean_change,
         group=assessment.group,
         stamps=assessment.stamps,
-        change=assessment.change,
+        treatment=assessment.change,
         environments=assessment.environments,
         arms=intervention.arms,
         runs=assessment.after.runs,

@@ -33,7 +33,7 @@ def write_stress(stressed: "Stressed", folder: Path) -> Path:
         stressed=stressed,
         intervention=stressed.intervention,
         stamps=stressed.stamps,
-        change=stressed.change,
+        treatment=stressed.change,
         environments=stressed.environments,
         sentence=stress_sentence(stressed),
         moved=_moved(stressed),

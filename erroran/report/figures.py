@@ -97,7 +97,8 @@ def confusion_heatmaps(
     figure, axes = _panels(len(panels), columns, width=1.1 * size, height=size)
     limit = max(abs(errors).max(), 0.5 if change else 1)
     colours = sns.diverging_palette(180, 30, s=90, as_cmap=True) if change else "Oranges"
-    scale = {"cmap": colours, "vmin": -limit if change else 0, "vmax": limit, "cbar": columns == 1}
+    scale = {"cmap": colours, "vmin": -limit if change else 0, "vmax": limit}
+    scale["cbar"] = columns == 1 or len(names) > _MAX_NUMBERED
     scale["annot_kws"] = {"size": min(8, 22 * size / len(names))}
     for cell, (title, _), matrix in zip(axes, panels, errors, strict=False):
         _heatmap(cell, matrix[np.ix_(shown, shown)], names, names, cbar_kws={"shrink": 0.7}, **scale)

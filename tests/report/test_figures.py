@@ -191,6 +191,19 @@ def test_a_gallery_has_room_for_all(n: int, columns: int, cells: int) -> None:
     assert [len(axes.images) for axes in figure.axes[n:]] == [0] * (cells - n)
 
 
+def test_long_captions_are_wrapped() -> None:
+    """Captions of neighbouring images do not overlap; line breaks are kept."""
+    axes = figures.gallery(IMAGES[:1], ["Ankle boot read as Sneaker\n0.999"]).axes[0]
+    assert axes.get_title() == "Ankle boot read as\nSneaker\n0.999"
+
+
+def test_numbers_fit_into_the_cells_of_a_small_panel() -> None:
+    """Three panels of ten classes have smaller numbers than one panel."""
+    one = _draw_heatmap(COUNTS, DIGITS).axes[0].texts[1]
+    three = figures.confusion_heatmaps([("a", COUNTS)] * 3, DIGITS).axes[0].texts[1]
+    assert three.get_fontsize() < 6.5 < one.get_fontsize()
+
+
 def test_colour_is_shown_as_it_is() -> None:
     """Red, green and blue; beside each other with a white gap between."""
     colour = RNG.integers(0, 256, (4, 9, 9, 3), dtype=np.uint8)

@@ -179,7 +179,7 @@ def test_no_baseline_yet(empty: Path, command: str) -> None:
         ("--recipe slow", "--recipe"),
         ("--jobs 0", "--jobs"),
         ("--rotation 500", "less than or equal to 180"),
-        ("--rotation 500", "change --rotation"),
+        ("--rotation 500", "for '--rotation'"),
         ("--schedule cosine --reduce-on-plateau 2", "needs schedule constant"),
         ("--schedule cosine --reduce-on-plateau 2", "--schedule or --reduce-on-plateau"),
         ("--learning-rate 0", "greater than 0"),

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -38,7 +39,7 @@ class Evidence:
     probabilities: np.ndarray
     class_names: tuple[str, ...]
 
-    @property
+    @cached_property
     def predicted(self) -> np.ndarray:
         """``int64`` (S, N): each run's most probable class."""
         predicted: np.ndarray = self.probabilities.argmax(axis=2)

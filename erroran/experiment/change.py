@@ -9,6 +9,7 @@ from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, mo
 from erroran.experiment.recipe import RecipeChange
 from erroran.experiment.samplelist import read_ids, read_labels, read_times
 from erroran.experiment.specfile import Strict
+from erroran.operations.intensity import LEAST_GAIN, MOST_GAIN
 from erroran.operations.table import DOSE_UNITS, OPERATIONS
 
 _Dose = Annotated[float, Field(gt=0, le=14)]
@@ -18,6 +19,7 @@ _Strength = Annotated[float, Field(gt=1, le=10)]
 _Count = Annotated[int, Field(ge=1, le=10)]
 _Angle = Annotated[float, Field(gt=0, le=80)]
 _Factor = Annotated[float, Field(ge=0.25, le=4)]
+_Gain = Annotated[float, Field(ge=LEAST_GAIN, le=MOST_GAIN)]
 _Weight = Annotated[float, Field(gt=0, le=1000)]
 
 ALL_CLASSES = "all"
@@ -25,7 +27,7 @@ ALL_CLASSES = "all"
 
 _SIZES = ("radius_px", "kernel_px")
 # Keys added after the first release are left out of a hypothesis' hash while unused, so that old hashes stay the same.
-_LATER = {"stroke_fraction", "amount", "strength", "fractures", "angle_deg", "factor", "ink", "side"}
+_LATER = {"stroke_fraction", "amount", "strength", "fractures", "angle_deg", "factor", "gain", "ink", "side"}
 
 
 class Step(Strict):
@@ -46,6 +48,7 @@ class Step(Strict):
         fractures: Dose of ``fracture``: cuts in an image (Morpho-MNIST: 3).
         angle_deg: Dose of ``rotate`` and ``slant``.
         factor: Dose of ``scale``: above 1 enlarges.
+        gain: Dose of ``brighten``: factor on the brightness of the ink.
         ink: ``dark`` where the ink is darker than the background.
         side: For ``rotate`` and ``slant``: the side to which the top of the image moves; ``either`` is drawn for each
             image.
@@ -53,7 +56,7 @@ class Step(Strict):
 
     operation: Literal[
         "dilate", "erode", "shift", "repeat", "open", "close", "thin", "thicken", "swell", "fracture", "rotate",
-        "slant", "scale",
+        "slant", "scale", "brighten",
     ]  # fmt: skip
     radius_px: tuple[_Dose, ...] | None = None
     kernel_px: tuple[_Side, ...] | None = None
@@ -65,6 +68,7 @@ class Step(Strict):
     fractures: tuple[_Count, ...] | None = None
     angle_deg: tuple[_Angle, ...] | None = None
     factor: tuple[_Factor, ...] | None = None
+    gain: tuple[_Gain, ...] | None = None
     ink: Literal["bright", "dark"] = "bright"
     side: Literal["either", "left", "right"] = "either"
 
@@ -115,8 +119,9 @@ class Step(Strict):
             return self.model_copy(update={"operation": operation})
         if self.side != "either":
             return self.model_copy(update={"side": "left" if self.side == "right" else "right"})
-        if self.factor:
-            return self.model_copy(update={"factor": tuple(round(1 / factor, 2) for factor in self.factor)})
+        for key in ("factor", "gain"):
+            if factors := getattr(self, key):
+                return self.model_copy(update={key: tuple(round(1 / factor, 2) for factor in factors)})
         return None
 
     def name_dose(self, dose: float) -> str:

@@ -8,9 +8,13 @@ from erroran.errors import BadInput
 from erroran.experiment.change import ALL_CLASSES, Augmentations, Change, Step
 from erroran.experiment.hypothesis import Hypothesis
 
-TRAINED_CONTROLS = ("sham", "swapped", "same-op", "oversample")
+TRAINED_CONTROLS = ("sham", "swapped", "same-op", "brightness", "oversample")
 CONTROLS = (*TRAINED_CONTROLS, "logit-shift")
 DEFAULT_CONTROLS = ("sham", "logit-shift")
+
+
+FindGains = Callable[[str, Step], tuple[float, ...]]
+"""A class name (or ``all``) and a step on its images, to one gain of ``brighten`` for each dose."""
 
 
 @dataclass(frozen=True)
@@ -49,26 +53,32 @@ def parse_controls(text: str) -> tuple[str, ...]:
     return chosen
 
 
-def build_controls(hypothesis: Hypothesis, names: Sequence[str]) -> Controls:
+def build_controls(hypothesis: Hypothesis, names: Sequence[str], find_gains: FindGains) -> Controls:
     """Build the change of each control that has to be trained.
+
+    Args:
+        hypothesis: The spec.
+        names: Of the controls.
+        find_gains: Gives the gains of ``brighten`` that change the ink of a class as much as the doses of a step do.
 
     A control replaces the operations on images; model, recipe, weights and data are those of the treatment.
 
-    - ``sham`` shifts images of the same classes by 1 px at the same rate.
+    - ``sham`` shifts images of the same classes by 1 px at the rate at which the operations change images.
     - ``swapped`` exchanges the operations between the treated classes. A single treated class gets the opposite
       operation.
     - ``same-op`` gives both classes of the pair the true class's operations, so that the result of an operation
       (such as stroke thickness) does not predict the label.
+    - ``brightness`` changes the sum of the ink as the operations do, without a change of shape.
     - ``oversample`` counts the same images twice, unchanged.
 
     ``logit-shift`` is left out: it trains nothing and always applies.
     """
     found = Controls()
     for name in names:
-        if name not in _BUILDERS:
+        if name not in TRAINED_CONTROLS:
             continue
         try:
-            augment = _BUILDERS[name](hypothesis)
+            augment = _brightness(hypothesis, find_gains) if name == "brightness" else _BUILDERS[name](hypothesis)
         except _NotApplicable as reason:
             found.not_applicable[name] = str(reason)
             continue
@@ -115,6 +125,22 @@ def _oversample(hypothesis: Hypothesis) -> Augmentations:
     }
 
 
+def _brightness(hypothesis: Hypothesis, find_gains: FindGains) -> Augmentations:
+    _need_operations(hypothesis)
+    found = {
+        name: tuple(_match(name, step, find_gains) for step in steps) for name, steps in hypothesis.augment.items()
+    }
+    if all(gain == 1 for steps in found.values() for step in steps for gain in step.gain or ()):
+        raise _NotApplicable("the operations do not change the sum of the ink")
+    return found
+
+
+def _match(name: str, step: Step, find_gains: FindGains) -> Step:
+    if not step.doses:
+        raise _NotApplicable(f"{step.operation} does not change the ink")
+    return Step(operation="brighten", gain=find_gains(name, step), probability=step.probability, ink=step.ink)
+
+
 _BUILDERS: dict[str, Callable[[Hypothesis], Augmentations]] = {
     "sham": _sham,
     "swapped": _swapped,
@@ -137,8 +163,9 @@ def _need_classes(hypothesis: Hypothesis) -> Augmentations:
 
 
 def _rate(steps: Sequence[Step]) -> float:
-    """Share of the images that at least one of the operations changes."""
-    return steps[0].probability if len(steps) == 1 else 1 - math.prod(1 - step.probability for step in steps)
+    """Share of the images that at least one of the operations changes; a kernel of side 1 changes none."""
+    changed = [step.probability * (1 - (step.kernel_px or ()).count(1) / max(1, len(step.doses))) for step in steps]
+    return changed[0] if len(changed) == 1 else 1 - math.prod(1 - rate for rate in changed)
 
 
 def _opposite(step: Step) -> Step:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from erroran.operations import geometry, morphology, perturbations
+from erroran.operations import geometry, intensity, morphology, perturbations
 
 if TYPE_CHECKING:
     from erroran.experiment.change import Step
@@ -23,6 +23,7 @@ DOSE_UNITS = {
     "fractures": "cuts",
     "angle_deg": "°",
     "factor": "times the size",
+    "gain": "times the brightness",
 }
 """Key of a dose in a spec to its unit, as printed after the number."""
 
@@ -135,6 +136,7 @@ _LIST = (
     Operation("rotate", "rotates to one side", ("angle_deg",), _by_angle(geometry.rotate, positive="left"),
               draws=_DIRECTION, sided=True, trials=_ANGLES),
     Operation("shift", "moves by the dose in one of four directions", ("radius_px",), _shift, draws=_DIRECTION),
+    Operation("brighten", "multiplies the brightness of the ink", ("gain",), _by_dose(intensity.brighten, "gain")),
     Operation("repeat", "counts the image twice"),
 )  # fmt: skip
 OPERATIONS = {operation.name: operation for operation in _LIST}

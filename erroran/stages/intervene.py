@@ -2,17 +2,19 @@
 
 from collections.abc import Callable, Sequence
 
+import numpy as np
 from pydantic import ValidationError
 
 from erroran import provenance
 from erroran.data import Dataset, Part, load_dataset
 from erroran.errors import BadInput, ErroranError, NotFound
 from erroran.execution.local import Completed, Request, complete_runs
-from erroran.experiment.change import Change
-from erroran.experiment.controls import DEFAULT_CONTROLS, build_controls
+from erroran.experiment.change import ALL_CLASSES, Change, Step
+from erroran.experiment.controls import DEFAULT_CONTROLS, FindGains, build_controls
 from erroran.experiment.hypothesis import Hypothesis, check_classes
 from erroran.experiment.runspec import RunSpec
 from erroran.operations.apply import apply_dose
+from erroran.operations.intensity import match_gain
 from erroran.shape.exposure import Exposure, measure_exposure
 from erroran.store import Intervention, Store
 from erroran.store.environment import check_environment, current_environment
@@ -23,6 +25,7 @@ from erroran.training.models import check_model, find_model
 
 FIRST_FRESH_SEED = 1000
 """The seeds of interventions start here, far from those that people type for a baseline."""
+_IMAGES_FOR_GAIN = 500
 
 
 def intervene(
@@ -75,7 +78,7 @@ def intervene(
     chosen = _choose_seeds(group, mined, seeds, n_seeds or hypothesis.seeds, fresh=fresh_baseline)
     epochs = epochs or hypothesis.epochs or group.template.recipe.epochs
     controls = _with_earlier(store, group, name, hypothesis, controls, (tuple(chosen), epochs, fresh_baseline))
-    built = build_controls(hypothesis, controls)
+    built = build_controls(hypothesis, controls, find_gains(dataset))
     if name in ("baseline", *built.arms):
         raise BadInput(f"`{name}` is the name of another arm.", fix="rename the spec file")
     model, source = _resolve_model(store, hypothesis, dataset)
@@ -126,6 +129,19 @@ def intervene(
         before_measuring()
         gather_exposure(store, intervention)
     return intervention, completed
+
+
+def find_gains(dataset: Dataset) -> FindGains:
+    """Match the ink of operations by ``brighten``, on the first images of a class in the order of their ids."""
+
+    def find(name: str, step: Step) -> tuple[float, ...]:
+        labels = dataset.y_train
+        of_class = np.flatnonzero(labels >= 0 if name == ALL_CLASSES else labels == dataset.class_names.index(name))
+        rows = of_class[np.argsort(dataset.train_ids[of_class])][:_IMAGES_FOR_GAIN]
+        images = dataset.x_train[np.sort(rows)]
+        return tuple(match_gain(images, apply_dose(images, step, dose), ink=step.ink) for dose in step.doses)
+
+    return find
 
 
 def _resolve_model(store: Store, hypothesis: Hypothesis, dataset: Dataset) -> tuple[str | None, str | None]:

@@ -13,6 +13,7 @@ from erroran.experiment.endpoint import Endpoint
 from erroran.experiment.hypothesis import Hypothesis, check_classes
 from erroran.experiment.pair import Pair
 from erroran.results import Result
+from erroran.stages.intervene import find_gains
 from erroran.stats.confusion import cell_errors
 from erroran.stats.dispersion import run_variation
 from erroran.store import Store
@@ -125,7 +126,7 @@ def plan(
     power = plan_power(rates, seeds=seeds, reductions=REDUCTIONS, **options).tolist()
     recommended = seeds_needed(rates, reduction=HALVING, **options) if recommend else None
     mined = rates.mined_errors(n_images)
-    built = build_controls(hypothesis, controls)
+    built = build_controls(hypothesis, controls, find_gains(store.get_dataset(group.template.dataset)))
     arms = (Change(), hypothesis.change, *built.arms.values())
     epochs = group.template.recipe.epochs
     shares = [(arm.recipe.epochs or hypothesis.epochs or epochs) / epochs for arm in arms]

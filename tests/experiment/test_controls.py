@@ -17,8 +17,14 @@ def _hypothesis(augment: dict[str, object], pair: str = "4:9") -> Hypothesis:
     return Hypothesis.model_validate({"pair": pair, "hypothesis": "h", "augment": augment})
 
 
+def halve(name: str, step: Step) -> tuple[float, ...]:
+    """Gains of an operation that halves the ink of every class, whatever its dose."""
+    del name
+    return (0.5,) * len(step.doses)
+
+
 def control_arms(hypothesis: Hypothesis, names: Sequence[str]) -> dict[str, Augmentations]:
-    return {name: change.augment for name, change in build_controls(hypothesis, names).arms.items()}
+    return {name: change.augment for name, change in build_controls(hypothesis, names, halve).arms.items()}
 
 
 def _step(**fields: object) -> tuple[Step, ...]:
@@ -101,7 +107,7 @@ def test_oversample_repeats_at_the_same_rates(both: Hypothesis) -> None:
 
 def test_logit_shift_trains_nothing(both: Hypothesis) -> None:
     """It has no arm; the others are in the order of the names."""
-    assert list(control_arms(both, CONTROLS)) == ["sham", "swapped", "same-op", "oversample"]
+    assert list(control_arms(both, CONTROLS)) == ["sham", "swapped", "same-op", "brightness", "oversample"]
     assert control_arms(both, ["logit-shift"]) == {}
 
 
@@ -127,7 +133,7 @@ def test_a_control_keeps_the_rest_of_the_change() -> None:
     """Model, recipe, weights and data are those of the treatment."""
     rest = {"model": "dense", "recipe": {"epochs": 3}, "class_weights": {"4": 2}, "data": {"add": "more"}}
     hypothesis = Hypothesis.model_validate({"pair": "4:9", "hypothesis": "h", "augment": {"4": FOUR}, **rest})
-    for change in build_controls(hypothesis, CONTROLS).arms.values():
+    for change in build_controls(hypothesis, CONTROLS, halve).arms.values():
         assert change.model_copy(update={"augment": hypothesis.augment}) == hypothesis.change
 
 
@@ -142,7 +148,10 @@ def test_a_control_keeps_the_rest_of_the_change() -> None:
         ),
         ({"augment": {"4": {"operation": "swell", "strength": 3}}}, {"swapped": "swell has no opposite"}),
         ({"augment": {"4": FOUR, "9": FOUR}}, dict.fromkeys(("swapped", "same-op"), "the treatment itself")),
-        ({"augment": {"4": {"operation": "repeat"}}}, {"swapped": "no opposite", "oversample": "the treatment itself"}),
+        (
+            {"augment": {"4": {"operation": "repeat"}}},
+            {"swapped": "no opposite", "oversample": "the treatment itself", "brightness": "does not change the ink"},
+        ),
         (
             {"augment": {"4": {"operation": "shift", "radius_px": 1}}},
             {"sham": "the treatment itself", "swapped": "shift has no opposite"},
@@ -151,8 +160,32 @@ def test_a_control_keeps_the_rest_of_the_change() -> None:
 )
 def test_a_control_that_makes_no_sense_says_why(change: dict[str, object], reasons: dict[str, str]) -> None:
     hypothesis = Hypothesis.model_validate({"pair": "4:9", "hypothesis": "h", **change})
-    built = build_controls(hypothesis, CONTROLS)
+    built = build_controls(hypothesis, CONTROLS, halve)
     assert built.not_applicable.keys() == reasons.keys()
     assert built.arms.keys() == set(TRAINED_CONTROLS) - reasons.keys()
     for name, reason in reasons.items():
         assert reason in built.not_applicable[name]
+
+
+def test_brightness_changes_the_ink_of_each_class_as_its_operation_does() -> None:
+    """One gain per dose, at the operation's rate; none where the operations leave the sum of the ink as it is."""
+
+    def find_gains(name: str, step: Step) -> tuple[float, ...]:
+        return (1.0,) if step.operation == "shift" else {"4": (1.2, 1.5), "9": (0.4,)}[name]
+
+    both = _hypothesis({"4": FOUR, "9": NINE})
+    arm = build_controls(both, ["brightness"], find_gains).arms["brightness"].augment
+    assert arm == {
+        "4": _step(operation="brighten", gain=[1.2, 1.5], probability=0.12),
+        "9": _step(operation="brighten", gain=0.4, probability=0.3),
+    }
+    shifted = build_controls(_hypothesis({"4": {"operation": "shift", "radius_px": 1}}), ["brightness"], find_gains)
+    assert not shifted.arms
+    assert "do not change the sum of the ink" in shifted.not_applicable["brightness"]
+
+
+def test_the_sham_changes_as_many_images_as_the_treatment() -> None:
+    """A kernel of side 1 changes no image, so half of the draws of kernel_px = [1, 2] do not count."""
+    original = _hypothesis({"4": {"operation": "dilate", "kernel_px": [1, 2], "probability": 0.12}})
+    arms = control_arms(original, ["sham", "oversample"])
+    assert {name: augment["4"][0].probability for name, augment in arms.items()} == {"sham": 0.06, "oversample": 0.06}

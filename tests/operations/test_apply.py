@@ -343,7 +343,7 @@ def test_a_named_side_is_the_only_one(operation: str) -> None:
 def test_the_table_says_which_images_an_operation_takes(name: str, shape: tuple[int, int], channels: int) -> None:
     """Any size; colour except for operations that measure strokes, which refuse it. Channels do not mix."""
     operation = OPERATIONS[name]
-    key, doses = next(iter(operation.trials.items()), ("radius_px", (1.0,)))
+    key, doses = next(iter(operation.trials.items()), (operation.doses[0], (2.0,)))
     step = Step.model_validate({"operation": name, key: [int(d) if d % 1 == 0 else d for d in doses]})
     images = RNG.integers(0, 256, (5, *shape, channels), dtype=np.uint8)
     if operation.channels == "grey" and channels > 1:

@@ -93,7 +93,7 @@ class _SeenClass(NamedTuple):
 
     name: str  # of the class, or ``all``
     doses: "list[SeenDose]"
-    changed: float  # images changed in an epoch of a run, mean
+    changed: float  # images changed in an epoch of a run, mean, estimated from those measured
     images: int  # training images of the class
     altered: float | None  # share of the changed images with another topology, where measured
     errors: list[float]
@@ -109,13 +109,13 @@ def _seen_by_class(assessment: "Assessment") -> list[_SeenClass]:
     found = []
     for name, images in exposure.class_images.items():
         doses = [dose for dose in exposure.doses if dose.class_name == name]
-        changed, measured = sum(dose.changed for dose in doses), sum(dose.measured for dose in doses)
-        altered = sum(dose.topology_changed for dose in doses) / measured if measured else None
+        changed = sum(dose.changed for dose in doses)
+        altered = sum(dose.topology_changed for dose in doses) / changed if changed else None
         rows = [i for i, other in enumerate(names) if name in {other, ALL_CLASSES}]
         errors = [float(counts[rows].sum() - counts[rows, rows].sum()) for counts in assessment.mean_counts]
         partner = {a: b, b: a}.get(name, "")
         as_partner = [float(counts[rows[0], names.index(partner)]) for counts in assessment.mean_counts if partner]
-        per_epoch = changed / sum(exposure.epochs)
+        per_epoch = sum(dose.all_changed for dose in doses) / sum(exposure.epochs)
         found.append(_SeenClass(name, doses, per_epoch, images, altered, errors, partner, as_partner))
     return found
 

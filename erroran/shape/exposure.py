@@ -1,6 +1,6 @@
-"""Compute again which images an augmentation changed during training, and measure them before and after.
+"""Compute again which images an augmentation drew during training, and measure them before and after.
 
-Which image is changed in which epoch, and how, depends on (seed, epoch, image) alone. So training does
+Which image is drawn in which epoch, and how it is changed, depends on (seed, epoch, image) alone. So training does
 not log it, and the augmented images of stored runs can be computed again.
 """
 
@@ -14,29 +14,30 @@ from erroran.experiment.change import Augmentations
 from erroran.experiment.specfile import Strict
 from erroran.operations.apply import LabelledStep, augment_batch, choose_doses, resolve_steps
 from erroran.operations.keyed import keyed_uniform, sample_keys
-from erroran.shape.measure import measure
+from erroran.shape.measure import find_erased, measure
 
 if TYPE_CHECKING:
     import pandas as pd
 
 _MEASUREMENTS = ("thickness_px", "area_px2", "holes", "closure_margin_px")
-_MOST_MEASURED = 30_000  # changed images of one intervention, about a millisecond each
+_MOST_MEASURED = 30_000  # drawn images of one intervention, about a millisecond each
 _EXAMPLES_PER_DOSE = 6
 
 
 class SeenDose(Strict):
-    """What one dose did to the images of one class, over all runs and epochs; an image counts each time it is changed.
+    """What one dose did to the images of one class, over all runs and epochs; an image counts each time it is drawn.
 
     Attributes:
         class_name: The class, or ``all``.
         step: Place of the operation among those of the class, from 1.
         dose: In `unit`; None where the operation takes none.
-        changed: Images changed by this dose.
+        drawn: Images that this dose was applied to.
         measured: Those of them that were measured; all counts below are of these.
+        changed: Images in which a pixel differs from before. A kernel of side 1 changes none.
         topology_changed: Images whose number of pieces or of holes differs from before.
         holes_made: Images with more holes than before; `holes_lost` with fewer.
         pieces_made: Images with more pieces of ink than before; `pieces_lost` with fewer.
-        erased: Images without ink afterwards.
+        erased: Images that were erased; see `measure.find_erased`.
         with_margin: Images with a closure margin both before and after.
         before: Means of thickness, area, holes and closure margin before this step (after the steps before it); None
             without images. The mean of the closure margin is over `with_margin`.
@@ -48,8 +49,9 @@ class SeenDose(Strict):
     operation: str
     dose: float | None
     unit: str
-    changed: int
+    drawn: int
     measured: int
+    changed: int
     topology_changed: int
     holes_made: int
     holes_lost: int
@@ -59,6 +61,11 @@ class SeenDose(Strict):
     with_margin: int
     before: dict[str, float | None]
     after: dict[str, float | None]
+
+    @property
+    def all_changed(self) -> float:
+        """Images changed, estimated for all drawn ones; 0 without images."""
+        return self.drawn * self.changed / self.measured if self.measured else 0.0
 
 
 class Example(Strict):
@@ -119,7 +126,7 @@ def measure_exposure(
         runs: Ids of the runs.
         seeds: Seeds of the runs.
         epochs: Number of epochs of each run.
-        most_measured: Changed images measured at most; of more, a random sample, drawn by (seed, epoch, image).
+        most_measured: Drawn images measured at most; of more, a random sample, drawn by (seed, epoch, image).
 
     Returns:
         None without operations, and for images with several channels, whose strokes cannot be measured. Pieces and
@@ -175,9 +182,10 @@ def redraw(
 def _draw(
     train: Part, keys: np.ndarray, steps: Sequence[LabelledStep], moments: Sequence[tuple[int, int]], share: float
 ) -> "list[pd.DataFrame]":
-    """What each step changed, for a share of the images: a row each time an image is changed.
+    """What each step did, for a share of the images: a row each time an image is drawn.
 
-    Columns: ``id``, ``dose`` (its index), ``seed``, ``epoch``, and the measurements before and, with ``_after``, after.
+    Columns: ``id``, ``dose`` (its index), ``seed``, ``epoch``, ``changed`` (bool), and the measurements before and,
+    with ``_after``, after.
     """
     import pandas as pd
 
@@ -190,7 +198,8 @@ def _draw(
             rows = np.flatnonzero(sampled & (chosen >= 0))
             before = images[rows]
             after = augment_batch(before, train.y[rows], keys[rows], (step,), seed=seed, epoch=epoch)
-            who = {"id": train.ids[rows], "dose": chosen[rows], "seed": seed, "epoch": epoch}
+            differs = (before != after).any(axis=(1, 2, 3))
+            who = {"id": train.ids[rows], "dose": chosen[rows], "seed": seed, "epoch": epoch, "changed": differs}
             parts.append((pd.DataFrame(who), before, after))
             if len(steps) > 1:  # the steps that follow act on this one's result
                 images[rows] = after
@@ -209,14 +218,15 @@ def _measure_distinct(images: np.ndarray, step: LabelledStep) -> "pd.DataFrame":
     place: dict[bytes, int] = {}
     where = np.array([place.setdefault(image.tobytes(), len(place)) for image in images], dtype=np.int64)
     _, first = np.unique(where, return_index=True)
-    return measure(images[first], ink=step.step.ink).loc[where, ["components", *_MEASUREMENTS]].reset_index(drop=True)
+    return measure(images[first], ink=step.step.ink).loc[where, ["components", "length_px", *_MEASUREMENTS]].reset_index(drop=True)
 
 
 def _changes(table: "pd.DataFrame") -> "pd.Series[bool]":
     return (table["components"] != table["components_after"]) | (table["holes"] != table["holes_after"])
 
 
-def _sum_up(step: LabelledStep, dose: float | None, changed: int, table: "pd.DataFrame") -> SeenDose:
+def _sum_up(step: LabelledStep, dose: float | None, drawn: int, table: "pd.DataFrame") -> SeenDose:
+    after = table[["area_px2_after", "length_px_after"]].rename(columns=lambda name: name.removesuffix("_after"))
     with_margin = table["closure_margin_px"].notna() & table["closure_margin_px_after"].notna()
 
     def means(suffix: str) -> dict[str, float | None]:
@@ -230,14 +240,15 @@ def _sum_up(step: LabelledStep, dose: float | None, changed: int, table: "pd.Dat
         operation=step.step.operation,
         dose=dose,
         unit=step.step.unit,
-        changed=changed,
+        drawn=drawn,
         measured=len(table),
+        changed=int(table["changed"].sum()),
         topology_changed=int(_changes(table).sum()),
         holes_made=int((table["holes_after"] > table["holes"]).sum()),
         holes_lost=int((table["holes_after"] < table["holes"]).sum()),
         pieces_made=int((table["components_after"] > table["components"]).sum()),
         pieces_lost=int((table["components_after"] < table["components"]).sum()),
-        erased=int((table["area_px2_after"] == 0).sum()),
+        erased=int(find_erased(table, after).sum()),
         with_margin=int(with_margin.sum()),
         before=means(""),
         after=means("_after"),

@@ -44,6 +44,7 @@ _OUTSIDE = 0.02  # share of the ink outside the bounding parallelogram, in each 
 _SHALLOW = 0.5  # px between the doses that make and fill a loop; one of fewer is an uneven outline
 _DISTANCE_UNITS = 16  # per fine pixel
 _CHUNK = 256
+_LEAST_LEFT = 0.5  # share of the stroke length; a choice, not from a source
 
 Distance = Literal["euclidean", "chessboard"]
 _METRIC: dict[Distance, Literal["about euclidean", "chessboard"]] = {
@@ -94,6 +95,20 @@ def measure(
     ]
     table = pd.DataFrame({name: np.concatenate([part[name] for part in parts]) for name in MEASUREMENTS})
     return table.astype(dict.fromkeys(("components", "holes", "euler", "tips", "forks"), "int64"))
+
+
+def find_erased(before: "pd.DataFrame", after: "pd.DataFrame") -> np.ndarray:
+    """Which images an operation erases: no ink is left, or less than half of the stroke length; bool (N,).
+
+    The one definition of "erased" in proposals, previews and exposures. An erased image keeps its label, but hardly
+    shows its class any more.
+
+    Args:
+        before: From `measure`, N rows; at least the columns ``area_px2`` and ``length_px``.
+        after: The same images after the operation.
+    """
+    lost = after["length_px"].to_numpy() < _LEAST_LEFT * before["length_px"].to_numpy()
+    return np.asarray(lost | (after["area_px2"].to_numpy() == 0))
 
 
 def summarize_by_class(table: "pd.DataFrame", class_names: Sequence[str]) -> "dict[str, dict[str, Any]]":

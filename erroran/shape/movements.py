@@ -11,12 +11,11 @@ from erroran.operations.apply import apply_dose
 from erroran.operations.morphology import Ink
 from erroran.operations.table import OPERATIONS
 from erroran.results import Result
-from erroran.shape.measure import measure
+from erroran.shape.measure import find_erased, measure
 
 if TYPE_CHECKING:
     import pandas as pd
 
-_LEAST_LEFT = 0.5  # share of the stroke length; an image that loses more than half of it counts as erased
 _FEWEST = 20  # images; the mean of fewer is not reported
 
 
@@ -32,7 +31,7 @@ class Movement(Result):
         rising: Share of these images whose closure margin rises; None as in `moves`.
         falling: Share of them whose closure margin falls.
         topology: Share of the images whose Euler number changes.
-        erased: Share of the images that lose all ink, or more than half of their stroke length.
+        erased: Share of the images that are erased; see `measure.find_erased`.
         fit: How much closer the operation brings the mean of the rest of a class to the mean of the images near
             another class: 1 minus the ratio of squared distances after and before; at most 1, negative if further away.
             None if not computed.
@@ -95,14 +94,13 @@ def _compare(step: Step, before: "pd.DataFrame", after: "pd.DataFrame") -> Movem
     known = {name: change.dropna() for name, change in changes.items()}
     closure = known["closure_margin_px"]
     enough = len(closure) >= _FEWEST
-    gone = (after["area_px2"] == 0) | (after["length_px"] < _LEAST_LEFT * before["length_px"])
     return Movement(
         step=step,
         dose=step.doses[0],
-        images=len(gone),
+        images=len(after),
         moves={name: float(change.mean()) if len(change) >= _FEWEST else None for name, change in known.items()},
         rising=float((closure > 0).mean()) if enough else None,
         falling=float((closure < 0).mean()) if enough else None,
         topology=float((changes["euler"] != 0).mean()),
-        erased=float(gone.mean()),
+        erased=float(find_erased(before, after).mean()),
     )

@@ -12,7 +12,7 @@ from erroran.experiment.hypothesis import Hypothesis, check_classes
 from erroran.experiment.recipe import InModelAugmentation
 from erroran.operations.apply import LabelledStep, apply_dose, resolve_steps
 from erroran.results import Result
-from erroran.shape.measure import measure
+from erroran.shape.measure import find_erased, measure
 
 _SHOWN = 12  # images in a row
 _MEASURED = 500  # images of a class, a millisecond each
@@ -30,7 +30,7 @@ class DoseEffect(Result):
         ink_before: Mean brightness of a pixel, 0..255; `ink_after` afterwards.
         thickness_before_px: Mean stroke thickness; `thickness_after_px` afterwards; None for images with several
             channels.
-        erased: Images without ink afterwards; None for images with several channels.
+        erased: Images that are erased (see `find_erased`); None for images with several channels.
         unchanged: Images that are equal afterwards, byte for byte.
     """
 
@@ -168,7 +168,7 @@ def _measure(name: str, step: Step, dose: float, images: np.ndarray, changed: np
     if images.shape[3] == 1:
         before, after = (measure(x, ink=step.ink) for x in (images, changed))
         thickness_before, thickness_after = (float(table["thickness_px"].mean()) for table in (before, after))
-        erased = int((after["area_px2"] == 0).sum())
+        erased = int(find_erased(before, after).sum())
     return DoseEffect(
         class_name=name,
         operation=step.operation,

@@ -11,7 +11,8 @@ from erroran.experiment.change import Augmentations, Step
 from erroran.operations.apply import augment_batch, resolve_steps
 from erroran.operations.keyed import sample_keys
 from erroran.shape.exposure import Exposure, measure_exposure, redraw
-from erroran.shape.measure import measure
+from erroran.shape.measure import find_erased, measure
+from erroran.shape.movements import measure_movements
 from erroran.stages.intervene import gather_exposure
 from erroran.store import Intervention, Store
 
@@ -76,13 +77,40 @@ def test_erosion_can_erase() -> None:
     ],
 )
 def test_what_forms_no_ink_changes_no_topology(step: tuple[Step, ...]) -> None:
-    """A shift, a kernel of one pixel, and repetition change images, but not their topology."""
+    """A shift, a kernel of one pixel, and repetition change no topology."""
     exposure = _measure({"open": step, "ring": step})
     assert [dose.topology_changed for dose in exposure.doses] == [0, 0]
-    assert all(dose.changed > 0 for dose in exposure.doses)
+    assert all(dose.drawn == dose.measured > 0 for dose in exposure.doses)
     assert exposure.examples == ()
     for dose in exposure.doses:
         assert dose.before["thickness_px"] == pytest.approx(dose.after["thickness_px"])
+
+
+def test_a_kernel_of_one_pixel_changes_nothing() -> None:
+    """The original recipe draws kernels of side 1 and 2 equally often: only the second half is changed."""
+    nothing, shifted = _measure({"ring": _step(operation="dilate", kernel_px=[1, 2])}).doses
+    assert (nothing.dose, nothing.changed, nothing.all_changed) == (1, 0, 0)
+    assert shifted.changed == shifted.measured == shifted.drawn == shifted.all_changed
+    assert nothing.drawn == nothing.measured > 0
+    for step in (_step(operation="repeat"), _step(operation="dilate", kernel_px=1)):
+        assert [dose.changed for dose in _measure({"open": step, "ring": step}).doses] == [0, 0]
+
+
+def test_erased_means_the_same_everywhere() -> None:
+    """One image of a ring loses its ink, one three of its sides, one nothing: two are erased, also in proposals."""
+    ring = _rings(2).x[1]
+    sides = ring.copy()
+    sides[8:] = 0
+    before, after = np.stack([ring] * 3), np.stack([np.zeros_like(ring), sides, ring])
+    tables = measure(before, ink="bright"), measure(after, ink="bright")
+    assert find_erased(*tables).tolist() == [True, True, False]
+    step = Step.model_validate({"operation": "erode", "radius_px": 1, "probability": 1})
+    part = _rings(4)
+    part.x[1::2] = 0
+    part.x[1::2, 4:24, 10:16] = 255
+    (dose,) = _measure({"all": (step,)}, part).doses
+    (movement,) = measure_movements(part.x, [step])
+    assert dose.erased / dose.measured == movement.erased == 0.5
 
 
 def test_counts_are_those_of_training() -> None:
@@ -94,7 +122,7 @@ def test_counts_are_those_of_training() -> None:
             seen = augment_batch(part.x, part.y, keys, resolve_steps({"open": step}, NAMES), seed=seed, epoch=epoch)
             changed += int((seen != part.x).any(axis=(1, 2, 3)).sum())
     (dose,) = _measure({"open": step}).doses
-    assert dose.changed == changed
+    assert dose.changed == dose.drawn == changed
 
 
 def test_a_run_that_stopped_early_saw_less() -> None:
@@ -123,7 +151,9 @@ def test_more_than_can_be_measured_is_sampled() -> None:
     """All changed images are counted; about the requested number is measured, the same each time."""
     augment = {"open": _step(operation="dilate", radius_px=1)}
     (whole,), (sample,) = _measure(augment).doses, _measure(augment, most_measured=20).doses
-    assert sample.changed == whole.changed > 40
+    assert sample.drawn == whole.drawn == whole.changed > 40
+    assert sample.all_changed == sample.drawn
+    assert sample.changed == sample.measured
     assert 5 < sample.measured < 40
     assert sample.topology_changed == sample.measured
     assert _measure(augment, most_measured=20).doses == (sample,)
@@ -148,7 +178,7 @@ def test_examples_can_be_drawn_again() -> None:
 def test_a_rare_augmentation_may_change_nothing() -> None:
     """If no image is changed, counts are 0 and means None."""
     (dose,) = _measure({"open": _step(operation="dilate", radius_px=1, probability=1e-9)}).doses
-    assert (dose.changed, dose.measured, dose.before["area_px2"]) == (0, 0, None)
+    assert (dose.drawn, dose.measured, dose.all_changed, dose.before["area_px2"]) == (0, 0, 0, None)
 
 
 def test_steps_are_measured_one_by_one() -> None:

@@ -222,7 +222,9 @@ def _report(session: Session, group: "Group", stem: str) -> None:
         before, after = (" ".join(map(str, values)) for values in (compared.before_per_seed, compared.after_per_seed))
         out.print(f"  {compared.name}: {before} -> {after}")
     if verdict.word == "improved" and assessment.not_shown_to_beat:
-        out.print(f"  not shown to do more than {' or '.join(assessment.not_shown_to_beat)}", style="yellow")
+        out.print(
+            f"  not shown to make fewer such errors than {' or '.join(assessment.not_shown_to_beat)}", style="yellow"
+        )
     for stamp in assessment.stamps:
         out.print(f"  {stamp.kind}: {stamp.sentence}", style="yellow")
     out.print(f"wrote {path}")

@@ -218,7 +218,11 @@ def _measure_distinct(images: np.ndarray, step: LabelledStep) -> "pd.DataFrame":
     place: dict[bytes, int] = {}
     where = np.array([place.setdefault(image.tobytes(), len(place)) for image in images], dtype=np.int64)
     _, first = np.unique(where, return_index=True)
-    return measure(images[first], ink=step.step.ink).loc[where, ["components", "length_px", *_MEASUREMENTS]].reset_index(drop=True)
+    return (
+        measure(images[first], ink=step.step.ink)
+        .loc[where, ["components", "length_px", *_MEASUREMENTS]]
+        .reset_index(drop=True)
+    )
 
 
 def _changes(table: "pd.DataFrame") -> "pd.Series[bool]":

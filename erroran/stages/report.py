@@ -14,7 +14,7 @@ from erroran.store.evidence import Evidence, gather
 from erroran.store.records import Group
 from erroran.store.stamps import Stamp, find_stamps, look_entry
 from erroran.verdict.compare import ArmComparison
-from erroran.verdict.controls import Control, compare_control, shift_baseline
+from erroran.verdict.controls import Control, compare_controls, shift_baseline
 from erroran.verdict.decide import Verdict, judge_hypothesis
 from erroran.verdict.flips import Flip, find_flips
 
@@ -50,7 +50,7 @@ class Assessment(Result):
         environments: In what the arms' software or hardware differ: name to each arm's value.
         seeds: One row per seed.
         classes: Scores of every run and class, ``before`` and ``after``.
-        not_shown_to_beat: Names of the controls that the treatment is not shown to beat.
+        not_shown_to_beat: Names of the controls that the treatment is not shown to beat on the primary endpoint.
         mean_counts: float (2, C, C), mean confusion counts before and after; `mean_change` their difference.
         fixed: Images that the treatment predicts correctly more often, clearest first.
         broken: Images that it predicts wrongly more often, clearest first.
@@ -109,12 +109,7 @@ def assess(store: Store, group: Group, name: str) -> Assessment:
         shift, others["logit-shift"] = shift_baseline(
             (mined.labels, mined.probabilities), treated.predicted, before.probabilities, verdict.pair
         )
-    controls = [
-        compare_control(
-            arm, labels, predicted, after.predicted, names, verdict, shift if arm == "logit-shift" else None
-        )
-        for arm, predicted in others.items()
-    ]
+    controls = compare_controls(labels, others, after.predicted, names, verdict, shift)
     counts = np.stack([confusion_counts(labels, arm.predicted, len(names)).mean(axis=0) for arm in (before, after)])
     fixed, broken = find_flips(labels, before.predicted, after.predicted, before.ids.tolist(), names)
     exposure = gather_exposure(store, intervention)
@@ -136,7 +131,7 @@ def assess(store: Store, group: Group, name: str) -> Assessment:
             "after": class_scores(labels, after.predicted, len(names)),
         },
         controls=controls,
-        not_shown_to_beat=[control.name for control in controls if not control.is_beaten(verdict.alpha)],
+        not_shown_to_beat=[control.name for control in controls if not control.is_beaten],
         mean_counts=counts,
         mean_change=(counts[1] - counts[0]).round(6).tolist(),
         fixed=fixed,

@@ -1,7 +1,7 @@
 """The treatment compared with its controls, and the control ``logit-shift``, which trains nothing."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -36,40 +36,71 @@ class Control(PairComparison):
         name: The control.
         accuracy: Mean accuracy of the control, 0..1.
         shift: For ``logit-shift``: the bias that was chosen on `mine`.
+        p_adjusted: p-value of the primary endpoint, adjusted by Holm's method over all controls; None without a test.
+        direction: -1 if the treatment makes significantly fewer errors of the primary endpoint than the control after
+            that adjustment, 1 if more, 0 if neither is shown.
     """
 
     name: str
     accuracy: float
     shift: LogitShift | None = None
+    p_adjusted: float | None = None
+    direction: int = 0
 
-    def is_beaten(self, alpha: float) -> bool:
-        """Whether the treatment makes significantly fewer errors: of the primary endpoint, the pair's sum, or all."""
-        return any(compared.test.direction(alpha) < 0 for compared in (self.primary, self.both, self.overall))
+    @property
+    def is_beaten(self) -> bool:
+        """Whether the treatment is shown to make fewer errors of the primary endpoint than this control."""
+        return self.direction < 0
 
 
-def compare_control(
-    name: str,
+def compare_controls(
     labels: IntArray,
-    control: IntArray,
+    controls: Mapping[str, IntArray],
     treatment: IntArray,
     class_names: Sequence[str],
     verdict: Verdict,
-    shift: LogitShift | None,
-) -> Control:
-    """Compare the treatment with a control.
+    shift: LogitShift | None = None,
+) -> list[Control]:
+    """Compare the treatment with its controls by the primary endpoint, adjusted for their number.
 
     Args:
-        name: The control.
         labels: Integer (N,).
-        control: Predictions of the control, integer (S_c, N).
+        controls: Name to the predictions of the control, integer (S_c, N); the numbers of runs may differ.
         treatment: Predictions of the treatment, integer (S_t, N).
         class_names: The C names.
-        verdict: On the treatment; names the pair and the endpoint.
-        shift: See `Control`.
+        verdict: On the treatment; names the pair, the endpoint and the level.
+        shift: The bias of the control ``logit-shift``, if it is among the controls.
     """
-    arms = ArmComparison(labels, control, treatment, class_names, skip=Endpoint.SUM.cells(verdict.pair))
-    mean = float(accuracy(labels, control).mean())
-    return Control(**vars(arms.pair(verdict.pair, verdict.endpoint)), name=name, accuracy=mean, shift=shift)
+    found = []
+    for name, predicted in controls.items():
+        arms = ArmComparison(labels, predicted, treatment, class_names, skip=Endpoint.SUM.cells(verdict.pair))
+        pair = vars(arms.pair(verdict.pair, verdict.endpoint))
+        own = shift if name == "logit-shift" else None
+        found.append(Control(**pair, name=name, accuracy=float(accuracy(labels, predicted).mean()), shift=own))
+    return adjust_controls(found, verdict.alpha)
+
+
+def adjust_controls(controls: Sequence[Control], alpha: float) -> list[Control]:
+    """Adjust the tests of the primary endpoint over all controls, by Holm's method, at the two-sided level `alpha`.
+
+    A control without a test does not count.
+
+    Source: Holm (1979), Scandinavian Journal of Statistics 6, 65-70.
+    """
+    tested = sorted(
+        (control.primary.test.p_value, place)
+        for place, control in enumerate(controls)
+        if control.primary.test.p_value is not None
+    )
+    adjusted = [replace(control, p_adjusted=None, direction=0) for control in controls]
+    largest, rejects = 0.0, True
+    for rank, (p_value, place) in enumerate(tested):
+        left = len(tested) - rank
+        largest = max(largest, min(1.0, left * p_value))
+        direction = controls[place].primary.test.direction(alpha / left) if rejects else 0
+        rejects = direction != 0
+        adjusted[place] = replace(controls[place], p_adjusted=largest, direction=direction)
+    return adjusted
 
 
 def shift_baseline(

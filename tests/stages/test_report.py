@@ -347,7 +347,7 @@ def test_arms_of_one_environment_are_not_stamped_and_others_are(experiment: tupl
 
 def test_controls_beaten_or_not(assessment: Assessment) -> None:
     """The sham makes 3 errors 0 as 1 where the treatment makes 0.7; the shift makes none."""
-    assert assessment.not_shown_to_beat == [c.name for c in assessment.controls if not c.is_beaten(0.05)]
+    assert assessment.not_shown_to_beat == [c.name for c in assessment.controls if not c.is_beaten]
     assert "logit-shift" in assessment.not_shown_to_beat
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, model_validator
 
 from erroran.errors import BadInput
-from erroran.stats.confusion import FloatArray, IntArray
+from erroran.stats.confusion import FloatArray
 from erroran.verdict.decide import CANNOT_TELL, Verdict
 
 MAX_SEEDS: Final = 40
@@ -28,8 +28,6 @@ ALPHA_EXCLUDED: Final = 0.1
 _NODES: Final = 200
 _FARTHEST_Z: Final = 8.0  # beyond it the density of a look is taken as 0
 _LARGEST_BOUNDARY: Final = 15.0
-
-Arms = tuple[IntArray, IntArray]
 
 
 class Design(BaseModel):
@@ -66,6 +64,11 @@ class Design(BaseModel):
         """Seeds per arm at the last look."""
         return self.looks[-1]
 
+    def levels_at(self, seeds: int) -> dict[str, float]:
+        """The levels of the look after so many seeds, as `alpha` and `alpha_excluded` of `decide.judge`."""
+        place = self.looks.index(seeds)
+        return {"alpha": self.alphas[place], "alpha_excluded": self.alphas_excluded[place]}
+
     def describe(self) -> str:
         """Such as ``looks after 5, 10 and 20 seeds per arm``."""
         *first, last = map(str, self.looks)
@@ -74,10 +77,10 @@ class Design(BaseModel):
         return f"looks after {', '.join(first)} and {last} seeds per arm"
 
 
-class JudgeArms(Protocol):
-    """Judges predictions (S, N) before and after, at the levels of a look; see `decide.judge`."""
+class JudgeAt(Protocol):
+    """Judges the first `seeds` runs of both arms at the levels of a look; see `decide.judge`."""
 
-    def __call__(self, before: IntArray, after: IntArray, *, alpha: float, alpha_excluded: float) -> Verdict:
+    def __call__(self, seeds: int, *, alpha: float, alpha_excluded: float) -> Verdict:
         """The verdict at these levels."""
 
 
@@ -167,27 +170,22 @@ def plan_looks(
 
 
 def decide_in_looks(
-    design: Design,
-    arms_at: Callable[[int], Arms],
-    judge_arms: JudgeArms,
-    *,
-    after_look: Callable[[Look], None] = lambda _: None,
+    design: Design, judge_at: JudgeAt, *, after_look: Callable[[Look], None] = lambda _: None
 ) -> Decision:
     """Look at the arms until the word is something other than *cannot tell*, or the design has no more looks.
 
     Args:
         design: The looks and their levels.
-        arms_at: Gives the predictions of the first n runs before and after, integer (n, N) each; called once per look,
-            with rising n. A stage trains the missing runs here.
-        judge_arms: Judges them.
+        judge_at: Judges the arms; called once per look, with rising numbers of seeds. A stage trains the missing runs
+            here.
         after_look: Called after each look.
     """
     looks: list[Look] = []
-    for seeds, alpha, alpha_excluded in zip(design.looks, design.alphas, design.alphas_excluded, strict=True):
-        verdict = judge_arms(*arms_at(seeds), alpha=alpha, alpha_excluded=alpha_excluded)
-        looks.append(Look(seeds, alpha, alpha_excluded, verdict))
+    for seeds in design.looks:
+        levels = design.levels_at(seeds)
+        looks.append(Look(seeds=seeds, verdict=judge_at(seeds, **levels), **levels))
         after_look(looks[-1])
-        if verdict.word != CANNOT_TELL:
+        if looks[-1].verdict.word != CANNOT_TELL:
             break
     return Decision(design, tuple(looks))
 

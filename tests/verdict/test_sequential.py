@@ -10,7 +10,6 @@ from scipy.stats import multivariate_normal, norm
 from erroran.errors import BadInput
 from erroran.verdict.sequential import (
     Design,
-    Look,
     decide_in_looks,
     nominal_levels,
     plan_looks,
@@ -124,30 +123,24 @@ class _Judge:
     def __init__(self, *words: str) -> None:
         self.words, self.asked = list(words), []
 
-    def __call__(self, before: np.ndarray, after: np.ndarray, *, alpha: float, alpha_excluded: float) -> object:
-        self.asked.append((len(before), len(after), alpha, alpha_excluded))
+    def __call__(self, seeds: int, *, alpha: float, alpha_excluded: float) -> object:
+        self.asked.append((seeds, alpha, alpha_excluded))
         return SimpleNamespace(word=self.words.pop(0))
 
 
 @pytest.mark.parametrize("word", ["improved", "harmed", "traded", "not worthwhile", "equivalent"])
 def test_looks_end_with_the_first_word_that_decides(word: str) -> None:
-    """Each look has its own runs and levels; nothing is asked for after the deciding one."""
+    """Each look has its own levels; nothing is asked for after the deciding one."""
     design, judge, seen = plan_looks(40, horizon=20), _Judge("cannot tell", "cannot tell", word, "never"), []
-    runs = np.zeros((20, 3), dtype=int)
-    decision = decide_in_looks(design, lambda n: (runs[:n], runs[:n]), judge, after_look=seen.append)
-    assert judge.asked == [
-        (n, n, *levels) for n, *levels in zip((5, 10, 15), design.alphas, design.alphas_excluded, strict=False)
-    ]
+    decision = decide_in_looks(design, judge, after_look=seen.append)
+    assert judge.asked == list(zip((5, 10, 15), design.alphas, design.alphas_excluded, strict=False))
     assert (decision.seeds, decision.decided, decision.verdict.word) == (15, True, word)
-    assert (
-        list(decision.looks)
-        == seen
-        == [Look(n, a, e, look.verdict) for (n, _, a, e), look in zip(judge.asked, seen, strict=True)]
-    )
+    assert list(decision.looks) == seen
+    assert [(look.seeds, look.alpha, look.alpha_excluded) for look in seen] == judge.asked
 
 
 def test_without_a_decision_all_looks_are_made() -> None:
     """The last word stays *cannot tell*."""
     design = plan_looks(10)
-    decision = decide_in_looks(design, lambda n: (np.zeros((n, 1)), np.zeros((n, 1))), _Judge(*["cannot tell"] * 2))
+    decision = decide_in_looks(design, _Judge("cannot tell", "cannot tell"))
     assert (decision.seeds, decision.decided, len(decision.looks)) == (10, False, 2)

@@ -9,12 +9,13 @@ from erroran import provenance
 from erroran.operations.table import OPERATIONS
 from erroran.report import figures
 from erroran.report.render import render, write_document
-from erroran.report.text import percent
+from erroran.report.text import percent, signed
+from erroran.shape.sweep import FEWEST_ERRORS
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from erroran.shape.sweep import ProbedDirection, Rate
+    from erroran.shape.sweep import ControlRate, ProbedDirection, Rate
     from erroran.stages.probe import ProbeResult
 
 _ACTING = {"dilate": "dilating", "erode": "eroding"}
@@ -45,6 +46,8 @@ def write_probe(probed: "ProbeResult", folder: Path) -> Path:
         sentence=probe_sentence(probed),
         directions=both,
         rate=rate_text,
+        lead=_lead,
+        fewest_errors=FEWEST_ERRORS,
         figures=drawn,
         group=probed.baseline,
         runs=probed.records,
@@ -73,6 +76,23 @@ def rate_text(rate: "Rate", digits: int = 1) -> str:
     return f"{percent(rate.share, digits)} ({100 * rate.low:.{digits}f} to {percent(rate.high, digits)})"
 
 
+def lead_text(control: "ControlRate", digits: int = 1) -> str:
+    """``against 2.0 %, 10.3 points more (7.9 to 13.3)``; "less" for a negative lead."""
+    lead, low, high = (100 * x for x in (control.difference, control.lead_low, control.lead_high))
+    more = "less" if lead < 0 else "more"
+    ends = sorted((-low, -high)) if lead < 0 else (low, high)
+    span = " to ".join(f"{end:.{digits}f}".replace("-", "−") for end in ends)
+    return f"against {percent(control.share, digits)}, {abs(lead):.{digits}f} points {more} ({span})"
+
+
+def _lead(control: "ControlRate") -> str:
+    """``lead +10.3 (7.9 to 13.3)``, in points; a dash without images."""
+    if not np.isfinite(control.difference):
+        return "lead –"
+    lead, low, high = (signed(100 * x) for x in (control.difference, control.lead_low, control.lead_high))
+    return f"lead {lead} ({low} to {high})"
+
+
 def _direction_text(direction: "ProbedDirection") -> str:
     inverse = _ACTING[OPERATIONS[direction.operation].opposite or ""]
     by_doses = " or ".join(f"{dose:g}" for dose in direction.doses_px)
@@ -80,15 +100,17 @@ def _direction_text(direction: "ProbedDirection") -> str:
         f"{_ACTING[direction.operation]} {direction.true} by {direction.doses_px[-1]:g} px makes "
         f"{rate_text(direction.induced)} of them read as {direction.predicted}"
     )
-    name, control = max(direction.induced_controls.items(), key=lambda item: item[1].share if item[1].images else 0.0)
-    induced += f", against {rate_text(control)} for the strongest control ({name})"
+    there = {name: control for name, control in direction.induced_controls.items() if control.images}
+    if there and direction.induced.images:
+        name, control = min(there.items(), key=lambda item: item[1].lead_low)
+        induced += f", {lead_text(control)} for the strongest control ({name})"
     n = direction.repaired.images
     if not n:
         return f"{induced}; no run makes the error on `mine`, so there is nothing to repair"
-    few = ", too few to judge" if n < 5 else ""
+    few = ", too few to judge" if n < FEWEST_ERRORS else ""
     return (
         f"{induced}; {inverse} by {by_doses} px repairs {rate_text(direction.repaired, 0)} of the {n} "
-        f"{'errors' if n > 1 else 'error'}, a 1 px shift {rate_text(direction.repaired_by_shift, 0)}{few}"
+        f"{'errors' if n > 1 else 'error'}, {lead_text(direction.repaired_by_shift, 0)} for a 1 px shift{few}"
     )
 
 
@@ -97,10 +119,11 @@ def _draw_curves(probed: "ProbeResult") -> "Figure":
     for d in (probed.forward, probed.reverse):
         sign = OPERATIONS[d.operation].sweep
         lines = [
-            (f"{d.true} read correctly, then as {d.predicted}", _bands(d.curve)),
-            (f"bystanders, then as {d.predicted}", _bands(d.bystanders)),
-            (f"{d.true} read as {d.predicted}, then as {d.true}", _bands(d.repair)),
+            (f"{d.induced.images} {d.true}s read correctly, then as {d.predicted}", _bands(d.curve)),
+            (f"{d.bystanders[0].images} bystanders, then as {d.predicted}", _bands(d.bystanders)),
         ]
+        if d.repaired.images >= FEWEST_ERRORS:  # a share of four images would cover the whole panel
+            lines.append((f"{d.repaired.images} {d.true}s read as {d.predicted}, then as {d.true}", _bands(d.repair)))
         panels.append((f"{d.true} and {d.predicted}: {d.operation} {d.true}", lines, [sign * x for x in d.doses_px]))
     return figures.dose_responses(probed.doses_px, panels)
 

@@ -3,15 +3,17 @@
 If the operation of a spec acts on the cause of an error, then it *induces* the error on images that are predicted
 correctly, and its inverse *repairs* the errors. The rule, for images of a that are predicted as b:
 
-- Induction holds if, at the spec's largest dose, the interval of the induced rate lies above the intervals of its four
-  controls: the same images untouched, shifted by 1 px, under the inverse at the same dose, and bystander classes
-  under the same operation. It fails if the rate is not above that of every control, and certainly less than 10 %.
-- Repair holds if the repaired rate, mean over the spec's doses, has an interval above that of a shift by 1 px, mean
-  over its four directions. It fails if the rate is not above the shift's, and certainly less than a half. With fewer
-  than 5 distinct errors it is open.
+- Induction holds if, at the spec's largest dose, the induced rate is above that of each of its three controls: the same
+  images shifted by 1 px, the same images under the inverse at the same dose, and bystander classes under the same
+  operation. "Above" means that the interval of the difference is. It fails if the rate is not larger than that of
+  every control, and certainly less than 10 %.
+- Repair holds if the repaired rate, mean over the spec's doses, is above that of a shift by 1 px, mean over its four
+  directions. It fails if the rate is not larger, and certainly less than a half. With fewer than 5 distinct errors it
+  is open.
 - A hypothesis is supported if both hold, not supported if either fails; otherwise one cannot tell.
 
-All rates are over images, each counted with its mean over the runs; intervals are Wilson's, 95 %.
+All rates are over images, each counted with its mean over the runs; intervals are Wilson's, 95 %. Differences between
+rates of the same images are paired, image by image and run by run (`stats.differences`).
 """
 
 import math
@@ -30,11 +32,12 @@ from erroran.operations.table import OPERATIONS
 from erroran.results import Result
 from erroran.shape.measure import closure_margin
 from erroran.stats.correlation import Correlation, correlate_ranks
+from erroran.stats.differences import Difference, paired_difference, unpaired_difference
 from erroran.stats.intervals import wilson_interval
 
 STEP_PX = 0.25  # px of radius; the finest dose there is
 REACH_PX = 1.5  # px of radius; strokes are 2 to 4 px thick, so that eroding by more leaves nothing
-FEWEST_ERRORS = 5  # distinct images; with fewer no repaired rate can differ from another by its interval
+FEWEST_ERRORS = 5  # distinct images; fewer say little about other errors, whatever the intervals
 FEWEST_IMAGES = 20  # distinct images; the same for induced rates, which are smaller
 # Rates below which an operation counts as without effect; a choice, not from a source.
 LARGE_INDUCED, LARGE_REPAIRED = 0.1, 0.5
@@ -54,6 +57,21 @@ class Rate(Result):
     high: float = math.nan
 
 
+class ControlRate(Rate):
+    """The rate of a control, and how much larger the rate is that it is compared with.
+
+    Attributes:
+        paired: Whether both rates are of the same images.
+        difference: The other rate minus this one, in [-1, 1]; its 95 % interval is `lead_low` to `lead_high`. NaN
+            where one of them has no images.
+    """
+
+    paired: bool
+    difference: float = math.nan
+    lead_low: float = math.nan
+    lead_high: float = math.nan
+
+
 class ProbedDirection(Result):
     """Result for images of one class (`true`) that are predicted as another (`predicted`).
 
@@ -67,9 +85,9 @@ class ProbedDirection(Result):
         induced: The rate of `curve` at the largest of `doses_px`.
         induced_by_run: The same for each run alone; None for a run that predicts no image correctly.
         errors_by_run: Errors of each run among the images swept.
-        induced_controls: Name of the control to its rate.
+        induced_controls: Name of the control to its rate, with the lead of `induced` over it.
         repaired: Share repaired by the inverse, mean over `doses_px`.
-        repaired_by_shift: Share repaired by a shift by 1 px, mean over four directions.
+        repaired_by_shift: Share repaired by a shift by 1 px, mean over four directions, with the lead of `repaired`.
         induction: Whether that half of the rule holds; `repairing` the other half.
         flip_doses_px: float (F,): signed dose, positive dilates, at which half the runs predict an image as
             `predicted`.
@@ -87,9 +105,9 @@ class ProbedDirection(Result):
     induced: Rate
     induced_by_run: list[float | None]
     errors_by_run: list[int]
-    induced_controls: dict[str, Rate]
+    induced_controls: dict[str, ControlRate]
     repaired: Rate
-    repaired_by_shift: Rate
+    repaired_by_shift: ControlRate
     induction: Half
     repairing: Half
     flip_doses_px: np.ndarray
@@ -230,14 +248,15 @@ def examine_direction(
     bystanders = [mean_rate(run == b, others) for run in by_dose]
     largest = swept.at(cause.sign * cause.doses[-1])
     inverse = [swept.at(-cause.sign * dose) for dose in cause.doses]
+    induced, opposite = read[:, largest] == b, read[:, swept.at(-cause.sign * cause.doses[-1])] == b
     controls = {
-        "untouched": curve[zero],
-        "shifted by 1 px": mean_rate((shifted == b).mean(axis=1), of_a & correct),
-        "the inverse": curve[swept.at(-cause.sign * cause.doses[-1])],
-        "bystanders": bystanders[largest],
+        "shifted by 1 px": compare_paired(induced, (shifted == b).mean(axis=1), of_a & correct),
+        "the inverse": compare_paired(induced, opposite, of_a & correct),
+        "bystanders": compare_unpaired(curve[largest], bystanders[largest]),
     }
-    repaired = mean_rate((read[:, inverse] == a).mean(axis=1), errors)
-    by_shift = mean_rate((shifted == a).mean(axis=1), errors)
+    repairing = (read[:, inverse] == a).mean(axis=1)
+    repaired = mean_rate(repairing, errors)
+    by_shift = compare_paired(repairing, (shifted == a).mean(axis=1), errors)
     rows, flips = _flip_doses(swept, read, pair, cause)
     return ProbedDirection(
         true=names[a],
@@ -276,14 +295,38 @@ def mean_rate(hit: np.ndarray, among: np.ndarray) -> Rate:
     return Rate(images=n, share=total / n, low=low, high=high)
 
 
-def judge_half(rate: Rate, controls: Sequence[Rate], fewest: int, large: float) -> Half:
+def compare_paired(hit: np.ndarray, control: np.ndarray, among: np.ndarray) -> ControlRate:
+    """The rate of `control`, compared with that of `hit` on the same images.
+
+    Both are bool or float (S, N) in [0, 1], fractions such as a mean over doses; `among` is that of `mean_rate`.
+    """
+    rate = mean_rate(control, among)
+    ahead, behind = (mean_rate(share, among) for share in (hit * (1.0 - control), control * (1.0 - hit)))
+    if not rate.images:
+        return ControlRate(images=0, paired=True)
+    lead = paired_difference(ahead.share * rate.images, behind.share * rate.images, rate.images)
+    return _with_lead(rate, lead, paired=True)
+
+
+def compare_unpaired(rate: Rate, control: Rate) -> ControlRate:
+    """The rate of a control, compared with another rate on other images."""
+    lead = unpaired_difference(rate.share * rate.images, rate.images, control.share * control.images, control.images)
+    return _with_lead(control, lead, paired=False)
+
+
+def _with_lead(rate: Rate, lead: Difference, *, paired: bool) -> ControlRate:
+    ends = {"difference": lead.difference, "lead_low": lead.low, "lead_high": lead.high}
+    return ControlRate(**rate.model_dump(), paired=paired, **ends)
+
+
+def judge_half(rate: Rate, controls: Sequence[ControlRate], fewest: int, large: float) -> Half:
     """One half of the rule: it holds above every control, and fails if not above all and certainly below `large`."""
     if rate.images < fewest:
         return "open"
     there = [control for control in controls if control.images]
-    if any(rate.share <= control.share for control in there):
+    if any(control.difference <= 0 for control in there):
         return "fails" if rate.high < large else "open"
-    return "holds" if all(rate.low > control.high for control in there) else "open"
+    return "holds" if all(control.lead_low > 0 for control in there) else "open"
 
 
 def judge_directions(directions: Sequence[ProbedDirection]) -> Word:

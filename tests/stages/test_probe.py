@@ -11,7 +11,15 @@ from erroran.errors import BadInput, ErroranError, NotFound
 from erroran.experiment.hypothesis import Hypothesis
 from erroran.experiment.recipe import Recipe
 from erroran.report.probe import probe_sentence, write_probe
-from erroran.shape.sweep import Rate, judge_directions, judge_half, mean_rate
+from erroran.shape.sweep import (
+    ControlRate,
+    Rate,
+    compare_paired,
+    compare_unpaired,
+    judge_directions,
+    judge_half,
+    mean_rate,
+)
 from erroran.stages.baseline import train_baseline
 from erroran.stages.probe import ProbeResult, probe
 from erroran.store import Store
@@ -120,6 +128,7 @@ def test_the_report(probed: ProbeResult, tmp_path: Path) -> None:
     text = path.read_text()
     assert text.splitlines()[0] == f"# {probe_sentence(probed)}"
     assert probe_sentence(probed).startswith(f"{probed.verdict.capitalize()}: dilating open by 1 px makes ")
+    assert "points more (" in probe_sentence(probed)
     for name in ("dose-response", "strips", "flips"):
         assert f"opentoclosed-probe/{name}.png" in text
         assert (tmp_path / "opentoclosed-probe" / f"{name}.png").stat().st_size > 1000
@@ -162,25 +171,55 @@ def test_a_damaged_model_is_named(trained: tuple[Store, Group], tmp_path: Path) 
 # --- the rule
 
 
-def _share(share: float, images: int = 100) -> Rate:
-    return mean_rate(np.arange(images)[None] < share * images, np.ones((1, images), dtype=bool))
+def _hits(share: float, images: int = 100) -> np.ndarray:
+    return np.arange(images)[None] < share * images
+
+
+def _all(images: int = 100) -> np.ndarray:
+    return np.ones((1, images), dtype=bool)
 
 
 @pytest.mark.parametrize(
-    ("rate", "controls", "half"),
+    ("share", "controls", "half"),
     [
-        (_share(0.5), [_share(0.1), _share(0.2)], "holds"),
-        (_share(0.5), [_share(0.1), _share(0.4)], "open"),
-        (_share(0.5), [_share(0.1), _share(0.5)], "fails"),
-        (_share(0.6), [_share(0.6)], "open"),
-        (_share(0.5, 4), [_share(0.6)], "open"),
-        (_share(0.5), [Rate(images=0)], "holds"),
-        (Rate(images=0), [_share(0.1)], "open"),
+        (0.5, [0.1, 0.2], "holds"),
+        (0.5, [0.1, 0.4], "holds"),  # of the same images: 10 only under the operation, none only under the control
+        (0.5, [0.1, 0.48], "open"),
+        (0.5, [0.1, 0.5], "fails"),
+        (0.6, [0.6], "open"),
     ],
 )
-def test_half_of_the_rule(rate: Rate, controls: list[Rate], half: str) -> None:
-    """Intervals apart hold; a rate that is not above and surely below the large one, 65 %, fails."""
-    assert judge_half(rate, controls, 5, 0.65) == half
+def test_half_of_the_rule(share: float, controls: list[float], half: str) -> None:
+    """Differences above 0 hold; a rate that is not above and surely below the large one, 65 %, fails."""
+    rate = mean_rate(_hits(share), _all())
+    assert judge_half(rate, [compare_paired(_hits(share), _hits(c), _all()) for c in controls], 5, 0.65) == half
+
+
+def test_half_of_the_rule_with_few_images_or_none() -> None:
+    few, none = mean_rate(_hits(0.5, 4), _all(4)), Rate(images=0)
+    tenth = mean_rate(_hits(0.1), _all())
+    assert judge_half(few, [compare_unpaired(few, tenth)], 5, 0.65) == "open"
+    assert judge_half(none, [compare_unpaired(none, tenth)], 5, 0.65) == "open"
+    half = mean_rate(_hits(0.5), _all())
+    assert judge_half(half, [ControlRate(images=0, paired=False)], 5, 0.65) == "holds"
+
+
+def test_the_same_images_are_compared_in_pairs() -> None:
+    """40 % and 50 % of the same images decide, of other images not; runs and fractions of a shift are averaged."""
+    rate, control = mean_rate(_hits(0.5), _all()), mean_rate(_hits(0.4), _all())
+    paired, unpaired = compare_paired(_hits(0.5), _hits(0.4), _all()), compare_unpaired(rate, control)
+    assert paired.difference == pytest.approx(0.1) == unpaired.difference
+    assert paired.lead_low > 0 > unpaired.lead_low
+    quarter = compare_paired(
+        np.array([[1.0, 1.0], [0.0, 1.0]]), np.array([[0.25, 0.5], [0.0, 0.5]]), np.ones((2, 2)) > 0
+    )
+    assert (quarter.share, quarter.difference) == (pytest.approx(0.3125), pytest.approx(0.4375))
+
+
+def test_no_control_is_0_by_construction(probed: ProbeResult) -> None:
+    """Images that are read correctly are never read as the other class as they are: that compares with nothing."""
+    assert list(probed.forward.induced_controls) == ["shifted by 1 px", "the inverse", "bystanders"]
+    assert [control.paired for control in probed.forward.induced_controls.values()] == [True, True, False]
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,7 @@ class Hypothesis(Change):
         primary: The endpoint that the verdict is about.
         seeds: Runs per arm.
         epochs: Epochs of every arm, instead of the baseline recipe's; ``[recipe]`` changes the treatment alone.
+        worthwhile_percent: The smallest reduction of the primary endpoint that is worth having, in percent.
         margin_per_10000: Additional errors per 10,000 images in the other cells that count as acceptable.
         equivalence_per_10000: "Equivalent" means that the interval of the change of the primary endpoint lies within
             this.
@@ -37,8 +38,9 @@ class Hypothesis(Change):
     primary: Endpoint = Endpoint.FORWARD
     seeds: int = Field(default=5, ge=1, le=1000)
     epochs: int | None = Field(default=None, ge=1)
-    margin_per_10000: float = Field(default=10.0, gt=0)
-    equivalence_per_10000: float = Field(default=1.0, gt=0)
+    worthwhile_percent: float = Field(default=50.0, gt=0, lt=100)
+    margin_per_10000: float = Field(default=10.0, gt=0, allow_inf_nan=False)
+    equivalence_per_10000: float = Field(default=1.0, gt=0, allow_inf_nan=False)
 
     @model_validator(mode="after")
     def _changes_something(self) -> Self:
@@ -58,6 +60,8 @@ class Hypothesis(Change):
             name: steps[0].canonical() if len(steps) == 1 else [step.canonical() for step in steps]
             for name, steps in self.augment.items()
         }
+        if self.worthwhile_percent != type(self).model_fields["worthwhile_percent"].default:
+            content["worthwhile_percent"] = self.worthwhile_percent
         unused = Change()
         for key in ("model", "recipe", "class_weights", "data"):
             if getattr(self, key) != getattr(unused, key):

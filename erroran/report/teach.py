@@ -10,7 +10,7 @@ from erroran import provenance
 from erroran.report.figures import AFTER, BEFORE
 from erroran.report.render import render, write_document
 from erroran.report.text import percent, signed
-from erroran.verdict.decide import CANNOT_TELL, EQUIVALENT, HARMED, IMPROVED
+from erroran.verdict.table import CANNOT_TELL, EQUIVALENT, HARMED, IMPROVED
 
 if TYPE_CHECKING:
     from erroran.stages.teach import LessonResult

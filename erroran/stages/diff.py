@@ -3,7 +3,7 @@
 import difflib
 import math
 from collections.abc import Iterator, Sequence
-from typing import Final, TypedDict, Unpack
+from typing import TypedDict, Unpack
 
 import numpy as np
 from pydantic import ConfigDict, Field, InstanceOf
@@ -20,9 +20,9 @@ from erroran.stats.multiplicity import CellChange
 from erroran.stats.significance import mcnemar
 from erroran.verdict.collateral import Collateral
 from erroran.verdict.compare import Comparison
-from erroran.verdict.decide import CANNOT_TELL, EQUIVALENT, HARMED, IMPROVED, Verdict, judge
+from erroran.verdict.decide import MARGIN_PER_10000, WORTHWHILE_PERCENT, Verdict, judge
+from erroran.verdict.table import WORDS
 
-WORDS: Final = (IMPROVED, HARMED, EQUIVALENT, CANNOT_TELL)
 PairName = str | Pair | Sequence[object]
 _CHOSEN = (
     "Exploratory: the pair was chosen as the worst of the runs before and judged on the same samples; such a pair "
@@ -39,12 +39,14 @@ class DiffOptions(TypedDict, total=False):
         pair: ``"4:9"`` or ``(4, 9)`` for 4 predicted as 9, by class names. Without it the worst confusion before is
             taken, and the result is exploratory.
         endpoint: What the fix should reduce: ``forward`` (default), ``reverse`` or ``sum``.
+        worthwhile_percent: The smallest reduction of the endpoint that is worth having, in (0, 100); default 50.
         margin_per_10000: Largest tolerated increase of other errors, per 10,000 evaluated samples, > 0; default 10.
         alpha: Two-sided level, in (0, 0.5); default 0.05.
     """
 
     pair: PairName | None
     endpoint: str
+    worthwhile_percent: float
     margin_per_10000: float
     alpha: float
 
@@ -92,7 +94,7 @@ class DiffResult(Result):
     Rates are in errors per 10,000 evaluated samples; changes are after minus before; arms are ``before`` and ``after``.
 
     Attributes:
-        word: ``improved``, ``harmed``, ``equivalent`` or ``cannot tell``; in JSON ``verdict``.
+        word: One of `erroran.verdict.table.WORDS`; in JSON ``verdict``.
         sentence: The verdict in plain English, marked if it is exploratory.
         pair: ``4:9`` for 4 predicted as 9.
         endpoint: What the fix should reduce: ``forward``, ``reverse`` or ``sum``.
@@ -112,6 +114,7 @@ class DiffResult(Result):
         bootstrap: Always None: a statistic of earlier versions.
         mcnemar: One run against one run; else None.
         alpha: Two-sided level.
+        worthwhile_percent: The smallest reduction of the endpoint that is worth having.
         margin_per_10000: Largest tolerated increase of other errors.
         equivalence_per_10000: Margin of "equivalent" for the endpoint.
         caveats: Limits of the verdict, one sentence each.
@@ -143,6 +146,7 @@ class DiffResult(Result):
     bootstrap: None = None
     mcnemar: TwoRuns | None
     alpha: float
+    worthwhile_percent: float
     margin_per_10000: float
     equivalence_per_10000: float
     caveats: tuple[str, ...]
@@ -181,7 +185,8 @@ def diff_sets(
     *,
     pair: PairName | None = None,
     endpoint: str = "forward",
-    margin_per_10000: float = 10.0,
+    worthwhile_percent: float = WORTHWHILE_PERCENT,
+    margin_per_10000: float = MARGIN_PER_10000,
     alpha: float = 0.05,
 ) -> DiffResult:
     """Judge two arms that are aligned already. Options and errors as in `erroran.diff`."""
@@ -198,6 +203,7 @@ def diff_sets(
         pair=cell,
         n_classes=len(names),
         endpoint=Endpoint(endpoint),
+        worthwhile_percent=worthwhile_percent,
         margin_per_10000=margin_per_10000,
         alpha=alpha,
         class_names=names,
@@ -214,7 +220,7 @@ def diff_sets(
         p_value=two_runs.p_midp if two_runs else verdict.primary.test.p_value,
         used_test=_used_test(verdict, two_runs),
         seeds={name: len(arm.predicted) for name, arm in arms.items()},
-        seeds_needed=verdict.seeds_needed,
+        seeds_needed=None,
         samples=len(before.labels),
         classes=len(names),
         forward=_compared(verdict.forward),
@@ -225,6 +231,7 @@ def diff_sets(
         other_cells_found=tuple(_changed(cell, names) for cell in verdict.cells if cell.found),
         mcnemar=two_runs,
         alpha=verdict.alpha,
+        worthwhile_percent=verdict.worthwhile_percent,
         margin_per_10000=verdict.margin_per_10000,
         equivalence_per_10000=verdict.equivalence_per_10000,
         caveats=(*([_CHOSEN] if pair is None else []), *verdict.caveats, *_copies(before, after)),

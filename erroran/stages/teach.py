@@ -16,8 +16,8 @@ from erroran.store.evidence import gather
 from erroran.store.ledger import Entry
 from erroran.store.records import RunRecord
 from erroran.training.fit import Progress
-from erroran.verdict.decide import HARMED, IMPROVED
 from erroran.verdict.replay import NaiveReplay, replay_naive, replay_protocol
+from erroran.verdict.table import HARMED, IMPROVED
 
 MODEL = "cnn"
 RECIPE = Recipe(name="teach", epochs=8, batch_size=32, learning_rate=2e-3, schedule="one-cycle")

@@ -28,11 +28,13 @@ class Effect:
         before_mean: Errors per run, mean over the runs before; `after_mean` likewise.
         before_per_10000: Errors per 10,000 evaluated images; `after_per_10000` likewise.
         per_10000: Difference of the rates, after minus before, per 10,000 evaluated images.
-        low: Lower end of its interval; `high` the upper one.
+        low: Lower end of its interval for new seeds and new images; `high` the upper one.
+        seeds_low: Lower end of its interval for new seeds on these images; `seeds_high` the upper one.
         relative: after / before - 1; None if there were no errors before.
-        relative_low: Lower end of its interval, >= -1; None if undefined.
+        relative_low: Lower end of its interval for new seeds and new images, >= -1; None if undefined.
         relative_high: Upper end; None if unbounded.
-        confidence: Level of both intervals.
+        seeds_relative_low: Lower end of its interval for new seeds on these images; `seeds_relative_high` the upper.
+        confidence: Level of all intervals.
         method: Which interval this is.
     """
 
@@ -44,9 +46,13 @@ class Effect:
     per_10000: float
     low: float
     high: float
+    seeds_low: float
+    seeds_high: float
     relative: float | None
     relative_low: float | None
     relative_high: float | None
+    seeds_relative_low: float | None
+    seeds_relative_high: float | None
     confidence: float
     method: str
 
@@ -118,6 +124,8 @@ def score_interval(
     577-585 (effective counts); Smyth (2004), Stat Appl Genet Mol Biol 3(1):3 (moderation); Satterthwaite (1946),
     Biometrics Bulletin 2, 110-114 (degrees of freedom).
     """
+    from scipy.stats import t as student
+
     before, after = check_arms(before_errors, after_errors)
     change = after.mean(axis=0) - before.mean(axis=0)
     run_variance = excess_run_variance(before, after, logit_sd)
@@ -133,6 +141,11 @@ def score_interval(
     ratio_low, ratio_high = _ratio_interval(before, after, run_variance, widened)
     was, now = float(before.sum() / len(before)), float(after.sum() / len(after))
     scale = PER_10000 / n_images
+    within = run_variance
+    if min(len(before), len(after)) > 1:
+        within += _image_variance(before) + _image_variance(after)
+    reach = float(student.ppf((1 + confidence) / 2, run_df)) * within**0.5
+    here = (now - was - reach, now - was + reach)
     return Effect(
         n_images=n_images,
         before_mean=was,
@@ -142,6 +155,10 @@ def score_interval(
         per_10000=(now - was) * scale,
         low=low * PER_10000,
         high=high * PER_10000,
+        seeds_low=here[0] * scale,
+        seeds_high=here[1] * scale,
+        seeds_relative_low=max(-1.0, here[0] / was) if was > 0 else None,
+        seeds_relative_high=here[1] / was if was > 0 else None,
         relative=now / was - 1 if was > 0 else None,
         relative_low=ratio_low - 1 if was > 0 and ratio_low is not None else None,
         relative_high=ratio_high - 1 if was > 0 and ratio_high is not None else None,

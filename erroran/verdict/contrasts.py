@@ -9,7 +9,8 @@ from erroran.results import Result
 from erroran.stats.confusion import IntArray, pair_errors
 from erroran.stats.multiplicity import FDR, benjamini_hochberg
 from erroran.verdict.compare import Comparison
-from erroran.verdict.decide import CANNOT_TELL, HARMED, IMPROVED, Verdict
+from erroran.verdict.decide import Verdict
+from erroran.verdict.table import CANNOT_TELL, HARMED, IMPROVED
 
 
 class Contrast(Result):

@@ -1,26 +1,48 @@
 """The verdict: one word, one sentence, and the numbers that they are based on."""
 
-import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
+
+import numpy as np
 
 from erroran.errors import BadInput
 from erroran.experiment.endpoint import Cell, Endpoint
 from erroran.experiment.hypothesis import Hypothesis
-from erroran.stats.confusion import IntArray, cell_mask, check_runs
-from erroran.stats.dispersion import count_variance
+from erroran.stats.confusion import BoolArray, IntArray, cell_mask, check_runs
+from erroran.stats.intervals import Effect
 from erroran.stats.multiplicity import CellChange
 from erroran.verdict.collateral import Collateral, check_collateral
-from erroran.verdict.compare import MIN_SEEDS, NO_TEST, ArmComparison, Comparison, PairComparison
+from erroran.verdict.compare import NO_TEST, ArmComparison, Comparison, PairComparison
+from erroran.verdict.table import ALONE, CANNOT_TELL, EQUIVALENT, NOT_WORTHWHILE, TRADED, Findings, Row, look_up
 
-IMPROVED: Final = "improved"
-HARMED: Final = "harmed"
-EQUIVALENT: Final = "equivalent"
-CANNOT_TELL: Final = "cannot tell"
-_OPPOSITE = {IMPROVED: HARMED, HARMED: IMPROVED}
-MOST_SEEDS: Final = 200
-"""Seeds per arm above which a sentence names no number; a choice of display."""
+WORTHWHILE_PERCENT: Final = 50.0
+MARGIN_PER_10000: Final = 10.0
+EQUIVALENCE_PER_10000: Final = 1.0
+"""Defaults of a spec and of `judge`; conventions."""
+
+
+@dataclass(frozen=True)
+class Moved:
+    """Errors outside the endpoint that changed significantly.
+
+    Attributes:
+        name: What was counted, in words.
+        before_mean: Errors per run before; `after_mean` after.
+        p_value: Two-sided, of this comparison alone.
+        adjusted: Whether the change also holds with the correction for the number of comparisons.
+    """
+
+    name: str
+    before_mean: float
+    after_mean: float
+    p_value: float
+    adjusted: bool
+
+    @property
+    def clause(self) -> str:
+        """Such as ``9 read as 4 rose from 3.2 to 4.1``."""
+        return _clause(self.name, self.before_mean, self.after_mean)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,34 +50,39 @@ class Verdict(PairComparison):
     """The verdict on a treatment.
 
     Attributes:
-        word: "improved", "harmed", "equivalent" or "cannot tell".
+        word: One of `table.WORDS`.
+        row: Name of the row of the decision table that gave the word.
         sentence: The word and its main numbers: the first line of a report.
         pair: (a, b), class indices; `pair_names` their names.
-        alpha: Two-sided level of the primary test.
+        alpha: Two-sided level of the tests; all intervals have the level 1 - alpha.
+        worthwhile_percent: The smallest reduction of the endpoint that is worth having, in percent.
         margin_per_10000: Collateral margin, errors per 10,000 evaluated images.
         equivalence_per_10000: Margin of "equivalent" for the endpoint, same units.
-        equivalence_low: Lower end of the 1 - 2 alpha interval compared with the margin; `equivalence_high` the upper.
+        findings: What the word was looked up by.
+        costs: Other errors that rose significantly, smallest p-value first; `gains` those that fell.
+        classes: All errors of the images of each class that has images.
         collateral: Non-inferiority of everything else.
         cells: The other directed cells, exploratory, under the false discovery rate.
-        logit_sd: Run-to-run variation that the tests are corrected for, in logits, from all other cells.
-        seeds_needed: Seeds per arm for 80 % power at a change of the observed size; None if no change was observed, or
-            above `MOST_SEEDS`.
+        logit_sd: Run-to-run variation from all other cells, in logits.
         caveats: Limits of the verdict, in sentences.
     """
 
     word: str
+    row: str
     sentence: str
     pair: Cell
     pair_names: tuple[str, str]
     alpha: float
+    worthwhile_percent: float
     margin_per_10000: float
     equivalence_per_10000: float
-    equivalence_low: float
-    equivalence_high: float
+    findings: Findings
+    costs: tuple[Moved, ...]
+    gains: tuple[Moved, ...]
+    classes: tuple[Comparison, ...]
     collateral: Collateral
     cells: tuple[CellChange, ...]
     logit_sd: float
-    seeds_needed: int | None
     caveats: tuple[str, ...]
 
 
@@ -67,9 +94,11 @@ def judge(
     pair: Cell,
     n_classes: int,
     endpoint: Endpoint = Endpoint.FORWARD,
-    margin_per_10000: float = 10.0,
-    equivalence_per_10000: float | None = None,
+    worthwhile_percent: float = WORTHWHILE_PERCENT,
+    margin_per_10000: float = MARGIN_PER_10000,
+    equivalence_per_10000: float = EQUIVALENCE_PER_10000,
     alpha: float = 0.05,
+    alpha_excluded: float | None = None,
     class_names: Sequence[str] | None = None,
 ) -> Verdict:
     """Judge whether a treatment of the confusion "a predicted as b" worked.
@@ -82,67 +111,82 @@ def judge(
         pair: (a, b), a != b.
         n_classes: Number of classes C.
         endpoint: What the treatment was to reduce.
+        worthwhile_percent: The smallest reduction of the endpoint that is worth having, in percent, in (0, 100).
         margin_per_10000: Growth tolerated elsewhere, errors per 10,000 evaluated images, > 0.
-        equivalence_per_10000: Largest change of the endpoint that counts as none, same units; by default the smaller
-            of `margin_per_10000` and a quarter of the endpoint's mean rate.
+        equivalence_per_10000: Largest change of the endpoint that counts as none, same units.
         alpha: Two-sided level, in (0, 0.5).
+        alpha_excluded: Level of the intervals that exclude the worthwhile reduction, if not `alpha`; sequential designs
+            have a level of its own for each.
         class_names: Names for the sentence, length C; default the indices.
 
     Returns:
-        The `Verdict`. Its word:
-
-        - *improved* / *harmed*: the primary endpoint changed, p < alpha (two-sided). If the pair's sum or the accuracy
-          changed significantly in the other direction, the word follows them. If only the other cells did, or only the
-          reverse cell while the pair's sum did not change as the endpoint, the word is *cannot tell*.
-        - *equivalent*: the 1 - 2 alpha interval lies inside the equivalence margin (two one-sided
-          tests, Schuirmann 1987) and the pair's sum and the accuracy show no change.
-        - *cannot tell*: everything else, and always below 2 seeds per arm.
-
-        Swapping the arms swaps improved and harmed.
+        The `Verdict`. `table.ROWS` gives its word. Swapping the arms swaps improved and harmed.
 
     Raises:
-        BadInput: Shapes disagree, a class is out of range, or alpha is.
+        BadInput: Shapes disagree, a class is out of range, or a level or a percentage is.
     """
-    if not 0 < alpha < 0.5:
-        raise BadInput(f"alpha must lie in (0, 0.5); got {alpha}", fix="use alpha 0.05")
+    for name, value, most in (("alpha", alpha, 0.5), ("worthwhile_percent", worthwhile_percent, 100.0)):
+        if not 0 < value < most:
+            raise BadInput(f"{name} must lie in (0, {most:g}); got {value}", fix=f"use {name} {most / 2:g} or less")
     labels, before = check_runs(labels, before, n_classes)
     labels, after = check_runs(labels, after, n_classes)
     names = tuple(class_names or map(str, range(n_classes)))
     arms = ArmComparison(labels, before, after, names, skip=Endpoint.SUM.cells(pair))
     compared = arms.pair(pair, endpoint, confidence=1 - alpha)
-    primary = compared.primary
-    inner = arms.endpoint(endpoint, pair, confidence=1 - 2 * alpha).effect
-    margin = equivalence_per_10000
-    if margin is None:
-        margin = min(margin_per_10000, (primary.effect.before_per_10000 + primary.effect.after_per_10000) / 8)
-    collateral = check_collateral(arms, pair, margin_per_10000=margin_per_10000, alpha=alpha)
-    within = -margin < inner.low and inner.high < margin
-    word, why = _decide(compared, collateral, alpha, within=within)
-    needed = _seeds_for_observed(arms, endpoint, pair, primary, alpha)
+    elsewhere = _Elsewhere(arms, pair, compared, alpha)
+    cells = tuple(arms.single_cells())
+    excluded = compared.primary.effect
+    if alpha_excluded is not None and alpha_excluded != alpha:
+        excluded = arms.endpoint(endpoint, pair, confidence=1 - alpha_excluded).effect
     fewest = min(len(before), len(after))
+    found = Findings(
+        endpoint=compared.primary.test.direction(alpha),
+        reverse=elsewhere.reverse.test.direction(alpha) if elsewhere.reverse else 0,
+        inside=elsewhere.inside.test.direction(alpha) if elsewhere.inside else 0,
+        elsewhere=tuple(sorted(elsewhere.signs() | {_sign(cell) for cell in cells if cell.found})),
+        alone=elsewhere.alone(),
+        netted=elsewhere.netted(),
+        within=_is_within(compared.primary.effect, equivalence_per_10000, worthwhile_percent),
+        excluded=excludes_reduction(excluded, worthwhile_percent),
+    )
+    tested = compared.primary.test.method != NO_TEST
+    row = look_up(found if tested else Findings())
+    moved = elsewhere.moved(cells, names)
+    costs, gains = ([m for m in moved if (m.after_mean > m.before_mean) == rose] for rose in (True, False))
+    collateral = check_collateral(arms, pair, margin_per_10000=margin_per_10000, alpha=alpha)
     return Verdict(
         **vars(compared),
-        word=word,
-        sentence=_sentence(word, why, primary, collateral, needed, fewest),
+        word=row.word,
+        row=row.name,
+        sentence=_sentence(row, compared, elsewhere, costs, gains, worthwhile_percent),
         pair=pair,
         pair_names=(names[pair[0]], names[pair[1]]),
         alpha=alpha,
+        worthwhile_percent=worthwhile_percent,
         margin_per_10000=margin_per_10000,
-        equivalence_per_10000=margin,
-        equivalence_low=inner.low,
-        equivalence_high=inner.high,
+        equivalence_per_10000=equivalence_per_10000,
+        findings=found,
+        costs=tuple(costs),
+        gains=tuple(gains),
+        classes=tuple(elsewhere.classes.values()),
         collateral=collateral,
-        cells=tuple(arms.single_cells()),
+        cells=cells,
         logit_sd=arms.variation.logit_sd,
-        seeds_needed=needed,
-        caveats=_caveats(primary, collateral, fewest, alpha),
+        caveats=_caveats(compared.primary, collateral, fewest),
     )
 
 
 def judge_hypothesis(
-    hypothesis: Hypothesis, labels: IntArray, before: IntArray, after: IntArray, class_names: Sequence[str]
+    hypothesis: Hypothesis,
+    labels: IntArray,
+    before: IntArray,
+    after: IntArray,
+    class_names: Sequence[str],
+    *,
+    alpha: float = 0.05,
+    alpha_excluded: float | None = None,
 ) -> Verdict:
-    """`judge` with the pair, the endpoint and the margins of a hypothesis."""
+    """`judge` with the pair, the endpoint, the worthwhile change and the margins of a hypothesis."""
     return judge(
         labels,
         before,
@@ -150,95 +194,196 @@ def judge_hypothesis(
         pair=hypothesis.pair.indices(class_names),
         n_classes=len(class_names),
         endpoint=hypothesis.primary,
+        worthwhile_percent=hypothesis.worthwhile_percent,
         margin_per_10000=hypothesis.margin_per_10000,
         equivalence_per_10000=hypothesis.equivalence_per_10000,
+        alpha=alpha,
+        alpha_excluded=alpha_excluded,
         class_names=class_names,
     )
 
 
-def _decide(compared: PairComparison, collateral: Collateral, alpha: float, *, within: bool) -> tuple[str, str]:
-    """The word, and a clause that explains it where the endpoint alone does not."""
-    direction = compared.primary.test.direction(alpha)
-    pair_sum = compared.both.test.direction(alpha)
-    overall = int(collateral.accuracy.worse) - int(collateral.accuracy.better)
-    rest = int(collateral.other_cells.worse) - int(collateral.other_cells.better)
-    if direction == 0:
-        still = pair_sum == overall == 0 and compared.primary.test.method != NO_TEST
-        return (EQUIVALENT, "") if within and still else (CANNOT_TELL, "")
-    word = IMPROVED if direction < 0 else HARMED
-    against = {"the pair's sum": pair_sum, "accuracy": overall}
-    for_it = [key for key, sign in against.items() if sign == direction]
-    opposed = [key for key, sign in against.items() if sign == -direction]
-    verb = "got worse" if direction < 0 else "got better"
-    if opposed and not for_it:
-        return _OPPOSITE[word], f"{' and '.join(opposed)} {verb}"
-    if opposed:
-        return CANNOT_TELL, f"{opposed[0]} {verb} while {for_it[0]} did the opposite"
-    if rest == -direction:
-        return CANNOT_TELL, f"the other cells {verb}"
-    opposite = [side for side in (compared.forward, compared.reverse) if side.test.direction(alpha) == -direction]
-    if opposite and pair_sum != direction:
-        return CANNOT_TELL, "errors moved from one direction of the pair to the other"
-    return word, " and ".join(map(_moved_clause, opposite))
+def excludes_reduction(effect: Effect, percent: float) -> bool:
+    """Whether both intervals of the relative change lie above a reduction by `percent`; False without errors before."""
+    return all(low is not None and 100 * low > -percent for low in (effect.seeds_relative_low, effect.relative_low))
 
 
-def _moved_clause(result: Comparison) -> str:
-    was, now = result.effect.before_mean, result.effect.after_mean
-    return f"{result.name} {'rose' if now > was else 'fell'} from {was:.1f} to {now:.1f}"
+def _is_within(effect: Effect, margin: float, percent: float) -> bool:
+    """Whether both intervals show neither a change beyond the margin nor a worthwhile one, in either direction."""
+    if not excludes_reduction(effect, percent):
+        return False
+    most = 1 / (1 - percent / 100) - 1  # a reduction by `percent`, with the arms swapped
+    return all(
+        relative is not None and relative < most and -margin < low and high < margin
+        for low, high, relative in (
+            (effect.seeds_low, effect.seeds_high, effect.seeds_relative_high),
+            (effect.low, effect.high, effect.relative_high),
+        )
+    )
 
 
-def _seeds_for_observed(
-    arms: ArmComparison, endpoint: Endpoint, pair: Cell, primary: Comparison, alpha: float
-) -> int | None:
-    """Normal approximation: seeds per arm for 80 % power at the observed difference."""
-    from scipy.stats import norm
+class _Elsewhere:
+    """Everything outside the endpoint.
 
-    change = abs(primary.effect.after_mean - primary.effect.before_mean)
-    if change == 0 or primary.test.method == NO_TEST:
-        return None
-    counted = cell_mask(len(arms.class_names), endpoint.cells(pair))
-    noise = sum(count_variance(errors).expected for errors in arms.errors(counted))
-    z = float(norm.ppf(1 - alpha / 2) + norm.ppf(0.8))
-    needed = max(MIN_SEEDS + 1, math.ceil(primary.test.variance_ratio * noise * (z / change) ** 2))
-    return needed if needed <= MOST_SEEDS else None
+    Attributes:
+        reverse: The pair's other direction; None if the endpoint is the pair's sum.
+        inside: Other errors of the class that errs; None if the endpoint is the pair's sum, or with two classes.
+        classes: All errors of each class that has images, by its index.
+        others: Errors of the two classes of the pair outside the pair, each other class, and all errors.
+    """
+
+    def __init__(self, arms: ArmComparison, pair: Cell, compared: PairComparison, alpha: float) -> None:
+        confidence, names, n_classes = 1 - alpha, arms.class_names, len(arms.class_names)
+        self._pair, self._compared, self._alpha = pair, compared, alpha
+        self.reverse = {Endpoint.FORWARD: compared.reverse, Endpoint.REVERSE: compared.forward}.get(compared.endpoint)
+        rows, columns = np.indices((n_classes, n_classes))
+
+        def of_class(label: int) -> BoolArray:
+            counted: BoolArray = (rows == label) & (columns != label)
+            return counted
+
+        self.classes = {
+            label: arms.cells(f"errors of {names[label]}", of_class(label), confidence=confidence)
+            for label in arms.present
+        }
+        outside = ~cell_mask(n_classes, Endpoint.SUM.cells(pair))
+        of_pair = {
+            label: arms.cells(f"other errors of {names[label]}", of_class(label) & outside, confidence=confidence)
+            for label in pair
+            if label in arms.present and n_classes > 2
+        }
+        true = {Endpoint.FORWARD: pair[0], Endpoint.REVERSE: pair[1]}.get(compared.endpoint)
+        self.inside = None if true is None else of_pair.get(true)
+        rest = [result for label, result in self.classes.items() if label not in pair]
+        self.others = [*of_pair.values(), *rest, compared.overall]
+
+    def signs(self) -> set[int]:
+        """Signs of `others` at alpha, with Bonferroni's correction."""
+        return {result.test.direction(self._alpha / len(self.others)) for result in self.others} - {0}
+
+    def alone(self) -> tuple[int, ...]:
+        """Signs that are a claim without the endpoint; see `Findings`."""
+        signs = [result.test.direction(level) for result, level in self._family()]
+        return tuple(sorted({signs[0]} if signs[0] else set(signs) - {0}))
+
+    def claims(self) -> list[str]:
+        """What a claim without the endpoint rests on, as clauses, all errors first."""
+        return [
+            _clause(result.name, result.effect.before_mean, result.effect.after_mean)
+            for result, level in self._family()
+            if result.test.direction(level)
+        ]
+
+    def _family(self) -> list[tuple[Comparison, float]]:
+        """The comparisons that can be a claim without the endpoint, all errors first, with their level."""
+        family = [self._compared.overall, self._compared.both, *self.classes.values()]
+        family += [self.reverse] if self.reverse else []
+        return [(result, ALONE * self._alpha / len(family)) for result in family]
+
+    def netted(self) -> bool:
+        """Whether the errors of the pair, and of the class that errs, changed in the direction of the endpoint."""
+        true = {Endpoint.FORWARD: self._pair[:1], Endpoint.REVERSE: self._pair[1:]}.get(self._compared.endpoint, ())
+        wider = [self._compared.both, *(self.classes[label] for label in true if label in self.classes)]
+        signs = [np.sign(result.effect.per_10000) for result in (self._compared.primary, *wider)]
+        return len(set(signs)) == 1
+
+    def moved(self, cells: Iterable[CellChange], names: Sequence[str]) -> list[Moved]:
+        """What changed significantly outside the endpoint, smallest p-value first."""
+        corrected = self._alpha / len(self.others)
+        named = [result for result in (self.reverse, self.inside) if result]
+        rest = [result for result in self.others if result is not self.inside]
+        found = [
+            Moved(
+                name=result.name,
+                before_mean=result.effect.before_mean,
+                after_mean=result.effect.after_mean,
+                p_value=result.test.p_value or 0.0,
+                adjusted=result.test.direction(corrected) != 0,
+            )
+            for results, level in ((named, self._alpha), (rest, corrected))
+            for result in results
+            if result.test.direction(level)
+        ]
+        single = [
+            Moved(
+                name=f"{names[cell.cell[0]]} read as {names[cell.cell[1]]}",
+                before_mean=cell.before_mean,
+                after_mean=cell.after_mean,
+                p_value=cell.p_value,
+                adjusted=True,
+            )
+            for cell in cells
+            if cell.found
+        ]
+        return sorted((*found, *single), key=lambda moved: moved.p_value)
+
+
+def _sign(cell: CellChange) -> int:
+    return 1 if cell.after_mean > cell.before_mean else -1
+
+
+def _clause(name: str, before: float, after: float) -> str:
+    return f"{name} {'rose' if after > before else 'fell'} from {before:.1f} to {after:.1f}"
 
 
 def _sentence(
-    word: str, why: str, primary: Comparison, collateral: Collateral, needed: int | None, n_seeds: int
+    row: Row,
+    compared: PairComparison,
+    elsewhere: _Elsewhere,
+    costs: Sequence[Moved],
+    gains: Sequence[Moved],
+    percent: float,
 ) -> str:
-    effect = primary.effect
-    facts = (
-        f"{primary.name} went from {effect.before_mean:.1f} to {effect.after_mean:.1f} errors per "
-        f"run ({_signed(effect.per_10000)} per 10,000 images, {effect.confidence:.0%} interval "
-        f"{_signed(effect.low)} to {_signed(effect.high)})"
-    ).replace("%", " %")
-    if word == EQUIVALENT:
-        return f"Equivalent within the margin: {facts}."
-    elsewhere = "harm elsewhere is not ruled out"
-    if why:
-        by_itself = IMPROVED if effect.after_mean < effect.before_mean else HARMED
-        ending = f", though {why}" if word == by_itself else f", but {why}"
-        ending += f"; {elsewhere}" if word == by_itself and not collateral.safe else ""
-    elif word == CANNOT_TELL:
-        ending = _what_would_tell(primary, needed, n_seeds)
-    elif collateral.safe:
-        ending = "; nothing else got worse by more than the margin"
-    else:
-        ending = f"; {elsewhere}"
-    return f"{'Cannot tell yet' if word == CANNOT_TELL else word.capitalize()}: {facts}{ending}."
+    primary = compared.primary
+    facts = _facts(primary.name, primary.effect)
+    word = row.word.capitalize()
+    if row.name in ("more elsewhere", "fewer elsewhere", "elsewhere both ways"):
+        return f"{word}: {' and '.join(elsewhere.claims()[:2])}; {facts}."
+    against = costs if primary.effect.per_10000 < 0 else gains
+    ending = ""
+    if row.word == TRADED:
+        ending = f", but {against[0].clause}" if against else ""
+    elif row.name == "moved":
+        ending = ", but the errors of the true class or of the pair did not: they moved to other cells"
+    elif row.word == NOT_WORTHWHILE:
+        ending = f"; a reduction by {percent:g} % is excluded" + (f", and {costs[0].clause}" if costs else "")
+    elif row.word == EQUIVALENT:
+        ending = "; the change lies within the margin"
+    elif row.word == CANNOT_TELL:
+        ending = _why_open(primary, percent)
+    return f"{word}: {facts}{ending}."
 
 
-def _what_would_tell(primary: Comparison, needed: int | None, n_seeds: int) -> str:
-    if n_seeds < MIN_SEEDS:
+def _why_open(primary: Comparison, percent: float) -> str:
+    if primary.test.method == NO_TEST:
         return "; one run per arm is not enough, train at least 3 seeds"
     if primary.effect.before_mean == primary.effect.after_mean == 0:
         return "; no run made this error, so there is nothing to judge"
-    if needed is None:
-        return f"; more than {MOST_SEEDS} seeds per arm would be needed to see a change this small"
-    return f"; about {needed} seeds per arm would be needed to see a change of this size"
+    return f"; a reduction by {percent:g} % is neither shown nor excluded"
 
 
-def _signed(value: float) -> str:
+def _facts(name: str, effect: Effect) -> str:
+    """The change of the endpoint with both intervals: relative where there were errors before."""
+    went = f"{name} went from {effect.before_mean:.1f} to {effect.after_mean:.1f} errors per run"
+    level = f"{100 * effect.confidence:.4g} % interval"
+    if effect.relative is None:
+        return (
+            f"{went} ({signed(effect.per_10000)} per 10,000 images, {level} {signed(effect.seeds_low)} to "
+            f"{signed(effect.seeds_high)}; for new images {signed(effect.low)} to {signed(effect.high)})"
+        )
+    change = "" if effect.after_mean == 0 else f"{signed(100 * effect.relative)} %, "  # no bare "-100 %"
+    here = _percent_range(effect.seeds_relative_low, effect.seeds_relative_high)
+    new = _percent_range(effect.relative_low, effect.relative_high)
+    return f"{went} ({change}{level} {here}; for new images {new})"
+
+
+def _percent_range(low: float | None, high: float | None) -> str:
+    ends = ("−100" if low is None else signed(100 * low), "?" if high is None else signed(100 * high))
+    return f"{ends[0]} to {ends[1]} %"
+
+
+def signed(value: float) -> str:
+    """A number with its sign, to two digits at least, such as ``+1.4`` or ``0``."""
     digits = 0 if abs(value) >= 10 else 1
     text = f"{abs(value):.{digits}f}"
     if float(text) == 0:
@@ -246,27 +391,22 @@ def _signed(value: float) -> str:
     return f"{'−' if value < 0 else '+'}{text}"
 
 
-def _caveats(primary: Comparison, collateral: Collateral, n_seeds: int, alpha: float) -> tuple[str, ...]:
+def _caveats(primary: Comparison, collateral: Collateral, n_seeds: int) -> tuple[str, ...]:
     effect, test = primary.effect, primary.test
     notes = []
     if test.method == NO_TEST:
         notes.append(test.reason)
     elif n_seeds < 5:
         notes.append(
-            f"{n_seeds} seeds per arm: the estimate of the run-to-run variation comes mostly from other networks, not "
-            "from these runs."
-        )
-    if test.p_value is not None and test.p_value < alpha and effect.low < 0 < effect.high:
-        notes.append(
-            "The interval includes 0 although the test is significant: the test is about these images, the interval "
-            "about new ones."
+            f"{n_seeds} seeds per arm: the estimate of the run-to-run variation rests partly on other cells and other "
+            "networks."
         )
     if effect.before_mean == 0 or effect.after_mean == 0:
         notes.append("One arm made no such error: use the interval, not the ratio.")
     if max(effect.before_mean, effect.after_mean) < 3:
         notes.append("Fewer than 3 errors per run: only a large change can be found.")
     unsafe = [
-        f"{result.name} (up to {_signed(result.upper)} per 10,000)"
+        f"{result.name} (up to {signed(result.upper)} per 10,000)"
         for result in (collateral.other_cells, collateral.accuracy, *collateral.recall)
         if not result.safe
     ]

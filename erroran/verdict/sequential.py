@@ -14,7 +14,8 @@ from pydantic import BaseModel, ConfigDict, model_validator
 
 from erroran.errors import BadInput
 from erroran.stats.confusion import FloatArray
-from erroran.verdict.decide import CANNOT_TELL, Verdict
+from erroran.verdict.decide import Verdict
+from erroran.verdict.table import CANNOT_TELL
 
 MAX_SEEDS: Final = 40
 LADDER: Final = (5, 10, 15, 20, 30, 40, 60, 80, 120, 160, 200)

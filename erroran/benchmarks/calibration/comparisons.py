@@ -11,7 +11,6 @@ from erroran.benchmarks.common import follow
 from erroran.stats.confusion import cell_errors, pair_errors
 from erroran.stats.dispersion import run_variation
 from erroran.stats.intervals import mean_interval
-from erroran.verdict.decide import CANNOT_TELL, HARMED, IMPROVED
 from erroran.verdict.plan import fit_rates, plan_power, selection_shrink
 from erroran.verdict.replay import (
     NaiveReplay,
@@ -24,6 +23,7 @@ from erroran.verdict.replay import (
     replay_protocol,
     worst_cell,
 )
+from erroran.verdict.table import CANNOT_TELL, HARMED, IMPROVED
 
 
 def measure_aa(worlds: Sequence[World], settings: Settings) -> list[AA]:

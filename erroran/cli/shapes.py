@@ -242,15 +242,15 @@ def probe(session: Session, name: NameArgument) -> None:
 
 
 @command(*EVERY)
-def stress(session: Session, name: NameArgument, controls: bool = False) -> None:
+def stress(session: Session, name: NameArgument, controls: bool = True) -> None:
     """Evaluate an intervention on thinned, thickened, swollen and fractured images. Trains nothing.
 
     Options:
-        controls: Also compare with the trained controls.
+        controls: Let the trained controls predict too, which takes longer and shows what causes a change.
 
     Examples:
         erroran stress 4to9
-        erroran stress 4to9 --controls --json
+        erroran stress 4to9 --no-controls --json
     """
     from erroran.report.stress import stress_sentence, summary_rows, write_stress
     from erroran.stages import stress as stage

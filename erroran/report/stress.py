@@ -1,10 +1,11 @@
-"""``reports/<name>-stress.md``: a treatment on thinner, thicker, swollen and broken strokes."""
+"""``reports/<name>-stress.md``: a treatment and its controls on thinner, thicker, swollen and broken strokes."""
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from matplotlib.figure import Figure
 
 from erroran import provenance
 from erroran.experiment.endpoint import Endpoint
@@ -14,17 +15,40 @@ from erroran.report.text import p_value
 
 if TYPE_CHECKING:
     from erroran.stages.stress import Stressed
-    from erroran.verdict.contrasts import Contrast
+    from erroran.verdict.contrasts import Contrast, Likeness
 
-_KINDS = ("forward", "reverse", "overall")
+_PAIR = (Endpoint.FORWARD.value, Endpoint.REVERSE.value)
+_TOLD = (*_PAIR, "elsewhere")  # the pair's sum and all errors follow from these
+_SAME = {"same": "the same with", "less": "less with", "more": "more with", "no": "not with",
+         "opposite": "the opposite with", "cannot tell": "cannot tell for"}  # fmt: skip
+# What it means that a control's errors of the pair change as the treatment's do, and that they do not.
+_MEANINGS = {
+    "sham": (
+        "small changes of these images at this rate are enough",
+        "it takes more than small changes of these images at this rate",
+    ),
+    "brightness": (
+        "it is enough that the operations change how much ink each class has, whatever its shape",
+        "the amount of ink alone does not do it",
+    ),
+    "same-op": (
+        "the operation is enough, also where both classes get it",
+        "it takes operations that differ between the classes, whose traces the network uses to tell them apart",
+    ),
+    "swapped": (
+        "it does not matter which class gets which operation",
+        "it matters which class gets which operation",
+    ),
+    "oversample": ("more weight on these classes is enough", "more weight on these classes does not do it"),
+}
 
 
 def write_stress(stressed: "Stressed", folder: Path) -> Path:
     """Write a stress test's verdicts, tables, figures and JSON."""
     names, arms, versions = _names(stressed), list(stressed.evidence), stressed.versions
-    panels = [(names[kind], {arm: [v.errors[arm][kind] for v in versions] for arm in arms}) for kind in _KINDS]
+    panels = [(names[kind], {arm: [v.errors[arm][kind] for v in versions] for arm in arms}) for kind in _TOLD]
     drawn = {
-        "errors": figures.errors_by_arm(panels, [v.name for v in versions], one_scale=False),
+        "errors": arms_by_version(panels, [v.name for v in versions]),
         "images": figures.image_rows([(v.name, v.shown) for v in versions]),
     }
     made = {"command": provenance.command_line(), "commit": provenance.commit()}
@@ -35,12 +59,13 @@ def write_stress(stressed: "Stressed", folder: Path) -> Path:
         stamps=stressed.stamps,
         treatment=stressed.change,
         environments=stressed.environments,
-        sentence=stress_sentence(stressed),
-        moved=_moved(stressed),
-        thickness=_thickness(stressed),
-        same_op="same-op" in stressed.intervention.controls or not stressed.intervention.hypothesis.augment,
+        title=stress_title(stressed),
+        told=_told(stressed),
+        likenesses=_by_change(stressed),
+        causes=_causes(stressed),
+        lacking=[name for name in ("same-op", "brightness") if name not in stressed.names_of_controls],
         names=names,
-        kinds=_KINDS,
+        kinds=_TOLD,
         arms=arms,
         mean=np.mean,
         group=stressed.group,
@@ -52,63 +77,148 @@ def write_stress(stressed: "Stressed", folder: Path) -> Path:
     return write_document(folder, f"{stressed.intervention.name}-stress", text, figures=drawn, data={"stress": data})
 
 
+def stress_title(stressed: "Stressed") -> str:
+    """``4to9 under stress: traded on thinned, improved on thickened images``; other versions are left out."""
+    by_word: dict[str, list[str]] = {}
+    for judged in stressed.judged:
+        by_word.setdefault(judged.word, []).append(judged.contrast.version)
+    claims = [f"{word} on {_listed(versions)}" for word, versions in by_word.items() if word != "cannot tell"]
+    return f"{stressed.intervention.name} under stress: {', '.join(claims) or 'cannot tell on any'} images"
+
+
 def stress_sentence(stressed: "Stressed") -> str:
-    """The first line of the report: the changes of the baseline's errors that were found, with their numbers."""
-    contrasts = stressed.against_baseline
-    found = [_found_text(contrast) for contrast in contrasts if contrast.found]
-    quiet = [contrast.version for contrast in contrasts if not contrast.found]
-    if not found:
-        return (
-            f"No difference shown under stress: on {_listed(quiet)} images no change of the baseline's errors is shown."
-        )
-    rest = f"; no change is shown on {_listed(quiet)} ones" if quiet else ""
-    return f"{_opening(stressed)}: {'; '.join(found)}{rest}."
-
-
-def _opening(stressed: "Stressed") -> str:
-    signs = {sign for contrast in stressed.against_baseline for sign in contrast.found.values()}
-    if _moved(stressed):
-        return "Under stress errors move inside the pair"
-    return {frozenset({-1}): "Fewer errors under stress", frozenset({1}): "More errors under stress"}.get(
-        frozenset(signs), "Other errors under stress"
-    )
+    """What rose, what fell, and which controls show the same, version by version."""
+    told = _told(stressed)
+    quiet = [j.contrast.version for j in stressed.judged if not j.contrast.found]
+    if quiet:
+        told.append(f"On {_listed(quiet)} images no change of the baseline's errors is shown.")
+    return " ".join(told)
 
 
 def summary_rows(stressed: "Stressed") -> list[tuple[str, ...]]:
-    """The table of the command line: a header, then a row for each version and arm; errors are means over runs."""
-    names = _names(stressed)
-    rows = [("images", "against", *(names[kind] for kind in _KINDS), "q", "verdict")]
-    for contrast in stressed.contrasts:
-        effects = [contrast.compared[kind].effect for kind in _KINDS]
-        changes = [f"{effect.before_mean:.1f} -> {effect.after_mean:.1f}" for effect in effects]
-        q_values = ", ".join(p_value(contrast.q_values[kind]) for kind in _KINDS)
-        rows.append((contrast.version, contrast.against, *changes, q_values, contrast.word))
+    """A header, then a row for each version and arm: errors per run, and whether they differ from the baseline's."""
+    names, name = _names(stressed), stressed.intervention.name
+    rows = [("images", "arm", *(names[kind] for kind in _TOLD), "")]
+    moved = {(c.version, c.after): c for c in stressed.controls if c.before == "baseline"}
+    for judged in stressed.judged:
+        version = judged.contrast.version
+        alike = [found for found in stressed.likenesses if found.version == version and found.kind in _TOLD]
+        means = (f"{judged.contrast.means(kind)[0]:.1f}" for kind in _TOLD)
+        rows.append((version, "baseline", *means, ""))
+        rows.append((version, name, *(_marked(judged.contrast, kind) for kind in _TOLD), judged.word))
+        for control in stressed.names_of_controls:
+            told = [f"{names[found.kind]}: {found.alike}" for found in alike if found.control == control]
+            cells = (_marked(moved[version, control], kind) for kind in _TOLD)
+            rows.append((version, control, *cells, "; ".join(told)))
     return rows
+
+
+def arms_by_version(
+    panels: Sequence[tuple[str, dict[str, list[list[int]]]]], versions: Sequence[str], *, row: float = 0.15
+) -> Figure:
+    """Errors of every run as a dot and their mean as a line; a panel for each kind of error, a row for each arm.
+
+    Args:
+        panels: Kind of error; arm to the values of its runs on each of the V versions. The first arm is the baseline,
+            the second the treatment; arms may have different numbers of runs.
+        versions: V names.
+        row: Height of a row, in inches.
+    """
+    arms = list(panels[0][1])
+    step = len(arms) + 1.5
+    figure = Figure(figsize=(9, row * step * len(versions) + 0.6), layout="constrained")
+    axes: Any = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
+    for cell, (title, by_arm) in zip(axes, panels, strict=True):
+        for arm, colour in zip(arms, [figures.BEFORE, figures.AFTER, *["#0369a1"] * len(arms)], strict=False):
+            for version, values in enumerate(by_arm[arm]):
+                at = version * step + arms.index(arm)
+                cell.plot(values, [at] * len(values), "o", color=colour, ms=3, alpha=0.5, mew=0)
+                cell.vlines(float(np.mean(values)), at - 0.4, at + 0.4, color=colour, lw=2)
+        cell.set_title(title, fontsize=9)
+        cell.set_xlim(left=-0.02 * cell.get_xlim()[1])
+        cell.set_xlabel("errors per run", fontsize=8)
+        cell.tick_params(labelsize=7, length=2)
+        cell.spines[["right", "top"]].set_visible(False)
+        cell.grid(axis="x", lw=0.4)
+        for version in range(1, len(versions)):
+            cell.axhline(version * step - 1.25, color="#d1d5db", lw=0.8)
+    places = [(v * step + i, f"{name}: {arm}" if i == 0 else arm) for v, name in enumerate(versions)
+              for i, arm in enumerate(arms)]  # fmt: skip
+    axes[0].set_yticks([at for at, _ in places], [label for _, label in places])
+    axes[0].set_ylim(len(versions) * step - 1.25, -1.25)
+    return figure
 
 
 def _names(stressed: "Stressed") -> dict[str, str]:
     classes = stressed.intervention.hypothesis.pair.classes
-    return {**{endpoint.value: endpoint.describe(*classes) for endpoint in Endpoint}, "overall": "all errors"}
+    names = {endpoint.value: endpoint.describe(*classes) for endpoint in Endpoint}
+    return {**names, "elsewhere": "all other errors", "overall": "all errors"}
 
 
-def _found_text(contrast: "Contrast") -> str:
-    compared = [contrast.compared[kind] for kind in contrast.found]
-    first, *others = [f"from {c.effect.before_mean:.1f} to {c.effect.after_mean:.1f}" for c in compared]
-    changes = [f"{compared[0].name} went {first} errors per run"]
-    changes += [f"{c.name} {text}" for c, text in zip(compared[1:], others, strict=True)]
-    return f"on {contrast.version} images {_listed(changes)}"
+def _told(stressed: "Stressed") -> list[str]:
+    """A sentence for each version on which anything changed."""
+    names, sentences = _names(stressed), []
+    for judged in stressed.judged:
+        contrast = judged.contrast
+        kinds = [kind for kind in _TOLD if kind in contrast.found] or list(contrast.found)
+        clauses = []
+        for place, kind in enumerate(kinds):
+            was, now = contrast.means(kind)
+            verb = "rose" if contrast.found[kind] > 0 else "fell"
+            unit = " errors per run" if place == 0 else ""
+            alike = [one for one in stressed.likenesses if (one.version, one.kind) == (contrast.version, kind)]
+            clauses.append(f"{names[kind]} {verb} from {was:.1f} to {now:.1f}{unit}{_alike_text(alike)}")
+        if clauses:
+            sentences.append(f"On {contrast.version} images {_listed(clauses)}.")
+    return sentences
 
 
-def _moved(stressed: "Stressed") -> "list[Contrast]":
-    """Where one direction of the pair fell and the other rose."""
-    return [c for c in stressed.against_baseline if c.found.get("forward", 0) * c.found.get("reverse", 0) < 0]
+def _alike_text(alike: "Sequence[Likeness]") -> str:
+    """`` (the same with brightness: 85.1, q = 0.40; not with sham: 54.8, q < 0.001)``: treatment against control."""
+    groups = []
+    for word, intro in _SAME.items():
+        of_word = [one for one in alike if one.alike == word]
+        if of_word:
+            groups.append(f"{intro} {_listed([f'{one.control}: {one.means[1]:.1f}, {_q(one)}' for one in of_word])}")
+    return f" ({'; '.join(groups)})" if groups else ""
 
 
-def _thickness(stressed: "Stressed") -> bool:
-    """Whether a direction of the pair went one way on thinned images and the other way on thickened ones."""
-    found = {c.version: c.found for c in stressed.against_baseline}
-    thin, thick = found.get("thinned", {}), found.get("thickened", {})
-    return any(thin.get(kind, 0) * thick.get(kind, 0) < 0 for kind in ("forward", "reverse"))
+def _q(one: "Likeness") -> str:
+    text = p_value(one.q_treatment)
+    return f"q {text}" if text.startswith("<") else f"q = {text}"
+
+
+def _by_change(stressed: "Stressed") -> "list[tuple[str, str, list[Likeness]]]":
+    """Version, kind and the likeness of every control, for the changes that are told."""
+    found: dict[tuple[str, str], list[Likeness]] = {}
+    for one in stressed.likenesses:
+        if one.kind in _TOLD:
+            found.setdefault((one.version, one.kind), []).append(one)
+    return [(version, kind, alike) for (version, kind), alike in found.items()]
+
+
+def _causes(stressed: "Stressed") -> list[str]:
+    """What each control says about the cause of the changes of the pair's errors."""
+    lines = []
+    for control in stressed.names_of_controls:
+        words = [one.alike for one in stressed.likenesses if one.control == control and one.kind in _PAIR]
+        if not words:
+            continue
+        alike, unlike = _MEANINGS[control]
+        n = f"{sum(word in ('same', 'more') for word in words)} of {len(words)}"
+        if set(words) <= {"same", "more"}:
+            lines.append(f"{control}: shows all {len(words)} changes, by as much or more; {alike}")
+        elif set(words) <= {"no", "opposite"}:
+            lines.append(f"{control}: shows none of the {len(words)} changes; {unlike}")
+        else:
+            counts = [f"{words.count(word)} {word}" for word in _SAME if word in words]
+            lines.append(f"{control}: shows {n} changes by as much or more ({', '.join(counts)})")
+    return lines
+
+
+def _marked(contrast: "Contrast", kind: str) -> str:
+    sign = {-1: " fewer", 1: " more"}.get(contrast.found.get(kind, 0), "")
+    return f"{contrast.means(kind)[1]:.1f}{sign}"
 
 
 def _listed(words: Sequence[str]) -> str:

@@ -116,8 +116,10 @@ class TrainingDisplay:
     def _on_finished(self, run: "RunRecord") -> None:
         if run.id in self._tasks:
             self._bars.remove_task(self._tasks.pop(run.id))
-        # Not on `confirm`: whoever watches an intervention train must not see its outcome before the verdict.
-        talk.print(f"trained {run.arm} seed {run.spec.seed}: {run.accuracy_mine:.2%} on mine, {run.seconds:.0f} s")
+        # Nothing on images that may judge: whoever watches an intervention train must not see its outcome.
+        fold = run.spec.fold
+        done = f", fold {fold[0] + 1} of {fold[1]}:" if fold else f": {run.accuracy_mine:.2%} on mine,"
+        talk.print(f"trained {run.arm} seed {run.spec.seed}{done} {run.seconds:.0f} s")
 
     def say_trained(self, *completed: "Completed") -> None:
         """Print how many runs were trained, how many were in the store, and how long it took."""

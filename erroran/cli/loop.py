@@ -56,11 +56,12 @@ def intervene(session: Session, name: NameArgument, options: InterveneOptions) -
     Examples:
         erroran intervene 4to9
         erroran intervene 4to9 --seeds 5 --controls all
+        erroran intervene 4to9 --judge out-of-fold=5
         erroran intervene path/to/mine.toml --jobs 2
     """
     group = session.group
     stem, hypothesis = find_or_offer(name, session.store.get_dataset(group.template.dataset).class_names)
-    _train_arms(session, group, stem, hypothesis, options)
+    _train_arms(session, group, stem, options.judged(hypothesis), options)
     _report(session, group, stem)
 
 
@@ -91,8 +92,9 @@ def run(
         erroran run --dataset digits --seeds 5
         erroran run --recipe fast
     """
-    named = find_spec(name) if name else None  # a wrong name or control is refused before the training
+    named = find_spec(name) if name else None  # wrong names and options are refused before the training
     arms.names()
+    arms.judging()
     _say_step(1, "baseline")
     summary = _train_baseline(session, options)
     _print_baseline(session.screen, summary)
@@ -101,6 +103,7 @@ def run(
     mined = mine_group(session, group, split="mine", top=10)
     print_mined(session.screen, mined, top=10)
     stem, hypothesis = named or _hypothesis_for_top_pair(mined)
+    hypothesis = arms.judged(hypothesis)
     _say_step(3, f"preview {stem}")
     dataset = session.store.get_dataset(group.template.dataset)
     print_preview(session.screen, *preview_hypothesis(stem, hypothesis, dataset, group.template.mine_fraction))

@@ -22,6 +22,8 @@ from erroran.experiment.recipe import RECIPES, Precision, Recipe, RecipeChange
 
 if TYPE_CHECKING:
     from erroran.data import Dataset
+    from erroran.experiment.hypothesis import Hypothesis
+    from erroran.experiment.judging import Judging
     from erroran.store import Store
     from erroran.store.records import Group
 
@@ -239,6 +241,22 @@ class ArmOptions(ControlOptions):
         default=False,
         description="Compare with the mined runs instead of fresh ones: cheaper, and stated in the report.",
     )
+    judge: str | None = Field(
+        default=None,
+        description="The images of the verdict: confirm, or out-of-fold=5: all training images but those of mine, each "
+        "predicted by models that have not seen it (5 runs per seed and arm). Default: the spec's.",
+    )
+
+    def judged(self, hypothesis: "Hypothesis") -> "Hypothesis":
+        """The hypothesis, judged as --judge says."""
+        judging = self.judging()
+        return hypothesis if judging is None else hypothesis.model_copy(update={"judge": judging})
+
+    def judging(self) -> "Judging | None":
+        """The images of --judge; None for those of the spec. BadInput if it names none."""
+        from erroran.experiment.judging import Judging
+
+        return None if self.judge is None else Judging.parse(self.judge)
 
 
 class InterveneOptions(JobOptions, ArmOptions, SeedOptions):
@@ -260,6 +278,7 @@ _SPELLED: Mapping[str, Mapping[str, str]] = {
     "best_weights": {"flag": "--best-weights/--last-weights"},
     "data_dir": {"envvar": "ERRORAN_DATA"},
     "early_stopping": {"metavar": "EPOCHS"},
+    "judge": {"metavar": "IMAGES"},
     "reduce_on_plateau": {"metavar": "EPOCHS"},
     "seed_list": {"metavar": "N,N,..."},
 }

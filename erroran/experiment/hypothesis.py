@@ -12,6 +12,7 @@ from pydantic import Field, model_validator
 from erroran.errors import BadInput, NotFound
 from erroran.experiment.change import ALL_CLASSES, Change
 from erroran.experiment.endpoint import Endpoint
+from erroran.experiment.judging import CONFIRM, Judging
 from erroran.experiment.pair import Pair
 from erroran.experiment.specfile import find_spec_file, quote, read_spec
 
@@ -29,6 +30,7 @@ class Hypothesis(Change):
         margin_per_10000: Additional errors per 10,000 images in the other cells that count as acceptable.
         equivalence_per_10000: "Equivalent" means that the interval of the change of the primary endpoint lies within
             this.
+        judge: Which images the verdict is about: ``confirm``, or training images, as in ``out-of-fold=5``.
 
     All other attributes are those of `Change`.
     """
@@ -41,6 +43,7 @@ class Hypothesis(Change):
     worthwhile_percent: float = Field(default=50.0, gt=0, lt=100)
     margin_per_10000: float = Field(default=10.0, gt=0, allow_inf_nan=False)
     equivalence_per_10000: float = Field(default=1.0, gt=0, allow_inf_nan=False)
+    judge: Judging = CONFIRM
 
     @model_validator(mode="after")
     def _changes_something(self) -> Self:
@@ -66,6 +69,8 @@ class Hypothesis(Change):
         for key in ("model", "recipe", "class_weights", "data"):
             if getattr(self, key) != getattr(unused, key):
                 content[key] = self.model_dump(mode="json", include={key})[key]
+        if self.judge != CONFIRM:
+            content["judge"] = str(self.judge)
         canonical = json.dumps(content, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(canonical.encode()).hexdigest()[:8]
 

@@ -44,12 +44,12 @@ def write_intervention(assessment: "Assessment", folder: Path) -> Path:
             ]
         ),
         "confusion-difference": figures.confusion_heatmaps(
-            [("errors per run on confirm, after − before", assessment.mean_counts[1] - assessment.mean_counts[0])],
+            [("errors per seed, after − before", assessment.mean_counts[1] - assessment.mean_counts[0])],
             assessment.before.class_names,
             change=True,
         ),
         "training-curves": figures.training_curves(
-            {f"{arm} {run.spec.seed}": run.history for arm, evidence in arms.items() for run in evidence.runs}
+            {f"{arm} {place}": run.history for arm, judged in arms.items() for place, run in enumerate(judged.runs)}
         ),
     }
     for stem, flips in (("fixed", assessment.fixed), ("broken", assessment.broken)):
@@ -157,7 +157,7 @@ def _describe_control(control: "Control") -> str:
 
 
 def _gallery(assessment: "Assessment", flips: "Sequence[Flip]") -> "Figure":
-    before, after = len(assessment.before.runs), len(assessment.after.runs)
+    before, after = len(assessment.before.seeds), len(assessment.after.seeds)
     captions = [
         f"{f.true} as {f.read_as}\n{f.runs_wrong_before}/{before} → {f.runs_wrong_after}/{after}" for f in flips
     ]

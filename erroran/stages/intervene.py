@@ -75,6 +75,8 @@ def intervene(
     dataset = store.get_dataset(group.template.dataset)
     check_classes(hypothesis, dataset.class_names)
     mined = store.mined_seeds(group.template.dataset)
+    judging = hypothesis.judge
+    _check_judging(store, group, name, hypothesis, fresh=fresh_baseline)
     chosen = _choose_seeds(group, mined, seeds, n_seeds or hypothesis.seeds, fresh=fresh_baseline)
     epochs = epochs or hypothesis.epochs or group.template.recipe.epochs
     controls = _with_earlier(store, group, name, hypothesis, controls, (tuple(chosen), epochs, fresh_baseline))
@@ -83,16 +85,19 @@ def intervene(
         raise BadInput(f"`{name}` is the name of another arm.", fix="rename the spec file")
     model, source = _resolve_model(store, hypothesis, dataset)
     added = load_dataset(hypothesis.data.add) if hypothesis.data.add is not None else None
-    specs = {"baseline": [_baseline_spec(group, seed, epochs, fresh=fresh_baseline) for seed in chosen]}
+    baseline = [_baseline_spec(group, seed, epochs, fresh=fresh_baseline) for seed in chosen]
+    specs = {"baseline": [run for spec in baseline for run in judging.expand(spec)]}
     for arm, change in {name: hypothesis.change, **built.arms}.items():
         resolved = change.model_copy(update={"model": model})
-        specs[arm] = [_changed_spec(group, seed, epochs, resolved, source, added) for seed in chosen]
+        of_arm = [_changed_spec(group, seed, epochs, resolved, source, added) for seed in chosen]
+        specs[arm] = [run for spec in of_arm for run in judging.expand(spec)]
     if specs[name][0].id == specs["baseline"][0].id:
         raise BadInput(
             f"The change of `{name}` leaves the baseline's runs as they are: {'; '.join(hypothesis.describe())}.",
             fix="change the spec, or train another baseline",
         )
-    _check(store, dataset, [of_arm[0] for of_arm in specs.values()], added)
+    size = judging.runs_per_seed
+    _check(store, dataset, [of_arm[k] for k in range(size) for of_arm in specs.values()], added)
     before_training(len(chosen))
 
     if added is not None:
@@ -107,9 +112,15 @@ def intervene(
             spec_hash=hypothesis.hash,
             epochs=epochs,
             recipe=group.template.recipe.name,
+            population=judging.population,
         )
     )
-    by_seed = [Request(arm, of_arm[place]) for place in range(len(chosen)) for arm, of_arm in specs.items()]
+    by_seed = [
+        Request(arm, spec)
+        for start in range(0, size * len(chosen), size)
+        for arm, of_arm in specs.items()
+        for spec in of_arm[start : start + size]
+    ]
     completed = complete_runs(store, by_seed, jobs=jobs, on_progress=on_progress, on_finished=on_finished)
     intervention = Intervention(
         name=name,
@@ -129,6 +140,37 @@ def intervene(
         before_measuring()
         gather_exposure(store, intervention)
     return intervention, completed
+
+
+def _check_judging(store: Store, group: Group, name: str, hypothesis: Hypothesis, *, fresh: bool) -> None:
+    """Refuse to judge a hypothesis out of fold on images that may have suggested it.
+
+    What was mined after the hypothesis was registered does not count.
+    """
+    if hypothesis.judge.folds is None:
+        return
+    if not fresh:
+        raise BadInput(
+            "The mined runs have seen the training images, so they cannot be the baseline of a verdict out of fold.",
+            fix="leave out --reuse-baseline, or judge on confirm: --judge confirm",
+        )
+    dataset = group.template.dataset
+    for entry in store.ledger.entries():
+        if (entry.kind, entry.name, entry.spec_hash) == ("registered", name, hypothesis.hash):
+            return
+        if entry.kind == "mined-out-of-fold" and entry.dataset == dataset:
+            raise BadInput(
+                "Pairs were mined on all training images (`mine-confusions --out-of-fold`). Images that suggested a "
+                "hypothesis cannot judge it.",
+                fix="judge on confirm: --judge confirm",
+            )
+    for other in store.list_groups():
+        if other.template.dataset == dataset and other.template.mine_fraction > group.template.mine_fraction:
+            raise BadInput(
+                f"The baseline group {other.id} mines {other.template.mine_fraction:.0%} of the training images, this "
+                f"one {group.template.mine_fraction:.0%}: some images of that `mine` would judge here.",
+                fix=f"--group {other.id}, or judge on confirm: --judge confirm",
+            )
 
 
 def find_gains(dataset: Dataset) -> FindGains:
@@ -190,7 +232,7 @@ def _changed_spec(
 
 
 def _check(store: Store, dataset: Dataset, specs: Sequence[RunSpec], added: Dataset | None) -> None:
-    """Refuse runs that could not be trained, given one spec of each arm."""
+    """Refuse runs that could not be trained, given the specs of one seed of each arm, fold by fold."""
     built = set()
     for spec in specs:
         training_parts(spec, store.get_splits(spec), dataset.class_names, added if spec.data.add else None)
@@ -243,13 +285,15 @@ def _choose_seeds(group: Group, mined: set[int], seeds: Sequence[int] | None, co
 def gather_exposure(store: Store, intervention: Intervention) -> Exposure | None:
     """Read what the runs of a treatment were trained on; what is not in the store is drawn again, measured and kept.
 
+    Out of fold only the runs of the first fold are measured.
+
     Returns:
         None for a treatment without operations, and for images with several channels.
 
     Raises:
         NotFound: A run was removed.
     """
-    run_ids = intervention.arms[intervention.name]
+    run_ids = intervention.first_runs(intervention.name)
     kept = store.get_artifact("exposures", intervention.key, Exposure)
     if kept is not None and kept.runs == run_ids:
         return kept
@@ -269,6 +313,8 @@ def gather_exposure(store: Store, intervention: Intervention) -> Exposure | None
 
 def describe_change(store: Store, intervention: Intervention) -> list[str]:
     """The treatment's change in words, with how many of the images that it names are in the baseline's training part.
+
+    Out of fold, that is the training part of the first fold.
 
     Raises:
         NotFound: A run was removed.

@@ -142,7 +142,8 @@ def rank_out_of_fold(
 ) -> tuple[MiningResult, Completed]:
     """Rank the confusions on the whole training data: each image is predicted by models that did not train on it.
 
-    Trains `folds` models per seed of the group.
+    Trains `folds` models per seed of the group. The mining is entered in the ledger: a hypothesis that is registered
+    later cannot be judged out of fold, on the same images.
 
     Args:
         store: Where runs go.
@@ -159,6 +160,10 @@ def rank_out_of_fold(
     by_fold = [[group.run_spec(seed, fold=(k, folds)) for seed in group.seeds] for k in range(folds)]
     requests = [Request("out-of-fold", spec) for specs in by_fold for spec in specs]
     completed = complete_runs(store, requests, jobs=jobs, on_progress=on_progress, on_finished=on_finished)
+    dataset = group.template.dataset
+    store.ledger.record(
+        Entry(kind="mined-out-of-fold", dataset=dataset, group=group.id, seeds=group.seeds, population="train")
+    )
     evidence = gather_out_of_fold(store, [[spec.id for spec in specs] for specs in by_fold])
     return _rank(group, evidence), completed
 

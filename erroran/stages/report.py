@@ -1,4 +1,6 @@
-"""Judge an intervention on `confirm`, and collect everything that its report shows."""
+"""Judge an intervention on `confirm` or out of fold, and collect everything that its report shows."""
+
+from functools import partial
 
 import numpy as np
 from pydantic import Field
@@ -10,11 +12,11 @@ from erroran.stats.confusion import ClassScores, cell_mask, class_scores, confus
 from erroran.stats.significance import McNemarResult
 from erroran.store import Intervention, Store
 from erroran.store.environment import compare_environments
-from erroran.store.evidence import Evidence, gather
+from erroran.store.evidence import Judged, gather_judged, gather_mined
 from erroran.store.records import Group
 from erroran.store.stamps import Stamp, find_stamps, look_entry
 from erroran.verdict.compare import ArmComparison
-from erroran.verdict.controls import Control, compare_controls, shift_baseline
+from erroran.verdict.controls import Control, LogitShift, apply_logit_shift, compare_controls, find_shift
 from erroran.verdict.decide import Verdict, judge_hypothesis
 from erroran.verdict.flips import Flip, find_flips
 
@@ -24,14 +26,14 @@ class SeedRow(Result):
 
     Attributes:
         seed: The seed.
-        runs: Their ids.
-        accuracy_before: On `confirm`, 0..1; `accuracy_after` likewise.
+        runs: For either arm the ids of the seed's runs: one, or out of fold one per fold.
+        accuracy_before: On the judged images, 0..1; `accuracy_after` likewise.
         mcnemar_all_images: Images that one of them predicts correctly and the other does not.
         mcnemar_primary: Images that make the primary endpoint's error in one of them only.
     """
 
     seed: int
-    runs: tuple[str, str]
+    runs: tuple[tuple[str, ...], tuple[str, ...]]
     accuracy_before: float
     accuracy_after: float
     mcnemar_all_images: McNemarResult
@@ -45,7 +47,10 @@ class Assessment(Result):
         group: The baseline group.
         intervention: What was run; `arms` the ids of its runs.
         change: What the treatment changes, in words.
-        before: Baseline evidence on `confirm`; `after` the treatment's.
+        before: What the baseline's runs predict for the judged images; `after` what the treatment's do.
+        population: The judged images in words.
+        images: Their number.
+        distinct_images: How many of them show the error of the primary endpoint in any run of baseline or treatment.
         stamps: What limits the claim.
         environments: In what the arms' software or hardware differ: name to each arm's value.
         seeds: One row per seed.
@@ -65,8 +70,11 @@ class Assessment(Result):
     intervention: Intervention
     change: list[str] = Field(exclude=True)
     arms: dict[str, tuple[str, ...]]
-    before: Evidence = Field(exclude=True)
-    after: Evidence = Field(exclude=True)
+    before: Judged = Field(exclude=True)
+    after: Judged = Field(exclude=True)
+    population: str
+    images: int
+    distinct_images: int
     verdict: Verdict
     stamps: list[Stamp]
     environments: dict[str, dict[str, str]]
@@ -87,7 +95,7 @@ class Assessment(Result):
 
 
 def assess(store: Store, group: Group, name: str) -> Assessment:
-    """Judge an intervention on `confirm` and enter the look in the ledger. Trains nothing.
+    """Judge an intervention on the images that it names, and enter the look in the ledger. Trains nothing.
 
     Raises:
         NotFound: The intervention was never run, or one of its runs is gone.
@@ -95,7 +103,9 @@ def assess(store: Store, group: Group, name: str) -> Assessment:
     intervention = store.get_intervention(group.id, name)
     hypothesis = intervention.hypothesis
     look = look_entry(group, intervention, "look")
-    arms = {arm: gather(store, runs, "confirm", look=look) for arm, runs in intervention.arms.items()}
+    judging = intervention.judging
+    read = partial(gather_judged, store, judging=judging, look=look)
+    arms = {arm: read(runs) for arm, runs in intervention.arms.items()}
     before, after = arms["baseline"], arms[name]
     labels, names = before.labels, before.class_names
     verdict = judge_hypothesis(hypothesis, labels, before.predicted, after.predicted, names)
@@ -105,14 +115,15 @@ def assess(store: Store, group: Group, name: str) -> Assessment:
     others = {arm: evidence.predicted for arm, evidence in arms.items() if arm not in ("baseline", name)}
     shift = None
     if "logit-shift" in intervention.controls:
-        mined, treated = (gather(store, intervention.arms[arm], "mine") for arm in ("baseline", name))
-        shift, others["logit-shift"] = shift_baseline(
-            (mined.labels, mined.probabilities), treated.predicted, before.probabilities, verdict.pair
-        )
+        shift = _choose_shift(store, intervention, verdict)
+        classify = partial(apply_logit_shift, label=verdict.pair[0], shift=shift.shift)
+        others["logit-shift"] = read(intervention.arms["baseline"], classify=classify).predicted
     controls = compare_controls(labels, others, after.predicted, names, verdict, shift)
     counts = np.stack([confusion_counts(labels, arm.predicted, len(names)).mean(axis=0) for arm in (before, after)])
     fixed, broken = find_flips(labels, before.predicted, after.predicted, before.ids.tolist(), names)
     exposure = gather_exposure(store, intervention)
+    primary = cell_mask(len(names), verdict.endpoint.cells(verdict.pair))
+    distinct = primary[labels, np.concatenate([before.predicted, after.predicted])].any(axis=0)
     first = after.runs[0]
     train = fitted_part(store, first.spec)
     return Assessment(
@@ -125,7 +136,10 @@ def assess(store: Store, group: Group, name: str) -> Assessment:
         verdict=verdict,
         stamps=find_stamps(store.ledger.entries(), concluded, group, intervention, environments),
         environments=environments,
-        seeds=_seed_rows(before, after, cell_mask(len(names), verdict.endpoint.cells(verdict.pair))),
+        population=before.population,
+        images=len(labels),
+        distinct_images=int(distinct.sum()),
+        seeds=_seed_rows(before, after, primary),
         classes={
             "before": class_scores(labels, before.predicted, len(names)),
             "after": class_scores(labels, after.predicted, len(names)),
@@ -145,17 +159,27 @@ def assess(store: Store, group: Group, name: str) -> Assessment:
     )
 
 
-def _seed_rows(before: Evidence, after: Evidence, primary: np.ndarray) -> list[SeedRow]:
+def _choose_shift(store: Store, intervention: Intervention, verdict: Verdict) -> LogitShift:
+    """Choose the bias of the control ``logit-shift`` on the images of `mine`, which do not judge."""
+    mined = partial(gather_mined, store, judging=intervention.judging)
+    labels, probabilities = mined(intervention.arms["baseline"])
+    treated = mined(intervention.arms[intervention.name])[1].argmax(axis=2)
+    return find_shift((labels, probabilities), treated, verdict.pair)
+
+
+def _seed_rows(before: Judged, after: Judged, primary: np.ndarray) -> list[SeedRow]:
     arms = ArmComparison(before.labels, before.predicted, after.predicted, before.class_names)
     every = arms.run_by_run(~np.eye(len(before.class_names), dtype=bool))
+    right = [(arm.predicted == arm.labels).mean(axis=1).tolist() for arm in (before, after)]
+    columns = zip(before.seeds, before.run_ids, after.run_ids, *right, every, arms.run_by_run(primary), strict=True)
     return [
         SeedRow(
-            seed=was.spec.seed,
-            runs=(was.id, now.id),
-            accuracy_before=was.accuracy_confirm,
-            accuracy_after=now.accuracy_confirm,
+            seed=seed,
+            runs=(was, now),
+            accuracy_before=right_before,
+            accuracy_after=right_after,
             mcnemar_all_images=of_all,
             mcnemar_primary=of_endpoint,
         )
-        for was, now, of_all, of_endpoint in zip(before.runs, after.runs, every, arms.run_by_run(primary), strict=True)
+        for seed, was, now, right_before, right_after, of_all, of_endpoint in columns
     ]

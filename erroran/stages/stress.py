@@ -1,8 +1,9 @@
-"""Judge a treatment on changed versions of `confirm`, with the stored models.
+"""Judge a treatment on changed versions of the images of its verdict, with the stored models.
 
 The images are changed in the four ways of Morpho-MNIST, with the paper's doses. Every run of every arm predicts the
-same changed images. As no hypothesis names these versions, everything is exploratory: a change counts as found if it
-holds under the false discovery rate over all tests. The controls show which part of the treatment causes it.
+same changed images; out of fold, those that it has not trained on. As no hypothesis names these versions, everything is
+exploratory: a change counts as found if it holds under the false discovery rate over all tests. The controls show which
+part of the treatment causes it.
 """
 
 import time
@@ -18,7 +19,7 @@ from erroran.results import Result
 from erroran.stages.intervene import describe_change
 from erroran.store import Intervention, Store
 from erroran.store.environment import compare_environments
-from erroran.store.evidence import Evidence, gather
+from erroran.store.evidence import Judged, gather_judged
 from erroran.store.records import Group
 from erroran.store.stamps import Stamp, find_stamps, look_entry
 from erroran.training.predict import predict_with
@@ -40,13 +41,13 @@ _PLACES_KEY = 0  # the same in every stress test: a version is a fixed set of im
 
 
 class Version(Result):
-    """`confirm` in one form, and what the runs predict.
+    """The judged images in one form, and what the runs predict.
 
     Attributes:
         name: ``as it is``, ``redrawn``, ``thinned``, ``thickened``, ``swollen`` or ``fractured``.
         does: What was done to the images, in words.
-        errors: Arm to the errors of each run, by kind; see `count_errors`.
-        predicted: Arm to int64 (S, N), the predictions of its runs.
+        errors: Arm to the errors of each seed, by kind; see `count_errors`.
+        predicted: Arm to int64 (S, N), the predictions of each seed.
         shown: uint8 (n, H, W, C), a few images of the pair's classes, the same in every version.
     """
 
@@ -64,7 +65,7 @@ class Stressed(Result):
         group: The baseline group.
         intervention: What was run.
         change: What its treatment changes, in words.
-        evidence: Arm to its runs on `confirm` as it is.
+        evidence: Arm to the predictions of its runs for the images as they are.
         versions: ``as it is``, ``redrawn``, then the four that are judged.
         judged: The treatment against the baseline on each of the four.
         controls: On each of the four, each control against the baseline and the treatment against each control.
@@ -72,14 +73,14 @@ class Stressed(Result):
         stamps: What limits the claim.
         environments: In what the arms' software or hardware differ: name to each arm's value.
         tests: Number of tests that the q-values of `judged` are over; `control_tests` those of `controls`.
-        images: Images of `confirm`.
+        images: Number of judged images; `population` these images in words.
         seconds: Wall-clock time of changing and predicting.
     """
 
     group: Group
     intervention: Intervention
     change: list[str] = Field(exclude=True)
-    evidence: dict[str, Evidence] = Field(exclude=True)
+    evidence: dict[str, Judged] = Field(exclude=True)
     versions: list[Version]
     judged: list[JudgedVersion]
     controls: list[Contrast]
@@ -89,6 +90,7 @@ class Stressed(Result):
     tests: int
     control_tests: int
     images: int
+    population: str
     seconds: float
 
     @property
@@ -105,9 +107,9 @@ def stress(
     controls: bool = True,
     on_step: Callable[[str, int, int], None] = lambda *_: None,
 ) -> Stressed:
-    """Let the stored runs of an intervention predict changed versions of `confirm`, and judge each version.
+    """Let the stored runs of an intervention predict changed versions of the judged images, and judge each version.
 
-    Trains nothing; enters the look at `confirm` in the ledger.
+    Trains nothing; enters the look at the images in the ledger.
 
     Args:
         store: Holds the intervention's runs and their models.
@@ -125,7 +127,7 @@ def stress(
     as_grey(store.get_dataset(group.template.dataset).x_test[:1], "a stress test")
     look = look_entry(group, intervention, "stress")
     arms = [arm for arm in intervention.arms if controls or arm in ("baseline", name)]
-    evidence = {arm: gather(store, intervention.arms[arm], "confirm", look=look) for arm in arms}
+    evidence = {arm: gather_judged(store, intervention.arms[arm], intervention.judging, look=look) for arm in arms}
     start = time.perf_counter()
     versions = _make_versions(store, evidence, intervention, on_step)
     seconds = time.perf_counter() - start
@@ -159,6 +161,7 @@ def stress(
         tests=_count_tests(treatment),
         control_tests=_count_tests(against_controls),
         images=len(labels),
+        population=evidence["baseline"].population,
         seconds=seconds,
     )
 
@@ -199,7 +202,7 @@ def perturb(
 
 def _make_versions(
     store: Store,
-    evidence: dict[str, Evidence],
+    evidence: dict[str, Judged],
     intervention: Intervention,
     on_step: Callable[[str, int, int], None],
 ) -> list[Version]:
@@ -207,19 +210,21 @@ def _make_versions(
     dataset = store.get_dataset(some.runs[0].spec.dataset)
     ink: Ink = "bright" if ink_is_bright(dataset.x_train) else "dark"
     recipes = perturb(some.images, some.ids, ink=ink)
-    runs = [(arm, run) for arm, found in evidence.items() for run in found.runs]
+    folds = [some.fold == k for k in range(some.judging.runs_per_seed)]
+    runs = [(arm, i, run) for arm, found in evidence.items() for i, run in enumerate(found.runs)]
     in_all = len(recipes) + len(runs)
     changed = []
     for done, (name, _, make) in enumerate(recipes):
         on_step(f"{name} images", done, in_all)
         changed.append(make())
-    flat = np.concatenate(changed)
-    read: dict[str, list[np.ndarray]] = {arm: [] for arm in evidence}
-    for done, (arm, run) in enumerate(runs, start=len(recipes)):
+    read = {arm: np.empty((len(recipes), *found.predicted.shape), dtype=np.int64) for arm, found in evidence.items()}
+    for done, (arm, i, run) in enumerate(runs, start=len(recipes)):
         on_step(f"{arm}, seed {run.spec.seed}", done, in_all)
         model_file, source = store.run_folder(run.id) / "model.keras", store.load_source_of(run.spec)
-        probabilities = predict_with(model_file, flat, source=source)
-        read[arm].append(probabilities.argmax(axis=1).reshape(len(changed), -1))
+        seed, k = divmod(i, len(folds))
+        held_out = np.concatenate([images[folds[k]] for images in changed])
+        probabilities = predict_with(model_file, held_out, source=source)
+        read[arm][:, seed, folds[k]] = probabilities.argmax(axis=1).reshape(len(changed), -1)
     on_step("judging", in_all, in_all)
     pair, by_id = intervention.hypothesis.pair.indices(some.class_names), np.argsort(some.ids)
     rows = np.concatenate([by_id[some.labels[by_id] == label][:_SHOWN_PER_CLASS] for label in pair])
@@ -230,9 +235,9 @@ def _make_versions(
 
     untouched = {arm: found.predicted for arm, found in evidence.items()}
     return [
-        version(AS_IT_IS, "the images of `confirm`", untouched, some.images),
+        version(AS_IT_IS, some.population, untouched, some.images),
         *(
-            version(name, does, {arm: np.stack([run[i] for run in runs]) for arm, runs in read.items()}, changed[i])
+            version(name, does, {arm: found[i] for arm, found in read.items()}, changed[i])
             for i, (name, does, _) in enumerate(recipes)
         ),
     ]

@@ -1,7 +1,7 @@
-"""Append-only log of registered hypotheses and of every look at `confirm`.
+"""Append-only log of registered hypotheses and of every look at the images that judge them.
 
-Repeated looks at a test set raise the rate of false claims. The ledger records every look before the store returns
-predictions on `confirm`, and the reports list the looks.
+These are `confirm`, or training images that are judged out of fold. Repeated looks at a test set raise the rate of
+false claims. The ledger records every look before the predictions are read, and the reports list the looks.
 
 Each entry is one JSON file in ``.erroran/ledger``, so that processes that write at the same time cannot damage it. Its
 name is the time and a digest of the look.
@@ -14,6 +14,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 from erroran import provenance
+from erroran.experiment.judging import Population
 from erroran.store.folder import read_json, write_json
 
 
@@ -29,6 +30,7 @@ class Entry(BaseModel):
             - ``stress``: changed versions of `confirm` were predicted by an intervention's runs
             - ``baseline-accuracy``: each run's overall accuracy on `confirm` was shown
             - ``mined-on-confirm``: pairs were chosen on the images that a verdict would use
+            - ``mined-out-of-fold``: pairs were chosen on all training images, which a verdict out of fold would use
             - ``reviewed-on-confirm``: a threshold was tried on `confirm`; no single image was shown, so verdicts are
               not affected
             - ``study``, ``teach``: models, or the runs of a lesson, were compared on `confirm`
@@ -40,6 +42,8 @@ class Entry(BaseModel):
         spec_hash: Hash of the hypothesis' content.
         seeds: Seeds of the runs.
         epochs, recipe: Epochs and name of the recipe of a hypothesis' runs.
+        population: The images: ``confirm``, or ``train`` for training images, each predicted by models that have not
+            seen it.
         word, sentence: The verdict; empty for other kinds.
         time: UTC, ISO 8601.
         command: The command line.
@@ -48,8 +52,8 @@ class Entry(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     kind: Literal[
-        "registered", "look", "verdict", "stress", "baseline-accuracy", "mined-on-confirm", "reviewed-on-confirm",
-        "study", "teach", "measured",
+        "registered", "look", "verdict", "stress", "baseline-accuracy", "mined-on-confirm", "mined-out-of-fold",
+        "reviewed-on-confirm", "study", "teach", "measured",
     ]  # fmt: skip
     dataset: str
     group: str = ""
@@ -59,6 +63,7 @@ class Entry(BaseModel):
     seeds: tuple[int, ...] = ()
     epochs: int | None = None
     recipe: str = ""
+    population: Population = "confirm"
     word: str = ""
     sentence: str = ""
     time: str = ""
@@ -67,7 +72,10 @@ class Entry(BaseModel):
     @property
     def look_id(self) -> str:
         """12 hexadecimal digits, the same for a repetition of this look, such as a report that is rendered again."""
-        content = self.model_dump_json(exclude={"pair", "sentence", "time", "command"})
+        left_out = {"pair", "sentence", "time", "command"}
+        if self.population == "confirm":  # as before there were other populations
+            left_out.add("population")
+        content = self.model_dump_json(exclude=left_out)
         return hashlib.sha256(content.encode()).hexdigest()[:12]
 
 

@@ -4,6 +4,7 @@ from pydantic import BaseModel, ConfigDict
 
 from erroran.experiment.change import Change
 from erroran.experiment.hypothesis import Hypothesis
+from erroran.experiment.judging import Judging
 from erroran.experiment.runspec import Environment, RunSpec
 
 _STRICT = ConfigDict(extra="forbid", frozen=True)
@@ -122,7 +123,7 @@ class Intervention(BaseModel):
         group: Id of the baseline group.
         epochs: Epochs of every run.
         arms: Arm name to the ids of its runs, in the order of `seeds`; the first is ``baseline``, the second
-            the treatment.
+            the treatment. Out of fold, each seed has one run per fold, in the order of the folds.
         seeds: The runs' seeds, the same in every arm.
         controls: Names of the requested controls, also of those without an arm.
         not_applicable: Control without an arm to the reason why it makes no sense for this change.
@@ -149,3 +150,17 @@ class Intervention(BaseModel):
     def key(self) -> str:
         """The intervention's key in the store: group, name and version of the hypothesis."""
         return f"{self.group}/{self.name}-{self.hypothesis.hash}"
+
+    @property
+    def judging(self) -> Judging:
+        """Which images judge the hypothesis."""
+        return self.hypothesis.judge
+
+    def runs_of(self, arm: str, n_seeds: int | None = None) -> tuple[str, ...]:
+        """The ids of an arm's runs of its first `n_seeds` seeds, by default of all."""
+        size = self.judging.runs_per_seed
+        return self.arms[arm][: size * (len(self.seeds) if n_seeds is None else n_seeds)]
+
+    def first_runs(self, arm: str) -> tuple[str, ...]:
+        """One run of each seed of an arm: out of fold, that of the first fold."""
+        return self.arms[arm][:: self.judging.runs_per_seed]

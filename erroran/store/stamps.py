@@ -1,4 +1,4 @@
-"""Limits of a report's claims: earlier looks at `confirm`, the design, different environments of the arms."""
+"""Limits of a report's claims: earlier looks at the judged images, the design, different environments of the arms."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal
@@ -34,7 +34,7 @@ class Stamp(Result):
 
 
 def look_entry(group: Group, intervention: Intervention, kind: Literal["look", "stress"]) -> Entry:
-    """The ledger's entry for a look at `confirm` with the runs of an intervention."""
+    """The ledger's entry for a look at the images that judge an intervention, with its runs."""
     return Entry(
         kind=kind,
         dataset=group.template.dataset,
@@ -45,6 +45,7 @@ def look_entry(group: Group, intervention: Intervention, kind: Literal["look", "
         seeds=intervention.seeds,
         epochs=intervention.epochs,
         recipe=group.template.recipe.name,
+        population=intervention.judging.population,
     )
 
 
@@ -58,14 +59,15 @@ def find_stamps(
     """List the limits of a report's claims.
 
     Args:
-        entries: The ledger's; those of other datasets are ignored.
+        entries: The ledger's; those about other images (another dataset, or `confirm` where training images are judged
+            out of fold, and the reverse) are ignored.
         look: The entry of this report itself.
         group: The baseline group.
         intervention: What was run.
         environments: See `erroran.store.environment.compare_environments`.
     """
     asked, ran = intervention.hypothesis.seeds, len(intervention.seeds)
-    entries = [entry for entry in entries if entry.dataset == look.dataset]
+    entries = [e for e in entries if (e.dataset, e.population) == (look.dataset, look.population)]
     own = [entry for entry in entries if (entry.name, entry.spec_hash) == (look.name, look.spec_hash)]
     judged = [entry for entry in own if entry.kind == "verdict" and entry.group == look.group]
     specs = {entry.spec_hash for entry in entries if entry.name == look.name and entry.kind == "registered"}

@@ -103,24 +103,16 @@ def adjust_controls(controls: Sequence[Control], alpha: float) -> list[Control]:
     return adjusted
 
 
-def shift_baseline(
-    mined: tuple[IntArray, FloatArray], treated: IntArray, probabilities: FloatArray, pair: Cell
-) -> tuple[LogitShift, IntArray]:
-    """The control ``logit-shift``: the baseline with a bias towards the true class, chosen on `mine`.
+def find_shift(mined: tuple[IntArray, FloatArray], treated: IntArray, pair: Cell) -> LogitShift:
+    """The bias of the control ``logit-shift``, chosen on images that do not judge.
 
     Args:
-        mined: Labels (M,) and the baseline's probabilities (S, M, C) on `mine`.
+        mined: Labels (M,) of `mine` and the baseline's probabilities (S, M, C) there.
         treated: The treatment's predictions there, integer (S, M): the bias makes as few errors a -> b.
-        probabilities: The baseline's probabilities (S, N, C) on `confirm`.
         pair: (a, b), class indices.
-
-    Returns:
-        The bias, and int64 (S, N), the predictions with it on `confirm`.
     """
-    labels, mined_probabilities = mined
-    target = float(pair_errors(labels, treated, pair).mean())
-    shift = match_logit_shift(labels, mined_probabilities, pair, target)
-    return shift, apply_logit_shift(probabilities, pair[0], shift.shift)
+    labels, probabilities = mined
+    return match_logit_shift(labels, probabilities, pair, float(pair_errors(labels, treated, pair).mean()))
 
 
 def match_logit_shift(labels: IntArray, probs: FloatArray, pair: Cell, target: float) -> LogitShift:
@@ -148,8 +140,8 @@ def match_logit_shift(labels: IntArray, probs: FloatArray, pair: Cell, target: f
 
 
 def apply_logit_shift(probs: FloatArray, label: int, shift: float) -> IntArray:
-    """Predict with `shift` added to the log-probability of class `label`: int64 (S, N) from float (S, N, C)."""
+    """Predict with `shift` added to the log-probability of class `label`: int64 (..., N) from float (..., N, C)."""
     logits = np.log(np.maximum(probs.astype(np.float64), 1e-12))
     logits[..., label] += shift
-    predicted: IntArray = logits.argmax(axis=2)
+    predicted: IntArray = logits.argmax(axis=-1)
     return predicted

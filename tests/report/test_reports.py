@@ -156,7 +156,7 @@ def test_comparison_agrees_with_the_runs(reports: Path, experiment: tuple[Store,
     look = store.ledger.entries()[0]
     comparison = _strict((reports / NAME / "comparison.json").read_text(encoding="utf-8"))
     for row in comparison["seeds"]:
-        before, after = (store.get_predictions(run, "confirm", look=look) for run in row["runs"])
+        before, after = (store.get_predictions(run, "confirm", look=look) for (run,) in row["runs"])
         wrong = [p.probabilities.argmax(1) != p.labels for p in (before, after)]
         assert row["accuracy_before"] == pytest.approx(1 - wrong[0].mean())
         assert row["accuracy_after"] == pytest.approx(1 - wrong[1].mean())
@@ -164,7 +164,7 @@ def test_comparison_agrees_with_the_runs(reports: Path, experiment: tuple[Store,
         assert row["mcnemar_all_images"]["after_only"] == (wrong[1] & ~wrong[0]).sum()
     assert np.sum(comparison["mean_change"]) == pytest.approx(0)
     assert comparison["verdict"]["word"] in {"improved", "harmed", "equivalent", "cannot tell"}
-    assert comparison["arms"]["baseline"] == [row["runs"][0] for row in comparison["seeds"]]
+    assert comparison["arms"]["baseline"] == [row["runs"][0][0] for row in comparison["seeds"]]
     assert {flip["id"] for flip in comparison["broken"]} <= set(before.ids.tolist())
 
 

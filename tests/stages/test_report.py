@@ -203,7 +203,9 @@ def test_mcnemar_of_each_seed(assessment: Assessment) -> None:
     ]
     assert (rows[0].mcnemar_primary.p_exact, rows[0].mcnemar_primary.p_midp) == pytest.approx((0.25, 0.125))
     assert [row.accuracy_before for row in rows] == pytest.approx([54 / 60, 56 / 60, 54 / 60])
-    assert [row.runs for row in rows] == list(zip(assessment.arms["baseline"], assessment.arms[NAME], strict=True))
+    assert [row.runs for row in rows] == [
+        ((was,), (now,)) for was, now in zip(assessment.arms["baseline"], assessment.arms[NAME], strict=True)
+    ]
 
 
 def test_class_rows(assessment: Assessment) -> None:

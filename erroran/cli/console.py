@@ -19,8 +19,10 @@ from erroran.report.text import columns, counted
 if TYPE_CHECKING:
     from erroran.execution.local import Completed
     from erroran.stats.consistency import PairSummary
+    from erroran.stats.intervals import Effect
     from erroran.store.records import RunRecord
     from erroran.training.fit import Progress as RunProgress
+    from erroran.verdict.sequential import Design, Look
 
 # Control characters except tab and newline, marks that change the direction of text, lone surrogates.
 _INVISIBLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
@@ -105,6 +107,7 @@ class TrainingDisplay:
         self._bars = bars
         self._tasks: dict[str, TaskID] = {}
         self._start = time.perf_counter()
+        self._trained = 0
         self.hooks: Hooks = {"on_progress": self._on_progress, "on_finished": self._on_finished}
 
     def _on_progress(self, progress: "RunProgress") -> None:
@@ -114,12 +117,38 @@ class TrainingDisplay:
         self._bars.update(self._tasks[progress.run_id], completed=progress.step, description=text)
 
     def _on_finished(self, run: "RunRecord") -> None:
+        self._trained += 1
         if run.id in self._tasks:
             self._bars.remove_task(self._tasks.pop(run.id))
         # Nothing on images that may judge: whoever watches an intervention train must not see its outcome.
         fold = run.spec.fold
         done = f", fold {fold[0] + 1} of {fold[1]}:" if fold else f": {run.accuracy_mine:.2%} on mine,"
         talk.print(f"trained {run.arm} seed {run.spec.seed}{done} {run.seconds:.0f} s")
+
+    def say_look(self, look: "Look", design: "Design", *, runs_per_seed: int) -> None:
+        """Print what a planned look showed, and how long the training took and may still take.
+
+        Only baseline and treatment go on; each of their seeds is `runs_per_seed` runs.
+        """
+        primary, minutes = look.verdict.primary, (time.perf_counter() - self._start) / 60
+        later = [seeds for seeds in design.looks if seeds > look.seeds]
+        talk.print(
+            f"after {look.seeds} seeds per arm: {primary.name} {primary.effect.before_mean:.1f} -> "
+            f"{primary.effect.after_mean:.1f} errors per run, {_change(primary.effect)}",
+            style="bold",
+        )
+        if look.decided or not later:
+            talk.print(f"  {look.verdict.word} at the level of this look ({look.alpha:.2g}); {minutes:.1f} minutes")
+            return
+        each = minutes / self._trained if self._trained else None
+        ahead = [
+            "" if each is None else f" (about {2 * runs_per_seed * (seeds - look.seeds) * each:.1f} minutes)"
+            for seeds in (later[0], later[-1])
+        ]
+        talk.print(
+            f"  not decided at the level of this look ({look.alpha:.2g}); {minutes:.1f} minutes so far; next look after"
+            f" {later[0]} seeds{ahead[0]}, the last after {later[-1]}{ahead[1]}"
+        )
 
     def say_trained(self, *completed: "Completed") -> None:
         """Print how many runs were trained, how many were in the store, and how long it took."""
@@ -130,6 +159,16 @@ class TrainingDisplay:
             return
         also = f", {_was('1', str(kept), kept)} in the store already" if kept else ""
         talk.print(f"trained {counted(trained, 'run')} in {time.perf_counter() - self._start:.0f} s{also}")
+
+
+def _change(effect: "Effect") -> str:
+    """``-48 % (99 % interval -80 to -3)``, for new seeds on the same images."""
+    if effect.relative is None:
+        return "no error before"
+    low, high = (
+        "?" if end is None else f"{100 * end:+.0f}" for end in (effect.seeds_relative_low, effect.seeds_relative_high)
+    )
+    return f"{100 * effect.relative:+.0f} % ({100 * effect.confidence:.4g} % interval {low} to {high})"
 
 
 def _was(one: str, many: str, number: int) -> str:

@@ -1,5 +1,6 @@
 """Commands that train, and the report they end with: baseline, intervene, report, run, teach."""
 
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -16,6 +17,7 @@ from erroran.cli.options import (
     BaselineOptions,
     InterveneOptions,
     JobOptions,
+    LookOptions,
     NameArgument,
     Session,
     build_recipe,
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from erroran.stages.baseline import BaselineResult
     from erroran.stages.mine_confusions import MiningResult
     from erroran.store.records import Group
+    from erroran.verdict.sequential import Design
 
 
 @command("store", "json")
@@ -57,6 +60,7 @@ def intervene(session: Session, name: NameArgument, options: InterveneOptions) -
         erroran intervene 4to9
         erroran intervene 4to9 --seeds 5 --controls all
         erroran intervene 4to9 --judge out-of-fold=5
+        erroran intervene 4to9 --until-decided --max-seeds 20
         erroran intervene path/to/mine.toml --jobs 2
     """
     group = session.group
@@ -81,6 +85,7 @@ def run(
     session: Session,
     options: BaselineOfRun,
     arms: ArmOptions,
+    looks: LookOptions,
     name: Annotated[
         str | None, typer.Argument(help="A hypothesis; default: that of the top mined pair.", metavar="[NAME]")
     ] = None,
@@ -90,11 +95,12 @@ def run(
     Examples:
         erroran run 4to9
         erroran run --dataset digits --seeds 5
-        erroran run --recipe fast
+        erroran run --recipe fast --until-decided
     """
     named = find_spec(name) if name else None  # wrong names and options are refused before the training
     arms.names()
     arms.judging()
+    looks.most_seeds()
     _say_step(1, "baseline")
     summary = _train_baseline(session, options)
     _print_baseline(session.screen, summary)
@@ -109,7 +115,8 @@ def run(
     print_preview(session.screen, *preview_hypothesis(stem, hypothesis, dataset, group.template.mine_fraction))
     _say_step(4, f"intervene {stem}")
     seeds = len(group.seeds) if options.seeds is None and arms.reuse_baseline else options.seeds
-    settings = InterveneOptions(seeds=seeds, jobs=options.jobs, **arms.model_dump())
+    seeds = None if looks.until_decided else seeds  # --seeds is then the baseline's alone
+    settings = InterveneOptions(seeds=seeds, jobs=options.jobs, **arms.model_dump(), **looks.model_dump())
     _train_arms(session, group, stem, hypothesis, settings)
     _say_step(5, f"report {stem}")
     _report(session, group, stem)
@@ -164,8 +171,16 @@ def _train_arms(
 ) -> None:
     from erroran.stages import intervene as stage
 
-    controls, listed = options.names(), options.listed()
+    controls, listed, most = options.names(), options.listed(), options.most_seeds()
     say_note(group.note)
+    design = None if most is None else _plan_looks(session, group, stem, hypothesis, most)
+
+    def before_training(seeds: int, planned: "Design | None") -> None:
+        if planned is None:
+            _warn_of_low_power(session, group, stem, hypothesis, seeds)
+        else:
+            talk.print(f"{planned.describe()}, until the verdict is decided; at most {seeds}")
+
     with training_display() as display:
         _, completed = stage.intervene(
             session.store,
@@ -174,15 +189,29 @@ def _train_arms(
             hypothesis,
             seeds=listed,
             n_seeds=options.seeds,
+            design=design,
             epochs=options.epochs,
             controls=controls,
             fresh_baseline=not options.reuse_baseline,
             jobs=options.jobs,
-            before_training=lambda count: _warn_of_low_power(session, group, stem, hypothesis, count),
+            before_training=before_training,
+            after_look=partial(display.say_look, runs_per_seed=hypothesis.judge.runs_per_seed),
             before_measuring=lambda: talk.print("measuring what the augmentation did to the images"),
             **display.hooks,
         )
     display.say_trained(completed)
+
+
+def _plan_looks(session: Session, group: "Group", stem: str, hypothesis: "Hypothesis", most: int) -> "Design":
+    """Plan looks up to the number of seeds that a plan asks for, or the most that is allowed."""
+    from erroran.stages.plan import plan
+    from erroran.verdict.sequential import plan_looks
+
+    try:
+        planned = plan(session.store, group, stem, hypothesis, controls=(), n_simulations=200)
+    except (BadInput, NotFound):  # nothing to plan from; `intervene` itself refuses a spec that does not fit the data
+        return plan_looks(most)
+    return plan_looks(most, horizon=planned.recommended_seeds)
 
 
 def _warn_of_low_power(session: Session, group: "Group", stem: str, hypothesis: "Hypothesis", seeds: int) -> None:

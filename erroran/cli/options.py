@@ -259,7 +259,34 @@ class ArmOptions(ControlOptions):
         return None if self.judge is None else Judging.parse(self.judge)
 
 
-class InterveneOptions(JobOptions, ArmOptions, SeedOptions):
+class LookOptions(Options):
+    """Looks instead of a fixed number of seeds."""
+
+    until_decided: bool = Field(
+        default=False,
+        description="Train and judge after 5, 10, 15, 20, 30, ... seeds per arm until the verdict is decided. The "
+        "looks are planned and registered beforehand, and together have the level of one test.",
+    )
+    max_seeds: Annotated[int | None, Ge(2), Le(1000)] = Field(
+        default=None, description="Most seeds per arm with --until-decided; default 40."
+    )
+
+    def most_seeds(self) -> int | None:
+        """The most seeds per arm; None without --until-decided.
+
+        Raises:
+            BadInput: --max-seeds without --until-decided.
+        """
+        from erroran.verdict.sequential import MAX_SEEDS
+
+        if self.until_decided:
+            return self.max_seeds or MAX_SEEDS
+        if self.max_seeds is not None:
+            raise BadInput("--max-seeds goes with --until-decided.", fix="add --until-decided, or give --seeds instead")
+        return None
+
+
+class InterveneOptions(JobOptions, ArmOptions, LookOptions, SeedOptions):
     """All that `intervene` needs besides the hypothesis."""
 
     seeds: Count = Field(default=None, description="Runs per arm, instead of the spec's.")

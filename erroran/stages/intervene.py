@@ -1,6 +1,7 @@
 """Train the arms of a hypothesis: a baseline, the treatment, and controls, which differ only in their change."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 import numpy as np
 from pydantic import ValidationError
@@ -18,10 +19,15 @@ from erroran.operations.intensity import match_gain
 from erroran.shape.exposure import Exposure, measure_exposure
 from erroran.store import Intervention, Store
 from erroran.store.environment import check_environment, current_environment
+from erroran.store.evidence import gather_judged
 from erroran.store.ledger import Entry
-from erroran.store.records import Group, RunRecord
+from erroran.store.records import Group, PlannedLook, RunRecord
+from erroran.store.stamps import find_begun_design, look_entry
 from erroran.training.fit import Progress, training_parts
 from erroran.training.models import check_model, find_model
+from erroran.verdict.decide import Verdict, judge_hypothesis
+from erroran.verdict.sequential import Design, Look, decide_in_looks
+from erroran.verdict.table import IMPROVED
 
 FIRST_FRESH_SEED = 1000
 """The seeds of interventions start here, far from those that people type for a baseline."""
@@ -36,19 +42,25 @@ def intervene(
     *,
     seeds: Sequence[int] | None = None,
     n_seeds: int | None = None,
+    design: Design | None = None,
     epochs: int | None = None,
     controls: Sequence[str] = DEFAULT_CONTROLS,
     fresh_baseline: bool = True,
     jobs: int = 1,
-    before_training: Callable[[int], None] = lambda _: None,
+    before_training: Callable[[int, Design | None], None] = lambda *_: None,
     on_progress: Callable[[Progress], None] = lambda _: None,
     on_finished: Callable[[RunRecord], None] = lambda _: None,
+    after_look: Callable[[Look, Design], None] = lambda *_: None,
     before_measuring: Callable[[], None] = lambda: None,
 ) -> tuple[Intervention, Completed]:
     """Train every arm of a hypothesis; runs that are in the store already are not trained again.
 
     All input is checked before anything is written. Then the hypothesis is entered in the ledger and the arms are
     trained. At the end the changes that the operations made to the treatment's training images are measured.
+
+    With a design, baseline and treatment are trained and judged look by look until the verdict is decided. The controls
+    have the seeds of the first look, and those of the last one if the treatment improved. A design of which a look has
+    been made is continued.
 
     Args:
         store: Holds the baseline group.
@@ -57,29 +69,47 @@ def intervene(
         hypothesis: Its spec.
         seeds: The seeds of every arm.
         n_seeds: Runs per arm, without `seeds`; by default the spec's.
+        design: Looks instead of a fixed number of seeds; without `seeds` and `n_seeds`, with a fresh baseline.
         epochs: Epochs of every arm; by default the spec's, else the recipe's.
         controls: See `erroran.experiment.controls`.
         fresh_baseline: Train the baseline with seeds that no mining has used. Otherwise it is the mined runs, whose
             errors were chosen for being frequent, so that every fix looks better than it is.
         jobs: Runs at a time.
-        before_training: Called with the number of seeds once everything has been checked.
+        before_training: Called once everything has been checked, with the largest number of seeds and the design.
         on_progress: Called every few steps of a training.
         on_finished: Called with each run that was trained.
+        after_look: Called after each look of a design.
         before_measuring: Called once every run is finished.
 
     Raises:
         NotFound: The spec names a class, a model or a dataset that does not exist.
-        BadInput: A seed was mined or is missing, `name` is that of another arm, or the change cannot be trained: its
-            model, recipe, operations or data do not fit the dataset or the baseline's recipe.
+        BadInput: A seed was mined or is missing, `name` is that of another arm, another design was begun, or the change
+            cannot be trained: its model, recipe, operations or data do not fit the dataset or the baseline's recipe.
     """
     dataset = store.get_dataset(group.template.dataset)
     check_classes(hypothesis, dataset.class_names)
     mined = store.mined_seeds(group.template.dataset)
     judging = hypothesis.judge
     _check_judging(store, group, name, hypothesis, fresh=fresh_baseline)
-    chosen = _choose_seeds(group, mined, seeds, n_seeds or hypothesis.seeds, fresh=fresh_baseline)
     epochs = epochs or hypothesis.epochs or group.template.recipe.epochs
-    controls = _with_earlier(store, group, name, hypothesis, controls, (tuple(chosen), epochs, fresh_baseline))
+    registration = Entry(
+        kind="registered",
+        dataset=group.template.dataset,
+        group=group.id,
+        name=name,
+        pair=str(hypothesis.pair),
+        spec_hash=hypothesis.hash,
+        epochs=epochs,
+        recipe=group.template.recipe.name,
+        population=judging.population,
+        worthwhile_percent=hypothesis.worthwhile_percent,
+    )
+    if design is not None:
+        _check_looks(seeds, n_seeds, fresh=fresh_baseline)
+        design = _continue_design(store, registration, design)
+        n_seeds = design.horizon
+    chosen = _choose_seeds(group, mined, seeds, n_seeds or hypothesis.seeds, fresh=fresh_baseline)
+    controls = _with_earlier(store, group, name, hypothesis, controls, (tuple(chosen), epochs, fresh_baseline, design))
     built = build_controls(hypothesis, controls, find_gains(dataset))
     if name in ("baseline", *built.arms):
         raise BadInput(f"`{name}` is the name of another arm.", fix="rename the spec file")
@@ -98,31 +128,12 @@ def intervene(
         )
     size = judging.runs_per_seed
     _check(store, dataset, [of_arm[k] for k in range(size) for of_arm in specs.values()], added)
-    before_training(len(chosen))
+    before_training(len(chosen), design)
 
     if added is not None:
         store.put_dataset(added)
-    store.ledger.record(
-        Entry(
-            kind="registered",
-            dataset=group.template.dataset,
-            group=group.id,
-            name=name,
-            pair=str(hypothesis.pair),
-            spec_hash=hypothesis.hash,
-            epochs=epochs,
-            recipe=group.template.recipe.name,
-            population=judging.population,
-        )
-    )
-    by_seed = [
-        Request(arm, spec)
-        for start in range(0, size * len(chosen), size)
-        for arm, of_arm in specs.items()
-        for spec in of_arm[start : start + size]
-    ]
-    completed = complete_runs(store, by_seed, jobs=jobs, on_progress=on_progress, on_finished=on_finished)
-    intervention = Intervention(
+    store.ledger.record(registration.model_copy(update={"design": design}))
+    whole = Intervention(
         name=name,
         hypothesis=hypothesis,
         group=group.id,
@@ -132,14 +143,123 @@ def intervene(
         controls=tuple(controls),
         not_applicable=built.not_applicable,
         fresh_baseline=fresh_baseline,
+        design=design,
         created=provenance.now(),
         command=provenance.command_line(),
     )
-    store.put_intervention(intervention)
+    complete = partial(complete_runs, store, jobs=jobs, on_progress=on_progress, on_finished=on_finished)
+    arms = _Arms(store, whole, specs, complete)
+    intervention = arms.train() if design is None else arms.decide(design, group, after_look)
     if hypothesis.augment:
         before_measuring()
         gather_exposure(store, intervention)
-    return intervention, completed
+    return intervention, Completed(arms.records, arms.trained)
+
+
+class _Arms:
+    """The arms of an intervention while they are trained.
+
+    Attributes:
+        records: One record per run that was asked for; `trained` the ids of those that were missing.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        whole: Intervention,
+        specs: Mapping[str, Sequence[RunSpec]],
+        complete: Callable[[Sequence[Request]], Completed],
+    ) -> None:
+        """Take the intervention with all its seeds, and the specs of its runs."""
+        self.records: list[RunRecord] = []
+        self.trained: list[str] = []
+        self._store, self._whole, self._specs, self._complete = store, whole, specs, complete
+        self._looks: list[PlannedLook] = []
+
+    def train(self, seeds: int | None = None, *, of_controls: int | None = None) -> Intervention:
+        """Complete the first seeds of baseline and treatment, and those of the controls; by default all."""
+        whole = self._whole
+        seeds = len(whole.seeds) if seeds is None else seeds
+        runs = {arm: seeds if arm in ("baseline", whole.name) else of_controls or seeds for arm in self._specs}
+        size = whole.judging.runs_per_seed
+        requests = [
+            Request(arm, spec)
+            for place in range(seeds)
+            for arm, of_arm in self._specs.items()
+            if place < runs[arm]
+            for spec in of_arm[size * place : size * (place + 1)]
+        ]
+        completed = self._complete(requests)
+        self.records = completed.records
+        self.trained += completed.trained
+        intervention = whole.model_copy(
+            update={
+                "arms": {arm: whole.runs_of(arm, runs[arm]) for arm in whole.arms},
+                "seeds": whole.seeds[:seeds],
+                "looks": tuple(self._looks),
+            }
+        )
+        self._store.put_intervention(intervention)
+        return intervention
+
+    def decide(self, design: Design, group: Group, after_look: Callable[[Look, Design], None]) -> Intervention:
+        """Train and judge look by look; the controls have the seeds of the last look only if the treatment improved."""
+        first, name = design.looks[0], self._whole.name
+
+        def judge_at(seeds: int, *, alpha: float, alpha_excluded: float) -> Verdict:
+            intervention = self.train(seeds, of_controls=first)
+            look = look_entry(group, intervention, "look")
+            before, after = (
+                gather_judged(self._store, intervention.arms[arm], intervention.judging, look=look)
+                for arm in ("baseline", name)
+            )
+            return judge_hypothesis(
+                intervention.hypothesis,
+                before.labels,
+                before.predicted,
+                after.predicted,
+                before.class_names,
+                alpha=alpha,
+                alpha_excluded=alpha_excluded,
+            )
+
+        def note(look: Look) -> None:
+            verdict = look.verdict
+            kept = PlannedLook(seeds=look.seeds, alpha=look.alpha, word=verdict.word, sentence=verdict.sentence)
+            self._looks.append(kept)
+            after_look(look, design)
+
+        decision = decide_in_looks(design, judge_at, after_look=note)
+        improved = decision.verdict.word == IMPROVED
+        return self.train(decision.seeds, of_controls=decision.seeds if improved else first)
+
+
+def _check_looks(seeds: Sequence[int] | None, n_seeds: int | None, *, fresh: bool) -> None:
+    """Refuse settings that a design excludes."""
+    if seeds is not None or n_seeds is not None:
+        raise BadInput(
+            "--until-decided chooses the number of seeds itself, and --seeds or --seed-list was given.",
+            fix="give --max-seeds instead, or leave out --until-decided",
+        )
+    if not fresh:
+        raise BadInput(
+            "--until-decided needs a baseline of fresh seeds, and the mined runs are to be reused.",
+            fix="leave out --reuse-baseline",
+        )
+
+
+def _continue_design(store: Store, registration: Entry, design: Design) -> Design:
+    """The design of which a look has been made already, so that looks stay as planned; else the new one."""
+    begun = find_begun_design(store.ledger.entries(), registration)
+    if begun is None:
+        return design
+    if begun.max_seeds != design.max_seeds:
+        raise BadInput(
+            f"A look at `{registration.name}` was made by a plan for at most {begun.max_seeds} seeds per arm; another"
+            " plan now would raise the rate of false claims.",
+            fix=f"--max-seeds {begun.max_seeds}",
+        )
+    return begun
 
 
 def _check_judging(store: Store, group: Group, name: str, hypothesis: Hypothesis, *, fresh: bool) -> None:
@@ -249,14 +369,16 @@ def _with_earlier(
     name: str,
     hypothesis: Hypothesis,
     controls: Sequence[str],
-    design: tuple[tuple[int, ...], int, bool],
+    settings: tuple[tuple[int, ...], int, bool, Design | None],
 ) -> tuple[str, ...]:
     """Keep the controls of the same intervention's earlier run, so that its report loses no arms."""
     try:
         earlier = store.get_intervention(group.id, name)
     except NotFound:
         return tuple(controls)
-    if (earlier.seeds, earlier.epochs, earlier.fresh_baseline) != design or earlier.hypothesis != hypothesis:
+    seeds = settings[0][: len(earlier.seeds)] if earlier.design else settings[0]
+    same = (earlier.seeds, earlier.epochs, earlier.fresh_baseline, earlier.design) == (seeds, *settings[1:])
+    if not same or earlier.hypothesis != hypothesis:
         return tuple(controls)
     return tuple(dict.fromkeys((*controls, *earlier.controls)))
 

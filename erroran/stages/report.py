@@ -108,7 +108,7 @@ def assess(store: Store, group: Group, name: str) -> Assessment:
     arms = {arm: read(runs) for arm, runs in intervention.arms.items()}
     before, after = arms["baseline"], arms[name]
     labels, names = before.labels, before.class_names
-    verdict = judge_hypothesis(hypothesis, labels, before.predicted, after.predicted, names)
+    verdict = judge_hypothesis(hypothesis, labels, before.predicted, after.predicted, names, **intervention.levels)
     concluded = look.model_copy(update={"kind": "verdict", "word": verdict.word, "sentence": verdict.sentence})
     store.ledger.record(concluded)
     environments = compare_environments({arm: evidence.runs for arm, evidence in arms.items()})

@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict
 from erroran import provenance
 from erroran.experiment.judging import Population
 from erroran.store.folder import read_json, write_json
+from erroran.verdict.sequential import Design
 
 
 class Entry(BaseModel):
@@ -44,6 +45,8 @@ class Entry(BaseModel):
         epochs, recipe: Epochs and name of the recipe of a hypothesis' runs.
         population: The images: ``confirm``, or ``train`` for training images, each predicted by models that have not
             seen it.
+        worthwhile_percent: The smallest reduction worth having, of a registered hypothesis.
+        design: The looks that a registered hypothesis plans; None for a fixed number of seeds.
         word, sentence: The verdict; empty for other kinds.
         time: UTC, ISO 8601.
         command: The command line.
@@ -64,6 +67,8 @@ class Entry(BaseModel):
     epochs: int | None = None
     recipe: str = ""
     population: Population = "confirm"
+    worthwhile_percent: float | None = None
+    design: Design | None = None
     word: str = ""
     sentence: str = ""
     time: str = ""
@@ -73,8 +78,9 @@ class Entry(BaseModel):
     def look_id(self) -> str:
         """12 hexadecimal digits, the same for a repetition of this look, such as a report that is rendered again."""
         left_out = {"pair", "sentence", "time", "command"}
-        if self.population == "confirm":  # as before there were other populations
-            left_out.add("population")
+        # What was added later is left out while it is unused, so that earlier looks keep their ids.
+        later = {"population": "confirm", "worthwhile_percent": None, "design": None}
+        left_out |= {key for key, unused in later.items() if getattr(self, key) == unused}
         content = self.model_dump_json(exclude=left_out)
         return hashlib.sha256(content.encode()).hexdigest()[:12]
 

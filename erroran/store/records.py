@@ -6,6 +6,7 @@ from erroran.experiment.change import Change
 from erroran.experiment.hypothesis import Hypothesis
 from erroran.experiment.judging import Judging
 from erroran.experiment.runspec import Environment, RunSpec
+from erroran.verdict.sequential import Design
 
 _STRICT = ConfigDict(extra="forbid", frozen=True)
 
@@ -114,6 +115,23 @@ class Group(BaseModel):
         return spec if change is None else spec.changed(change, source=source, added=added)
 
 
+class PlannedLook(BaseModel):
+    """What a look of a sequential design showed.
+
+    Attributes:
+        seeds: Runs per arm.
+        alpha: Two-sided nominal level of its tests and intervals.
+        word, sentence: The verdict at this level.
+    """
+
+    model_config = _STRICT
+
+    seeds: int
+    alpha: float
+    word: str
+    sentence: str
+
+
 class Intervention(BaseModel):
     """The runs of one `intervene` command.
 
@@ -123,11 +141,15 @@ class Intervention(BaseModel):
         group: Id of the baseline group.
         epochs: Epochs of every run.
         arms: Arm name to the ids of its runs, in the order of `seeds`; the first is ``baseline``, the second
-            the treatment. Out of fold, each seed has one run per fold, in the order of the folds.
+            the treatment. Out of fold, each seed has one run per fold, in the order of the folds. Controls may have
+            fewer seeds than these two.
         seeds: The runs' seeds, the same in every arm.
         controls: Names of the requested controls, also of those without an arm.
         not_applicable: Control without an arm to the reason why it makes no sense for this change.
         fresh_baseline: Whether none of the baseline's seeds was mined.
+        design: The looks that were planned; None if the number of seeds was fixed. `seeds` are then those of the
+            last look that was made.
+        looks: What the planned looks showed, in order.
         created: UTC, ISO 8601.
         command: The command line.
     """
@@ -143,8 +165,15 @@ class Intervention(BaseModel):
     controls: tuple[str, ...]
     not_applicable: dict[str, str] = {}
     fresh_baseline: bool
+    design: Design | None = None
+    looks: tuple[PlannedLook, ...] = ()
     created: str
     command: str
+
+    @property
+    def levels(self) -> dict[str, float]:
+        """The levels at which the arms are judged, as options of `decide.judge`; empty for its defaults."""
+        return {} if self.design is None else self.design.levels_at(len(self.seeds))
 
     @property
     def key(self) -> str:

@@ -101,6 +101,11 @@ class Look:
     alpha_excluded: float
     verdict: Verdict
 
+    @property
+    def decided(self) -> bool:
+        """Whether the word is something other than *cannot tell*."""
+        return self.verdict.word != CANNOT_TELL
+
 
 @dataclass(frozen=True)
 class Decision:
@@ -125,8 +130,8 @@ class Decision:
 
     @property
     def decided(self) -> bool:
-        """Whether the word is something other than *cannot tell*."""
-        return self.verdict.word != CANNOT_TELL
+        """Whether the last look decided."""
+        return self.looks[-1].decided
 
 
 def plan_looks(
@@ -186,7 +191,7 @@ def decide_in_looks(
         levels = design.levels_at(seeds)
         looks.append(Look(seeds=seeds, verdict=judge_at(seeds, **levels), **levels))
         after_look(looks[-1])
-        if looks[-1].verdict.word != CANNOT_TELL:
+        if looks[-1].decided:
             break
     return Decision(design, tuple(looks))
 

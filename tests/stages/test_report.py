@@ -279,7 +279,7 @@ def _judged(group: Group, name: str, seeds: tuple[int, ...], spec_hash: str) -> 
 ENTRIES: dict[str, Callable[[Group], list[Entry]]] = {
     "Exploratory": lambda g: [Entry(kind="mined-on-confirm", dataset=g.template.dataset, group=g.id)],
     "Peeked": lambda g: [_judged(g, NAME, (1000, 1001), HYPOTHESIS.hash)],
-    "Not the only look": lambda g: [_judged(g, "another", SEEDS, "00000000")],
+    "Not the only look": lambda g: [_judged(g, "another", (7, 8), "00000000")],
     "Changed spec": lambda g: [_registered(g, "00000000"), _registered(g, HYPOTHESIS.hash)],
 }
 

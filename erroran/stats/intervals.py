@@ -7,8 +7,8 @@ from typing import Final
 import numpy as np
 
 from erroran.stats.confusion import BoolArray, FloatArray, IntArray
-from erroran.stats.dispersion import PRIOR_DF, excess_run_variance
-from erroran.stats.significance import check_arms
+from erroran.stats.dispersion import PRIOR_DF, SHIFT_FACTORS, excess_run_variance, weigh_shifts
+from erroran.stats.significance import HALF_ERROR, Tally, check_arms, tally_errors
 
 PER_10000: Final = 10_000.0
 PRIOR_IMAGES: Final = 8.0
@@ -17,6 +17,8 @@ PRIOR_IMAGES: Final = 8.0
 Chosen among 4, 8, 16 and infinity on the simulations of `benchmarks.calibration`: coverage 94 to 97 % where images
 change in proportion, 93 to 96 % where each is repaired or not.
 """
+
+_LARGEST_RATIO: Final = 1e3  # an upper end of a ratio beyond this counts as unbounded
 
 
 @dataclass(frozen=True)
@@ -33,9 +35,10 @@ class Effect:
         relative: after / before - 1; None if there were no errors before.
         relative_low: Lower end of its interval for new seeds and new images, >= -1; None if undefined.
         relative_high: Upper end; None if unbounded.
-        seeds_relative_low: Lower end of its interval for new seeds on these images; `seeds_relative_high` the upper.
+        seeds_relative_low: Lower end of its interval for new seeds on these images, >= -1; None if undefined.
+        seeds_relative_high: Upper end; None if unbounded.
         confidence: Level of all intervals.
-        method: Which interval this is.
+        method: Which intervals these are.
     """
 
     n_images: int
@@ -141,11 +144,9 @@ def score_interval(
     ratio_low, ratio_high = _ratio_interval(before, after, run_variance, widened)
     was, now = float(before.sum() / len(before)), float(after.sum() / len(after))
     scale = PER_10000 / n_images
-    within = run_variance
-    if min(len(before), len(after)) > 1:
-        within += _image_variance(before) + _image_variance(after)
-    reach = float(student.ppf((1 + confidence) / 2, run_df)) * within**0.5
-    here = (now - was - reach, now - was + reach)
+    seeds = _SeedsInterval(tally_errors(before, after), logit_sd)
+    reach = seeds.reach(confidence)
+    seeds_ratio = seeds.ratios(confidence)
     return Effect(
         n_images=n_images,
         before_mean=was,
@@ -155,16 +156,66 @@ def score_interval(
         per_10000=(now - was) * scale,
         low=low * PER_10000,
         high=high * PER_10000,
-        seeds_low=here[0] * scale,
-        seeds_high=here[1] * scale,
-        seeds_relative_low=max(-1.0, here[0] / was) if was > 0 else None,
-        seeds_relative_high=here[1] / was if was > 0 else None,
+        seeds_low=max(now - was - reach, -n_images) * scale,
+        seeds_high=min(now - was + reach, n_images) * scale,
         relative=now / was - 1 if was > 0 else None,
         relative_low=ratio_low - 1 if was > 0 and ratio_low is not None else None,
         relative_high=ratio_high - 1 if was > 0 and ratio_high is not None else None,
+        seeds_relative_low=seeds_ratio[0] - 1 if seeds_ratio[0] is not None else None,
+        seeds_relative_high=seeds_ratio[1] - 1 if seeds_ratio[1] is not None else None,
         confidence=confidence,
         method="score (seeds, whole runs, sampled images)",
     )
+
+
+class _SeedsInterval:
+    """Intervals of the difference and of the ratio for new seeds on these images; see `score_interval`."""
+
+    def __init__(self, tally: Tally, logit_sd: float) -> None:
+        self._before, self._after = tally.mean[:, 0].tolist()
+        self._weights = weigh_shifts(tally.squares, tally.flips, tally.n_runs, logit_sd)[0]
+        self._shift = (SHIFT_FACTORS * logit_sd) ** 2
+        self._runs = tally.n_runs
+        half = HALF_ERROR / sum(tally.n_runs)
+        self._own = [float(flips) + half for flips in tally.flips[:, 0]]
+        self._null = float(tally.pooled[0]) + half
+
+    def p_value(self, contrast: float, share: float, ratio: float = 1.0) -> float:
+        """Two-sided p-value of a contrast "after - ratio * before", at a share of the way to "no change"."""
+        from scipy.special import ndtr
+
+        expected = [own + (self._null - own) * share for own in self._own]
+        of_arms = [(e + self._shift * e**2) / n for e, n in zip(expected, self._runs, strict=True)]
+        variance = of_arms[0] * ratio**2 + of_arms[1]
+        return float(2 * (self._weights * ndtr(-abs(contrast) / np.sqrt(variance))).sum())
+
+    def reach(self, confidence: float) -> float:
+        """Half the width of the interval of the difference, in errors per run."""
+        size = abs(self._after - self._before)
+
+        def excess(reach: float) -> float:
+            return 1 - confidence - self.p_value(reach, min(1.0, reach / size) if size else 1.0)
+
+        return _root_beyond(excess, 0.0, 0.1)
+
+    def ratios(self, confidence: float) -> tuple[float | None, float | None]:
+        """Ends of the interval of after / before; None where undefined or unbounded."""
+        was, now = self._before, self._after
+        if was == 0:
+            return None, None
+        size = abs(now - was)
+
+        def excess(ratio: float) -> float:
+            contrast = now - ratio * was
+            return 1 - confidence - self.p_value(contrast, min(1.0, abs(contrast) / size) if size else 1.0, ratio)
+
+        estimate = now / was
+        low = 0.0
+        if estimate > 0 and excess(0.0) > 0:
+            low = estimate - _root_beyond(lambda below: excess(estimate - below), 0.0, estimate / 8, most=estimate)
+        highest = _LARGEST_RATIO * max(1.0, estimate)
+        high = estimate + _root_beyond(lambda above: excess(estimate + above), 0.0, 0.01, most=highest)
+        return low, high if high < highest else None
 
 
 def mean_interval(values: Sequence[float], confidence: float = 0.95) -> tuple[float, float]:
@@ -250,6 +301,19 @@ def _score_ends(
         return (observed - delta) ** 2 - z**2 * (variance + from_images(delta))
 
     return _first_above(excess, observed, -1), _first_above(excess, observed, 1)
+
+
+def _root_beyond(excess: Callable[[float], float], start: float, step: float, most: float = np.inf) -> float:
+    """Where `excess`, at most 0 at `start`, first rises above 0; `most` if it does not before."""
+    from scipy.optimize import brentq
+
+    inner = start
+    while excess(min(inner + step, most)) <= 0:
+        inner += step
+        if inner >= most:
+            return most
+        step *= 1.6
+    return float(brentq(excess, inner, min(inner + step, most), xtol=1e-10))
 
 
 def _first_above(excess: Callable[[float], float], start: float, sign: int) -> float:

@@ -7,8 +7,8 @@ from typing import Final
 import numpy as np
 
 from erroran.stats.confusion import Cell, FloatArray, IntArray, tabulate_errors
-from erroran.stats.dispersion import RunVariation, adjust_p
-from erroran.stats.significance import stratified_from_totals
+from erroran.stats.dispersion import RunVariation
+from erroran.stats.significance import change_test
 
 FDR: Final = 0.05
 """False discovery rate at which an exploratory finding counts, a convention."""
@@ -21,9 +21,9 @@ class CellChange:
     Attributes:
         cell: (true class, predicted class), indices.
         before_mean: Mean errors per run before; `after_mean` after.
-        p_value: Two-sided.
+        p_value: Two-sided, for new seeds and new images; 1 with one run in an arm.
         q_value: Adjusted over all cells that were tested.
-        found: Whether q_value <= `FDR`.
+        found: Whether q_value <= `FDR`, and the cell changed also without the image that changed most.
     """
 
     cell: Cell
@@ -45,6 +45,18 @@ def benjamini_hochberg(p_values: Sequence[float] | FloatArray) -> FloatArray:
     return q_values
 
 
+def holm(p_values: Sequence[float | None]) -> list[float | None]:
+    """Holm's adjusted p-values, in the order given; None, a comparison without a test, stays None and does not count.
+
+    Source: Holm (1979), Scand J Stat 6, 65, through ``statsmodels.stats.multitest.multipletests``.
+    """
+    from statsmodels.stats.multitest import multipletests
+
+    tested = [p for p in p_values if p is not None]
+    adjusted = iter(multipletests(tested, method="holm")[1].tolist() if tested else [])
+    return [None if p is None else next(adjusted) for p in p_values]
+
+
 def explore_cells(
     labels: IntArray,
     before: IntArray,
@@ -54,7 +66,7 @@ def explore_cells(
     *,
     skip: Sequence[Cell] = (),
 ) -> list[CellChange]:
-    """Test every directed cell under the false discovery rate: `stratified_test`, mid-p, `adjust_p`.
+    """Test every directed cell under the false discovery rate by `significance.change_test`.
 
     Args:
         labels: Integer (N,).
@@ -69,24 +81,22 @@ def explore_cells(
         (Gilbert 2005, J R Stat Soc C 54, 143).
     """
     n_before, n_after = len(before), len(after)
-    ratios = variation.ratios()
     table = tabulate_errors(labels, before, after, n_classes=n_classes)
-    if not table.cell.size:
-        return []
-    cells, starts = np.unique(table.cell, return_index=True)
-    found: list[tuple[float, Cell, float, float]] = []
-    for code, runs in zip(cells.tolist(), np.split(table.runs, starts[1:]), strict=True):
+    found: list[tuple[float, Cell, float, float, bool]] = []
+    for code in np.unique(table.cell).tolist():
         cell = divmod(code, n_classes)
         if cell in skip:
             continue
-        was, now = runs.sum(axis=0).tolist()
-        histogram = np.bincount(runs.sum(axis=1), minlength=n_before + n_after + 1)
-        tested = stratified_from_totals(histogram, now, n_before, n_after)
-        p_value = 2 * float(adjust_p(min(tested.p_less_mid, tested.p_greater_mid), ratios[cell], variation.df))
-        found.append((min(1.0, p_value), cell, was / n_before, now / n_after))
+        images = table.image[table.cell == code]
+        was, now = before[:, images] == cell[1], after[:, images] == cell[1]
+        p_value, stands = 1.0, False
+        if min(n_before, n_after) > 1:
+            tested = change_test(was, now, logit_sd=variation.logit_sd)
+            p_value, stands = float(tested.p_images[0]), float(tested.p_rest[0]) < FDR
+        found.append((p_value, cell, float(was.sum()) / n_before, float(now.sum()) / n_after, stands))
     found.sort()
     q_values = benjamini_hochberg([p_value for p_value, *_ in found]).tolist()
     return [
-        CellChange(cell, was, now, p_value, q_value, found=q_value <= FDR)
-        for (p_value, cell, was, now), q_value in zip(found, q_values, strict=True)
+        CellChange(cell, was, now, p_value, q_value, found=q_value <= FDR and stands)
+        for (p_value, cell, was, now, stands), q_value in zip(found, q_values, strict=True)
     ]

@@ -6,30 +6,43 @@ from typing import Final
 
 import numpy as np
 
+from erroran.errors import BadInput
 from erroran.experiment.endpoint import Cell, Endpoint
-from erroran.stats.confusion import BoolArray, IntArray, cell_mask
-from erroran.stats.dispersion import RunVariation, adjust_p, count_variance, moderated_ratio, run_variation
+from erroran.stats.confusion import BoolArray, FloatArray, IntArray, cell_mask
+from erroran.stats.dispersion import RunVariation, run_variation
 from erroran.stats.intervals import Effect, score_interval
 from erroran.stats.multiplicity import CellChange, explore_cells
-from erroran.stats.significance import McNemarResult, StratifiedResult, mcnemar, stratified_test
+from erroran.stats.significance import McNemarResult, change_test, check_arms, mcnemar
 
-STRATIFIED: Final = "stratified"
-ADJUSTED: Final = "stratified, adjusted for runs"
+RUNS: Final = "runs' counts"
+IMAGES: Final = "new images"
+ALL_BUT_ONE: Final = "all images but one"
 NO_TEST: Final = "none"
 MIN_SEEDS: Final = 2
+_REASONS: Final = {
+    RUNS: "The counts of the runs decide: their variance says how far two arms differ by chance.",
+    IMAGES: "The images decide: they are few or changed in both directions, so that other images may change otherwise.",
+    ALL_BUT_ONE: "A single image decides: without it the change of the other images would be less certain.",
+    NO_TEST: "With one run in an arm a change cannot be distinguished from the variation between seeds.",
+}
 
 
 @dataclass(frozen=True)
 class ArmTest:
-    """The test of "no change"; its p-values are None without a test.
+    """The tests of "no change"; all p-values are None with one run in an arm.
+
+    A change is claimed where three tests agree (`direction`): for new seeds on these images, for new seeds and new
+    images, and one-sided without the image that changed most. See `significance.change_test`.
 
     Attributes:
-        method: "stratified", "stratified, adjusted for runs" or "none".
-        reason: Why this method, one sentence.
-        p_value: Two-sided.
+        method: The least certain of the three: "runs' counts", "new images" or "all images but one"; "none" without a
+            test.
+        reason: What that means, one sentence.
+        p_value: Two-sided, for new seeds on these images.
         p_less: One-sided, fewer errors after; `p_greater` more.
+        p_images: Two-sided, for new seeds and new images; at least `p_value`.
+        p_rest: One-sided in the direction of the change, without the image that changed most.
         variance_ratio: Variance between runs, relative to independent images, that the test allows for; >= 1.
-        stratified: The stratified test without that correction.
     """
 
     method: str
@@ -37,12 +50,14 @@ class ArmTest:
     p_value: float | None
     p_less: float | None
     p_greater: float | None
+    p_images: float | None
+    p_rest: float | None
     variance_ratio: float
-    stratified: StratifiedResult
 
     def direction(self, alpha: float) -> int:
         """-1 for significantly fewer errors after, +1 for more, 0 for neither."""
-        if self.p_value is None or self.p_less is None or self.p_greater is None or self.p_value >= alpha:
+        p_values = (self.p_value, self.p_images, self.p_rest)
+        if any(p is None or p >= alpha for p in p_values) or self.p_less is None or self.p_greater is None:
             return 0
         return -1 if self.p_less < self.p_greater else 1
 
@@ -55,7 +70,7 @@ class Comparison:
         name: What was counted, in words.
         before_per_seed: Errors of each run before; `after_per_seed` after.
         effect: The change with its interval.
-        test: The test of "no change".
+        test: The tests of "no change".
     """
 
     name: str
@@ -98,24 +113,38 @@ def compare_errors(before_errors: BoolArray, after_errors: BoolArray, *, logit_s
         logit_sd: Run-to-run variation of this count, in logits; see `dispersion.run_variation`.
 
     Returns:
-        The stratified mid-p test, corrected for the moderated variance ratio (`dispersion.adjust_p`); no test below
-        `MIN_SEEDS` runs in an arm.
+        The tests of `significance.change_test`; no test below `MIN_SEEDS` runs in an arm. `find_directions` takes many
+        comparisons at once.
     """
-    stratified = stratified_test(before_errors, after_errors)
-    if min(len(before_errors), len(after_errors)) < MIN_SEEDS:
-        reason = "With one run in an arm a change cannot be distinguished from the variation between seeds."
-        return ArmTest(NO_TEST, reason, None, None, None, 1.0, stratified)
-    counted = count_variance(before_errors, after_errors)
-    ratio = moderated_ratio(counted, logit_sd)
-    less, greater = adjust_p(np.array([stratified.p_less_mid, stratified.p_greater_mid]), ratio, counted.df).tolist()
-    method, reason = STRATIFIED, "The runs vary no more than runs whose images err independently."
-    if ratio > 1.0:
-        method = ADJUSTED
-        reason = (
-            f"Estimated from all cells, the variance between runs is about {ratio:.1f} times that of images that err "
-            "independently; the test is corrected for it."
-        )
-    return ArmTest(method, reason, min(1.0, 2 * min(less, greater)), less, greater, ratio, stratified)
+    before, after = check_arms(before_errors, after_errors)
+    if min(len(before), len(after)) < MIN_SEEDS:
+        return ArmTest(NO_TEST, _REASONS[NO_TEST], None, None, None, None, None, 1.0)
+    tested = change_test(before, after, logit_sd=logit_sd)
+    p_value, p_images, p_rest = float(tested.p_value[0]), float(tested.p_images[0]), float(tested.p_rest[0])
+    tail = p_value / 2 if after.sum() * len(before) < before.sum() * len(after) else 1 - p_value / 2
+    method = max((p_value, RUNS), (p_images, IMAGES), (p_rest, ALL_BUT_ONE), key=lambda found: found[0])[1]
+    ratio = float(tested.variance_ratio[0])
+    return ArmTest(method, _REASONS[method], p_value, tail, 1 - tail, p_images, p_rest, ratio)
+
+
+def find_directions(
+    before_errors: BoolArray, after_errors: BoolArray, *, logit_sd: float | FloatArray = 0.0, alpha: float
+) -> IntArray:
+    """`ArmTest.direction` of many comparisons at once, for simulations.
+
+    Args:
+        before_errors: bool (R, S_b, M), comparisons by runs by images; S_b >= 2. Images without errors may pad.
+        after_errors: bool (R, S_a, M), same images; S_a >= 2.
+        logit_sd: As for `compare_errors`, one number or float64 (R,).
+        alpha: Two-sided level.
+
+    Returns:
+        int64 (R,): -1, 0 or 1. Some 10 microseconds a comparison with 5 runs an arm and 20 images.
+    """
+    tested = change_test(before_errors, after_errors, logit_sd=logit_sd)
+    sign = np.sign(after_errors.mean(axis=(1, 2)) - before_errors.mean(axis=(1, 2))).astype(np.int64)
+    found: IntArray = sign * (np.maximum(tested.p_images, tested.p_rest) < alpha)
+    return found
 
 
 class ArmComparison:
@@ -124,7 +153,8 @@ class ArmComparison:
     Attributes:
         class_names: The C names.
         n_images: Images evaluated, N.
-        present: Classes that have images, as indices.
+        class_sizes: Images of each class, length C.
+        present: Classes that have images, as indices; others are not judged.
         variation: Run-to-run variation of both arms.
     """
 
@@ -148,7 +178,8 @@ class ArmComparison:
         """
         self.class_names = tuple(class_names)
         self.n_images = int(labels.size)
-        self.present: tuple[int, ...] = tuple(np.unique(labels).tolist())
+        self.class_sizes: tuple[int, ...] = tuple(np.bincount(labels, minlength=len(self.class_names)).tolist())
+        self.present: tuple[int, ...] = tuple(np.flatnonzero(self.class_sizes).tolist())
         self.variation: RunVariation = run_variation(labels, before, after, n_classes=len(self.class_names), skip=skip)
         # Images that all runs predict correctly are left out: they change no number below.
         some = (before != labels).any(axis=0) | (after != labels).any(axis=0)
@@ -170,13 +201,40 @@ class ArmComparison:
         """Compare all errors."""
         return self.cells("all errors", ~np.eye(len(self.class_names), dtype=bool), confidence=confidence)
 
-    def cells(self, name: str, counted: BoolArray, *, confidence: float = 0.95) -> Comparison:
+    def of_class(self, label: int, *, confidence: float = 0.95) -> Comparison:
+        """Compare all errors of the images of a class that has images, per 10,000 images of that class."""
+        return self._row(f"errors of {self.class_names[label]}", label, (), confidence)
+
+    def other_errors_of_class(self, label: int, pair: Cell, *, confidence: float = 0.95) -> Comparison:
+        """Compare the errors of the images of a class except those in either direction of a pair.
+
+        `of_class` counts the pair as well. Rates are per 10,000 images of the class, which must have images.
+        """
+        cells = [cell for cell in Endpoint.SUM.cells(pair) if cell[0] == label]
+        name = f"other errors of {self.class_names[label]}" if cells else f"errors of {self.class_names[label]}"
+        return self._row(name, label, cells, confidence)
+
+    def _row(self, name: str, label: int, without: Sequence[Cell], confidence: float) -> Comparison:
+        if not self.class_sizes[label]:
+            raise BadInput(
+                f"class {self.class_names[label]} has no images, so its errors cannot be compared",
+                fix="compare the classes in `present`",
+            )
+        n_classes = len(self.class_names)
+        counted = cell_mask(n_classes, [(label, read_as) for read_as in range(n_classes) if read_as != label])
+        counted &= ~cell_mask(n_classes, without)
+        return self.cells(name, counted, confidence=confidence, n_images=self.class_sizes[label])
+
+    def cells(
+        self, name: str, counted: BoolArray, *, confidence: float = 0.95, n_images: int | None = None
+    ) -> Comparison:
         """Compare the errors of several directed cells together.
 
         Args:
             name: What is counted, in words.
             counted: bool (C, C), the cells; rows true, columns predicted.
-            confidence: Level of the interval, in (0, 1).
+            confidence: Level of the intervals, in (0, 1).
+            n_images: Images that rates refer to; by default all.
         """
         was, now = self.errors(counted)
         logit_sd = self.variation.logit_sd_of(counted)
@@ -184,7 +242,7 @@ class ArmComparison:
             name=name,
             before_per_seed=tuple(was.sum(axis=1).tolist()),
             after_per_seed=tuple(now.sum(axis=1).tolist()),
-            effect=score_interval(was, now, self.n_images, confidence=confidence, logit_sd=logit_sd),
+            effect=score_interval(was, now, n_images or self.n_images, confidence=confidence, logit_sd=logit_sd),
             test=compare_errors(was, now, logit_sd=logit_sd),
         )
 

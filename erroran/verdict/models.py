@@ -9,6 +9,7 @@ from pydantic import Field
 from erroran.experiment.study import Claim
 from erroran.results import Result
 from erroran.stats.confusion import IntArray
+from erroran.stats.multiplicity import holm
 from erroran.verdict.compare import ArmComparison, Comparison
 
 ALPHA: Final = 0.05
@@ -30,8 +31,9 @@ class ModelPair(Result):
         first: A model's name; `second` that of the other.
         comparison: Errors of the first ("before") and the second ("after").
         points: Accuracy of the second minus that of the first.
-        p_adjusted: Holm's over all pairs; None without a test.
-        better: The model with significantly fewer errors; None where that cannot be told.
+        p_adjusted: For new seeds and new images, by Holm's method over all pairs; None without a test.
+        better: The model with significantly fewer errors, for new seeds on these images as for new images; None where
+            that cannot be told.
     """
 
     first: str
@@ -49,7 +51,8 @@ class CheckedClaim(Result):
         claim: From the spec.
         word: ``holds``, ``contradicted`` or ``cannot tell``.
         measured: Difference of the accuracies, positive if it is as claimed.
-        p_value: Two-sided, of this claim alone, which was made beforehand; None without a test.
+        p_value: Two-sided, for new seeds and new images, of this claim alone, which was made beforehand; None without a
+            test.
         comparison: Errors of the model that was said to be worse ("before") and of the other ("after").
     """
 
@@ -70,20 +73,15 @@ def compare_all(
         models: Name and predictions, integer (S, N), of each.
         class_names: The C names.
     """
-    from statsmodels.stats.multitest import multipletests
-
     pairs = [
         (first, second, ArmComparison(labels, was, now, class_names).all_errors())
         for (first, was), (second, now) in combinations(models, 2)
     ]
-    p_values = [compared.test.p_value for *_, compared in pairs if compared.test.p_value is not None]
-    adjusted = iter(multipletests(p_values, method="holm")[1].tolist() if p_values else [])
+    adjusted = holm([compared.test.p_images for *_, compared in pairs])
     found = []
-    for first, second, compared in pairs:
-        p_adjusted = None if compared.test.p_value is None else next(adjusted)
-        better = None
-        if p_adjusted is not None and p_adjusted < ALPHA:
-            better = second if compared.effect.per_10000 < 0 else first
+    for (first, second, compared), p_adjusted in zip(pairs, adjusted, strict=True):
+        direction = compared.test.direction(ALPHA) if p_adjusted is not None and p_adjusted < ALPHA else 0
+        better = {-1: second, 1: first}.get(direction)
         found.append(
             ModelPair(
                 first=first,
@@ -112,7 +110,7 @@ def check_claim(
     comparison = ArmComparison(labels, worse, better, class_names).all_errors()
     word = {-1: "holds", 1: "contradicted", 0: "cannot tell"}[comparison.test.direction(ALPHA)]
     return CheckedClaim(
-        claim=claim, word=word, measured=_points(comparison), p_value=comparison.test.p_value, comparison=comparison
+        claim=claim, word=word, measured=_points(comparison), p_value=comparison.test.p_images, comparison=comparison
     )
 
 

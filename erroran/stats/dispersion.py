@@ -32,7 +32,7 @@ multilayer perceptrons of `benchmarks.calibration`.
 """
 PRIOR_LOGIT_VARIANCE_SD: Final = 0.5
 """Standard deviation of that prior: it covers the range of those networks."""
-SHIFT_FACTORS: Final = np.concatenate([[0.0], 2.0 ** np.arange(-5.5, 2.0, 0.5)])
+SHIFT_FACTORS: Final = np.concatenate([[0.0], 2.0 ** np.arange(-5.5, 4.5, 0.5)])
 """Run-to-run shifts that a cell may have, as multiples of the `logit_sd` of all cells; see `weigh_shifts`."""
 SHIFT_DF: Final = 4.0
 """Degrees of freedom of the half-t prior of a cell's shift.

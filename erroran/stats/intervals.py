@@ -127,8 +127,6 @@ def score_interval(
     577-585 (effective counts); Smyth (2004), Stat Appl Genet Mol Biol 3(1):3 (moderation); Satterthwaite (1946),
     Biometrics Bulletin 2, 110-114 (degrees of freedom).
     """
-    from scipy.stats import t as student
-
     before, after = check_arms(before_errors, after_errors)
     change = after.mean(axis=0) - before.mean(axis=0)
     run_variance = excess_run_variance(before, after, logit_sd)

@@ -22,7 +22,7 @@ def arms_of(after_rate: float, margin: float):
 def test_no_change_is_safe_within_a_wide_margin_only():
     wide, tight = arms_of(1.0, 500), arms_of(1.0, 0.1)
     assert wide.safe
-    assert [result.name for result in wide.recall] == ["recall of c"]
+    assert [result.name for result in wide.recall] == ["other errors of a", "other errors of b", "errors of c"]
     assert not tight.safe
     assert not tight.worse
 
@@ -31,6 +31,6 @@ def test_more_errors_outside_the_pair_are_worse():
     found = arms_of(8.0, 50)
     assert found.worse
     assert found.other_cells.worse
-    assert found.recall[0].worse
+    assert [row.worse for row in found.recall] == [False, False, True]
     assert not found.safe
     assert found.other_cells.upper > found.other_cells.per_10000 > 0

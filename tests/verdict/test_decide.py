@@ -90,7 +90,7 @@ def test_a_worse_sum_is_never_improved():
     after = world.arm(6, _0to1=0.3, _1to0=4.0)
     verdict = decide(world, before, after)
     assert verdict.forward.test.direction(0.05) == -1
-    assert verdict.both.test.direction(0.05) == 1
+    assert verdict.both.test.p_greater < 0.025  # on these images; the pair's images moved both ways
     assert verdict.word == TRADED
     assert verdict.costs[0].name == "1 read as 0"
     assert decide(world, after, before).word == TRADED
@@ -126,10 +126,8 @@ def test_one_run_an_arm_cannot_tell():
 def test_variation_of_runs_in_every_cell_is_corrected_for():
     world = World(6, run_sd=0.8, hard=0.2)
     verdict = decide(world, world.arm(3), world.arm(3, _0to1=0.5))
-    assert verdict.primary.test.method == "stratified, adjusted for runs"
     assert verdict.logit_sd > 1
-    uncorrected = verdict.primary.test.stratified
-    assert verdict.primary.test.p_value > 2 * min(uncorrected.p_less_mid, uncorrected.p_greater_mid)
+    assert verdict.primary.test.variance_ratio > 2
 
 
 def test_variation_of_the_pair_alone_raises_its_ratio():
@@ -273,7 +271,8 @@ def test_swapping_reordering_and_renaming(seed, n_seeds, factor):
     order = world.rng.permutation(world.labels.size)
     again = judge(world.labels[order], before[:, order], after[:, order], pair=(0, 1), n_classes=4)
     assert again.sentence == verdict.sentence
-    assert str(again.primary.test) == str(verdict.primary.test)
+    tests = [vars(found.primary.test).values() for found in (again, verdict)]
+    assert all(a == b or a == pytest.approx(b) for a, b in zip(*tests, strict=True))
     ends = [(found.primary.effect.low, found.primary.effect.high) for found in (again, verdict)]
     assert ends[0] == pytest.approx(ends[1])
 
@@ -302,8 +301,7 @@ def test_correcting_for_runs_only_raises_p():
     world = World(12)
     was, now = (cell_errors(world.labels, world.arm(4), (0, 1)) for _ in range(2))
     plain, wide = (compare_errors(was, now, logit_sd=sd) for sd in (0.0, 2.0))
-    uncorrected = 2 * min(plain.stratified.p_less_mid, plain.stratified.p_greater_mid)
-    assert wide.p_value >= plain.p_value >= uncorrected - 1e-12
+    assert wide.p_value >= plain.p_value
 
 
 def false_claims(n_seeds, run_sd, repetitions, seed):

@@ -197,6 +197,8 @@ def _read_held_out(
     """
     split, size = ("confirm", 1) if judging.folds is None else ("mine", judging.folds)
     class_names = store.get_dataset(runs[0].spec.dataset).class_names
+    if len(runs) % size:
+        raise _other_images(runs[-1], split, class_names)
     order = np.argsort(part.ids)
     names = part.ids[order]
     known: dict[int, tuple[np.ndarray, np.ndarray, np.ndarray]] = {}

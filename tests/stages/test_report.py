@@ -13,6 +13,7 @@ from erroran.data import Dataset, Part, build_dataset, split_dataset
 from erroran.errors import ErroranError, NotFound
 from erroran.experiment.change import Change
 from erroran.experiment.hypothesis import Hypothesis
+from erroran.experiment.judging import Judging
 from erroran.experiment.recipe import Recipe
 from erroran.experiment.runspec import RunSpec
 from erroran.stages.intervene import gather_exposure
@@ -423,3 +424,123 @@ def test_a_missing_exposure_is_measured_once(experiment: tuple[Store, Group], as
     written = path.stat().st_mtime_ns
     assess(*experiment, NAME)
     assert path.stat().st_mtime_ns == written
+
+
+# --- out of fold
+
+FOLDS = 3
+OUT_OF_FOLD = HYPOTHESIS.model_copy(update={"judge": Judging(FOLDS)})
+
+
+def put_seed_out_of_fold(
+    store: Store, dataset: Dataset, spec: RunSpec, arm: str, *, judged: Errors, mined: Errors
+) -> list[str]:
+    """Store the runs of a seed, one per fold: errors on the images that judge, and on those of `mine`.
+
+    On `confirm` every run reads all images of class 0 as class 1.
+    """
+    splits = split_dataset(dataset, mine_fraction=MINE_FRACTION)
+    read_as = {
+        name: read
+        for part, errors in ((splits.train, judged), (splits.mine, mined))
+        for (true, read), chosen in errors.items()
+        for name in part.ids[part.y == true][list(chosen)].tolist()
+    }
+    found = []
+    for run in Judging(FOLDS).expand(spec):
+        part = split_dataset(dataset, mine_fraction=MINE_FRACTION, fold=run.fold).mine
+        wrong: dict[tuple[int, int], list[int]] = {}
+        for label in range(3):
+            for place, name in enumerate(part.ids[part.y == label].tolist()):
+                if name in read_as:
+                    wrong.setdefault((label, read_as[name]), []).append(place)
+        found.append(put_run(store, dataset, run, arm, mine=wrong, confirm={(0, 1): range(20)}))
+    return found
+
+
+@pytest.fixture
+def out_of_fold(tmp_path: Path) -> tuple[Store, Group]:
+    """The experiment above, with the same errors among the 30 training images that are not in `mine`."""
+    store, dataset = Store(tmp_path / "store"), made_up_dataset()
+    group = put_group(store, dataset, MINED, BEFORE)
+    arms = {}
+    for arm, augment, judged, mined in (("baseline", {}, BEFORE, MINED), (NAME, HYPOTHESIS.augment, AFTER, NONE)):
+        specs = [group.run_spec(seed, Change(augment=augment)) for seed in SEEDS]
+        arms[arm] = tuple(
+            run_id
+            for i, spec in enumerate(specs)
+            for run_id in put_seed_out_of_fold(store, dataset, spec, arm, judged=judged[i], mined=mined[i])
+        )
+    fields = {"name": NAME, "hypothesis": OUT_OF_FOLD, "group": group.id, "epochs": 2, "arms": arms, "seeds": SEEDS}
+    rest = {"controls": ("logit-shift",), "fresh_baseline": True, "created": "2026-01-02", "command": "erroran"}
+    store.put_intervention(Intervention.model_validate(fields | rest))
+    return store, group
+
+
+def test_out_of_fold_a_seed_is_the_sum_of_its_folds(out_of_fold: tuple[Store, Group]) -> None:
+    """Each training image counts once per seed; images of `mine` and of `confirm` do not count."""
+    store, group = out_of_fold
+    found = assess(store, group, NAME)
+    verdict, judged = found.verdict, split_dataset(made_up_dataset(), mine_fraction=MINE_FRACTION).train
+    assert [list(verdict.forward.before_per_seed), list(verdict.forward.after_per_seed)] == [[4, 3, 4], [1, 1, 0]]
+    assert [list(verdict.reverse.before_per_seed), list(verdict.reverse.after_per_seed)] == [[1, 0, 1], [2, 1, 1]]
+    assert (found.images, found.distinct_images) == (30, 5)
+    assert found.population == "30 training images, each judged by models that had not seen it"
+    assert found.before.ids.tolist() == judged.ids.tolist()
+    assert [row.accuracy_before for row in found.seeds] == pytest.approx([24 / 30, 26 / 30, 24 / 30])
+    assert [row.runs[1] for row in found.seeds] == [found.arms[NAME][i : i + FOLDS] for i in (0, 3, 6)]
+    zeros = np.flatnonzero(judged.y == 0)
+    assert {flip.index for flip in found.fixed} == set(zeros[[0, 1, 2, 3, 4]])
+    assert [flip.runs_wrong_before for flip in found.fixed if flip.index == zeros[4]] == [1]
+    assert found.exposure.runs == found.arms[NAME][::FOLDS]
+    assert found.classes["before"].support.tolist() == [10, 10, 10]
+
+
+def test_out_of_fold_the_bias_is_chosen_on_images_that_do_not_judge(out_of_fold: tuple[Store, Group]) -> None:
+    """As on `confirm`: 7 errors in `mine` are to become 0."""
+    (shift,) = assess(*out_of_fold, NAME).controls
+    assert (shift.shift.errors_before, shift.shift.errors_target) == (7, 0)
+    assert shift.shift.shift == pytest.approx(np.log(0.5 / 0.4))
+    assert list(shift.forward.before_per_seed) == [0, 0, 0]
+
+
+def test_out_of_fold_confirm_stays_unread(out_of_fold: tuple[Store, Group]) -> None:
+    """The looks are at training images; the predictions on `confirm` are not even opened."""
+    store, group = out_of_fold
+    for run_ids in store.get_intervention(group.id, NAME).arms.values():
+        for run_id in run_ids:
+            (store.run_folder(run_id) / "confirm.npz").unlink()
+    assess(store, group, NAME)
+    assert [(e.kind, e.population) for e in store.ledger.entries()] == [("look", "train"), ("verdict", "train")]
+
+
+def test_stamps_keep_the_populations_apart(out_of_fold: tuple[Store, Group]) -> None:
+    """Looks, versions and mining on `confirm` do not limit a claim about training images; those on them do."""
+    store, group = out_of_fold
+    elsewhere = [entry for stamp in ENTRIES for entry in ENTRIES[stamp](group)]
+    for entry in elsewhere:
+        store.ledger.record(entry)
+    assert assess(store, group, NAME).stamps == []
+    for entry in (_judged(group, "another", SEEDS, "00000000"), _judged(group, NAME, (1000, 1001), OUT_OF_FOLD.hash)):
+        store.ledger.record(entry.model_copy(update={"population": "train"}))
+    assert [stamp.kind for stamp in assess(store, group, NAME).stamps] == ["Peeked", "Not the only look"]
+
+
+def test_looks_out_of_fold_do_not_limit_a_claim_about_confirm(experiment: tuple[Store, Group]) -> None:
+    """The reverse: other images."""
+    store, group = experiment
+    for name in (NAME, "another"):
+        entry = _judged(group, name, (1000, 1001), HYPOTHESIS.hash)
+        store.ledger.record(entry.model_copy(update={"population": "train"}))
+    assert assess(store, group, NAME).stamps == []
+
+
+def test_the_report_says_which_images_were_judged(out_of_fold: tuple[Store, Group], tmp_path: Path) -> None:
+    """In the page and in the JSON, with their number and that of the different ones with the error."""
+    from erroran.report.intervention import write_intervention
+
+    path = write_intervention(assess(*out_of_fold, NAME), tmp_path / "reports")
+    assert "30 training images, each judged by models that had not seen it" in path.read_text()
+    plain = json.loads((path.parent / NAME / "comparison.json").read_text())
+    assert (plain["images"], plain["distinct_images"]) == (30, 5)
+    assert plain["population"].startswith("30 training images")

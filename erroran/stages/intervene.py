@@ -355,7 +355,14 @@ def _check(store: Store, dataset: Dataset, specs: Sequence[RunSpec], added: Data
     """Refuse runs that could not be trained, given the specs of one seed of each arm, fold by fold."""
     built = set()
     for spec in specs:
-        training_parts(spec, store.get_splits(spec), dataset.class_names, added if spec.data.add else None)
+        try:
+            training_parts(spec, store.get_splits(spec), dataset.class_names, added if spec.data.add else None)
+        except BadInput as error:
+            if spec.fold is None:
+                raise
+            k, folds = spec.fold
+            fix = f"{error.fix}; or judge on confirm: --judge confirm"
+            raise BadInput(f"In fold {k + 1} of {folds}: {error.message}", fix=fix) from error
         for step in (step for steps in spec.augment.values() for step in steps if step.doses):
             apply_dose(dataset.x_train[:1], step, step.doses[0])
         if spec.source is None and spec.model not in built and not store.has_run(spec.id):

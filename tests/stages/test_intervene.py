@@ -9,18 +9,21 @@ import pytest
 from training.test_models import OWN
 
 from erroran.data import Dataset, build_dataset
+from erroran.data.ids import strip_copy_numbers
 from erroran.errors import BadInput, ErroranError, NotFound, TrainingError
 from erroran.execution.local import Completed, Request
 from erroran.experiment.endpoint import Endpoint
 from erroran.experiment.hypothesis import Hypothesis
+from erroran.experiment.judging import Judging
 from erroran.experiment.pair import Pair
 from erroran.experiment.recipe import Recipe
 from erroran.stages import intervene as stage
 from erroran.stages.baseline import train_baseline
-from erroran.stages.intervene import FIRST_FRESH_SEED, gather_exposure, intervene
+from erroran.stages.intervene import FIRST_FRESH_SEED, fitted_part, gather_exposure, intervene
 from erroran.stages.report import assess
 from erroran.store import Intervention, Store
 from erroran.store.environment import current_environment
+from erroran.store.ledger import Entry
 from erroran.store.records import Group, RunRecord
 from erroran.training.fit import training_parts
 
@@ -427,3 +430,120 @@ def test_mined_runs_of_another_environment_are_not_reused(trained: Trained, aske
         intervene(store, elsewhere, "refused", HYPOTHESIS, fresh_baseline=False)
     assert "repeat `erroran baseline`" in caught.value.fix
     assert "--reuse-baseline" in caught.value.fix
+
+
+# --- judged out of fold
+
+
+def _out_of_fold(**changes: Any) -> Hypothesis:
+    return HYPOTHESIS.model_copy(update={"judge": Judging(3), **changes})
+
+
+def test_out_of_fold_each_seed_has_a_run_per_fold(trained: Trained, asked: list[Request]) -> None:
+    """Seed by seed, arm by arm; the runs differ from those for `confirm` in the fold alone. Registered as such."""
+    store, group, *_ = trained
+    with pytest.raises(TrainingError):
+        intervene(store, group, "folded", _out_of_fold(), n_seeds=2, controls=())
+    expected = [(seed, arm, (k, 3)) for seed in (1000, 1001) for arm in ("baseline", "folded") for k in range(3)]
+    assert [(request.spec.seed, request.arm, request.spec.fold) for request in asked] == expected
+    whole = {request.spec.model_copy(update={"fold": None}).id for request in asked}
+    assert whole == {group.run_spec(seed, change).id for seed in (1000, 1001) for change in (None, HYPOTHESIS.change)}
+    assert (store.ledger.entries()[-1].kind, store.ledger.entries()[-1].population) == ("registered", "train")
+
+
+@pytest.fixture
+def mined_elsewhere(store: Store, tiny_dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> tuple[Store, Group]:
+    """A store with a baseline group that was never trained."""
+    monkeypatch.setattr("erroran.stages.baseline.complete_runs", lambda *_, **__: None)
+    return store, train_baseline(store, tiny_dataset, recipe=RECIPE, seeds=[0], model="dense-baseline")[0]
+
+
+def test_images_that_suggested_a_hypothesis_do_not_judge_it(
+    mined_elsewhere: tuple[Store, Group], asked: list[Request]
+) -> None:
+    """After mining out of fold it is refused, and named what helps; one that was registered earlier is judged."""
+    store, group = mined_elsewhere
+    with pytest.raises(TrainingError):
+        intervene(store, group, "early", _out_of_fold(), controls=())
+    dataset = group.template.dataset
+    store.ledger.record(Entry(kind="mined-out-of-fold", dataset="other", population="train"))
+    store.ledger.record(Entry(kind="mined-out-of-fold", dataset=dataset, group=group.id, population="train"))
+    with pytest.raises(BadInput, match="Pairs were mined on all training images") as caught:
+        intervene(store, group, "late", _out_of_fold(), controls=())
+    assert caught.value.fix == "judge on confirm: --judge confirm"
+    for name, hypothesis in (("early", _out_of_fold()), ("late", HYPOTHESIS)):
+        with pytest.raises(TrainingError):
+            intervene(store, group, name, hypothesis, controls=())
+
+
+def test_images_of_a_larger_mine_do_not_judge(
+    mined_elsewhere: tuple[Store, Group], tiny_dataset: Dataset, asked: list[Request]
+) -> None:
+    """Another group mined a fifth of the training images; half of them would judge this one's hypotheses."""
+    store, group = mined_elsewhere
+    larger, _ = train_baseline(store, tiny_dataset, recipe=RECIPE, seeds=[1], model="dense-baseline", mine_fraction=0.2)
+    with pytest.raises(BadInput, match=f"The baseline group {larger.id} mines 20% of the training images") as caught:
+        intervene(store, group, "folded", _out_of_fold(), controls=())
+    assert caught.value.fix.startswith(f"--group {larger.id}")
+    with pytest.raises(TrainingError):
+        intervene(store, larger, "folded", _out_of_fold(), controls=())
+
+
+def test_the_mined_runs_cannot_be_the_baseline_out_of_fold(trained: Trained, asked: list[Request]) -> None:
+    """They have trained on the images."""
+    with pytest.raises(BadInput, match="The mined runs have seen the training images"):
+        intervene(trained[0], trained[1], "folded", _out_of_fold(), fresh_baseline=False)
+
+
+def test_changed_data_stay_in_the_training_part_of_each_fold(
+    trained: Trained, more_images: str, asked: list[Request]
+) -> None:
+    """Images that are relabelled, repeated or added are not trained on where they are held out; copies neither."""
+    store, group, *_ = trained
+    dataset = store.get_dataset(group.template.dataset)
+    ids = sorted(dataset.train_ids[dataset.y_train == 0].tolist())
+    data = {"relabel": dict.fromkeys(ids[:20], "1"), "repeat": dict.fromkeys(ids[20:], 3), "add": more_images}
+    with pytest.raises(TrainingError):
+        intervene(store, group, "folded", _hypothesis(judge="out-of-fold=3", data=data), controls=())
+    for request in asked:
+        splits = store.get_splits(request.spec)
+        added = store.get_dataset(request.spec.data.add) if request.spec.data.add else None
+        fitted, _ = training_parts(request.spec, splits, dataset.class_names, added)
+        held_out = np.concatenate([splits.mine.ids, splits.confirm.ids])
+        assert not set(strip_copy_numbers(fitted.ids)) & set(strip_copy_numbers(held_out))
+        assert np.array_equal(splits.mine.y, dataset.y_train[np.isin(dataset.train_ids, splits.mine.ids)])
+        if request.arm == "folded":
+            assert set(fitted.y[np.isin(fitted.ids, ids[:20])]) == {1}
+
+
+def test_a_change_of_images_that_are_all_in_one_fold_is_refused(trained: Trained, asked: list[Request]) -> None:
+    """That fold's runs would have no treatment; nothing is trained or registered."""
+    store, group, *_ = trained
+    held_out = store.get_splits(group.run_spec(0, fold=(1, 3))).mine.ids
+    before = len(store.ledger.entries())
+    with pytest.raises(BadInput, match="In fold 2 of 3: `leave_out` names 2 image") as caught:
+        intervene(store, group, "folded", _hypothesis(judge="out-of-fold=3", data={"leave_out": held_out[:2].tolist()}))
+    assert caught.value.fix.endswith("--judge confirm")
+    assert (asked, len(store.ledger.entries())) == ([], before)
+
+
+def test_out_of_fold_from_training_to_verdict(trained: Trained) -> None:
+    """Really trained: each of 135 images is judged once by each of two seeds."""
+    store, group, *_ = trained
+    hypothesis = _out_of_fold(judge=Judging(2), epochs=1)
+    intervention, completed = intervene(store, group, "whole", hypothesis, n_seeds=2, controls=("logit-shift",))
+    assert len(completed.trained) == 2 * 2 * 2
+    found = assess(store, group, "whole")
+    judged = store.get_splits(group.run_spec(0)).train
+    assert (found.images, found.before.ids.tolist()) == (135, judged.ids.tolist())
+    for arm, evidence in (("baseline", found.before), ("whole", found.after)):
+        for run_id in intervention.arms[arm]:
+            run = store.get_run(run_id)
+            fitted = fitted_part(store, run.spec)
+            own = evidence.fold == run.spec.fold[0]
+            assert not set(fitted.ids) & set(evidence.ids[own])
+            seed = intervention.seeds.index(run.spec.seed)
+            stored = store.get_predictions(run_id, "mine")
+            by_id = dict(zip(stored.ids.tolist(), stored.probabilities.argmax(axis=1).tolist(), strict=True))
+            assert evidence.predicted[seed, own].tolist() == [by_id[name] for name in evidence.ids[own]]
+    assert [stamp.kind for stamp in found.stamps] == ["Seeds"]

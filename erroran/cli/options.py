@@ -110,8 +110,19 @@ class Session:
     def write_index(self) -> None:
         """Write the index of all reports."""
         from erroran.report.index import write_index
+        from erroran.stages.report import list_judged
 
-        write_index(self.store.ledger.entries(), REPORTS)
+        write_index(list_judged(self.store), self.store.ledger.entries(), REPORTS)
+
+    def keep_finding(self, kind: str, key: str, sentence: str, table: "Sequence[Sequence[str]]") -> None:
+        """Keep the result of a command for the page of its hypothesis; `key` is a `hypothesis_key`."""
+        from erroran.provenance import command_line, now
+        from erroran.store.records import Finding
+
+        rows = tuple(tuple(row) for row in table)
+        self.store.put_artifact(
+            kind, key, Finding(sentence=sentence, table=rows, created=now(), command=command_line())
+        )
 
 
 @dataclass(frozen=True)

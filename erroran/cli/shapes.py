@@ -223,6 +223,7 @@ def probe(session: Session, name: NameArgument) -> None:
     """
     from erroran.report.probe import probe_sentence, rate_text, write_probe
     from erroran.stages import probe as stage
+    from erroran.store.records import hypothesis_key
 
     group = session.group
     stem, hypothesis = find_spec(name)
@@ -232,13 +233,12 @@ def probe(session: Session, name: NameArgument) -> None:
     for d in (probed.forward, probed.reverse):
         rates = (d.induced, d.induced_controls["bystanders"], d.repaired, d.repaired_by_shift)
         rows.append((f"{d.true} read as {d.predicted}", *map(rate_text, rates), d.word))
-    session.show(
-        probed,
-        headline=probe_sentence(probed),
-        table=[("", "induced", "bystanders", "repaired", "by a shift", "verdict"), *rows],
-        wrote=write_probe(probed, REPORTS),
-        note=group.note,
+    sentence, table = (
+        probe_sentence(probed),
+        [("", "induced", "bystanders", "repaired", "by a shift", "verdict"), *rows],
     )
+    session.keep_finding("probes", hypothesis_key(group.id, stem, hypothesis), sentence, table)
+    session.show(probed, headline=sentence, table=table, wrote=write_probe(probed, REPORTS), note=group.note)
 
 
 @command(*EVERY)
@@ -259,11 +259,13 @@ def stress(session: Session, name: NameArgument, controls: bool = True) -> None:
     with steps_display() as on_step:
         stressed = stage.stress(session.store, group, stem_of(name), controls=controls, on_step=on_step)
     path = write_stress(stressed, REPORTS)
+    sentence, table = stress_sentence(stressed), summary_rows(stressed)
+    session.keep_finding("stress", stressed.intervention.key, sentence, table)
     session.write_index()
     session.show(
         stressed,
-        headline=stress_sentence(stressed),
-        table=summary_rows(stressed),
+        headline=sentence,
+        table=table,
         wrote=f"{path} in {stressed.seconds:.0f} s",
         note=group.note,
     )

@@ -1,10 +1,14 @@
-"""The verdict on prediction files as plain text."""
+"""The verdict on prediction files: as plain text, and as a page with a figure."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING
 
-from erroran.report.text import columns
+from erroran import files, provenance
+from erroran.errors import BadInput
+from erroran.report.text import change, columns, span
+from erroran.verdict.table import ROWS
 
 if TYPE_CHECKING:
     from erroran.stages.diff import DiffResult
@@ -14,19 +18,20 @@ _MAX_LISTED = 10
 
 
 def diff_lines(result: "DiffResult") -> list[str]:
-    """The verdict for a terminal or a log: the sentence first, plain text, no markup."""
-    compared = (result.forward, result.reverse, result.both)
-    rows = [
-        ("errors per run", "before", "after"),
-        *((row.name, _per_run(row.before_per_seed, 0), _per_run(row.after_per_seed, 0)) for row in compared),
-        ("accuracy, %", *(_per_run([100 * value for value in values], 2) for values in result.accuracy.values())),
-    ]
+    """The verdict for a terminal or a log: the sentence, what to do, then the numbers; plain text, no markup."""
+    effect = result.effect
+    condition = {row.name: row.condition for row in ROWS}[result.verdict.row]
     p_value = "no p-value" if result.p_value is None else f"p = {result.p_value:.3g}"
+    here = span((effect.seeds_relative_low, effect.seeds_relative_high))
+    new = span((effect.relative_low, effect.relative_high))
     return [
         result.sentence,
+        *([f"what to do: {result.advice}"] if result.advice else []),
         "",
-        *columns(rows),
+        *columns([("errors per run", "before", "after"), *_run_rows(result)]),
         "",
+        f"change: {change(effect.relative)}; 95 % intervals: new seeds, these samples {here}; new samples {new}",
+        f"decided by: {result.verdict.row}: {condition}",
         _collateral_line(result),
         _found_line(result),
         f"test: {result.test}, {p_value}. {result.used_test.reason}",
@@ -34,10 +39,60 @@ def diff_lines(result: "DiffResult") -> list[str]:
     ]
 
 
+def write_diff(result: "DiffResult", path: Path) -> Path:
+    """Write the page of a comparison, and its figure beside it as PNG.
+
+    Args:
+        result: The comparison.
+        path: Of the page; it must end in ``.md``.
+
+    Raises:
+        BadInput: It does not.
+        Unavailable: The folder cannot be written.
+    """
+    from erroran.report.figures import to_png
+    from erroran.report.forest import forest, verdict_rows
+    from erroran.report.intervention import table_context
+    from erroran.report.render import explain_failure, render, write_page
+
+    check_page(path)
+    figure = path.with_suffix(".png")
+    with explain_failure(path):
+        files.write_bytes(figure, to_png(forest(verdict_rows(result.verdict), unit="samples")))
+    text = render(
+        "diff.md.j2",
+        r=result,
+        figure=figure.name,
+        rows=_run_rows(result),
+        found=_found_line(result),
+        collateral=_collateral_line(result),
+        command=provenance.command_line(),
+        version=provenance.versions()["erroran"],
+        **table_context(),
+    )
+    return write_page(path, text)
+
+
+def check_page(path: Path) -> None:
+    """Refuse a page that is not called ``*.md``; see `write_diff`."""
+    if path.suffix != ".md":
+        raise BadInput(f"--report {path} is not a Markdown file.", fix=f"--report {path.with_suffix('.md')}")
+
+
+def _run_rows(result: "DiffResult") -> list[tuple[str, str, str]]:
+    """Errors of each run and its accuracy: name, before, after."""
+    compared = (result.forward, result.reverse, result.both)
+    before, after = (_per_run([100 * value for value in values], 2) for values in result.accuracy.values())
+    return [
+        *((row.name, _per_run(row.before_per_seed, 0), _per_run(row.after_per_seed, 0)) for row in compared),
+        ("accuracy, %", before, after),
+    ]
+
+
 def _found_line(result: "DiffResult") -> str:
     found = result.other_cells_found
     if not found:
-        return "other cells: no change was detected (false discovery rate 5 %)"
+        return "other cells: no change is shown (false discovery rate 5 %)"
     told = [f"{cell.pair} {cell.before_mean:.1f} to {cell.after_mean:.1f}" for cell in found]
     more = f", and {len(found) - _MAX_LISTED} more" if len(found) > _MAX_LISTED else ""
     return f"other cells that changed (false discovery rate 5 %): {', '.join(told[:_MAX_LISTED])}{more}"

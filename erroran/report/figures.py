@@ -1,6 +1,7 @@
 """Figures: plain data in, a matplotlib Figure out. Nothing here reads or writes files.
 
-One colour has one meaning: grey is before or the baseline, teal after or the treatment, orange errors. Images are NHWC.
+One colour has one meaning: grey is before or the baseline, teal after or the treatment, orange errors; each control
+has its own. Images are NHWC.
 """
 
 import io
@@ -16,7 +17,15 @@ from matplotlib.patches import Rectangle
 
 BEFORE, AFTER, WRONG = "#6b7280", "#0f766e", "#c2410c"
 _PALE = "#99d5cb"
-_ARMS = (BEFORE, AFTER, "#7c3aed", "#0369a1", "#a16207", "#be185d")  # baseline, treatment, controls
+CONTROLS = {
+    "sham": "#0369a1",
+    "same-op": "#a16207",
+    "brightness": "#be185d",
+    "swapped": "#7c3aed",
+    "oversample": "#56b4e9",
+    "logit-shift": "#1f2937",
+}
+"""Colours of the controls."""
 _WIDTH = 9.0  # inches; a page shows 100 pixels per inch
 _DENSITY = 200  # pixels per inch of the file, for screens of double density
 _MAX_PIXELS = (1800, 3600)
@@ -25,7 +34,7 @@ _MAX_NUMBERED = 12
 _small: Any = dict.fromkeys(("legend.fontsize", "legend.title_fontsize", "xtick.labelsize", "ytick.labelsize"), 7)
 _large: Any = {"font.size": 8, "axes.labelsize": 8, "axes.titlesize": 9}
 _lines: Any = {"axes.linewidth": 0.8, "axes.spines.right": False, "axes.spines.top": False}
-_style = rc_context(_small | _large | _lines)
+style = rc_context(_small | _large | _lines)
 
 
 def to_png(figure: Figure) -> bytes:
@@ -44,7 +53,7 @@ def to_png(figure: Figure) -> bytes:
     return encoded.getvalue()
 
 
-@_style
+@style
 def training_curves(histories: Mapping[str, Mapping[str, Sequence[float]]]) -> Figure:
     """Loss and accuracy per epoch; solid on train, dashed on the validation images.
 
@@ -62,7 +71,7 @@ def training_curves(histories: Mapping[str, Mapping[str, Sequence[float]]]) -> F
     ).reset_index(names="epoch")
     table["epoch"] += 1
     table["arm"] = table["run"].str.rpartition(" ")[0]
-    arms = dict(zip(table["arm"].unique(), cycle(_ARMS), strict=False))
+    arms = _arm_colours(table["arm"].unique())
     by_run = {"hue": "run", "palette": sns.color_palette("crest", len(histories)), "legend": len(histories) <= 12}
     look = {"hue": "arm", "palette": arms} if len(arms) > 1 else by_run
     figure, axes = _panels(2, width=4, height=3)
@@ -75,7 +84,7 @@ def training_curves(histories: Mapping[str, Mapping[str, Sequence[float]]]) -> F
     return figure
 
 
-@_style
+@style
 def confusion_heatmaps(
     panels: Sequence[tuple[str, np.ndarray]], class_names: Sequence[str], *, change: bool = False
 ) -> Figure:
@@ -106,7 +115,7 @@ def confusion_heatmaps(
     return figure
 
 
-@_style
+@style
 def pairs_by_model(
     errors: np.ndarray,
     share: np.ndarray,
@@ -141,7 +150,7 @@ def pairs_by_model(
     return figure
 
 
-@_style
+@style
 def gallery(images: np.ndarray, captions: Sequence[str], *, columns: int = 10, width: float = 0.9) -> Figure:
     """A grid of images with a caption above each.
 
@@ -176,7 +185,7 @@ def pairs_gallery(before: np.ndarray, after: np.ndarray, captions: Sequence[str]
     return gallery(np.concatenate([before, gap, after], axis=2), captions, columns=6, width=1.5)
 
 
-@_style
+@style
 def image_rows(rows: Sequence[tuple[Any, ...]], *, heads: Sequence[str] = ()) -> Figure:
     """Rows of images with their names; where given, the prediction stands under each image, orange if it is wrong.
 
@@ -201,7 +210,7 @@ def image_rows(rows: Sequence[tuple[Any, ...]], *, heads: Sequence[str] = ()) ->
     return figure
 
 
-@_style
+@style
 def accuracy_chart(
     models: Sequence[tuple[str, Sequence[float], tuple[float, float] | None, float | None]],
 ) -> Figure:
@@ -228,14 +237,14 @@ def accuracy_chart(
     return figure
 
 
-@_style
+@style
 def errors_by_arm(
     panels: Sequence[tuple[str, Mapping[str, Sequence[Sequence[float]]]]],
     versions: Sequence[str] = ("",),
     *,
     one_scale: bool = True,
 ) -> Figure:
-    """Errors of every run as a dot, the mean of each arm as a line.
+    """Errors of every run as a dot, the mean of each arm as a line with its 95 % interval (Student's t, over runs).
 
     Args:
         panels: Kind of error; arm to (V, S) values of its S runs on V versions of the images. The first arm is the
@@ -243,15 +252,21 @@ def errors_by_arm(
         versions: V names.
         one_scale: Whether all panels share the y axis.
     """
+    from erroran.stats.intervals import mean_interval
+
     figure, axes = _panels(len(panels), width=2.2 if len(versions) == 1 else 3.9, height=3, sharey=one_scale)
     for cell, (title, by_arm) in zip(axes, panels, strict=True):
-        width = 0.8 / len(by_arm)
-        for i, ((arm, by_version), colour) in enumerate(zip(by_arm.items(), cycle(_ARMS), strict=False)):
+        width, colours = 0.8 / len(by_arm), _arm_colours(list(by_arm))
+        for i, (arm, by_version) in enumerate(by_arm.items()):
+            colour = colours[arm]
             for version, values in enumerate(by_version):
                 middle = version + (i - (len(by_arm) - 1) / 2) * width
-                cell.plot(middle + _spread(len(values), width / 2), values, "o", color=colour, ms=4, alpha=0.75, mew=0)
+                cell.plot(middle + _spread(len(values), width / 2), values, "o", color=colour, ms=4, alpha=0.55, mew=0)
                 ends, label = (middle - 0.4 * width, middle + 0.4 * width), arm if version == 0 else None
                 cell.hlines(float(np.mean(values)), *ends, color=colour, lw=2, label=label)
+                if len(set(values)) > 1:
+                    low, high = mean_interval(values)
+                    cell.vlines(middle, max(0.0, low), high, color=colour, lw=1)
         top = max(1.0, *(max(values) for by_version in by_arm.values() for values in by_version))
         cell.set(title=title, ylim=(-0.02 * top, max(1.08 * top, cell.get_ylim()[1])))  # dots at 0 are seen whole
         cell.yaxis.get_major_locator().set_params(integer=True)
@@ -262,7 +277,7 @@ def errors_by_arm(
     return figure
 
 
-@_style
+@style
 def power_curves(seeds: Sequence[int], reductions: Sequence[float], power: Sequence[Sequence[float]]) -> Figure:
     """Power against the number of seeds, one line per true reduction.
 
@@ -284,7 +299,7 @@ def power_curves(seeds: Sequence[int], reductions: Sequence[float], power: Seque
     return figure
 
 
-@_style
+@style
 def boxes_by_class(values: Mapping[str, Sequence[np.ndarray]], class_names: Sequence[str]) -> Figure:
     """A panel for each measurement with a box for each class; of a measurement with small counts, a bar for the mean.
 
@@ -311,7 +326,7 @@ def boxes_by_class(values: Mapping[str, Sequence[np.ndarray]], class_names: Sequ
     return figure
 
 
-@_style
+@style
 def dose_responses(
     doses: Sequence[float], panels: Sequence[tuple[str, Sequence[tuple[str, np.ndarray]], Sequence[float]]]
 ) -> Figure:
@@ -336,7 +351,7 @@ def dose_responses(
     return figure
 
 
-@_style
+@style
 def flips_against_margin(groups: Sequence[tuple[str, np.ndarray, np.ndarray]]) -> Figure:
     """The dose at which each image flips against its closure margin, on equal axes.
 
@@ -354,7 +369,7 @@ def flips_against_margin(groups: Sequence[tuple[str, np.ndarray, np.ndarray]]) -
     return figure
 
 
-@_style
+@style
 def group_histograms(panels: Sequence[tuple[str, Sequence[np.ndarray]]], names: Sequence[str]) -> Figure:
     """The distributions of several quantities in four groups, a panel for each quantity.
 
@@ -380,7 +395,7 @@ def group_histograms(panels: Sequence[tuple[str, Sequence[np.ndarray]]], names: 
     return figure
 
 
-@_style
+@style
 def margins_by_class(classes: Sequence[tuple[str, np.ndarray, np.ndarray]]) -> Figure:
     """Closure margins of each class as a histogram, beside it the share without a loop; misread images are ticks.
 
@@ -410,7 +425,7 @@ def margins_by_class(classes: Sequence[tuple[str, np.ndarray, np.ndarray]]) -> F
     return figure
 
 
-@_style
+@style
 def risk_coverage_curves(
     runs: Sequence[tuple[np.ndarray, np.ndarray]],
     together: Sequence[tuple[np.ndarray, np.ndarray]],
@@ -442,7 +457,7 @@ def risk_coverage_curves(
     return figure
 
 
-@_style
+@style
 def reliability_diagram(bins: Sequence[tuple[float, float, float, float, int]], *, title: str) -> Figure:
     """Accuracy against confidence; below it, the number of predictions in each bin.
 
@@ -510,6 +525,12 @@ def _largest(errors: np.ndarray, class_names: Sequence[str]) -> tuple[list[int],
     classes = np.transpose(np.unravel_index(np.argsort(-sizes, axis=None, kind="stable"), sizes.shape)).ravel()
     shown = sorted(list(dict.fromkeys(classes.tolist()))[:_MAX_CLASSES])
     return shown, f"\n(the {len(shown)} of {len(class_names)} classes with the largest cells)"
+
+
+def _arm_colours(arms: Sequence[str]) -> dict[str, str]:
+    """A colour for each arm: a control's own; the others grey, teal, and then the controls' that are left."""
+    others = cycle([BEFORE, AFTER, *(colour for name, colour in CONTROLS.items() if name not in arms)])
+    return {arm: CONTROLS.get(arm) or next(others) for arm in arms}
 
 
 def _spread(n: int, width: float) -> np.ndarray:

@@ -1,56 +1,46 @@
-"""``reports/<name>.md``: the verdict on a treatment, then everything that it is based on."""
+"""``reports/<name>.md``: the page of a hypothesis, with the verdict on its treatment and everything behind it."""
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any
 
-from erroran.experiment.change import ALL_CLASSES
 from erroran.report import figures
+from erroran.report.forest import control_rows, forest, verdict_rows
 from erroran.report.render import render, write_document
-from erroran.report.text import signed
+from erroran.verdict.table import ROWS
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from matplotlib.figure import Figure
 
     from erroran.experiment.hypothesis import Hypothesis
     from erroran.shape.exposure import Example, SeenDose
     from erroran.stages.report import Assessment
-    from erroran.stats.intervals import Effect
+    from erroran.verdict.compare import Comparison
     from erroran.verdict.controls import Control
+    from erroran.verdict.decide import Verdict
     from erroran.verdict.flips import Flip
 
 _GALLERY = 20
-_CELLS_SHOWN = 8
+_PAGES = ("proposal", "preview", "probe", "plan", "stress")
 _CONTROLS = {
     "sham": "images of the same classes, at the same rate, shifted by 1 px",
     "swapped": "the operations exchanged between the classes",
     "same-op": "one operation on both classes, so that its result, such as thickness, cannot predict the label",
-    "brightness": "the sum of the ink changed as much, its shape not",
+    "brightness": "other brightness instead of the operation: the sum of the ink changes as much, its shape does not",
     "oversample": "the same images counted twice, unchanged",
     "logit-shift": "the baseline with a bias towards the true class, nothing trained",
 }
 
 
 def write_intervention(assessment: "Assessment", folder: Path) -> Path:
-    """Write the report of an intervention, its figures and ``comparison.json``."""
+    """Write the page of a hypothesis, its figures and ``comparison.json``."""
     intervention, verdict = assessment.intervention, assessment.verdict
-    arms = {"baseline": assessment.before, intervention.name: assessment.after}
+    name = intervention.name
+    pair = [(kind, getattr(verdict, kind)) for kind in ("forward", "reverse", "both")]
+    used = [(arm, found) for arm, found in assessment.against_baseline.items() if not _unneeded(assessment, arm)]
     drawn = {
-        "seeds": figures.errors_by_arm(
-            [
-                (compared.name, {"before": [compared.before_per_seed], "after": [compared.after_per_seed]})
-                for compared in (verdict.forward, verdict.reverse, verdict.both)
-            ]
-        ),
-        "confusion-difference": figures.confusion_heatmaps(
-            [("errors per seed, after − before", assessment.mean_counts[1] - assessment.mean_counts[0])],
-            assessment.before.class_names,
-            change=True,
-        ),
-        "training-curves": figures.training_curves(
-            {f"{arm} {place}": run.history for arm, judged in arms.items() for place, run in enumerate(judged.runs)}
-        ),
+        "forest": forest([*verdict_rows(verdict), *control_rows(verdict, used)]),
+        "seeds": figures.errors_by_arm([(c.name, _errors_by_arm(assessment, kind)) for kind, c in pair]),
     }
     for stem, flips in (("fixed", assessment.fixed), ("broken", assessment.broken)):
         if flips:
@@ -58,11 +48,12 @@ def write_intervention(assessment: "Assessment", folder: Path) -> Path:
     if assessment.exposure and assessment.exposure.examples and assessment.shown:
         captions = [_describe_example(example, intervention.hypothesis) for example in assessment.exposure.examples]
         drawn["topology"] = figures.pairs_gallery(*assessment.shown, captions)
+    found = (("probe", "Probe: do the stored models support it?", assessment.probe),
+             ("stress", "Stress: other strokes", assessment.stress))  # fmt: skip
     text = render(
         "intervention.md.j2",
         a=assessment,
         exposure=assessment.exposure,
-        seen=_seen_by_class(assessment),
         mean_change=_mean_change,
         group=assessment.group,
         stamps=assessment.stamps,
@@ -74,51 +65,48 @@ def write_intervention(assessment: "Assessment", folder: Path) -> Path:
         hypothesis=intervention.hypothesis,
         verdict=verdict,
         names=assessment.before.class_names,
-        cells=verdict.cells[:_CELLS_SHOWN],
+        cells=[cell for cell in verdict.cells if cell.found],
+        findings=[(kind, title, finding) for kind, title, finding in found if finding is not None],
+        pages=[kind for kind in _PAGES if (folder / f"{name}-{kind}.md").is_file()],
         pair_flips={
             side: sum({flip.true, flip.read_as} == set(verdict.pair_names) for flip in getattr(assessment, side))
             for side in ("fixed", "broken")
         },
         mean=lambda key: sum(getattr(row, key) for row in assessment.seeds) / len(assessment.seeds),
         command=intervention.command,
-        relative=_relative,
-        answer={-1: "fewer", 0: "no change shown", 1: "more"}.__getitem__,
         describe_control=_describe_control,
+        **table_context(),
     )
     data = {"comparison": assessment.to_json()}
-    return write_document(folder, intervention.name, text, figures=drawn, data=data)
+    return write_document(folder, name, text, figures=drawn, data=data)
 
 
-class _SeenClass(NamedTuple):
-    """What was done to a class's training images, and the class's errors per run on `confirm`, before and after."""
-
-    name: str  # of the class, or ``all``
-    doses: "list[SeenDose]"
-    changed: float  # images changed in an epoch of a run, mean, estimated from those measured
-    images: int  # training images of the class
-    altered: float | None  # share of the changed images with another topology, where measured
-    errors: list[float]
-    partner: str  # the other class of the pair; empty for a class outside it
-    as_partner: list[float]  # errors predicted as `partner`
+def table_context() -> dict[str, Any]:
+    """What ``tables.md.j2`` needs."""
+    conditions = {row.name: row.condition for row in ROWS}
+    return {"condition": conditions.__getitem__, "compared_errors": compared_errors}
 
 
-def _seen_by_class(assessment: "Assessment") -> list[_SeenClass]:
-    exposure, names = assessment.exposure, assessment.before.class_names
-    if exposure is None:
-        return []
-    a, b = assessment.verdict.pair_names
-    found = []
-    for name, images in exposure.class_images.items():
-        doses = [dose for dose in exposure.doses if dose.class_name == name]
-        changed = sum(dose.changed for dose in doses)
-        altered = sum(dose.topology_changed for dose in doses) / changed if changed else None
-        rows = [i for i, other in enumerate(names) if name in {other, ALL_CLASSES}]
-        errors = [float(counts[rows].sum() - counts[rows, rows].sum()) for counts in assessment.mean_counts]
-        partner = {a: b, b: a}.get(name, "")
-        as_partner = [float(counts[rows[0], names.index(partner)]) for counts in assessment.mean_counts if partner]
-        per_epoch = sum(dose.all_changed for dose in doses) / sum(exposure.epochs)
-        found.append(_SeenClass(name, doses, per_epoch, images, altered, errors, partner, as_partner))
-    return found
+def compared_errors(verdict: "Verdict") -> "list[Comparison]":
+    """The rows of a verdict's table: the endpoint, the rest of the pair, the classes, and all errors."""
+    rest = [one for one in (verdict.forward, verdict.reverse, verdict.both) if one.name != verdict.primary.name]
+    return [verdict.primary, *rest, *verdict.classes, verdict.overall]
+
+
+def _unneeded(assessment: "Assessment", arm: str) -> bool:
+    """Whether a control is the baseline itself: a shift of the logits by 0."""
+    return any(c.name == arm and c.shift is not None and c.shift.shift == 0 for c in assessment.controls)
+
+
+def _errors_by_arm(assessment: "Assessment", kind: str) -> dict[str, list[Sequence[int]]]:
+    """Errors of every run: baseline, treatment, and the controls that are not the baseline itself."""
+    compared: Comparison = getattr(assessment.verdict, kind)
+    controls = [control for control in assessment.controls if not _unneeded(assessment, control.name)]
+    return {
+        "baseline": [compared.before_per_seed],
+        assessment.intervention.name: [compared.after_per_seed],
+        **{control.name: [getattr(control, kind).before_per_seed] for control in controls},
+    }
 
 
 def _mean_change(dose: "SeenDose", key: str) -> str:
@@ -133,15 +121,6 @@ def _describe_example(example: "Example", hypothesis: "Hypothesis") -> str:
     changes = [("holes", example.holes), ("pieces", example.pieces)]
     counts = ", ".join(f"{noun} {was} → {now}" for noun, (was, now) in changes if was != now)
     return f"{example.class_name}, {step.operation}{dose}\n{counts}"
-
-
-def _relative(effect: "Effect") -> str:
-    """The relative change in percent, with its interval."""
-    if effect.relative is None:
-        return "–"
-    low = "?" if effect.relative_low is None else signed(100 * effect.relative_low, 0)
-    high = "?" if effect.relative_high is None else signed(100 * effect.relative_high, 0)
-    return f"{signed(100 * effect.relative, 0)} % ({low} to {high})"
 
 
 def _describe_control(control: "Control") -> str:

@@ -9,20 +9,36 @@ from typing import TYPE_CHECKING, Any
 
 from erroran import files
 from erroran.errors import Unavailable
-from erroran.report.text import code, counted, made_with, md, p_value, per_run, percent, signed, url
+from erroran.report.text import (
+    change,
+    code,
+    counted,
+    made_with,
+    md,
+    p_is,
+    p_value,
+    per_run,
+    percent,
+    signed,
+    span,
+    url,
+)
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _FILTERS = {
+    "change": change,
     "code": code,
     "counted": counted,
     "made_with": made_with,
     "md": md,
+    "p_is": p_is,
     "p_value": p_value,
     "percent": percent,
     "runs": per_run,
     "signed": signed,
+    "span": span,
     "url": url,
 }
 

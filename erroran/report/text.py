@@ -60,6 +60,25 @@ def p_value(value: float | None) -> str:
     return "< 0.001" if value < 0.001 else f"{value:.3f}" if value < 0.1 else f"{value:.2f}"
 
 
+def p_is(value: float | None) -> str:
+    """A p-value in a sentence: ``= 0.012`` or ``< 0.001``."""
+    text = p_value(value)
+    return text if text.startswith("<") else f"= {text}"
+
+
+def change(relative: float | None) -> str:
+    """A relative change in percent, such as ``-37 %`` (with a true minus); a dash where there is no ratio."""
+    return "–" if relative is None else f"{signed(100 * relative, 0)} %"
+
+
+def span(ends: tuple[float | None, float | None]) -> str:
+    """The interval of a relative change: ``-39 to +32 %`` (with a true minus); a dash without a ratio, ``?`` for an open end."""
+    if ends == (None, None):
+        return "–"
+    low, high = ("?" if end is None else signed(100 * end, 0) for end in ends)
+    return f"{low} to {high} %"
+
+
 def area(found: "RocArea") -> str:
     """An area under the ROC curve with its interval: ``0.71 (0.68 to 0.73)``; a dash where a group is empty."""
     if found.auc is None:

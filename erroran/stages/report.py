@@ -3,41 +3,36 @@
 from functools import partial
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, computed_field
 
 from erroran.results import Result
 from erroran.shape.exposure import Exposure, redraw
 from erroran.stages.intervene import describe_change, fitted_part, gather_exposure
-from erroran.stats.confusion import ClassScores, cell_mask, class_scores, confusion_counts
-from erroran.stats.significance import McNemarResult
+from erroran.stats.confusion import cell_mask, confusion_counts
 from erroran.store import Intervention, Store
 from erroran.store.environment import compare_environments
 from erroran.store.evidence import Judged, gather_judged, gather_mined
-from erroran.store.records import Group
+from erroran.store.records import Finding, Group, StoredVerdict
 from erroran.store.stamps import Stamp, find_stamps, look_entry
-from erroran.verdict.compare import ArmComparison
+from erroran.verdict.compare import ArmComparison, Comparison
 from erroran.verdict.controls import Control, LogitShift, apply_logit_shift, compare_controls, find_shift
 from erroran.verdict.decide import Verdict, judge_hypothesis
 from erroran.verdict.flips import Flip, find_flips
 
 
 class SeedRow(Result):
-    """The baseline's run and the treatment's run of one seed, compared by McNemar's test.
+    """The baseline's and the treatment's runs of one seed.
 
     Attributes:
         seed: The seed.
         runs: For either arm the ids of the seed's runs: one, or out of fold one per fold.
         accuracy_before: On the judged images, 0..1; `accuracy_after` likewise.
-        mcnemar_all_images: Images that one of them predicts correctly and the other does not.
-        mcnemar_primary: Images that make the primary endpoint's error in one of them only.
     """
 
     seed: int
     runs: tuple[tuple[str, ...], tuple[str, ...]]
     accuracy_before: float
     accuracy_after: float
-    mcnemar_all_images: McNemarResult
-    mcnemar_primary: McNemarResult
 
 
 class Assessment(Result):
@@ -50,11 +45,13 @@ class Assessment(Result):
         before: What the baseline's runs predict for the judged images; `after` what the treatment's do.
         population: The judged images in words.
         images: Their number.
+        advice: What to do; empty if nothing is advised.
         distinct_images: How many of them show the error of the primary endpoint in any run of baseline or treatment.
         stamps: What limits the claim.
         environments: In what the arms' software or hardware differ: name to each arm's value.
         seeds: One row per seed.
-        classes: Scores of every run and class, ``before`` and ``after``.
+        controls: The treatment against each control.
+        against_baseline: Each control against the baseline, by the primary endpoint; "after" is the control.
         not_shown_to_beat: Names of the controls that the treatment is not shown to beat on the primary endpoint.
         mean_counts: float (2, C, C), mean confusion counts before and after; `mean_change` their difference.
         fixed: Images that the treatment predicts correctly more often, clearest first.
@@ -64,6 +61,7 @@ class Assessment(Result):
         shown: uint8 (n, H, W, C) twice: the exposure's examples before and after.
         versions: Of the packages that the treatment's first run used; `commit` and `machine` likewise.
         seconds: Run id to the time that training took.
+        probe: What `probe` found about the same version of the hypothesis; `stress` likewise. None if never run.
     """
 
     group: Group
@@ -76,11 +74,12 @@ class Assessment(Result):
     images: int
     distinct_images: int
     verdict: Verdict
+    advice: str = ""
     stamps: list[Stamp]
     environments: dict[str, dict[str, str]]
     seeds: list[SeedRow]
-    classes: dict[str, ClassScores]
     controls: list[Control]
+    against_baseline: dict[str, Comparison]
     not_shown_to_beat: list[str]
     mean_counts: np.ndarray = Field(exclude=True)
     mean_change: list[list[float]]
@@ -92,6 +91,14 @@ class Assessment(Result):
     commit: str | None
     machine: dict[str, str]
     seconds: dict[str, float]
+    probe: Finding | None = Field(exclude=True)
+    stress: Finding | None = Field(exclude=True)
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def spec_hash(self) -> str:
+        """Hash of the hypothesis."""
+        return self.intervention.hypothesis.hash
 
 
 def assess(store: Store, group: Group, name: str) -> Assessment:
@@ -126,6 +133,7 @@ def assess(store: Store, group: Group, name: str) -> Assessment:
     distinct = primary[labels, np.concatenate([before.predicted, after.predicted])].any(axis=0)
     first = after.runs[0]
     train = fitted_part(store, first.spec)
+    store.put_artifact("verdicts", intervention.key, _stored(intervention, verdict, before.population))
     return Assessment(
         group=group,
         intervention=intervention,
@@ -139,12 +147,12 @@ def assess(store: Store, group: Group, name: str) -> Assessment:
         population=before.population,
         images=len(labels),
         distinct_images=int(distinct.sum()),
-        seeds=_seed_rows(before, after, primary),
-        classes={
-            "before": class_scores(labels, before.predicted, len(names)),
-            "after": class_scores(labels, after.predicted, len(names)),
-        },
+        seeds=_seed_rows(before, after),
         controls=controls,
+        against_baseline={
+            arm: ArmComparison(labels, before.predicted, predicted, names).endpoint(verdict.endpoint, verdict.pair)
+            for arm, predicted in others.items()
+        },
         not_shown_to_beat=[control.name for control in controls if not control.is_beaten],
         mean_counts=counts,
         mean_change=(counts[1] - counts[0]).round(6).tolist(),
@@ -156,6 +164,32 @@ def assess(store: Store, group: Group, name: str) -> Assessment:
         commit=first.commit,
         machine=first.machine,
         seconds={run.id: round(run.seconds, 2) for run in (*before.runs, *after.runs)},
+        probe=store.get_artifact("probes", intervention.key, Finding),
+        stress=store.get_artifact("stress", intervention.key, Finding),
+    )
+
+
+def list_verdicts(store: Store) -> list[StoredVerdict]:
+    """The stored verdicts on every version of every hypothesis, oldest first."""
+    return sorted(store.list_artifacts("verdicts", StoredVerdict), key=lambda verdict: verdict.created)
+
+
+def _stored(intervention: Intervention, verdict: Verdict, population: str) -> StoredVerdict:
+    return StoredVerdict(
+        name=intervention.name,
+        pair=str(intervention.hypothesis.pair),
+        group=intervention.group,
+        spec_hash=intervention.hypothesis.hash,
+        seeds=intervention.seeds,
+        created=intervention.created,
+        population=population,
+        endpoint=verdict.primary.name,
+        word=verdict.word,
+        sentence=verdict.sentence,
+        advice="",
+        change=verdict.primary.test.direction(verdict.alpha),
+        effect=verdict.primary.effect,
+        worthwhile_percent=verdict.worthwhile_percent,
     )
 
 
@@ -167,19 +201,10 @@ def _choose_shift(store: Store, intervention: Intervention, verdict: Verdict) ->
     return find_shift((labels, probabilities), treated, verdict.pair)
 
 
-def _seed_rows(before: Judged, after: Judged, primary: np.ndarray) -> list[SeedRow]:
-    arms = ArmComparison(before.labels, before.predicted, after.predicted, before.class_names)
-    every = arms.run_by_run(~np.eye(len(before.class_names), dtype=bool))
+def _seed_rows(before: Judged, after: Judged) -> list[SeedRow]:
     right = [(arm.predicted == arm.labels).mean(axis=1).tolist() for arm in (before, after)]
-    columns = zip(before.seeds, before.run_ids, after.run_ids, *right, every, arms.run_by_run(primary), strict=True)
+    columns = zip(before.seeds, before.run_ids, after.run_ids, *right, strict=True)
     return [
-        SeedRow(
-            seed=seed,
-            runs=(was, now),
-            accuracy_before=right_before,
-            accuracy_after=right_after,
-            mcnemar_all_images=of_all,
-            mcnemar_primary=of_endpoint,
-        )
-        for seed, was, now, right_before, right_after, of_all, of_endpoint in columns
+        SeedRow(seed=seed, runs=(was, now), accuracy_before=right_before, accuracy_after=right_after)
+        for seed, was, now, right_before, right_after in columns
     ]

@@ -310,6 +310,11 @@ class Store:
         path = self.root / kind / f"{key}.json"
         return read_json(model, path, fix=f"delete {path}; it is made again") if path.is_file() else None
 
+    def list_artifacts(self, kind: str, model: type[Model]) -> list[Model]:
+        """Everything that `put_artifact` keeps of a kind, in the order of the keys; errors as in `get_artifact`."""
+        paths = sorted((self.root / kind).rglob("*.json"))
+        return [read_json(model, path, fix=f"delete {path}; it is made again") for path in paths]
+
     # --- paths
 
     def _dataset_path(self, digest: str) -> Path:

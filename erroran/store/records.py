@@ -6,6 +6,7 @@ from erroran.experiment.change import Change
 from erroran.experiment.hypothesis import Hypothesis
 from erroran.experiment.judging import Judging
 from erroran.experiment.runspec import Environment, RunSpec
+from erroran.stats.intervals import Effect
 from erroran.verdict.sequential import Design
 
 _STRICT = ConfigDict(extra="forbid", frozen=True)
@@ -177,8 +178,8 @@ class Intervention(BaseModel):
 
     @property
     def key(self) -> str:
-        """The intervention's key in the store: group, name and version of the hypothesis."""
-        return f"{self.group}/{self.name}-{self.hypothesis.hash}"
+        """The intervention's key in the store."""
+        return hypothesis_key(self.group, self.name, self.hypothesis)
 
     @property
     def judging(self) -> Judging:
@@ -193,3 +194,58 @@ class Intervention(BaseModel):
     def first_runs(self, arm: str) -> tuple[str, ...]:
         """One run of each seed of an arm: out of fold, that of the first fold."""
         return self.arms[arm][:: self.judging.runs_per_seed]
+
+
+def hypothesis_key(group_id: str, name: str, hypothesis: Hypothesis) -> str:
+    """The key of what the store keeps about a version of a hypothesis: group, name and hash of the spec."""
+    return f"{group_id}/{name}-{hypothesis.hash}"
+
+
+class StoredVerdict(BaseModel):
+    """The verdict on an intervention, as the index lists it.
+
+    Attributes:
+        name, group, seeds, created: Of the `Intervention`; `pair` and `spec_hash` of its hypothesis.
+        population: The judged images in words.
+        endpoint: The primary endpoint in words.
+        word, sentence: The verdict.
+        advice: What to do.
+        change: -1 if the endpoint fell significantly, 1 if it rose, else 0.
+        effect: The endpoint's change.
+        worthwhile_percent: The smallest reduction that is worth having.
+    """
+
+    model_config = _STRICT
+
+    name: str
+    pair: str
+    group: str
+    spec_hash: str
+    seeds: tuple[int, ...]
+    created: str
+    population: str
+    endpoint: str
+    word: str
+    sentence: str
+    advice: str
+    change: int
+    effect: Effect
+    worthwhile_percent: float
+
+
+class Finding(BaseModel):
+    """What `probe` or `stress` found about a version of a hypothesis, for the hypothesis' page.
+
+    Attributes:
+        sentence: The result in a sentence.
+        table: The header, then the rows, as text.
+        created: UTC, ISO 8601.
+        command: The command line.
+    """
+
+    model_config = _STRICT
+
+    sentence: str
+    table: tuple[tuple[str, ...], ...]
+    created: str
+    command: str

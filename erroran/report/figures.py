@@ -71,7 +71,7 @@ def training_curves(histories: Mapping[str, Mapping[str, Sequence[float]]]) -> F
     ).reset_index(names="epoch")
     table["epoch"] += 1
     table["arm"] = table["run"].str.rpartition(" ")[0]
-    arms = _arm_colours(table["arm"].unique())
+    arms = _arm_colours(table["arm"].unique().tolist())
     by_run = {"hue": "run", "palette": sns.color_palette("crest", len(histories)), "legend": len(histories) <= 12}
     look = {"hue": "arm", "palette": arms} if len(arms) > 1 else by_run
     figure, axes = _panels(2, width=4, height=3)

@@ -72,7 +72,7 @@ def change(relative: float | None) -> str:
 
 
 def span(ends: tuple[float | None, float | None]) -> str:
-    """The interval of a relative change: ``-39 to +32 %`` (with a true minus); a dash without a ratio, ``?`` for an open end."""
+    """The interval of a relative change, ``-39 to +32 %``, with a true minus; a dash without a ratio, ``?`` if open."""
     if ends == (None, None):
         return "–"
     low, high = ("?" if end is None else signed(100 * end, 0) for end in ends)

@@ -248,7 +248,10 @@ def test_every_run_is_a_dot_and_the_mean_a_line() -> None:
     assert [line.get_ydata().tolist() for line in first.lines] == [[3, 5, 4], [2, 2, 5]]
     assert [line.get_color() for line in first.lines] == [figures.BEFORE, figures.AFTER]
     assert all(before < 0 < after for before in first.lines[0].get_xdata() for after in first.lines[1].get_xdata())
-    assert [bar.get_segments()[0][0][1] for bar in first.collections] == [4, 3]
+    segments = [bar.get_segments()[0] for bar in first.collections]
+    assert [y for (_, y), (_, end) in segments if y == end] == [4, 3]
+    # Student's t with 2 degrees of freedom: 4.303 standard deviations of the mean, here 1 / sqrt(3) before.
+    assert next(end - y for (_, y), (_, end) in segments if y != end) == pytest.approx(2 * 4.303 / 3**0.5, rel=1e-3)
     assert first.get_ylim() == second.get_ylim()
     assert first.get_ylim()[0] <= 0
     assert first.get_ylim()[1] > 91

@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 
 from erroran.errors import Unavailable
 from erroran.report.render import render, write_document, write_page
+from erroran.verdict.table import ROWS
 
 
 def test_a_missing_name_is_an_error() -> None:
@@ -18,7 +19,7 @@ def test_a_missing_name_is_an_error() -> None:
 
 def test_blank_lines_and_end() -> None:
     """Never two empty lines in a row; one newline at the end."""
-    text = render("index.md.j2", rows=[], pending=[], documents=[])
+    text = render("index.md.j2", title="Nothing", rows=[], pending=[], documents=[], table=ROWS)
     assert "\n\n\n" not in text
     assert text.endswith("\n")
     assert not text.endswith("\n\n")

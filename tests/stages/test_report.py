@@ -17,10 +17,10 @@ from erroran.experiment.judging import Judging
 from erroran.experiment.recipe import Recipe
 from erroran.experiment.runspec import RunSpec
 from erroran.stages.intervene import gather_exposure
-from erroran.stages.report import Assessment, assess
+from erroran.stages.report import Assessment, assess, list_judged
 from erroran.store import Intervention, Predictions, Store
 from erroran.store.ledger import Entry
-from erroran.store.records import Group, RunRecord
+from erroran.store.records import Finding, Group, RunRecord, hypothesis_key
 
 Errors = Mapping[tuple[int, int], Sequence[int]]
 """(true, predicted) to the images of the true class that are misread: 0 is the split's first of that class."""
@@ -188,35 +188,14 @@ def test_errors_per_seed(assessment: Assessment) -> None:
     ]
 
 
-def test_mcnemar_of_each_seed(assessment: Assessment) -> None:
-    """Discordant images counted by hand; of 3 : 0 the exact p is 2 / 2^3, the mid-p half of that."""
+def test_rows_of_each_seed(assessment: Assessment) -> None:
+    """Runs and accuracies of the same seed stand beside each other."""
     rows = assessment.seeds
     assert [row.seed for row in rows] == list(SEEDS)
-    assert [(row.mcnemar_primary.before_only, row.mcnemar_primary.after_only) for row in rows] == [
-        (3, 0),
-        (2, 0),
-        (4, 0),
-    ]
-    assert [(row.mcnemar_all_images.before_only, row.mcnemar_all_images.after_only) for row in rows] == [
-        (3, 1),
-        (2, 1),
-        (4, 0),
-    ]
-    assert (rows[0].mcnemar_primary.p_exact, rows[0].mcnemar_primary.p_midp) == pytest.approx((0.25, 0.125))
     assert [row.accuracy_before for row in rows] == pytest.approx([54 / 60, 56 / 60, 54 / 60])
     assert [row.runs for row in rows] == [
         ((was,), (now,)) for was, now in zip(assessment.arms["baseline"], assessment.arms[NAME], strict=True)
     ]
-
-
-def test_class_rows(assessment: Assessment) -> None:
-    """Precision and recall are means over runs: of class 0, 49 of 60 are found before and 58 of 60 after."""
-    was, now = assessment.classes["before"], assessment.classes["after"]
-    assert was.support.tolist() == [20, 20, 20]
-    assert was.recall.mean(axis=0) == pytest.approx([49 / 60, 58 / 60, 19 / 20])
-    assert now.recall.mean(axis=0) == pytest.approx([58 / 60, 56 / 60, 19 / 20])
-    assert was.precision[:, 0] == pytest.approx([16 / 17, 1, 16 / 17])
-    assert now.precision[:, 0] == pytest.approx([19 / 21, 19 / 20, 20 / 21])
 
 
 def test_flips(assessment: Assessment) -> None:
@@ -249,6 +228,51 @@ def test_controls(assessment: Assessment) -> None:
     assert shift.shift.shift == pytest.approx(np.log(0.5 / 0.4))
     assert list(shift.forward.before_per_seed) == [0, 0, 0]
     assert list(shift.reverse.before_per_seed) == [1, 0, 1]
+
+
+def test_controls_against_the_baseline(assessment: Assessment) -> None:
+    """The figure compares every arm with the baseline: the sham's 9 errors 0 as 1 in three runs with the 11 there."""
+    sham, shift = (assessment.against_baseline[name] for name in ("sham", "logit-shift"))
+    assert (sham.name, sham.before_per_seed, sham.after_per_seed) == ("0 read as 1", (4, 3, 4), (3, 3, 3))
+    assert sham.effect.relative == pytest.approx(9 / 11 - 1)
+    assert shift.after_per_seed == (0, 0, 0)
+
+
+def test_the_verdict_is_stored_as_it_is_reported(experiment: tuple[Store, Group]) -> None:
+    """One for each version of a hypothesis on a group; assessing again replaces it."""
+    store, group = experiment
+    verdicts = [assess(store, group, NAME).verdict for _ in range(2)]
+    (judged,) = list_judged(store)
+    assert (judged.name, judged.pair, judged.group, judged.spec_hash) == (NAME, "0:1", group.id, HYPOTHESIS.hash)
+    assert (judged.word, judged.sentence, judged.effect) == (
+        verdicts[1].word,
+        verdicts[1].sentence,
+        verdicts[1].primary.effect,
+    )
+    assert (judged.seeds, judged.worthwhile_percent, judged.change) == (SEEDS, 50, -1)
+    other = HYPOTHESIS.model_copy(update={"hypothesis": "Another reason.", "worthwhile_percent": 30.0})
+    put_intervention(store, made_up_dataset(), group, hypothesis=other, created="2026-01-03T00:00:00.000000+00:00")
+    assess(store, group, NAME)
+    assert [found.spec_hash for found in list_judged(store)] == [HYPOTHESIS.hash, other.hash]
+
+
+def test_findings_of_the_same_version_are_on_the_page(experiment: tuple[Store, Group], tmp_path: Path) -> None:
+    """What `probe` found about this spec is repeated; what it found about another version is not."""
+    from erroran.report.intervention import write_intervention
+
+    store, group = experiment
+    found = {"table": (("", "induced"), ("0 read as 1", "12 %")), "created": "2026-01-01", "command": "erroran probe"}
+    store.put_artifact("probes", f"{group.id}/{NAME}-00000000", Finding(sentence="Of another version.", **found))
+    key = hypothesis_key(group.id, NAME, HYPOTHESIS)
+    store.put_artifact("probes", key, Finding(sentence="Supported: | as supposed.", **found))
+    (tmp_path / f"{NAME}-probe.md").write_text("# Probe")
+    assessment = assess(store, group, NAME)
+    assert (assessment.probe.sentence, assessment.stress) == ("Supported: | as supposed.", None)
+    text = write_intervention(assessment, tmp_path).read_text()
+    assert r"Supported: \| as supposed." in text
+    assert "| 0 read as 1 | 12 % |" in text
+    assert f"[{NAME}-probe.md]({NAME}-probe.md)" in text
+    assert "Of another version" not in text
 
 
 def test_clean_run_has_no_stamps(experiment: tuple[Store, Group]) -> None:
@@ -385,7 +409,18 @@ def test_colour_is_judged_and_its_shapes_are_not_measured(tmp_path: Path) -> Non
 def test_json_is_the_fields(assessment: Assessment) -> None:
     """Names and numbers of the report as plain JSON; images stay out."""
     plain = assessment.to_json()
-    assert {"verdict", "seeds", "controls", "arms", "classes", "stamps", "fixed", "broken", "mean_change"} <= set(plain)
+    assert {
+        "verdict",
+        "seeds",
+        "controls",
+        "arms",
+        "against_baseline",
+        "spec_hash",
+        "stamps",
+        "fixed",
+        "broken",
+        "mean_change",
+    } <= set(plain)
     assert {"before", "after", "shown", "mean_counts"}.isdisjoint(plain)
     assert plain["verdict"]["forward"]["before_per_seed"] == [4, 3, 4]
     assert plain["controls"][0]["name"] == "sham"

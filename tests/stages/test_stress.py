@@ -11,7 +11,6 @@ from stages.test_report import NAME, SEEDS, put_experiment
 from erroran.data import load_dataset
 from erroran.errors import BadInput, NotFound
 from erroran.experiment.hypothesis import Hypothesis
-from erroran.report.index import write_index
 from erroran.report.stress import stress_sentence, stress_title, summary_rows, write_stress
 from erroran.stages import stress as stage
 from erroran.stages.report import assess
@@ -193,19 +192,15 @@ def test_the_controls_are_optional(experiment: tuple[Store, Group], monkeypatch:
 
 
 def test_the_look_is_entered_once_and_shows_in_the_report(
-    experiment: tuple[Store, Group], stressed: Stressed, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    experiment: tuple[Store, Group], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A repetition is no second look; the report of the intervention says that there was one; the index links it."""
+    """A repetition is no second look; the report of the intervention says that there was one."""
     store, group = experiment
     monkeypatch.setattr(stage, "predict_with", _answers(*experiment, {}))
     stress(store, group, NAME)
     (entry,) = store.ledger.entries()
     assert (entry.kind, entry.name, entry.seeds) == ("stress", NAME, SEEDS)
     assert any(f"in a stress test of {NAME}" in stamp.sentence for stamp in assess(store, group, NAME).stamps)
-    write_stress(stressed, tmp_path)
-    index = write_index(store.ledger.entries(), tmp_path).read_text()
-    assert f"[{NAME}-stress]({NAME}-stress.md)" in index
-    assert index.startswith("# 1 hypothesis judged")
 
 
 def test_an_intervention_that_was_never_run(experiment: tuple[Store, Group]) -> None:

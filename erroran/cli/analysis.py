@@ -227,8 +227,10 @@ def diff(
     after: list[str],
     pair: str | None = None,
     endpoint: Endpoint = Endpoint.FORWARD,
+    worthwhile: float = 50.0,
     margin: float = 10.0,
     fail_on: list[str] | None = None,
+    report: Path | None = None,
 ) -> None:
     """Compare prediction files of any framework: CSV, Parquet or npz with sample_id, label, prediction or p_<class>.
 
@@ -237,19 +239,28 @@ def diff(
         after FILES: The same with the fix, on the same samples.
         pair A:B: True class and predicted class; default: the worst before (the verdict is then exploratory).
         endpoint: What the fix should reduce: A predicted as B, B predicted as A, or both together.
+        worthwhile PERCENT: The smallest reduction that is worth having; choose it beforehand.
         margin: Largest tolerated increase of other errors, per 10,000 samples; choose it beforehand.
-        fail_on WORDS: Exit with 1 if this is the verdict: improved, harmed, equivalent, cannot-tell; repeat, or
-            separate by commas.
+        fail_on WORDS: Exit with 1 if this is the verdict: improved, harmed, traded, not-worthwhile, equivalent,
+            cannot-tell; repeat, or separate by commas.
+        report FILE: Also write the verdict as a Markdown page, with a figure beside it.
 
     Examples:
         erroran diff --before 'before/*.csv' --after 'after/*.csv' --pair 4:9
         erroran diff --before b0.npz --before b1.npz --after 'a*.npz' --json
-        erroran diff --before 'b*.csv' --after 'a*.csv' --pair cat:dog --fail-on harmed
+        erroran diff --before 'b*.csv' --after 'a*.csv' --pair cat:dog --fail-on harmed,traded
+        erroran diff --before 'b*.csv' --after 'a*.csv' --pair cat:dog --worthwhile 30 --report verdict.md
     """
+    from erroran.report.diff import check_page, write_diff
     from erroran.stages.diff import diff_predictions, parse_words
 
-    words = parse_words(fail_on or [])  # a wrong word is refused before the files are read
-    result = diff_predictions(before, after, pair=pair, endpoint=endpoint, margin_per_10000=margin)
+    words = parse_words(fail_on or [])  # a wrong word or file name is refused before the files are read
+    if report is not None:
+        check_page(report)
+    options = {"endpoint": endpoint, "worthwhile_percent": worthwhile, "margin_per_10000": margin}
+    result = diff_predictions(before, after, pair=pair, **options)
+    if report is not None:
+        talk.print(f"wrote {write_diff(result, report)}")
     headline, *lines = result.lines()
     session.show(result, headline=headline)
     if not session.as_json:

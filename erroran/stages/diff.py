@@ -96,6 +96,7 @@ class DiffResult(Result):
     Attributes:
         word: One of `erroran.verdict.table.WORDS`; in JSON ``verdict``.
         sentence: The verdict in plain English, marked if it is exploratory.
+        advice: What to do; empty if nothing is advised.
         pair: ``4:9`` for 4 predicted as 9.
         endpoint: What the fix should reduce: ``forward``, ``reverse`` or ``sum``.
         exploratory: Whether the pair was chosen on the runs before: a drop is then expected from the choice alone.
@@ -127,6 +128,7 @@ class DiffResult(Result):
 
     word: str = Field(serialization_alias="verdict")
     sentence: str
+    advice: str = ""
     pair: str
     endpoint: Endpoint
     exploratory: bool

@@ -12,6 +12,7 @@ import pytest
 from erroran.benchmarks.diff import write_runs
 from erroran.errors import BadInput, NotFound
 from erroran.predictions import read_predictions
+from erroran.report.diff import write_diff
 from erroran.stages.diff import DiffResult, diff_predictions, parse_words
 
 N = 200
@@ -65,7 +66,7 @@ def test_numbers_by_hand(result: DiffResult) -> None:
 
 
 def test_json_keeps_the_keys_of_the_first_release(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The file was written by the first release; keys, types and counts stay, whatever becomes of the statistics."""
+    """The file was written by the first release; keys, types and counts stay, keys may be added."""
     monkeypatch.chdir(tmp_path)
     Path("one").mkdir()
     files = {
@@ -75,7 +76,7 @@ def test_json_keeps_the_keys_of_the_first_release(tmp_path: Path, monkeypatch: p
     golden = json.loads((Path(__file__).parent / "diff_golden.json").read_text(encoding="utf-8"))
     for name, pair in (("five", "4:9"), ("one", None)):
         found = diff_predictions(*files[name], pair=pair).to_json()
-        assert _shape(found) == _shape(golden[name])
+        assert _lost(golden[name], found) == []
         same = ("verdict", "pair", "endpoint", "exploratory", "seeds", "samples", "classes", "accuracy", "mcnemar")
         for key in (*same, "files", "alpha", "margin_per_10000", "other_cells_found"):
             assert found[key] == golden[name][key], key
@@ -86,13 +87,16 @@ def test_json_keeps_the_keys_of_the_first_release(tmp_path: Path, monkeypatch: p
         )
 
 
-def _shape(value: object) -> object:
-    """Keys and types of plain data; a number is a number, and the bootstrap has gone."""
-    if isinstance(value, dict):
-        return {key: _shape(item) for key, item in value.items() if key not in {"bootstrap", "caveats"}}
-    if isinstance(value, list):
-        return [_shape(item) for item in value]
-    return "number" if isinstance(value, int | float) and not isinstance(value, bool) else type(value).__name__
+def _lost(old: object, new: object, at: str = "") -> list[str]:
+    """Where `new` lacks a key of `old` or has another type there; a number is a number, the bootstrap has gone."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        gone = {"bootstrap", "caveats", "seeds_needed"}  # of these only the key stays
+        known = [lost for key in old.keys() & new.keys() - gone for lost in _lost(old[key], new[key], f"{at}.{key}")]
+        return [f"{at}.{key}" for key in old.keys() - new.keys()] + known
+    if isinstance(old, list) and isinstance(new, list):
+        return [lost for before, after in zip(old, new, strict=True) for lost in _lost(before, after, f"{at}[]")]
+    kinds = ["number" if isinstance(value, int | float) and value is not True else type(value) for value in (old, new)]
+    return [at] if kinds[0] != kinds[1] else []
 
 
 def test_swapped_arms_swap_the_word_and_the_sign(arms: tuple[str, str], result: DiffResult) -> None:
@@ -168,6 +172,45 @@ def test_json_is_strict_whatever_the_errors(tmp_path: Path, errors: list[Sequenc
     fixed = {"verdict", "sentence", "pair", "effect", "p_value", "seeds", "reverse", "sum", "collateral"}
     assert fixed | {"exploratory", "caveats", "test"} <= found.keys()
     assert found["verdict"] in {"improved", "harmed", "equivalent", "cannot tell"}
+
+
+def test_json_says_more_than_the_first_release(result: DiffResult) -> None:
+    """The worthwhile change, and the interval for new seeds on these samples."""
+    found = result.to_json()
+    assert found["worthwhile_percent"] == 50
+    assert {"seeds_low", "seeds_high", "seeds_relative_low", "seeds_relative_high"} <= found["effect"].keys()
+    assert _lost({"effect": {"low": 1}, "pair": "a"}, {"effect": {"low": None}}) == [".pair", ".effect.low"]
+
+
+def test_the_worthwhile_change_decides(tmp_path: Path) -> None:
+    """The same files: a reduction by 50 % is excluded, one by 5 % is not."""
+    files = write_arm(tmp_path, "b", [range(40)] * 2 + [range(41)] * 3), write_arm(tmp_path, "a", [range(40)] * 5)
+    assert diff_predictions(*files, pair="4:9").word == "not worthwhile"
+    assert diff_predictions(*files, pair="4:9", worthwhile_percent=5).word == "cannot tell"
+    with pytest.raises(BadInput, match="worthwhile"):
+        diff_predictions(*files, pair="4:9", worthwhile_percent=100)
+
+
+def test_the_page_of_a_comparison(result: DiffResult, tmp_path: Path) -> None:
+    """Title, sentence and figure first; the table names both intervals and the row that gave the word."""
+    path = write_diff(result, tmp_path / "out" / "my fix.md")
+    text = path.read_text(encoding="utf-8")
+    lines = [line for line in text.splitlines() if line]
+    assert lines[:2] == ["# 4:9: improved", result.sentence]
+    assert "](my%20fix.png)" in lines[2]
+    assert (tmp_path / "out" / "my fix.png").read_bytes().startswith(b"\x89PNG")
+    assert f"row *{result.verdict.row}* of the decision table" in text
+    assert "new seeds, these samples | 95 % interval: new seeds, new samples" in text
+    assert "image" not in text.replace("](my%20fix.png)", "")
+    assert "| 4 read as 9 | 12 13 12 12 11 (mean 12.0) | 2 1 2 3 2 (mean 2.0) |" in text
+    with pytest.raises(BadInput, match="is not a Markdown file") as caught:
+        write_diff(result, tmp_path / "out.html")
+    assert caught.value.fix == f"--report {tmp_path / 'out.md'}"
+
+
+def test_text_is_about_samples(result: DiffResult) -> None:
+    """Prediction files need not be about images."""
+    assert "image" not in "\n".join(result.lines())
 
 
 def test_lines_hold_every_number(result: DiffResult) -> None:

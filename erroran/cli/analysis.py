@@ -257,8 +257,9 @@ def diff(
     words = parse_words(fail_on or [])  # a wrong word or file name is refused before the files are read
     if report is not None:
         check_page(report)
-    options = {"endpoint": endpoint, "worthwhile_percent": worthwhile, "margin_per_10000": margin}
-    result = diff_predictions(before, after, pair=pair, **options)
+    result = diff_predictions(
+        before, after, pair=pair, endpoint=endpoint, worthwhile_percent=worthwhile, margin_per_10000=margin
+    )
     if report is not None:
         talk.print(f"wrote {write_diff(result, report)}")
     headline, *lines = result.lines()

@@ -110,9 +110,9 @@ class Session:
     def write_index(self) -> None:
         """Write the index of all reports."""
         from erroran.report.index import write_index
-        from erroran.stages.report import list_judged
+        from erroran.stages.report import list_verdicts
 
-        write_index(list_judged(self.store), self.store.ledger.entries(), REPORTS)
+        write_index(list_verdicts(self.store), self.store.ledger.entries(), REPORTS)
 
     def keep_finding(self, kind: str, key: str, sentence: str, table: "Sequence[Sequence[str]]") -> None:
         """Keep the result of a command for the page of its hypothesis; `key` is a `hypothesis_key`."""

@@ -14,13 +14,13 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from erroran.store.ledger import Entry
-    from erroran.store.records import Judged
+    from erroran.store.records import StoredVerdict
 
 _PAGES = ("baseline", "confusions", "morphometry", "proposals", "review", "review-files", "across-models")
 _BEFORE_TRAINING = ("plan", "probe", "preview")
 
 
-def write_index(judged: "Sequence[Judged]", entries: "Sequence[Entry]", folder: Path) -> Path:
+def write_index(judged: "Sequence[StoredVerdict]", entries: "Sequence[Entry]", folder: Path) -> Path:
     """Write the index.
 
     Args:
@@ -54,7 +54,7 @@ def write_index(judged: "Sequence[Judged]", entries: "Sequence[Entry]", folder: 
     return write_document(folder, "README", text, figures=drawn)
 
 
-def index_title(judged: "Sequence[Judged]") -> str:
+def index_title(judged: "Sequence[StoredVerdict]") -> str:
     """``4 hypotheses: 1 improved, 3 not worthwhile``; of a hypothesis with several versions, the last one counts."""
     if not judged:
         return "No hypothesis was judged yet"
@@ -65,7 +65,7 @@ def index_title(judged: "Sequence[Judged]") -> str:
     return f"{noun}{versions}: {', '.join(f'{words[word]} {word}' for word in WORDS if words[word])}"
 
 
-def _row(verdict: "Judged", judged: "Sequence[Judged]") -> ForestRow:
+def _row(verdict: "StoredVerdict", judged: "Sequence[StoredVerdict]") -> ForestRow:
     several = sum(other.name == verdict.name for other in judged) > 1
     version = f" ({verdict.spec_hash}, {verdict.group})" if several else ""
     return ForestRow(
@@ -76,7 +76,7 @@ def _row(verdict: "Judged", judged: "Sequence[Judged]") -> ForestRow:
     )
 
 
-def _is_shown(verdict: "Judged", folder: Path) -> bool:
+def _is_shown(verdict: "StoredVerdict", folder: Path) -> bool:
     """Whether the page of the hypothesis is about this version and these runs."""
     try:
         content = json.loads((folder / verdict.name / "comparison.json").read_text(encoding="utf-8"))

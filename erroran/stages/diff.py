@@ -209,6 +209,7 @@ def diff_sets(
         margin_per_10000=margin_per_10000,
         alpha=alpha,
         class_names=names,
+        unit="samples",
     )
     single = len(before.predicted) == len(after.predicted) == 1
     two_runs = _compare_two_runs(before, after, verdict.endpoint.cells(cell)) if single else None
@@ -293,7 +294,8 @@ def _compare_two_runs(before: PredictionSet, after: PredictionSet, cells: Sequen
 
 def _used_test(verdict: Verdict, two_runs: TwoRuns | None) -> UsedTest:
     if two_runs is None:
-        return UsedTest(name=verdict.primary.test.method, reason=verdict.primary.test.reason)
+        reason = verdict.primary.test.reason.replace("images", "samples")
+        return UsedTest(name=verdict.primary.test.method, reason=reason)
     reason = (
         f"{two_runs.wrong_before_only} samples wrong only before, {two_runs.wrong_after_only} only after: "
         "it compares these two runs, not what a new seed would give."

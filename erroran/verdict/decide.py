@@ -100,6 +100,7 @@ def judge(
     alpha: float = 0.05,
     alpha_excluded: float | None = None,
     class_names: Sequence[str] | None = None,
+    unit: str = "images",
 ) -> Verdict:
     """Judge whether a treatment of the confusion "a predicted as b" worked.
 
@@ -118,6 +119,7 @@ def judge(
         alpha_excluded: Level of the intervals that exclude the worthwhile reduction, if not `alpha`; sequential designs
             have a level of its own for each.
         class_names: Names for the sentence, length C; default the indices.
+        unit: What was predicted, in the sentence.
 
     Returns:
         The `Verdict`. `table.ROWS` gives its word. Swapping the arms swaps improved and harmed.
@@ -158,7 +160,7 @@ def judge(
         **vars(compared),
         word=row.word,
         row=row.name,
-        sentence=_sentence(row, compared, elsewhere, costs, gains, worthwhile_percent),
+        sentence=_sentence(row, compared, elsewhere, costs, gains, worthwhile_percent, unit),
         pair=pair,
         pair_names=(names[pair[0]], names[pair[1]]),
         alpha=alpha,
@@ -333,9 +335,10 @@ def _sentence(
     costs: Sequence[Moved],
     gains: Sequence[Moved],
     percent: float,
+    unit: str,
 ) -> str:
     primary = compared.primary
-    facts = _facts(primary.name, primary.effect)
+    facts = _facts(primary.name, primary.effect, unit)
     word = row.word.capitalize()
     if row.name in ("more elsewhere", "fewer elsewhere", "elsewhere both ways"):
         return f"{word}: {' and '.join(elsewhere.claims()[:2])}; {facts}."
@@ -362,19 +365,19 @@ def _why_open(primary: Comparison, percent: float) -> str:
     return f"; a reduction by {percent:g} % is neither shown nor excluded"
 
 
-def _facts(name: str, effect: Effect) -> str:
+def _facts(name: str, effect: Effect, unit: str) -> str:
     """The change of the endpoint with both intervals: relative where there were errors before."""
     went = f"{name} went from {effect.before_mean:.1f} to {effect.after_mean:.1f} errors per run"
     level = f"{100 * effect.confidence:.4g} % interval"
     if effect.relative is None:
         return (
-            f"{went} ({signed(effect.per_10000)} per 10,000 images, {level} {signed(effect.seeds_low)} to "
-            f"{signed(effect.seeds_high)}; for new images {signed(effect.low)} to {signed(effect.high)})"
+            f"{went} ({signed(effect.per_10000)} per 10,000 {unit}, {level} {signed(effect.seeds_low)} to "
+            f"{signed(effect.seeds_high)}; for new {unit} {signed(effect.low)} to {signed(effect.high)})"
         )
     change = "" if effect.after_mean == 0 else f"{signed(100 * effect.relative)} %, "  # no bare "-100 %"
     here = _percent_range(effect.seeds_relative_low, effect.seeds_relative_high)
     new = _percent_range(effect.relative_low, effect.relative_high)
-    return f"{went} ({change}{level} {here}; for new images {new})"
+    return f"{went} ({change}{level} {here}; for new {unit} {new})"
 
 
 def _percent_range(low: float | None, high: float | None) -> str:

@@ -25,10 +25,10 @@ from erroran.report.text import md
 from erroran.stages.across_models import compare_groups
 from erroran.stages.baseline import summarise
 from erroran.stages.mine_confusions import rank_confusions
-from erroran.stages.report import Assessment, assess, list_judged
+from erroran.stages.report import Assessment, assess, list_verdicts
 from erroran.stages.review import review
 from erroran.store import Store
-from erroran.store.records import Group, Judged
+from erroran.store.records import Group, StoredVerdict
 from erroran.verdict.table import ROWS, WORDS
 
 GOLDEN = Path(__file__).with_name("golden")
@@ -55,7 +55,7 @@ def reports(experiment: tuple[Store, Group], assessment: Assessment, tmp_path_fa
     write_review(review(store, group), folder)
     put_group(store, made_up_dataset(), MINED, BEFORE, model="dense-baseline")
     write_across(compare_groups(store), folder)
-    index.write_index(list_judged(store), store.ledger.entries(), folder)
+    index.write_index(list_verdicts(store), store.ledger.entries(), folder)
     return folder
 
 
@@ -191,7 +191,7 @@ def test_the_report_begins_with_the_verdict(assessment: Assessment, reports: Pat
 def test_index_lists_stored_verdicts(reports: Path, experiment: tuple[Store, Group], tmp_path: Path) -> None:
     """A row for each version, with its numbers; linked where the page is about that version."""
     store, group = experiment
-    (judged,) = list_judged(store)
+    (judged,) = list_verdicts(store)
     other = judged.model_copy(update={"spec_hash": "11111111", "word": "harmed"})
     text = index.write_index([judged, other], store.ledger.entries(), reports).read_text(encoding="utf-8")
     assert text.startswith("# 1 hypothesis in 2 versions: 1 harmed\n")
@@ -207,9 +207,9 @@ def test_index_lists_stored_verdicts(reports: Path, experiment: tuple[Store, Gro
 
 def test_index_title_counts_hypotheses(experiment: tuple[Store, Group]) -> None:
     """Not rows; of several versions the last verdict counts; words in the order of the table."""
-    (judged,) = list_judged(experiment[0])
+    (judged,) = list_verdicts(experiment[0])
 
-    def made(name: str, word: str) -> Judged:
+    def made(name: str, word: str) -> StoredVerdict:
         return judged.model_copy(update={"name": name, "word": word})
 
     assert index.index_title([]) == "No hypothesis was judged yet"

@@ -17,7 +17,7 @@ from erroran.experiment.judging import Judging
 from erroran.experiment.recipe import Recipe
 from erroran.experiment.runspec import RunSpec
 from erroran.stages.intervene import gather_exposure
-from erroran.stages.report import Assessment, assess, list_judged
+from erroran.stages.report import Assessment, assess, list_verdicts
 from erroran.store import Intervention, Predictions, Store
 from erroran.store.ledger import Entry
 from erroran.store.records import Finding, Group, RunRecord, hypothesis_key
@@ -242,7 +242,7 @@ def test_the_verdict_is_stored_as_it_is_reported(experiment: tuple[Store, Group]
     """One for each version of a hypothesis on a group; assessing again replaces it."""
     store, group = experiment
     verdicts = [assess(store, group, NAME).verdict for _ in range(2)]
-    (judged,) = list_judged(store)
+    (judged,) = list_verdicts(store)
     assert (judged.name, judged.pair, judged.group, judged.spec_hash) == (NAME, "0:1", group.id, HYPOTHESIS.hash)
     assert (judged.word, judged.sentence, judged.effect) == (
         verdicts[1].word,
@@ -253,7 +253,7 @@ def test_the_verdict_is_stored_as_it_is_reported(experiment: tuple[Store, Group]
     other = HYPOTHESIS.model_copy(update={"hypothesis": "Another reason.", "worthwhile_percent": 30.0})
     put_intervention(store, made_up_dataset(), group, hypothesis=other, created="2026-01-03T00:00:00.000000+00:00")
     assess(store, group, NAME)
-    assert [found.spec_hash for found in list_judged(store)] == [HYPOTHESIS.hash, other.hash]
+    assert [found.spec_hash for found in list_verdicts(store)] == [HYPOTHESIS.hash, other.hash]
 
 
 def test_findings_of_the_same_version_are_on_the_page(experiment: tuple[Store, Group], tmp_path: Path) -> None:

@@ -188,15 +188,21 @@ def new(
 
 
 @command(*EVERY)
-def plan(session: Session, name: NameArgument, arms: ControlOptions, seeds: str = "3,5,8,10,15,20") -> None:
-    """Simulate how many seeds are needed to detect a fix, and how long the training takes. Trains nothing.
+def plan(
+    session: Session,
+    name: NameArgument,
+    arms: ControlOptions,
+    parallel: JobOptions,
+    seeds: str = "3,5,8,10,15,20,30",
+) -> None:
+    """Simulate what each design would say, and how long its training takes. Trains nothing.
 
     Options:
         seeds N,N,...: Seeds per arm to try.
 
     Examples:
         erroran plan 4to9
-        erroran plan 4to9 --seeds 3,5,10,30 --controls none
+        erroran plan 4to9 --seeds 3,5,10,30 --controls none --jobs 2
     """
     from erroran.report.plan import plan_sentence, write_plan
     from erroran.stages import plan as stage
@@ -207,14 +213,16 @@ def plan(session: Session, name: NameArgument, arms: ControlOptions, seeds: str 
     if min(counts) < 2:
         raise BadInput("--seeds asks for an arm of one run, which cannot support a verdict.", fix="--seeds 3,5,10")
     with talk.status("simulating"):
-        planned = stage.plan(session.store, group, stem, hypothesis, controls=arms.names(), seeds=counts)
+        planned = stage.plan(
+            session.store, group, stem, hypothesis, controls=arms.names(), seeds=counts, jobs=parallel.jobs
+        )
     rows = [
         (str(count), *(f"{value:.0%}" for value in row), f"{count * planned.minutes_per_seed:.0f}")
         for count, row in zip(planned.seeds, planned.power, strict=True)
     ]
     session.show(
         planned,
-        headline=plan_sentence(planned) + "\n\npower of the primary test, by true change:",
+        headline=plan_sentence(planned) + "\n\nchance of the verdict improved, by true change:",
         table=[("seeds per arm", *(f"-{r:.0%}" for r in planned.reductions), "minutes"), *rows],
         wrote=write_plan(planned, REPORTS),
     )

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from erroran.store.records import Group
     from erroran.verdict.sequential import Design
 
+_LOW_POWER = 0.5  # below it `intervene` warns
+
 
 @command("store", "json")
 def baseline(session: Session, options: BaselineOptions) -> None:
@@ -216,20 +218,28 @@ def _plan_looks(session: Session, group: "Group", stem: str, hypothesis: "Hypoth
 
 def _warn_of_low_power(session: Session, group: "Group", stem: str, hypothesis: "Hypothesis", seeds: int) -> None:
     """Warn before training if the power is low, or unknown."""
-    from erroran.stages.plan import HALVING, plan
+    from erroran.stages.plan import plan
 
     try:
         warning = "one run per arm cannot support any verdict."
         if seeds >= 2:
             planned = plan(
-                session.store, group, stem, hypothesis, controls=(), seeds=(seeds,), n_simulations=200, recommend=False
+                session.store,
+                group,
+                stem,
+                hypothesis,
+                controls=(),
+                seeds=(seeds,),
+                n_simulations=200,
+                n_judged=50,
+                recommend=False,
             )
-            power = planned.power[0][planned.reductions.index(HALVING)]
-            if power >= HALVING:
+            power = planned.power_of(seeds)
+            if power >= _LOW_POWER:
                 return
             warning = (
-                f"with {seeds} seeds per arm the probability of detecting a 50 % drop of the errors is {power:.0%}; "
-                f"see `erroran plan {stem}`."
+                f"with {seeds} seeds per arm the chance of the verdict `improved` is {power:.0%} if the errors really "
+                f"drop by {planned.worthwhile_percent:g}%; see `erroran plan {stem}`."
             )
     except NotFound:  # the spec does not fit the data: `intervene` itself refuses it
         return

@@ -294,7 +294,7 @@ def power_curves(seeds: Sequence[int], reductions: Sequence[float], power: Seque
     ):
         axes.plot(seeds, values, "o-", ms=4, color=colour, label=f"−{reduction:.0%}".replace("%", " %"))
     axes.axhline(0.8, color=BEFORE, lw=0.8, ls=":")
-    axes.set(xlabel="seeds per arm", ylabel="power of the primary test", ylim=(0, 1.02), xticks=list(seeds))
+    axes.set(xlabel="seeds per arm", ylabel="chance of the verdict improved", ylim=(0, 1.02), xticks=list(seeds))
     axes.legend(title="true change")
     return figure
 

@@ -148,7 +148,7 @@ def judge(
         elsewhere=tuple(sorted(elsewhere.signs() | {_sign(cell) for cell in cells if cell.found})),
         alone=elsewhere.alone(),
         netted=elsewhere.netted(),
-        within=_is_within(compared.primary.effect, equivalence_per_10000, worthwhile_percent),
+        within=is_within(compared.primary.effect, equivalence_per_10000, worthwhile_percent),
         excluded=excludes_reduction(excluded, worthwhile_percent),
     )
     tested = compared.primary.test.method != NO_TEST
@@ -210,7 +210,7 @@ def excludes_reduction(effect: Effect, percent: float) -> bool:
     return all(low is not None and 100 * low > -percent for low in (effect.seeds_relative_low, effect.relative_low))
 
 
-def _is_within(effect: Effect, margin: float, percent: float) -> bool:
+def is_within(effect: Effect, margin: float, percent: float) -> bool:
     """Whether both intervals show neither a change beyond the margin nor a worthwhile one, in either direction."""
     if not excludes_reduction(effect, percent):
         return False

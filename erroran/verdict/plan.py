@@ -1,183 +1,271 @@
-"""Power of a planned comparison, simulated from the per-image error rates of the mined runs."""
+"""What a planned comparison will say: experiments simulated from mined error rates, to the word of the verdict."""
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from typing import Final
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Final
 
 import numpy as np
 
 from erroran.errors import BadInput
-from erroran.stats.confusion import (
-    BoolArray,
-    Cell,
-    FloatArray,
-    IntArray,
-    check_runs,
-    confusion_counts,
-    tabulate_errors,
-)
-from erroran.stats.dispersion import PRIOR_LOGIT_VARIANCE, count_variance, run_variation
-from erroran.verdict.compare import compare_errors
+from erroran.experiment.endpoint import Cell, Endpoint
+from erroran.results import Result
+from erroran.stats.confusion import BoolArray, FloatArray, IntArray, cell_mask, check_runs, tabulate_errors
+from erroran.stats.dispersion import run_variation
+from erroran.stats.intervals import score_interval
+from erroran.verdict.compare import MIN_SEEDS, compare_errors
+from erroran.verdict.decide import EQUIVALENCE_PER_10000, WORTHWHILE_PERCENT, excludes_reduction, is_within, judge
+from erroran.verdict.rates import ErrorRates, Images, scale_odds, simulate_runs
+from erroran.verdict.sequential import Design, decide_in_looks
+from erroran.verdict.table import CANNOT_TELL, IMPROVED, WORDS, Findings, look_up
 
-SEEDS: Final = (3, 5, 8, 10, 15, 20)
+SEEDS: Final = (3, 5, 8, 10, 15, 20, 30)
 REDUCTIONS: Final = (0.25, 0.5, 0.75, 1.0)
 N_SIMULATIONS: Final = 400
+N_JUDGED: Final = 100
+"""Simulated experiments with all cells of the confusion matrix, for each true change; they take 30 times as long."""
 WANTED_POWER: Final = 0.8
-ALPHA: Final = 0.05  # two-sided level of the simulated test: that of a verdict
-SEED_LADDER: Final = (2, 3, 4, 5, 6, 7, 8, 10, 12, 15, 20, 25, 30, 40, 50)  # seeds that `seeds_needed` tries
-# Weight of all cells' run-to-run variation against the cell's own, in degrees of freedom. Of 1 and 4, tried on the
-# networks of `erroran.benchmarks.calibration`, 4 came closer. It is less than `dispersion.PRIOR_DF`: a forecast has to
-# be right on average, but a test must not rely on the variance of three runs.
-CELL_PRIOR_DF: Final = 4.0
-REPETITIONS: Final = 50  # of mining, for the correction of the bias; each costs a fit
-# Mined errors per run from which the bias is corrected. The correction was checked on planted effects of about 20
-# errors per run. With few errors many repetitions have next to none, and the corrected power would be too high.
-MIN_ERRORS_TO_CORRECT: Final = 5.0
-DRAWS_FOR_ODDS: Final = 5  # least number of simulated data sets from which the factor on the odds is computed
-NEGLIGIBLE_RATE: Final = 1e-4  # lower error rates are skipped for speed
-LEAST_SHRINK: Final = 0.05  # least value of `selection_shrink`, so that a plan always has errors to start from
+MOST_SEEDS: Final = 200
+"""Seeds per arm above which no number is named; a choice of display."""
+ALPHA: Final = 0.05
+ODDS: Final = "odds"
+REPAIRED: Final = "repaired"
+HOW: Final = (ODDS, REPAIRED)
+_IMAGES_FOR_ODDS: Final = 100  # simulated data sets from which the factor on the odds is computed
+
+
+@dataclass(frozen=True, eq=False)
+class Setting:
+    """What is judged, and what decides.
+
+    Attributes:
+        rates: Error rates of the endpoint.
+        n_images: Judged images that can make the endpoint's error.
+        n_evaluated: All judged images.
+        worthwhile: The smallest reduction worth having, in (0, 1).
+        equivalence_per_10000: Margin of "equivalent".
+        alpha: Two-sided level.
+        same_images: Judge the mined images themselves again, instead of fresh ones.
+    """
+
+    rates: ErrorRates
+    n_images: int
+    n_evaluated: int
+    worthwhile: float = WORTHWHILE_PERCENT / 100
+    equivalence_per_10000: float = EQUIVALENCE_PER_10000
+    alpha: float = ALPHA
+    same_images: bool = False
+
+    def draw(self, rng: np.random.Generator, n_draws: int) -> list[Images]:
+        """Images of simulated experiments."""
+        if self.same_images:
+            return self.rates.draw_same(rng, n_draws)
+        return self.rates.draw(rng, self.n_images, n_draws)
+
+    @cached_property
+    def _typical_rates(self) -> FloatArray:
+        return np.concatenate([images.rates for images in self.draw(np.random.default_rng(0), _IMAGES_FOR_ODDS)])
+
+    @cached_property
+    def _factors(self) -> dict[float, float]:
+        """Reduction to the factor on the odds of all images; filled by `treat`."""
+        return {}
+
+    def treat(self, rates: FloatArray, reduction: float, how: str, rng: np.random.Generator) -> FloatArray:
+        """Rates under a treatment that removes a share of the errors, in [0, 1], as a mean over such images.
+
+        `ODDS` multiplies the odds of an error by the same factor for all images, as a shift of the border between two
+        classes does; `REPAIRED` sets the rates of this share of the images to 0. Multiplying the rates instead would
+        make always-wrong images random and underestimate the power.
+        """
+        if how == REPAIRED:
+            return np.where(rng.random(rates.size) < reduction, 0.0, rates)
+        if reduction not in self._factors:
+            self._factors[reduction] = odds_factor(self._typical_rates, reduction)
+        return scale_odds(rates, self._factors[reduction])
+
+
+class Chance(Result):
+    """A probability, estimated by simulation, and its Monte Carlo standard error; both in [0, 1]."""
+
+    value: float
+    error: float
+
+
+class Forecast(Result):
+    """What a design will say if the treatment removes a certain share of the errors.
+
+    Attributes:
+        words: Each word of `table.WORDS` to its probability.
+        seeds: Expected seeds per arm.
+        seeds_error: Monte Carlo standard error of `seeds`.
+    """
+
+    words: dict[str, Chance]
+    seeds: float
+    seeds_error: float = 0.0
+
+    @property
+    def improved(self) -> Chance:
+        """Probability of the word *improved*."""
+        return self.words[IMPROVED]
+
+    @property
+    def decided(self) -> float:
+        """Probability of any word but *cannot tell*."""
+        return 1 - self.words[CANNOT_TELL].value
 
 
 @dataclass(frozen=True)
-class ErrorRates:
-    """Per-image error rates to simulate from; see `fit_rates`.
+class Agreement:
+    """How often the word of the whole verdict differs from that of the endpoint alone.
 
     Attributes:
-        alpha: First parameter of the fitted beta law over images; `beta` is the second.
-        runs_wrong: int (M,): number of mined runs that get each image wrong.
-        n_runs: Number of mined runs.
-        shrink: Share of the erring images that is kept, in (0, 1].
-        logit_sd: Sd of a run's shift of the border of this cell, in logits.
-        relative_sd: The same as relative sd of a run's count beyond independent images.
-        pooled_logit_sd: Sd of a run's shift in any cell, which the verdict's test uses.
+        counts: float64 (6, 6): simulated experiments by the endpoint's word (row) and the verdict's word (column), both
+            in the order of `table.WORDS`. Half an experiment that agrees is added to each row.
     """
 
-    alpha: float
-    beta: float
-    runs_wrong: IntArray
-    n_runs: int
-    shrink: float
-    logit_sd: float
-    relative_sd: float
-    pooled_logit_sd: float
+    counts: FloatArray = field(default_factory=lambda: np.eye(len(WORDS)) * 1e9)
 
-    def mined_errors(self, n_images: int) -> float:
-        """Mined errors per run, scaled to a number of images; not shrunk."""
-        return float(self.runs_wrong.sum()) / self.n_runs * n_images / self.runs_wrong.size
+    @property
+    def shares(self) -> FloatArray:
+        """float64 (6, 6): probabilities of the verdict's words for each word of the endpoint."""
+        shares: FloatArray = self.counts / self.counts.sum(axis=1, keepdims=True)
+        return shares
 
-    def draw(self, rng: np.random.Generator, n_images: int | None = None) -> FloatArray:
-        """Rates of new images, float64 (n_images,): mined images resampled, rates from their posteriors.
-
-        Shrinking sets the rates of a share 1 - shrink of the images to 0. Lower rates of all images instead would make
-        always-wrong images random and underestimate the power by 6 to 9 points.
-        """
-        runs_wrong = self.runs_wrong
-        if n_images is not None:
-            runs_wrong = rng.choice(runs_wrong, size=n_images)
-        rates = rng.beta(self.alpha + runs_wrong, self.beta + self.n_runs - runs_wrong)
-        return np.asarray(np.where(rng.random(rates.size) < self.shrink, rates, 0.0), dtype=np.float64)
+    def chances(self, words: IntArray) -> dict[str, Chance]:
+        """Probabilities of the verdict's words from simulated words of the endpoint, integer (n,)."""
+        of_endpoint = np.bincount(words, minlength=len(WORDS)) / words.size
+        means = of_endpoint @ self.shares
+        simulated = (of_endpoint @ self.shares**2 - means**2) / words.size
+        judged = of_endpoint**2 @ (self.shares * (1 - self.shares) / self.counts.sum(axis=1, keepdims=True))
+        errors = np.sqrt(np.maximum(simulated, 0) + judged)
+        values = zip(WORDS, means.tolist(), errors.tolist(), strict=True)
+        return {word: Chance(value=value, error=error) for word, value, error in values}
 
 
-def fit_rates(errors: BoolArray, *, shrink: float = 1.0, logit_sd: float = PRIOR_LOGIT_VARIANCE**0.5) -> ErrorRates:
-    """Fit a beta law to per-image error rates by empirical Bayes.
+AGREES: Final = Agreement()
+"""The verdict's word is that of the endpoint."""
+
+
+def odds_factor(rates: FloatArray, reduction: float) -> float:
+    """The factor on the odds of all images that removes this share, in [0, 1], of the errors."""
+    from scipy.optimize import brentq
+
+    if reduction >= 1:
+        return 0.0
+    if reduction <= 0 or not rates.size:
+        return 1.0
+    wanted = (1 - reduction) * float(rates.sum())
+    return float(np.exp(brentq(lambda log: float(scale_odds(rates, np.exp(log)).sum()) - wanted, -60, 0)))
+
+
+def endpoint_word(
+    setting: Setting, before: BoolArray, after: BoolArray, *, alpha: float, alpha_excluded: float | None = None
+) -> str:
+    """The word of the decision table for the endpoint alone: nothing else changes.
 
     Args:
-        errors: bool (S, M), mined errors of the cell, runs by images of class a.
-        shrink: Expected share of the mined errors that is real, in (0, 1]; see `selection_shrink`. 1 is too high for a
-            pair that was chosen because it was the worst.
-        logit_sd: Run-to-run variation over all cells, in logits (`dispersion.run_variation`), with which this cell's
-            own is blended.
-
-    A run that shifts the border between two classes changes the error rate p of every image by about its shift times
-    p (1 - p); see `dispersion`.
-
-    Raises:
-        BadInput: No mined error, or `shrink` out of range.
-
-    Source: beta-binomial empirical Bayes (Carlin and Louis 2000, ch. 3), maximum likelihood with
-    ``scipy.stats.betabinom``.
+        setting: What decides.
+        before: bool (S_b, H), errors of the endpoint.
+        after: bool (S_a, H), same images.
+        alpha: Two-sided level.
+        alpha_excluded: See `decide.judge`.
     """
-    from scipy.optimize import minimize
-    from scipy.stats import betabinom
-
-    if not errors.any():
-        raise BadInput("no mined error to plan from", fix="choose a pair that was confused")
-    if not 0 < shrink <= 1:
-        raise BadInput(f"shrink must lie in (0, 1]; got {shrink}", fix="use selection_shrink")
-    n_runs = len(errors)
-    runs_wrong = errors.sum(axis=0).astype(np.int64)
-    counts = np.bincount(runs_wrong, minlength=n_runs + 1)
-    k = np.arange(n_runs + 1)
-    # Where all runs get all images wrong, half an error is taken off: a beta law has no rate of 1.
-    rate = min(float(errors.mean()), 1 - 0.5 / errors.size)
-
-    def loss(log_size: FloatArray) -> float:
-        size = float(np.exp(log_size[0]))
-        return float(-(counts * betabinom.logpmf(k, n_runs, size * rate, size * (1 - rate))).sum())
-
-    # The mean is the observed one; only the concentration is fitted. A single run has no information on it: 1 then
-    # means that half the errors come from images that are usually wrong.
-    size = 1.0
-    if n_runs > 1:
-        best = minimize(loss, x0=[0.0], method="L-BFGS-B", bounds=[(-4.0, 7.0)])
-        size = float(np.exp(best.x[0]))
-    own, relative = _cell_variation(errors, logit_sd)
-    return ErrorRates(size * rate, size * (1 - rate), runs_wrong, n_runs, shrink, own, relative, logit_sd)
+    if min(len(before), len(after)) < MIN_SEEDS or not before.shape[1]:
+        return CANNOT_TELL
+    logit_sd = setting.rates.tested_logit_sd
+    direction = compare_errors(before, after, logit_sd=logit_sd).direction(alpha)
+    if direction:
+        return look_up(Findings(endpoint=direction)).word
+    percent, options = 100 * setting.worthwhile, {"logit_sd": logit_sd}
+    effect = score_interval(before, after, setting.n_evaluated, confidence=1 - alpha, **options)
+    wider = effect
+    if alpha_excluded is not None and alpha_excluded != alpha:
+        wider = score_interval(before, after, setting.n_evaluated, confidence=1 - alpha_excluded, **options)
+    return look_up(
+        Findings(
+            within=is_within(effect, setting.equivalence_per_10000, percent),
+            excluded=excludes_reduction(wider, percent),
+        )
+    ).word
 
 
 def plan_power(
-    rates: ErrorRates,
-    *,
+    setting: Setting,
     seeds: Sequence[int],
     reductions: Sequence[float],
-    n_images: int,
+    *,
     rng: np.random.Generator,
     n_simulations: int = N_SIMULATIONS,
-) -> FloatArray:
-    """Simulate the verdict's primary test on the mined error rates.
+    agreement: Agreement = AGREES,
+) -> tuple[FloatArray, FloatArray]:
+    """Probability of the verdict *improved* by seeds and true reduction.
 
     Args:
-        rates: Error rates of the cell.
-        seeds: Seeds per arm to try, rising, each >= 2.
+        setting: What is judged.
+        seeds: Seeds per arm, rising, each >= 2.
         reductions: True shares of the errors removed, rising, in (0, 1].
-        n_images: Images of `confirm` that can make the error.
-        rng: Generator of the simulation.
-        n_simulations: Experiments per value, and as many for its correction; the standard error of a value is at most
-            1.2 / sqrt of this.
+        rng: Generator.
+        n_simulations: Experiments per reduction; each is judged after every number of seeds. Half of them assume that
+            the odds of all images change by one factor (`ODDS`), half that a share of the images is repaired
+            (`REPAIRED`), which gives more power per error; real treatments lie between the two.
+        agreement: From `simulate_agreement`; without it the word is that of the endpoint alone.
 
     Returns:
-        float64 (seeds, reductions): probability of a significant fall in `compare.compare_errors`, in [0, 1]. For
-        orientation, with Beta(0.5, 1) rates and 3 / 5 / 10 seeds: a 50 % drop of 6.7 errors per run has power 67 / 87 /
-        97 % if images are independent and 22 / 44 / 76 % if runs shift by 1 logit as real ones do; of 3.3 errors 32 /
-        55 / 78 % and 12 / 30 / 59 %.
+        float64 (seeds, reductions) twice: probabilities, and their Monte Carlo standard errors. Values that fall with
+        more seeds or a larger reduction, by chance, are pooled.
 
-    The treatment is assumed to shift the border between the two classes, as a run does: it multiplies the odds of an
-    error by the same factor for all images. Multiplying the rates instead would make always-wrong images random and
-    underestimate power: networks whose planted confusion was repaired in part had half the seed noise of that model.
-
-    Power is not linear in the rates and their variation, so plug-in estimates are biased, on average too low where
-    power is high. A parametric bootstrap estimates the bias: mining is repeated on data simulated from the estimates,
-    and the difference between their power and the mean over the repetitions is added, where at least 5 errors per run
-    were mined.
+    Every experiment draws error rates from their posterior, so the power is averaged over what is not known about them.
 
     Raises:
         BadInput: Seeds or reductions out of range.
-
-    Source: Efron and Tibshirani (1993), An Introduction to the Bootstrap, ch. 10.
     """
     from scipy.optimize import isotonic_regression
 
-    if min(seeds, default=0) < 2 or not 0 < min(reductions, default=0) <= max(reductions) <= 1:
+    if min(seeds, default=0) < MIN_SEEDS or not 0 < min(reductions, default=0) <= max(reductions) <= 1:
         raise BadInput(
             f"planning needs seeds >= 2 and reductions in (0, 1]; got {seeds} and {reductions}",
             fix="try seeds 3,5,10 and reductions 0.25,0.5,0.75,1",
         )
-    power_of = _prepare(rates, n_images, n_simulations, rng)
-    power = np.array([[power_of(count, share) for share in reductions] for count in seeds])
-    for axis in (0, 1):  # more seeds and larger effects have more power: values that fall by chance are pooled
+    power, errors = np.empty((2, len(seeds), len(reductions)))
+    for column, reduction in enumerate(reductions):
+        words = simulate_fixed(setting, seeds, reduction, n_simulations=n_simulations, rng=rng)
+        for row in range(len(seeds)):
+            chance = agreement.chances(words[:, row])[IMPROVED]
+            power[row, column], errors[row, column] = chance.value, chance.error
+    for axis in (0, 1):
         power = np.apply_along_axis(lambda values: isotonic_regression(values).x, axis, power)
-    return power
+    return power, errors
+
+
+def seeds_for(seeds: Sequence[int], power: Sequence[float], *, wanted: float = WANTED_POWER) -> int | None:
+    """Fewest seeds per arm with the wanted power; None if there are none up to the largest number simulated.
+
+    Args:
+        seeds: Seeds per arm, rising.
+        power: Simulated power of each.
+        wanted: In (0, 1).
+
+    A curve c (1 - exp(-(n / k)^m)) is fitted to all numbers of seeds, so that one value that is too high by chance does
+    not count as reached. It levels off below 1 where more seeds cannot replace more images.
+    """
+    from scipy.optimize import curve_fit
+
+    n, values = np.asarray(seeds, dtype=float), np.asarray(power, dtype=float)
+    if values.max() < wanted / 2:
+        return None  # and too little for a fit
+
+    def curve(n: FloatArray, top: float, scale: float, shape: float) -> FloatArray:
+        return np.asarray(top * -np.expm1(-((n / scale) ** shape)))
+
+    start = (min(0.95, float(values.max())), float(np.median(n)), 1.0)
+    (top, scale, shape), _ = curve_fit(curve, n, values, p0=start, bounds=([0.01, 0.1, 0.2], [1.0, 1e3, 6.0]))
+    if top <= wanted:
+        return None
+    needed = max(MIN_SEEDS, math.ceil(scale * (-math.log1p(-wanted / top)) ** (1 / shape) - 1e-9))
+    return needed if needed <= seeds[-1] else None
 
 
 def detectable_reduction(reductions: Sequence[float], power: Sequence[float]) -> float | None:
@@ -190,164 +278,252 @@ def detectable_reduction(reductions: Sequence[float], power: Sequence[float]) ->
     return None if at is None else float(np.interp(WANTED_POWER, powers[at - 1 : at + 1], reductions[at - 1 : at + 1]))
 
 
-def seeds_needed(
-    rates: ErrorRates,
-    *,
+def forecast(
+    setting: Setting,
+    design: int | Design,
     reduction: float,
-    n_images: int,
+    *,
     rng: np.random.Generator,
     n_simulations: int = N_SIMULATIONS,
-) -> int | None:
-    """Fewest seeds per arm, of `SEED_LADDER`, with 80 % power for a reduction; None if 50 are not enough.
+    agreement: Agreement = AGREES,
+    how: Sequence[str] = HOW,
+) -> Forecast:
+    """What a design will say: a number of seeds per arm that is judged once, or looks.
 
-    Arguments as in `plan_power`.
+    Arguments as in `plan_power`, for one reduction in [0, 1].
     """
-    power_of = _prepare(rates, n_images, n_simulations, rng)
-    return next((count for count in SEED_LADDER if power_of(count, reduction) >= WANTED_POWER), None)
+    options: dict[str, Any] = {"n_simulations": n_simulations, "rng": rng, "how": how}
+    if isinstance(design, int):
+        words = simulate_fixed(setting, (design,), reduction, **options)[:, 0]
+        return Forecast(words=agreement.chances(words), seeds=design)
+    words, seeds = simulate_looks(setting, design, reduction, **options)
+    return Forecast(
+        words=agreement.chances(words),
+        seeds=float(seeds.mean()),
+        seeds_error=float(seeds.std(ddof=1)) / math.sqrt(n_simulations),
+    )
 
 
-def selection_shrink(labels: IntArray, pred: IntArray, n_classes: int, cells: Sequence[Cell]) -> float:
-    """Share of a chosen pair's mined errors that is expected with new seeds on new images.
+def mean_forecast(forecasts: Sequence[Forecast]) -> Forecast:
+    """The mean of independent forecasts."""
+    n = len(forecasts)
+    return Forecast(
+        words={
+            word: Chance(
+                value=sum(each.words[word].value for each in forecasts) / n,
+                error=math.hypot(*(each.words[word].error for each in forecasts)) / n,
+            )
+            for word in WORDS
+        },
+        seeds=sum(each.seeds for each in forecasts) / n,
+        seeds_error=math.hypot(*(each.seeds_error for each in forecasts)) / n,
+    )
+
+
+def simulate_fixed(
+    setting: Setting,
+    seeds: Sequence[int],
+    reduction: float,
+    *,
+    n_simulations: int,
+    rng: np.random.Generator,
+    how: Sequence[str] = HOW,
+) -> IntArray:
+    """Simulate experiments that are judged once.
+
+    Args:
+        setting: What is judged.
+        seeds: Seeds per arm, each of which is judged on the same simulated runs.
+        reduction: True share of the errors that the treatment removes, in [0, 1].
+        n_simulations: Number of experiments.
+        rng: Generator.
+        how: How the treatment changes images, in turn.
+
+    Returns:
+        int64 (n_simulations, seeds): places in `table.WORDS` of the words of the endpoint.
+    """
+    words = np.empty((n_simulations, len(seeds)), dtype=np.int64)
+    for k, images in enumerate(setting.draw(rng, n_simulations)):
+        before, after = _simulate_arms(setting, images, reduction, how[k % len(how)], max(seeds), rng)
+        for at, n in enumerate(seeds):
+            words[k, at] = WORDS.index(endpoint_word(setting, before[:n], after[:n], alpha=setting.alpha))
+    return words
+
+
+def simulate_looks(
+    setting: Setting,
+    design: Design,
+    reduction: float,
+    *,
+    n_simulations: int,
+    rng: np.random.Generator,
+    how: Sequence[str] = HOW,
+) -> tuple[IntArray, IntArray]:
+    """Simulate experiments that are judged in looks; arguments as in `simulate_fixed`.
+
+    Returns:
+        int64 (n_simulations,): places in `table.WORDS` of the words; and the seeds per arm that were used.
+    """
+    words, used = np.empty((2, n_simulations), dtype=np.int64)
+    for k, images in enumerate(setting.draw(rng, n_simulations)):
+        arms = _simulate_arms(setting, images, reduction, how[k % len(how)], design.horizon, rng)
+        decision = decide_in_looks(design, _JudgeEndpoint(setting, *arms))
+        words[k], used[k] = WORDS.index(decision.verdict.word), decision.seeds
+    return words, used
+
+
+@dataclass(frozen=True)
+class _Word:
+    """What `decide_in_looks` needs of a verdict: its word."""
+
+    word: str
+
+
+@dataclass(frozen=True)
+class _JudgeEndpoint:
+    """Judges the endpoint alone at the levels of a look, for `decide_in_looks`."""
+
+    setting: Setting
+    before: BoolArray
+    after: BoolArray
+
+    def __call__(self, seeds: int, *, alpha: float, alpha_excluded: float) -> Any:
+        arms = self.before[:seeds], self.after[:seeds]
+        return _Word(endpoint_word(self.setting, *arms, alpha=alpha, alpha_excluded=alpha_excluded))
+
+
+def _simulate_arms(
+    setting: Setting, images: Images, reduction: float, how: str, n_runs: int, rng: np.random.Generator
+) -> tuple[BoolArray, BoolArray]:
+    treated = setting.treat(images.rates, reduction, how, rng)
+    sd = setting.rates.logit_sd
+    return (
+        simulate_runs(images, images.rates, n_runs, sd, rng),
+        simulate_runs(images, treated, n_runs, sd, rng),
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class Surroundings:
+    """The errors outside the endpoint, from which whole experiments are simulated.
+
+    Attributes:
+        class_sizes: int64 (C,): judged images of each class.
+        pair: (a, b), class indices; `endpoint` is what is judged of it.
+        cells: int64 (E,): true class times C plus predicted class, of each image and wrong class that occurred.
+        runs_wrong: int64 (E,): how many of the `n_runs` mined runs made the error.
+        copies: float64 (E,): expected number of such images among the judged ones.
+        logit_sd: Run-to-run variation of single cells.
+    """
+
+    class_sizes: IntArray
+    pair: Cell
+    endpoint: Endpoint
+    cells: IntArray
+    runs_wrong: IntArray
+    n_runs: int
+    copies: FloatArray
+    logit_sd: float
+
+    def draw(self, rng: np.random.Generator) -> Images:
+        """Images of one experiment; rates come from their posteriors under Haldane's prior, which keeps the mean."""
+        kept = np.repeat(np.arange(self.cells.size), rng.poisson(self.copies))
+        wrong = self.runs_wrong[kept]
+        right = self.n_runs - wrong
+        rates = np.where(right > 0, rng.beta(wrong, np.maximum(right, 1)), 1.0)
+        return Images(rates, self.cells[kept])
+
+
+def describe_surroundings(
+    labels: IntArray, pred: IntArray, *, class_sizes: IntArray, pair: Cell, endpoint: Endpoint
+) -> Surroundings:
+    """Collect the errors outside the endpoint.
 
     Args:
         labels: Integer (N,), of the mined images.
-        pred: Integer (S, N), of the mining runs.
-        n_classes: Number of classes C.
-        cells: The directed cells whose errors count together.
-
-    Returns:
-        Posterior mean over observed count, in [0.05, 1]; 1 without errors.
-
-    The worst cell is partly the worst by chance: mostly if many cells have similar counts, hardly if it is far above
-    all others. Empirical Bayes estimates this for each cell. The true counts of all C (C - 1) cells come from a common
-    law of any form, estimated by maximum likelihood on a grid; a cell's count is Poisson in units of the average change
-    that new images and seeds cause. The posterior mean needs no correction for the choice of the cell. (One factor from
-    a bootstrap of the worst cell expected 20 to 30 % too many errors for the worst cells of real networks, and too few
-    for planted ones.)
-
-    Source: Kiefer and Wolfowitz (1956), Ann Math Stat 27, 887; Koenker and Mizera (2014), J Am Stat Assoc 109, 674;
-    selection: Efron (2011), J Am Stat Assoc 106, 1602.
+        pred: Integer (S, N), of the mined runs.
+        class_sizes: Integer (C,), judged images of each class.
+        pair: (a, b), class indices.
+        endpoint: What is judged of the pair.
     """
+    n_classes = len(class_sizes)
     labels, pred = check_runs(labels, pred, n_classes)
-    off = ~np.eye(n_classes, dtype=bool)
-    mean = np.where(off, confusion_counts(labels, pred, n_classes).mean(axis=0), 0.0)
-    chosen = np.zeros_like(off)
-    for cell in cells:
-        chosen[cell] = True
-    observed = float(mean[chosen].sum())
-    if observed == 0:
-        return 1.0
-    variation = run_variation(labels, pred, n_classes=n_classes)
-    # Variance of all cells together: run-to-run variation, and the squared rates of other images, seed noise included.
-    of_runs = float(((variation.logit_sd * variation.expected) ** 2).sum()) / len(pred)
-    rates = tabulate_errors(labels, pred, n_classes=n_classes).runs[:, 0] / len(pred)
-    jump = (of_runs + float((rates**2).sum())) / float(mean.sum())
-    values, which = np.unique(mean[off], return_inverse=True)
-    posterior = np.zeros_like(mean)
-    posterior[off] = _posterior_means(values, np.bincount(which), jump)[which]
-    return float(np.clip(posterior[chosen].sum() / observed, LEAST_SHRINK, 1.0))
+    table = tabulate_errors(labels, pred, n_classes=n_classes)
+    others = ~cell_mask(n_classes, endpoint.cells(pair)).ravel()[table.cell]
+    cells = table.cell[others]
+    mined = np.bincount(labels, minlength=n_classes)
+    return Surroundings(
+        class_sizes=class_sizes,
+        pair=pair,
+        endpoint=endpoint,
+        cells=cells,
+        runs_wrong=table.runs[others, 0],
+        n_runs=len(pred),
+        copies=(class_sizes / np.maximum(mined, 1))[cells // n_classes],
+        logit_sd=run_variation(labels, pred, n_classes=n_classes).logit_sd,
+    )
 
 
-def _posterior_means(values: FloatArray, times: IntArray, jump: float) -> FloatArray:
-    """Posterior means of counts that are Poisson in units of `jump`, each observed `times` times.
+def simulate_agreement(
+    setting: Setting,
+    around: Surroundings,
+    seeds: Sequence[int],
+    reduction: float,
+    *,
+    n_simulations: int,
+    rng: np.random.Generator,
+) -> Agreement:
+    """Simulate whole experiments, in which nothing but the endpoint changes, and compare the verdict's word with it.
 
-    The prior has 120 points, from below the smallest count to above the largest; 300 EM steps fit their weights.
+    Args:
+        setting: What is judged.
+        around: Errors outside the endpoint.
+        seeds: Seeds per arm, used in turn.
+        reduction: True share of the endpoint's errors that the treatment removes, in [0, 1].
+        n_simulations: Number of experiments.
+        rng: Generator.
     """
-    top = float(values.max())
-    grid = np.geomspace(min(0.02, top / 10), 1.5 * top, 120)
-    rate = grid / jump
-    log_chance = values[:, None] / jump * np.log(rate) - rate
-    chance = np.exp(log_chance - log_chance.max(axis=1, keepdims=True))
-    weights = np.full(grid.size, 1 / grid.size)
-    for _ in range(300):
-        share = chance * weights
-        share /= share.sum(axis=1, keepdims=True)
-        weights = times @ share / times.sum()
-    share = chance * weights
-    means: FloatArray = (share @ grid) / share.sum(axis=1)
-    return means
+    n_classes = len(around.class_sizes)
+    labels = np.repeat(np.arange(n_classes, dtype=np.int16), around.class_sizes)
+    starts = np.cumsum([0, *around.class_sizes[:-1]])
+    codes = np.array([true * n_classes + read_as for true, read_as in around.endpoint.cells(around.pair)])
+    counts = np.eye(len(WORDS)) / 2
+    for k, images in enumerate(setting.draw(rng, n_simulations)):
+        n, how = seeds[k % len(seeds)], HOW[(k // len(seeds)) % len(HOW)]
+        others = around.draw(rng)
+        rates = images.rates, setting.treat(images.rates, reduction, how, rng)
+        cells = np.concatenate([codes[images.cells], others.cells])
+        true, read_as = np.divmod(cells, n_classes)
+        place = _rank_within(true)
+        fits = place < around.class_sizes[true]
+        at = (starts[true] + place)[fits]
+        arms, of_endpoint = [], []
+        for of_arm in rates:
+            own = simulate_runs(images, of_arm, n, setting.rates.logit_sd, rng)
+            rest = simulate_runs(others, others.rates, n, around.logit_sd, rng)
+            pred = np.tile(labels, (n, 1))
+            pred[:, at] = np.where(np.concatenate([own, rest], axis=1), read_as, true)[:, fits]
+            of_endpoint.append(own)
+            arms.append(pred)
+        word = endpoint_word(setting, of_endpoint[0], of_endpoint[1], alpha=setting.alpha)
+        verdict = judge(
+            labels,
+            *arms,
+            pair=around.pair,
+            n_classes=n_classes,
+            endpoint=around.endpoint,
+            worthwhile_percent=100 * setting.worthwhile,
+            equivalence_per_10000=setting.equivalence_per_10000,
+            alpha=setting.alpha,
+        )
+        counts[WORDS.index(word), WORDS.index(verdict.word)] += 1
+    return Agreement(counts)
 
 
-def _cell_variation(errors: BoolArray, pooled: float) -> tuple[float, float]:
-    """Run-to-run variation of one cell: sd of a run's shift in logits, and relative sd of its count."""
-    counted = count_variance(errors)
-    if counted.df == 0:
-        return pooled, 0.0  # no image differs between runs, so the cell has no information on a shift
-    predicted = 1 + pooled**2 * counted.expected
-    blended = (CELL_PRIOR_DF * predicted + counted.df * counted.ratio) / (CELL_PRIOR_DF + counted.df)
-    excess = max(0.0, blended - 1)
-    mean = float(errors.sum()) / len(errors)
-    return math.sqrt(excess / counted.expected), math.sqrt(excess * counted.expected) / mean
-
-
-def _prepare(
-    rates: ErrorRates, n_images: int, n_simulations: int, rng: np.random.Generator
-) -> Callable[[int, float], float]:
-    """Power as a function of seeds per arm and reduction, corrected for the bias of mining; see `plan_power`."""
-    again = _mine_again(rates, rng)
-
-    def power_of(n_seeds: int, reduction: float) -> float:
-        plain = _simulated_power(rates, n_images, n_seeds, reduction, n_simulations, rng)
-        if not again:
-            return plain
-        each = -(-n_simulations // len(again))
-        repeated = [_simulated_power(mined, n_images, n_seeds, reduction, each, rng) for mined in again]
-        return min(1.0, max(0.0, 2 * plain - float(np.mean(repeated))))
-
-    return power_of
-
-
-def _mine_again(rates: ErrorRates, rng: np.random.Generator) -> list[ErrorRates]:
-    """Estimates from mining repeated on simulated runs and images; empty with too few errors for a correction."""
-    if rates.runs_wrong.sum() / rates.n_runs < MIN_ERRORS_TO_CORRECT:
-        return []
-    whole = replace(rates, shrink=1.0)
-    again: list[ErrorRates] = []
-    while len(again) < REPETITIONS:
-        errors = _simulate_runs(whole.draw(rng, rates.runs_wrong.size), rates.n_runs, rates.logit_sd, rng)
-        if errors.any():  # otherwise there would have been no plan
-            again.append(fit_rates(errors, shrink=rates.shrink, logit_sd=rates.pooled_logit_sd))
-    return again
-
-
-def _simulated_power(
-    rates: ErrorRates, n_images: int, n_seeds: int, reduction: float, n_simulations: int, rng: np.random.Generator
-) -> float:
-    """Share of simulated experiments with a significant fall, not corrected for bias."""
-    draws = [rates.draw(rng, n_images) for _ in range(max(n_simulations, DRAWS_FOR_ODDS))]
-    odds = _odds_factor(np.concatenate(draws), reduction)
-    found = 0
-    for drawn in draws[:n_simulations]:
-        before = drawn[drawn > NEGLIGIBLE_RATE]
-        arms = [_simulate_runs(scale_odds(before, factor), n_seeds, rates.logit_sd, rng) for factor in (1.0, odds)]
-        found += compare_errors(arms[0], arms[1], logit_sd=rates.pooled_logit_sd).direction(ALPHA) < 0
-    return found / n_simulations
-
-
-def _odds_factor(rates: FloatArray, reduction: float) -> float:
-    """The factor on the odds of all images that removes this share of the errors."""
-    from scipy.optimize import brentq
-
-    if reduction >= 1:
-        return 0.0
-    wanted = (1 - reduction) * float(rates.sum())
-    return float(np.exp(brentq(lambda log: float(scale_odds(rates, np.exp(log)).sum()) - wanted, -60, 0)))
-
-
-def scale_odds(rates: FloatArray, factor: float | FloatArray) -> FloatArray:
-    """Multiply the odds of rates in [0, 1] by a factor, broadcast against them."""
-    certain = np.minimum(rates, 1 - 1e-9)  # odds must be finite
-    lifted = certain * factor
-    moved: FloatArray = lifted / (lifted + 1 - certain)
-    return moved
-
-
-def _simulate_runs(rates: FloatArray, n_seeds: int, logit_sd: float, rng: np.random.Generator) -> BoolArray:
-    """Simulate bool (S, M): independent images, each run's rates p moved by its own shift times p (1 - p)."""
-    moved = np.broadcast_to(rates, (n_seeds, rates.size))
-    if logit_sd > 0:
-        # Mean 0, but never below -1: skewed as a shift in logits is, and no rate turns negative.
-        shift = rng.gamma(logit_sd**-2, logit_sd**2, (n_seeds, 1)) - 1
-        moved = moved + shift * rates * (1 - rates)
-    errors: BoolArray = rng.random((n_seeds, rates.size)) < moved
-    return errors
+def _rank_within(groups: IntArray) -> IntArray:
+    """Place of each element among those of its group, in their order: [3, 1, 3] -> [0, 0, 1]."""
+    order = np.argsort(groups, kind="stable")
+    starts = np.searchsorted(groups[order], groups[order])
+    ranks = np.empty(groups.size, dtype=np.int64)
+    ranks[order] = np.arange(groups.size) - starts
+    return ranks

@@ -8,10 +8,11 @@ import numpy as np
 from erroran.benchmarks.calibration.result import AA, Claims, Mean, Naive, Planted, Settings
 from erroran.benchmarks.calibration.worlds import N_CLASSES, World
 from erroran.benchmarks.common import follow
+from erroran.experiment.endpoint import Endpoint
 from erroran.stats.confusion import cell_errors, pair_errors
-from erroran.stats.dispersion import run_variation
 from erroran.stats.intervals import mean_interval
-from erroran.verdict.plan import fit_rates, plan_power, selection_shrink
+from erroran.verdict.plan import Setting, describe_surroundings, plan_power, simulate_agreement
+from erroran.verdict.rates import fit_rates
 from erroran.verdict.replay import (
     NaiveReplay,
     Replay,
@@ -129,7 +130,7 @@ def measure_planted(worlds: Sequence[World], settings: Settings) -> list[Planted
         for n_seeds in settings.power_seeds if records else ():
             plans = pd.DataFrame([record for record in records if record["seeds"] == n_seeds])
             of = plans.groupby("world").mean()
-            difference = of["found"] - of["promised"]
+            difference = of["improved"] - of["promised"]
             later = difference[of.index >= settings.tuned_on]
             assumed = ("reduction", "errors_before", "errors_expected", "shrink", "swing_planned", "swing_true")
             rows.append(
@@ -147,7 +148,7 @@ def measure_planted(worlds: Sequence[World], settings: Settings) -> list[Planted
                     knowing=mean_of(of["knowing"]),
                     difference=mean_of(difference),
                     held_out=mean_of(later) if len(later) else None,
-                    difference_knowing=mean_of(of["found"] - of["knowing"]),
+                    difference_knowing=mean_of(of["improved"] - of["knowing"]),
                     per_world={name: of[name].tolist() for name in ("promised", "found", "knowing")},
                 )
             )
@@ -175,8 +176,7 @@ def _plan_and_judge(
     n_mine, part = len(world.mine), len(world.confirm) / len(labels)
     before, after = (float(pair_errors(labels, p, pair).mean()) * part for p in (pool, repaired))
     reduction = 1 - after / before if before else 0.0
-    variation = run_variation(labels, pool, n_classes=N_CLASSES).logit_sd
-    known = fit_rates(cell_errors(labels, pool, pair), logit_sd=variation)
+    known = fit_rates(labels, pool, N_CLASSES, [pair])
     true = {"reduction": reduction, "errors_before": before, "swing_true": known.logit_sd}
     records: list[dict[str, float]] = []
     knowing = None
@@ -186,20 +186,26 @@ def _plan_and_judge(
         mined = pool[mining][:, mine]
         if reduction <= 0 or worst_cell(labels[mine], mined, N_CLASSES) != pair:
             continue  # a user would have worked on another pair
-        options: dict[str, Any] = {
-            "rng": rng,
-            "seeds": settings.power_seeds,
-            "reductions": (reduction,),
-            "n_images": int((labels[confirm] == pair[0]).sum()),
-            "n_simulations": settings.simulations,
+        sizes = np.bincount(labels[confirm], minlength=N_CLASSES)
+        judged = {"n_images": int(sizes[pair[0]]), "n_evaluated": len(confirm)}
+        estimated = Setting(rates=fit_rates(labels[mine], mined, N_CLASSES, [pair]), **judged)
+        around = describe_surroundings(labels[mine], mined, class_sizes=sizes, pair=pair, endpoint=Endpoint.FORWARD)
+        agreement = simulate_agreement(
+            estimated, around, settings.power_seeds, reduction, n_simulations=settings.simulations // 4, rng=rng
+        )
+        options: dict[str, Any] = {"rng": rng, "n_simulations": settings.simulations, "agreement": agreement}
+        promised = plan_power(estimated, settings.power_seeds, [reduction], **options)[0].tolist()
+        rates = estimated.rates
+        expected, mined_errors = (get(judged["n_images"]) for get in (rates.expected_errors, rates.mined_errors))
+        planned = {
+            "shrink": expected / mined_errors,
+            "errors_expected": expected,
+            "swing_planned": rates.logit_sd,
         }
-        shrink = selection_shrink(labels[mine], mined, N_CLASSES, [pair])
-        of_mined = run_variation(labels[mine], mined, n_classes=N_CLASSES).logit_sd
-        estimated = fit_rates(cell_errors(labels[mine], mined, pair), shrink=shrink, logit_sd=of_mined)
-        promised = plan_power(estimated, **options).tolist()
-        expected = estimated.mined_errors(options["n_images"]) * shrink
-        planned = {"shrink": shrink, "errors_expected": expected, "swing_planned": estimated.logit_sd}
-        knowing = knowing or plan_power(known, **options).tolist()
+        if knowing is None:
+            knowing = plan_power(Setting(rates=known, **judged), settings.power_seeds, [reduction], **options)[
+                0
+            ].tolist()
         for at, n_seeds in enumerate(settings.power_seeds):
             draws = [
                 (rng.permutation(rest)[:n_seeds], rng.permutation(len(repaired))[:n_seeds])

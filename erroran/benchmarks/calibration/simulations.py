@@ -24,7 +24,7 @@ from erroran.stats.dispersion import run_variation
 from erroran.stats.intervals import score_interval, wilson_interval
 from erroran.stats.multiplicity import benjamini_hochberg
 from erroran.stats.significance import mcnemar
-from erroran.verdict.plan import scale_odds
+from erroran.verdict.rates import scale_odds
 
 
 def coverage_rows(shift_sd: float) -> list[Simulated]:

@@ -187,7 +187,7 @@ def _plan_and_judge(
         if reduction <= 0 or worst_cell(labels[mine], mined, N_CLASSES) != pair:
             continue  # a user would have worked on another pair
         sizes = np.bincount(labels[confirm], minlength=N_CLASSES)
-        judged = {"n_images": int(sizes[pair[0]]), "n_evaluated": len(confirm)}
+        judged: dict[str, Any] = {"n_images": int(sizes[pair[0]]), "n_evaluated": len(confirm)}
         estimated = Setting(rates=fit_rates(labels[mine], mined, N_CLASSES, [pair]), **judged)
         around = describe_surroundings(labels[mine], mined, class_sizes=sizes, pair=pair, endpoint=Endpoint.FORWARD)
         agreement = simulate_agreement(

@@ -178,6 +178,12 @@ def _train_arms(
     design = None if most is None else _plan_looks(session, group, stem, hypothesis, most)
 
     def before_training(seeds: int, planned: "Design | None") -> None:
+        if hypothesis.judge.folds is not None:
+            times = hypothesis.judge.relative_time(group.template.mine_fraction)
+            talk.print(
+                f"judged out of fold: {hypothesis.judge.folds} runs per seed and arm, together {times:.1f} times the "
+                "training of one run that is judged on confirm"
+            )
         if planned is None:
             _warn_of_low_power(session, group, stem, hypothesis, seeds)
         else:

@@ -133,7 +133,9 @@ def assess(store: Store, group: Group, name: str) -> Assessment:
     distinct = primary[labels, np.concatenate([before.predicted, after.predicted])].any(axis=0)
     first = after.runs[0]
     train = fitted_part(store, first.spec)
-    store.put_artifact("verdicts", intervention.key, _stored(intervention, verdict, before.population))
+    store.put_artifact(
+        "verdicts", intervention.key, _stored(intervention, verdict, before.population, int(distinct.sum()))
+    )
     return Assessment(
         group=group,
         intervention=intervention,
@@ -174,7 +176,7 @@ def list_verdicts(store: Store) -> list[StoredVerdict]:
     return sorted(store.list_artifacts("verdicts", StoredVerdict), key=lambda verdict: verdict.created)
 
 
-def _stored(intervention: Intervention, verdict: Verdict, population: str) -> StoredVerdict:
+def _stored(intervention: Intervention, verdict: Verdict, population: str, distinct_images: int) -> StoredVerdict:
     return StoredVerdict(
         name=intervention.name,
         pair=str(intervention.hypothesis.pair),
@@ -183,6 +185,7 @@ def _stored(intervention: Intervention, verdict: Verdict, population: str) -> St
         seeds=intervention.seeds,
         created=intervention.created,
         population=population,
+        distinct_images=distinct_images,
         endpoint=verdict.primary.name,
         word=verdict.word,
         sentence=verdict.sentence,

@@ -154,10 +154,21 @@ def gather_judged(
     """
     runs = _get_runs(store, run_ids)
     store.ledger.record(look)
-    splits = store.get_splits(_without_fold(runs[0]))
-    part = splits.confirm if judging.folds is None else splits.train
+    part = judged_part(store, runs[0].spec, judging)
     predicted, fold = _read_held_out(store, runs, judging, part, classify, look)
     return Judged(judging, runs, part, fold, predicted, store.get_dataset(runs[0].spec.dataset).class_names)
+
+
+def judged_part(store: Store, spec: RunSpec, judging: Judging) -> Part:
+    """The images that judge, with their labels; reads no predictions.
+
+    Args:
+        store: Holds the dataset.
+        spec: Any run of the baseline group; it gives the dataset and the part that is mined.
+        judging: Which images judge.
+    """
+    splits = store.get_splits(_without_fold(spec))
+    return splits.confirm if judging.folds is None else splits.train
 
 
 def gather_mined(store: Store, run_ids: Sequence[str], judging: Judging) -> tuple[np.ndarray, np.ndarray]:
@@ -176,7 +187,7 @@ def gather_mined(store: Store, run_ids: Sequence[str], judging: Judging) -> tupl
         ErroranError: The predictions of a run do not belong to its images.
     """
     runs = _get_runs(store, run_ids)
-    part = store.get_splits(_without_fold(runs[0])).mine
+    part = store.get_splits(_without_fold(runs[0].spec)).mine
     if judging.folds is None:
         return part.y, gather(store, run_ids, "mine").probabilities
     return part.y, _read_held_out(store, runs, judging, part, lambda probabilities: probabilities, None)[0]
@@ -248,8 +259,8 @@ def _get_runs(store: Store, run_ids: Sequence[str]) -> tuple[RunRecord, ...]:
     return tuple(store.get_run(run_id) for run_id in run_ids)
 
 
-def _without_fold(run: RunRecord) -> RunSpec:
-    return run.spec.model_copy(update={"fold": None})
+def _without_fold(spec: RunSpec) -> RunSpec:
+    return spec.model_copy(update={"fold": None})
 
 
 def _other_images(run: RunRecord, split: str, class_names: Sequence[str]) -> ErroranError:

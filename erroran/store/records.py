@@ -206,7 +206,7 @@ class StoredVerdict(BaseModel):
 
     Attributes:
         name, group, seeds, created: Of the `Intervention`; `pair` and `spec_hash` of its hypothesis.
-        population: The judged images in words.
+        population: The judged images in words; `distinct_images` of them show the error of the endpoint in any run.
         endpoint: The primary endpoint in words.
         word, sentence: The verdict.
         advice: What to do.
@@ -224,6 +224,7 @@ class StoredVerdict(BaseModel):
     seeds: tuple[int, ...]
     created: str
     population: str
+    distinct_images: int
     endpoint: str
     word: str
     sentence: str

@@ -104,13 +104,14 @@ def _mine_files(session: Session, patterns: Sequence[str], top: int) -> None:
     from dataclasses import asdict
 
     from erroran.predictions import read_predictions
-    from erroran.stats.consistency import classify_images, rank_pairs
+    from erroran.stats.consistency import SUSPECTED_MISLABEL, classify_images, rank_pairs
 
     found = read_predictions(patterns)
     names, runs = found.class_names, len(found.predicted)
-    pairs = rank_pairs(found.labels, found.predicted, len(names))
     kinds = classify_images(found.labels, found.predicted, len(names), found.probabilities)
-    suspects = found.ids[kinds.kind == "suspected mislabel"].tolist()
+    suspected = kinds.kind == SUSPECTED_MISLABEL
+    pairs = rank_pairs(found.labels, found.predicted, len(names), suspected=suspected)
+    suspects = found.ids[suspected].tolist()
     if session.as_json:
         rows = [asdict(row) | {"pair": ":".join(names[label] for label in row.pair)} for row in pairs[:top]]
         print_json({"files": list(found.files), "pairs": rows, "suspected_mislabels": suspects})

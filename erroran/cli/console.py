@@ -229,14 +229,14 @@ def print_runs(screen: Screen, records: "Sequence[RunRecord]") -> None:
 
 def print_pairs(screen: Screen, pairs: "Sequence[PairSummary]", names: Sequence[str], n_runs: int) -> None:
     """Print mined pairs, one a row."""
-    headers = ("pair", "errors per run", "mean", "runs with it", "systematic", "reverse", "rate, 95 % interval")
+    headers = ("pair", "errors per run", "mean", "runs with it", "systematic", "mislabels?", "reverse", "rate (95 %)")
     rows = [
         (
             ":".join(names[label] for label in found.pair),
             " ".join(map(str, found.errors_per_seed)),
             f"{found.mean_errors:.1f}",
             f"{found.seeds_with_it}/{n_runs}",
-            "-" if found.n_systematic is None else str(found.n_systematic),
+            *("-" if n is None else str(n) for n in (found.n_systematic, found.n_suspected)),
             " ".join(map(str, found.reverse_per_seed)),
             f"{found.rate:.2%} ({found.rate_low:.2%} to {found.rate_high:.2%})",
         )

@@ -13,6 +13,7 @@ from erroran.report.render import render, write_document
 from erroran.report.text import to_csv
 from erroran.stats.confusion import confusion_counts
 from erroran.stats.consistency import SEED_NOISE, SUSPECTED_MISLABEL, SYSTEMATIC
+from erroran.stats.multiplicity import FDR
 
 if TYPE_CHECKING:
     from erroran.stages.mine_confusions import MiningResult, WrongImage
@@ -52,6 +53,7 @@ def write_confusions(mined: "MiningResult", folder: Path, *, top: int) -> Path:
         folds=evidence.runs[0].spec.fold[1] if evidence.runs[0].spec.fold else None,
         command=provenance.command_line(),
         hidden=len(mined.pairs) - len(galleries),
+        fdr=FDR,
     )
     suspects = [(suspect.id, suspect.label, suspect.looks_like) for suspect in mined.suspected_mislabels]
     return write_document(

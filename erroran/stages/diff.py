@@ -14,7 +14,7 @@ from erroran.experiment.pair import Pair
 from erroran.predictions import Pattern, PredictionSet, read_arms
 from erroran.results import Result
 from erroran.stats.confusion import accuracy, cell_errors
-from erroran.stats.consistency import rank_pairs
+from erroran.stats.consistency import SUSPECTED_MISLABEL, classify_images, rank_pairs
 from erroran.stats.intervals import Effect
 from erroran.stats.multiplicity import CellChange
 from erroran.stats.significance import mcnemar
@@ -251,7 +251,9 @@ def choose_pair(predictions: PredictionSet) -> tuple[int, int]:
     Raises:
         BadInput: No run makes any error.
     """
-    ranked = rank_pairs(predictions.labels, predictions.predicted, len(predictions.class_names))
+    runs = predictions.labels, predictions.predicted, len(predictions.class_names)
+    suspected = classify_images(*runs, predictions.probabilities).kind == SUSPECTED_MISLABEL
+    ranked = rank_pairs(*runs, suspected=suspected)
     if not ranked:
         raise BadInput(
             "No run before makes any error, so there is no pair to choose.", fix="name one, as in --pair 4:9"

@@ -34,6 +34,7 @@ class MinedPair(Result):
     seeds_with_it: int
     images_by_runs: tuple[int, ...]
     systematic_images: int | None
+    suspected_mislabels: int | None
     reverse_per_seed: tuple[int, ...]
     asymmetry_p: float
     rate: float
@@ -197,7 +198,12 @@ def _rank(group: Group, evidence: Evidence) -> MiningResult:
         exploratory=evidence.split == "confirm",
         seeds=evidence.seeds,
         images=len(evidence.labels),
-        pairs=[_mined_pair(pair, evidence) for pair in rank_pairs(evidence.labels, evidence.predicted, n_classes)],
+        pairs=[
+            _mined_pair(pair, evidence)
+            for pair in rank_pairs(
+                evidence.labels, evidence.predicted, n_classes, suspected=found.kind == SUSPECTED_MISLABEL
+            )
+        ],
         wrong_images=wrong,
         suspected_mislabels=[
             Mislabel(id=i.id, label=i.label, looks_like=i.looks_like, self_confidence=i.self_confidence)
@@ -216,6 +222,7 @@ def _mined_pair(found: PairSummary, evidence: Evidence) -> MinedPair:
     own = {
         "pair": str(Pair(evidence.class_names[true], evidence.class_names[predicted])),
         "systematic_images": found.n_systematic,
+        "suspected_mislabels": found.n_suspected,
         "rate_interval": (found.rate_low, found.rate_high),
         "image_ids": evidence.ids[rows].tolist(),
     }

@@ -7,7 +7,7 @@ from erroran.experiment.pair import Pair
 from erroran.operations.morphology import Ink, ink_is_bright
 from erroran.results import Result
 from erroran.shape.proposal import Choice, ProposedDirection, Word, choose_operations, examine_class, try_operations
-from erroran.stats.consistency import rank_pairs
+from erroran.stats.consistency import SUSPECTED_MISLABEL, classify_images, rank_pairs
 from erroran.store.evidence import Evidence
 from erroran.store.records import Group, RunRecord
 
@@ -48,8 +48,9 @@ class ProposalResult(Result):
 
 def worst_pairs(evidence: Evidence, count: int) -> list[Pair]:
     """The pairs with most systematic errors, as `mine-confusions` ranks them; fewer where there are fewer."""
-    names = evidence.class_names
-    ranked = rank_pairs(evidence.labels, evidence.predicted, len(names))
+    names, arms = evidence.class_names, (evidence.labels, evidence.predicted, len(evidence.class_names))
+    suspected = classify_images(*arms, evidence.probabilities).kind == SUSPECTED_MISLABEL
+    ranked = rank_pairs(*arms, suspected=suspected)
     return [Pair(names[true], names[predicted]) for true, predicted in (found.pair for found in ranked[:count])]
 
 

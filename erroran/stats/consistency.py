@@ -6,7 +6,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from erroran.stats.confusion import FloatArray, IntArray, check_runs, confusion_counts, tabulate_errors
+from erroran.stats.confusion import BoolArray, FloatArray, IntArray, check_runs, confusion_counts, tabulate_errors
 from erroran.stats.multiplicity import benjamini_hochberg
 
 CORRECT: Final = "correct"
@@ -26,7 +26,9 @@ class PairSummary:
         mean_errors: Their mean.
         seeds_with_it: Number of runs with at least one such error.
         images_by_runs: Length S + 1; entry k counts images of class a that exactly k runs predict as b.
-        n_systematic: Number of images that more than half of the runs predict as b; None with a single run.
+        n_systematic: Number of images that more than half of the runs predict as b, without suspected mislabels; None
+            with a single run.
+        n_suspected: Number of suspected mislabels that more than half of the runs predict as b; None likewise.
         reverse_per_seed: Errors b -> a of each run.
         asymmetry_p: Two-sided p-value for equal rates a -> b and b -> a.
         rate: Mean share of class-a images predicted as b, in [0, 1]; `rate_low` and `rate_high` are the ends of its
@@ -42,6 +44,7 @@ class PairSummary:
     seeds_with_it: int
     images_by_runs: tuple[int, ...]
     n_systematic: int | None
+    n_suspected: int | None
     reverse_per_seed: tuple[int, ...]
     asymmetry_p: float
     rate: float
@@ -72,13 +75,16 @@ class ImageConsistency:
     suggested_class: npt.NDArray[np.int64]
 
 
-def rank_pairs(labels: IntArray, pred: IntArray, n_classes: int) -> list[PairSummary]:
+def rank_pairs(
+    labels: IntArray, pred: IntArray, n_classes: int, *, suspected: BoolArray | None = None
+) -> list[PairSummary]:
     """Rank every directed pair with any error: by systematic images, then mean errors (both falling), then the pair.
 
     Args:
         labels: Integer (N,), values in 0..n_classes-1.
         pred: Integer (S, N), predictions of S runs of one arm.
         n_classes: Number of classes C.
+        suspected: bool (N,), suspected mislabels: a wrong label is no systematic error that a fix could reduce.
 
     Raises:
         BadInput: See `confusion.check_runs`.
@@ -98,10 +104,13 @@ def rank_pairs(labels: IntArray, pred: IntArray, n_classes: int) -> list[PairSum
     table = tabulate_errors(labels, pred, n_classes=n_classes)
     cells, starts = np.unique(table.cell, return_index=True)
     images = dict(zip(cells.tolist(), np.split(table.runs[:, 0], starts[1:]), strict=False))  # none: one empty part
+    doubtful = np.zeros(len(labels), dtype=bool) if suspected is None else suspected
+    mislabels = dict(zip(cells.tolist(), np.split(doubtful[table.image], starts[1:]), strict=False))
     none = np.empty(0, dtype=np.int64)
     summaries = []
     for cell, runs_wrong in images.items():
         a, b = divmod(cell, n_classes)
+        most = runs_wrong > majority
         low, high = wilson_interval(runs_wrong, int(support[a]), n_runs=n_runs)
         histogram = np.bincount(runs_wrong, minlength=n_runs + 1)
         histogram[0] = support[a] - len(runs_wrong)
@@ -113,7 +122,8 @@ def rank_pairs(labels: IntArray, pred: IntArray, n_classes: int) -> list[PairSum
                 mean_errors=float(counts[:, a, b].mean()),
                 seeds_with_it=int((counts[:, a, b] > 0).sum()),
                 images_by_runs=tuple(histogram.tolist()),
-                n_systematic=int(histogram[majority + 1 :].sum()) if n_runs > 1 else None,
+                n_systematic=int((most & ~mislabels[cell]).sum()) if n_runs > 1 else None,
+                n_suspected=int((most & mislabels[cell]).sum()) if n_runs > 1 else None,
                 reverse_per_seed=tuple(counts[:, b, a].tolist()),
                 asymmetry_p=_asymmetry_p((runs_wrong, reverse), (int(support[a]), int(support[b]))),
                 rate=float(runs_wrong.sum() / (n_runs * support[a])),

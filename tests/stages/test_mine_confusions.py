@@ -63,6 +63,7 @@ def test_json_names_pairs_and_images(store: Store, group: Group) -> None:
     assert [pair["pair"] for pair in content["pairs"]] == ["0:1", "2:0"]
     assert set(content["pairs"][0]) == {
         "pair", "errors_per_seed", "mean_errors", "seeds_with_it", "images_by_runs", "systematic_images",
+        "suspected_mislabels",
         "reverse_per_seed", "asymmetry_p", "rate", "rate_interval", "partial_conjunction_p",
         "partial_conjunction_q", "image_ids",
     }  # fmt: skip
@@ -87,6 +88,18 @@ def test_suspected_mislabels_are_written_for_a_spec_to_leave_out(store: Store, g
     ]
     write_confusions(mined.model_copy(update={"suspected_mislabels": []}), tmp_path, top=3)
     assert file.read_text() == "sample_id,label,looks_like\n"
+
+
+@pytest.mark.parametrize(
+    ("q_value", "title"), [(0.05, "# Most consistent confusion"), (0.06, "# Confusions on `mine`: 0")]
+)
+def test_the_title_follows_the_test(store: Store, group: Group, tmp_path: Path, q_value: float, title: str) -> None:
+    """A pair is called consistent only if the partial-conjunction test says so."""
+    mined = rank_confusions(store, group)
+    first = mined.pairs[0].model_copy(update={"partial_conjunction_q": q_value})
+    text = write_confusions(mined.model_copy(update={"pairs": [first]}), tmp_path, top=1).read_text()
+    assert text.startswith(title)
+    assert ("not shown to be consistent" in text.splitlines()[0]) == (q_value > 0.05)
 
 
 def test_mining_on_mine_leaves_no_trace(store: Store, group: Group) -> None:

@@ -44,6 +44,18 @@ def test_rank_by_hand():
     assert second.n_systematic == 0
 
 
+def test_suspected_mislabels_are_not_systematic():
+    """Image 0 is wrong in all runs; as a suspected mislabel it counts apart, and the pair ranks by its other images."""
+    (first,) = [row for row in rank_pairs(LABELS, RUNS, 10, suspected=np.arange(6) == 0) if row.pair == (4, 9)]
+    assert (first.n_systematic, first.n_suspected) == (0, 1)
+    assert first.errors_per_seed == (2, 1, 2)
+    labels, runs = np.array([0, 0, 1, 2]), np.tile([1, 1, 0, 2], (3, 1))
+    assert [row.pair for row in rank_pairs(labels, runs, 3)] == [(0, 1), (1, 0)]
+    marked = rank_pairs(labels, runs, 3, suspected=labels == 0)
+    assert [(row.pair, row.n_systematic, row.n_suspected) for row in marked] == [((1, 0), 1, 0), ((0, 1), 0, 2)]
+    assert rank_pairs(LABELS, RUNS[:1], 10)[0].n_suspected is None
+
+
 def test_one_run_has_nothing_systematic():
     rows = rank_pairs(LABELS, RUNS[:1], 10)
     assert [row.pair for row in rows] == [(4, 9), (9, 4)]

@@ -130,12 +130,10 @@ def assess(store: Store, group: Group, name: str) -> Assessment:
     fixed, broken = find_flips(labels, before.predicted, after.predicted, before.ids.tolist(), names)
     exposure = gather_exposure(store, intervention)
     primary = cell_mask(len(names), verdict.endpoint.cells(verdict.pair))
-    distinct = primary[labels, np.concatenate([before.predicted, after.predicted])].any(axis=0)
+    distinct = int(primary[labels, np.concatenate([before.predicted, after.predicted])].any(axis=0).sum())
     first = after.runs[0]
     train = fitted_part(store, first.spec)
-    store.put_artifact(
-        "verdicts", intervention.key, _stored(intervention, verdict, before.population, int(distinct.sum()))
-    )
+    store.put_artifact("verdicts", intervention.key, _stored(intervention, verdict, before.population, distinct))
     return Assessment(
         group=group,
         intervention=intervention,
@@ -148,7 +146,7 @@ def assess(store: Store, group: Group, name: str) -> Assessment:
         environments=environments,
         population=before.population,
         images=len(labels),
-        distinct_images=int(distinct.sum()),
+        distinct_images=distinct,
         seeds=_seed_rows(before, after),
         controls=controls,
         against_baseline={

@@ -528,7 +528,6 @@ def test_out_of_fold_a_seed_is_the_sum_of_its_folds(out_of_fold: tuple[Store, Gr
     assert {flip.index for flip in found.fixed} == set(zeros[[0, 1, 2, 3, 4]])
     assert [flip.runs_wrong_before for flip in found.fixed if flip.index == zeros[4]] == [1]
     assert found.exposure.runs == found.arms[NAME][::FOLDS]
-    assert found.classes["before"].support.tolist() == [10, 10, 10]
 
 
 def test_out_of_fold_the_bias_is_chosen_on_images_that_do_not_judge(out_of_fold: tuple[Store, Group]) -> None:

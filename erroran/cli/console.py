@@ -137,18 +137,18 @@ class TrainingDisplay:
             f"{primary.effect.after_mean:.1f} errors per run, {_change(primary.effect)}",
             style="bold",
         )
-        if look.decided or not later:
-            talk.print(f"  {look.verdict.word} at the level of this look ({look.alpha:.2g}); {minutes:.1f} minutes")
-            return
-        each = minutes / self._trained if self._trained else None
-        ahead = [
-            "" if each is None else f" (about {2 * runs_per_seed * (seeds - look.seeds) * each:.1f} minutes)"
-            for seeds in (later[0], later[-1])
-        ]
-        talk.print(
-            f"  not decided at the level of this look ({look.alpha:.2g}); {minutes:.1f} minutes so far; next look after"
-            f" {later[0]} seeds{ahead[0]}, the last after {later[-1]}{ahead[1]}"
-        )
+        said = f"  {look.verdict.word} at the level of this look ({look.alpha:.2g}); {minutes:.1f} minutes so far"
+        if look.chance is None:
+            talk.print(said)
+        elif look.stops:
+            talk.print(f"{said}; stopped: more seeds would decide with at most {look.chance:.0%} chance")
+        else:
+            each = minutes / self._trained if self._trained else None
+            ahead = [
+                "" if each is None else f" (about {2 * runs_per_seed * (seeds - look.seeds) * each:.1f} minutes)"
+                for seeds in (later[0], later[-1])
+            ]
+            talk.print(f"{said}; next look after {later[0]} seeds{ahead[0]}, the last after {later[-1]}{ahead[1]}")
 
     def say_trained(self, *completed: "Completed") -> None:
         """Print how many runs were trained, how many were in the store, and how long it took."""

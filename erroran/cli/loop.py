@@ -172,10 +172,11 @@ def _train_arms(
     session: Session, group: "Group", stem: str, hypothesis: "Hypothesis", options: InterveneOptions
 ) -> None:
     from erroran.stages import intervene as stage
+    from erroran.verdict.sequential import plan_looks
 
     controls, listed, most = options.names(), options.listed(), options.most_seeds()
     say_note(group.note)
-    design = None if most is None else _plan_looks(session, group, stem, hypothesis, most)
+    design = None if most is None else plan_looks(most)
 
     def before_training(seeds: int, planned: "Design | None") -> None:
         if hypothesis.judge.folds is not None:
@@ -208,18 +209,6 @@ def _train_arms(
             **display.hooks,
         )
     display.say_trained(completed)
-
-
-def _plan_looks(session: Session, group: "Group", stem: str, hypothesis: "Hypothesis", most: int) -> "Design":
-    """Plan looks up to the number of seeds that a plan asks for, or the most that is allowed."""
-    from erroran.stages.plan import plan
-    from erroran.verdict.sequential import plan_looks
-
-    try:
-        planned = plan(session.store, group, stem, hypothesis, controls=(), n_simulations=200)
-    except (BadInput, NotFound):  # nothing to plan from; `intervene` itself refuses a spec that does not fit the data
-        return plan_looks(most)
-    return plan_looks(most, horizon=planned.recommended_seeds)
 
 
 def _warn_of_low_power(session: Session, group: "Group", stem: str, hypothesis: "Hypothesis", seeds: int) -> None:

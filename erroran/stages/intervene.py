@@ -253,11 +253,11 @@ def _continue_design(store: Store, registration: Entry, design: Design) -> Desig
     begun = find_begun_design(store.ledger.entries(), registration)
     if begun is None:
         return design
-    if begun.max_seeds != design.max_seeds:
+    if begun.horizon != design.horizon:
         raise BadInput(
-            f"A look at `{registration.name}` was made by a plan for at most {begun.max_seeds} seeds per arm; another"
+            f"A look at `{registration.name}` was made by a plan for at most {begun.horizon} seeds per arm; another"
             " plan now would raise the rate of false claims.",
-            fix=f"--max-seeds {begun.max_seeds}",
+            fix=f"--max-seeds {begun.horizon}",
         )
     return begun
 

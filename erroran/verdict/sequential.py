@@ -7,14 +7,14 @@ is the whole procedure, for stages, simulations and calibration alike.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final, Protocol, Self
+from typing import Any, Final, Protocol, Self
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, model_validator
 
 from erroran.errors import BadInput
-from erroran.stats.confusion import FloatArray
-from erroran.verdict.decide import Verdict
+from erroran.stats.confusion import FloatArray, IntArray
+from erroran.verdict.decide import Verdict, judge
 from erroran.verdict.table import CANNOT_TELL
 
 MAX_SEEDS: Final = 40
@@ -26,6 +26,8 @@ ALPHA: Final = 0.05
 ALPHA_EXCLUDED: Final = 0.1
 """Two-sided level of all intervals together that exclude the worthwhile reduction. Only their lower ends matter, so
 *not worthwhile* is said of a change that has the worthwhile size in at most 5 % of cases."""
+LEAST_CHANCE: Final = 0.1
+"""Training ends if the last look decides with a smaller chance at best; a convention."""
 _NODES: Final = 200
 _FARTHEST_Z: Final = 8.0  # beyond it the density of a look is taken as 0
 _LARGEST_BOUNDARY: Final = 15.0
@@ -39,7 +41,6 @@ class Design(BaseModel):
         alphas: Two-sided nominal level of each look's tests and intervals.
         alphas_excluded: Two-sided nominal level of each look's interval that is to exclude the worthwhile reduction.
         alpha: Two-sided level of all looks together.
-        max_seeds: Seeds per arm that were allowed; the last look may have fewer.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
@@ -48,14 +49,13 @@ class Design(BaseModel):
     alphas: tuple[float, ...]
     alphas_excluded: tuple[float, ...]
     alpha: float
-    max_seeds: int
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
         if not len(self.looks) == len(self.alphas) == len(self.alphas_excluded) > 0:
             raise ValueError("looks, alphas and alphas_excluded must have the same length, at least 1")
-        if list(self.looks) != sorted(set(self.looks)) or not 2 <= self.looks[0] <= self.looks[-1] <= self.max_seeds:
-            raise ValueError("looks must rise, from at least 2 to at most max_seeds")
+        if list(self.looks) != sorted(set(self.looks)) or self.looks[0] < 2:
+            raise ValueError("looks must rise, from at least 2")
         if not all(0 < level < 0.5 for level in (*self.alphas, *self.alphas_excluded, self.alpha)):
             raise ValueError("levels must lie in (0, 0.5)")
         return self
@@ -94,12 +94,20 @@ class Look:
         alpha: Two-sided nominal level of its tests and intervals.
         alpha_excluded: Level of the interval that is to exclude the worthwhile reduction.
         verdict: The verdict at these levels.
+        chance: Best chance that the last look decides; see `chance_to_decide`. None if this look decided, or is the
+            last.
     """
 
     seeds: int
     alpha: float
     alpha_excluded: float
     verdict: Verdict
+    chance: float | None
+
+    @property
+    def stops(self) -> bool:
+        """Whether no further look is made."""
+        return self.chance is None or self.chance < LEAST_CHANCE
 
     @property
     def decided(self) -> bool:
@@ -134,13 +142,7 @@ class Decision:
         return self.looks[-1].decided
 
 
-def plan_looks(
-    max_seeds: int = MAX_SEEDS,
-    *,
-    horizon: int | None = None,
-    alpha: float = ALPHA,
-    alpha_excluded: float = ALPHA_EXCLUDED,
-) -> Design:
+def plan_looks(max_seeds: int = MAX_SEEDS, *, alpha: float = ALPHA, alpha_excluded: float = ALPHA_EXCLUDED) -> Design:
     """Plan looks after 5, 10, 15, 20, 30, 40, ... seeds per arm.
 
     Tests have levels of the O'Brien-Fleming type: hardly any early, nearly the whole level at the last look. The
@@ -148,9 +150,7 @@ def plan_looks(
     a treatment that is not worth its price is to be recognised early.
 
     Args:
-        max_seeds: Most seeds per arm, 2 or more.
-        horizon: Seeds per arm of the last look, if fewer than `max_seeds`. A closer horizon makes early looks less
-            strict.
+        max_seeds: Seeds per arm of the last look, 2 or more. Fewer make early looks less strict.
         alpha: Two-sided level of the tests of all looks together.
         alpha_excluded: Two-sided level of all intervals that exclude the worthwhile reduction.
 
@@ -159,11 +159,10 @@ def plan_looks(
 
     Source: Lan and DeMets (1983), Biometrika 70:659, both spending functions.
     """
-    last = min(max_seeds, horizon or max_seeds)
-    if last < 2:
-        raise BadInput(f"A design needs at least 2 seeds per arm; got {last}.", fix="--max-seeds 40")
-    looks = (*(seeds for seeds in LADDER if seeds * LEAST_STEP <= last), last)
-    shares = np.array(looks) / last
+    if max_seeds < 2:
+        raise BadInput(f"A design needs at least 2 seeds per arm; got {max_seeds}.", fix="--max-seeds 40")
+    looks = (*(seeds for seeds in LADDER if seeds * LEAST_STEP <= max_seeds), max_seeds)
+    shares = np.array(looks) / max_seeds
     tests = nominal_levels(shares, spend_obrien_fleming(shares, alpha), sides=2)
     excluded = nominal_levels(shares, spend_pocock(shares, alpha_excluded / 2), sides=1)
     return Design(
@@ -171,29 +170,103 @@ def plan_looks(
         alphas=tests,
         alphas_excluded=tuple(2 * level for level in excluded),
         alpha=alpha,
-        max_seeds=max_seeds,
     )
 
 
 def decide_in_looks(
-    design: Design, judge_at: JudgeAt, *, after_look: Callable[[Look], None] = lambda _: None
+    design: Design,
+    judge_at: JudgeAt,
+    *,
+    chance_at: Callable[[Verdict, int, Design], float] | None = None,
+    after_look: Callable[[Look], None] = lambda _: None,
 ) -> Decision:
     """Look at the arms until the word is something other than *cannot tell*, or the design has no more looks.
+
+    In the second half of a design, training also ends if the last look would hardly decide any more. That spends no
+    level: a test that is not made cannot be wrong.
 
     Args:
         design: The looks and their levels.
         judge_at: Judges the arms; called once per look, with rising numbers of seeds. A stage trains the missing runs
             here.
+        chance_at: Best chance that the last look decides, from a verdict that does not and its seeds; by default
+            `chance_to_decide`.
         after_look: Called after each look.
     """
+    chance_at = chance_at or chance_to_decide
     looks: list[Look] = []
     for seeds in design.looks:
         levels = design.levels_at(seeds)
-        looks.append(Look(seeds=seeds, verdict=judge_at(seeds, **levels), **levels))
+        verdict = judge_at(seeds, **levels)
+        open_ = verdict.word == CANNOT_TELL and seeds < design.horizon
+        chance = chance_at(verdict, seeds, design) if open_ else None
+        looks.append(Look(seeds=seeds, verdict=verdict, chance=chance, **levels))
         after_look(looks[-1])
-        if looks[-1].decided:
+        if looks[-1].stops:
             break
     return Decision(design, tuple(looks))
+
+
+def decide_runs(design: Design, labels: IntArray, before: IntArray, after: IntArray, **options: Any) -> Decision:
+    """`decide_in_looks` on runs that are there already, for simulations.
+
+    Args:
+        design: The looks and their levels.
+        labels: Integer (N,).
+        before: Integer (S, N), predictions of at least as many runs as the last look needs.
+        after: The same of the treatment.
+        options: `pair`, `n_classes` and others of `decide.judge`.
+
+    Raises:
+        BadInput: Too few runs.
+    """
+    if min(len(before), len(after)) < design.horizon:
+        raise BadInput(
+            f"The last look needs {design.horizon} runs per arm; there are {len(before)} and {len(after)}.",
+            fix="more runs, or a closer horizon",
+        )
+
+    def judge_at(seeds: int, *, alpha: float, alpha_excluded: float) -> Verdict:
+        return judge(labels, before[:seeds], after[:seeds], alpha=alpha, alpha_excluded=alpha_excluded, **options)
+
+    return decide_in_looks(design, judge_at)
+
+
+def chance_to_decide(verdict: Verdict, seeds: int, design: Design) -> float:
+    """Best chance, in [0, 1], that the last look of a design decides, given the runs so far.
+
+    Args:
+        verdict: After `seeds` seeds per arm.
+        seeds: Fewer than the design's last look has.
+        design: The design.
+
+    Returns:
+        1 in the first half of the design. Then the larger one of two conditional powers: of *improved* if the true
+        change is the worthwhile reduction, and of *not worthwhile* if there is no change. Both are normal
+        approximations for the errors per 10,000 images. Images stay the same, so their part of the variance does.
+
+    Source: Lan, Simon and Halperin (1982), Seq Anal 1:207.
+    """
+    from scipy.special import ndtr, ndtri
+
+    effect, share = verdict.primary.effect, seeds / design.horizon
+    if share < 0.5:
+        return 1.0
+    z = -float(ndtri(verdict.alpha / 2))
+    runs, total = (
+        (high - low) / 2 / z for low, high in ((effect.seeds_low, effect.seeds_high), (effect.low, effect.high))
+    )
+    if not (0 < runs < np.inf and total < np.inf):
+        return float(effect.before_mean > 0)
+    worthwhile = -verdict.worthwhile_percent / 100 * effect.before_per_10000
+    levels = design.levels_at(design.horizon)
+    z_test, z_excluded = (-float(ndtri(levels[key] / 2)) for key in ("alpha", "alpha_excluded"))
+    at_last = runs * np.sqrt(share)  # sd of the estimate at the last look
+    ahead = runs * np.sqrt(share * (1 - share))  # the part of it that is still open
+    with_images = np.sqrt(at_last**2 + max(total**2 - runs**2, 0.0))
+    fallen = (-z_test * at_last - (share * effect.per_10000 + (1 - share) * worthwhile)) / ahead
+    excluded = (share * effect.per_10000 - worthwhile - z_excluded * with_images) / ahead
+    return float(max(ndtr(fallen), ndtr(excluded)))
 
 
 def spend_obrien_fleming(shares: FloatArray, alpha: float) -> FloatArray:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from typing import Unpack
 
 import numpy as np
 from pydantic import ValidationError
@@ -26,7 +27,7 @@ from erroran.store.stamps import find_begun_design, look_entry
 from erroran.training.fit import Progress, training_parts
 from erroran.training.models import check_model, find_model
 from erroran.verdict.decide import Verdict, judge_hypothesis
-from erroran.verdict.sequential import Design, Look, decide_in_looks
+from erroran.verdict.sequential import Design, Levels, Look, decide_in_looks
 from erroran.verdict.table import IMPROVED
 
 FIRST_FRESH_SEED = 1000
@@ -206,7 +207,7 @@ class _Arms:
         """Train and judge look by look; the controls have the seeds of the last look only if the treatment improved."""
         first, name = design.looks[0], self._whole.name
 
-        def judge_at(seeds: int, *, alpha: float, alpha_excluded: float) -> Verdict:
+        def judge_at(seeds: int, **levels: Unpack[Levels]) -> Verdict:
             intervention = self.train(seeds, of_controls=first)
             look = look_entry(group, intervention, "look")
             before, after = (
@@ -219,8 +220,7 @@ class _Arms:
                 before.predicted,
                 after.predicted,
                 before.class_names,
-                alpha=alpha,
-                alpha_excluded=alpha_excluded,
+                **levels,
             )
 
         def note(look: Look) -> None:

@@ -7,7 +7,7 @@ from erroran.experiment.hypothesis import Hypothesis
 from erroran.experiment.judging import Judging
 from erroran.experiment.runspec import Environment, RunSpec
 from erroran.stats.intervals import Effect
-from erroran.verdict.sequential import Design
+from erroran.verdict.sequential import Design, Levels
 
 _STRICT = ConfigDict(extra="forbid", frozen=True)
 
@@ -172,7 +172,7 @@ class Intervention(BaseModel):
     command: str
 
     @property
-    def levels(self) -> dict[str, float]:
+    def levels(self) -> Levels:
         """The levels at which the arms are judged, as options of `decide.judge`; empty for its defaults."""
         return {} if self.design is None else self.design.levels_at(len(self.seeds))
 

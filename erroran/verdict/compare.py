@@ -43,6 +43,8 @@ class ArmTest:
         p_images: Two-sided, for new seeds and new images; at least `p_value`.
         p_rest: One-sided in the direction of the change, without the image that changed most.
         variance_ratio: Variance between runs, relative to independent images, that the test allows for; >= 1.
+        image_factor: How many times higher the level of the tests of other images is than that of new seeds; above 1
+            at the looks of a sequential design, see `decide.judge`.
     """
 
     method: str
@@ -53,11 +55,13 @@ class ArmTest:
     p_images: float | None
     p_rest: float | None
     variance_ratio: float
+    image_factor: float = 1.0
 
     def direction(self, alpha: float) -> int:
-        """-1 for significantly fewer errors after, +1 for more, 0 for neither."""
-        p_values = (self.p_value, self.p_images, self.p_rest)
-        if any(p is None or p >= alpha for p in p_values) or self.p_less is None or self.p_greater is None:
+        """-1 for significantly fewer errors after, +1 for more, 0 for neither; `alpha` is the level for new seeds."""
+        of_images = self.image_factor * alpha
+        levels = ((self.p_value, alpha), (self.p_images, of_images), (self.p_rest, of_images))
+        if any(p is None or p >= level for p, level in levels) or self.p_less is None or self.p_greater is None:
             return 0
         return -1 if self.p_less < self.p_greater else 1
 
@@ -104,13 +108,16 @@ class PairComparison:
         return {Endpoint.FORWARD: self.forward, Endpoint.REVERSE: self.reverse, Endpoint.SUM: self.both}[self.endpoint]
 
 
-def compare_errors(before_errors: BoolArray, after_errors: BoolArray, *, logit_sd: float = 0.0) -> ArmTest:
+def compare_errors(
+    before_errors: BoolArray, after_errors: BoolArray, *, logit_sd: float = 0.0, image_factor: float = 1.0
+) -> ArmTest:
     """Test "no change" of one kind of error.
 
     Args:
         before_errors: bool (S_b, M), runs by images.
         after_errors: bool (S_a, M), same images.
         logit_sd: Run-to-run variation of this count, in logits; see `dispersion.run_variation`.
+        image_factor: See `ArmTest`.
 
     Returns:
         The tests of `significance.change_test`; no test below `MIN_SEEDS` runs in an arm. `find_directions` takes many
@@ -124,7 +131,7 @@ def compare_errors(before_errors: BoolArray, after_errors: BoolArray, *, logit_s
     tail = p_value / 2 if after.sum() * len(before) < before.sum() * len(after) else 1 - p_value / 2
     method = max((p_value, RUNS), (p_images, IMAGES), (p_rest, ALL_BUT_ONE), key=lambda found: found[0])[1]
     ratio = float(tested.variance_ratio[0])
-    return ArmTest(method, _REASONS[method], p_value, tail, 1 - tail, p_images, p_rest, ratio)
+    return ArmTest(method, _REASONS[method], p_value, tail, 1 - tail, p_images, p_rest, ratio, image_factor)
 
 
 def find_directions(
@@ -166,6 +173,7 @@ class ArmComparison:
         class_names: Sequence[str],
         *,
         skip: Sequence[Cell] = (),
+        image_factor: float = 1.0,
     ) -> None:
         """Prepare the comparison.
 
@@ -175,6 +183,7 @@ class ArmComparison:
             after: Predictions, integer (S_a, N). Runs need no pairing.
             class_names: The C names.
             skip: Cells that do not count for the run-to-run variation: the pair that a treatment changed.
+            image_factor: Of all tests; see `ArmTest`.
         """
         self.class_names = tuple(class_names)
         self.n_images = int(labels.size)
@@ -184,7 +193,7 @@ class ArmComparison:
         # Images that all runs predict correctly are left out: they change no number below.
         some = (before != labels).any(axis=0) | (after != labels).any(axis=0)
         self._labels, self._before, self._after = labels[some], before[:, some], after[:, some]
-        self._skip = tuple(skip)
+        self._skip, self._image_factor = tuple(skip), image_factor
 
     def endpoint(self, endpoint: Endpoint, pair: Cell, *, confidence: float = 0.95) -> Comparison:
         """Compare the errors of an endpoint of a pair (a, b) of class indices."""
@@ -243,7 +252,7 @@ class ArmComparison:
             before_per_seed=tuple(was.sum(axis=1).tolist()),
             after_per_seed=tuple(now.sum(axis=1).tolist()),
             effect=score_interval(was, now, n_images or self.n_images, confidence=confidence, logit_sd=logit_sd),
-            test=compare_errors(was, now, logit_sd=logit_sd),
+            test=compare_errors(was, now, logit_sd=logit_sd, image_factor=self._image_factor),
         )
 
     def errors(self, counted: BoolArray) -> tuple[BoolArray, BoolArray]:

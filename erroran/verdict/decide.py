@@ -99,6 +99,7 @@ def judge(
     equivalence_per_10000: float = EQUIVALENCE_PER_10000,
     alpha: float = 0.05,
     alpha_excluded: float | None = None,
+    alpha_images: float | None = None,
     class_names: Sequence[str] | None = None,
     unit: str = "images",
 ) -> Verdict:
@@ -118,6 +119,9 @@ def judge(
         alpha: Two-sided level, in (0, 0.5).
         alpha_excluded: Level of the intervals that exclude the worthwhile reduction, if not `alpha`; sequential designs
             have a level of its own for each.
+        alpha_images: Level of the tests of other images, if not `alpha`. The looks of a sequential design see more and
+            more runs but always the same images, so what other images would show is asked once, at the level of the
+            whole design.
         class_names: Names for the sentence, length C; default the indices.
         unit: What was predicted, in the sentence.
 
@@ -133,7 +137,8 @@ def judge(
     labels, before = check_runs(labels, before, n_classes)
     labels, after = check_runs(labels, after, n_classes)
     names = tuple(class_names or map(str, range(n_classes)))
-    arms = ArmComparison(labels, before, after, names, skip=Endpoint.SUM.cells(pair))
+    factor = 1.0 if alpha_images is None else alpha_images / alpha
+    arms = ArmComparison(labels, before, after, names, skip=Endpoint.SUM.cells(pair), image_factor=factor)
     compared = arms.pair(pair, endpoint, confidence=1 - alpha)
     elsewhere = _Elsewhere(arms, pair, compared, alpha)
     cells = tuple(arms.single_cells())
@@ -187,6 +192,7 @@ def judge_hypothesis(
     *,
     alpha: float = 0.05,
     alpha_excluded: float | None = None,
+    alpha_images: float | None = None,
 ) -> Verdict:
     """`judge` with the pair, the endpoint, the worthwhile change and the margins of a hypothesis."""
     return judge(
@@ -201,6 +207,7 @@ def judge_hypothesis(
         equivalence_per_10000=hypothesis.equivalence_per_10000,
         alpha=alpha,
         alpha_excluded=alpha_excluded,
+        alpha_images=alpha_images,
         class_names=class_names,
     )
 

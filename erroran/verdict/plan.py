@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Final
+from typing import Any, Final, Unpack
 
 import numpy as np
 
@@ -17,7 +17,7 @@ from erroran.stats.intervals import score_interval
 from erroran.verdict.compare import MIN_SEEDS, compare_errors
 from erroran.verdict.decide import EQUIVALENCE_PER_10000, WORTHWHILE_PERCENT, excludes_reduction, is_within, judge
 from erroran.verdict.rates import ErrorRates, Images, scale_odds, simulate_runs
-from erroran.verdict.sequential import Design, decide_in_looks
+from erroran.verdict.sequential import Design, Levels, decide_in_looks
 from erroran.verdict.table import CANNOT_TELL, IMPROVED, WORDS, Findings, look_up
 
 SEEDS: Final = (3, 5, 8, 10, 15, 20, 30)
@@ -162,7 +162,13 @@ def odds_factor(rates: FloatArray, reduction: float) -> float:
 
 
 def endpoint_word(
-    setting: Setting, before: BoolArray, after: BoolArray, *, alpha: float, alpha_excluded: float | None = None
+    setting: Setting,
+    before: BoolArray,
+    after: BoolArray,
+    *,
+    alpha: float,
+    alpha_excluded: float | None = None,
+    alpha_images: float | None = None,
 ) -> str:
     """The word of the decision table for the endpoint alone: nothing else changes.
 
@@ -172,11 +178,13 @@ def endpoint_word(
         after: bool (S_a, H), same images.
         alpha: Two-sided level.
         alpha_excluded: See `decide.judge`.
+        alpha_images: See `decide.judge`.
     """
     if min(len(before), len(after)) < MIN_SEEDS or not before.shape[1]:
         return CANNOT_TELL
     logit_sd = setting.rates.tested_logit_sd
-    direction = compare_errors(before, after, logit_sd=logit_sd).direction(alpha)
+    factor = 1.0 if alpha_images is None else alpha_images / alpha
+    direction = compare_errors(before, after, logit_sd=logit_sd, image_factor=factor).direction(alpha)
     if direction:
         return look_up(Findings(endpoint=direction)).word
     percent, options = 100 * setting.worthwhile, {"logit_sd": logit_sd}
@@ -367,7 +375,8 @@ def simulate_looks(
     words, used = np.empty((2, n_simulations), dtype=np.int64)
     for k, images in enumerate(setting.draw(rng, n_simulations)):
         arms = _simulate_arms(setting, images, reduction, how[k % len(how)], design.horizon, rng)
-        decision = decide_in_looks(design, _JudgeEndpoint(setting, *arms))
+        # The rule that ends hopeless designs is left out: the seeds that it spares are counted here.
+        decision = decide_in_looks(design, _JudgeEndpoint(setting, *arms), chance_at=lambda *_: 1.0)
         words[k], used[k] = WORDS.index(decision.verdict.word), decision.seeds
     return words, used
 
@@ -387,9 +396,9 @@ class _JudgeEndpoint:
     before: BoolArray
     after: BoolArray
 
-    def __call__(self, seeds: int, *, alpha: float, alpha_excluded: float) -> Any:
+    def __call__(self, seeds: int, **levels: Unpack[Levels]) -> Any:
         arms = self.before[:seeds], self.after[:seeds]
-        return _Word(endpoint_word(self.setting, *arms, alpha=alpha, alpha_excluded=alpha_excluded))
+        return _Word(endpoint_word(self.setting, *arms, **levels))
 
 
 def _simulate_arms(

@@ -7,7 +7,7 @@ is the whole procedure, for stages, simulations and calibration alike.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Protocol, Self
+from typing import Any, Final, Protocol, Self, TypedDict, Unpack
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, model_validator
@@ -31,6 +31,14 @@ LEAST_CHANCE: Final = 0.1
 _NODES: Final = 200
 _FARTHEST_Z: Final = 8.0  # beyond it the density of a look is taken as 0
 _LARGEST_BOUNDARY: Final = 15.0
+
+
+class Levels(TypedDict, total=False):
+    """The levels of a look, as options of `decide.judge`, which describes them."""
+
+    alpha: float
+    alpha_excluded: float
+    alpha_images: float
 
 
 class Design(BaseModel):
@@ -65,10 +73,17 @@ class Design(BaseModel):
         """Seeds per arm at the last look."""
         return self.looks[-1]
 
-    def levels_at(self, seeds: int) -> dict[str, float]:
-        """The levels of the look after so many seeds, as `alpha` and `alpha_excluded` of `decide.judge`."""
+    def levels_at(self, seeds: int) -> Levels:
+        """The levels of the look after so many seeds, as options of `decide.judge`.
+
+        Other images are asked about at the level of the whole design, since all looks see the same images.
+        """
         place = self.looks.index(seeds)
-        return {"alpha": self.alphas[place], "alpha_excluded": self.alphas_excluded[place]}
+        return {
+            "alpha": self.alphas[place],
+            "alpha_excluded": self.alphas_excluded[place],
+            "alpha_images": self.alpha,
+        }
 
     def describe(self) -> str:
         """Such as ``looks after 5, 10 and 20 seeds per arm``."""
@@ -79,9 +94,9 @@ class Design(BaseModel):
 
 
 class JudgeAt(Protocol):
-    """Judges the first `seeds` runs of both arms at the levels of a look; see `decide.judge`."""
+    """Judges the first `seeds` runs of both arms at the levels of a look; see `Design.levels_at`."""
 
-    def __call__(self, seeds: int, *, alpha: float, alpha_excluded: float) -> Verdict:
+    def __call__(self, seeds: int, **levels: Unpack[Levels]) -> Verdict:
         """The verdict at these levels."""
 
 
@@ -200,7 +215,7 @@ def decide_in_looks(
         verdict = judge_at(seeds, **levels)
         open_ = verdict.word == CANNOT_TELL and seeds < design.horizon
         chance = chance_at(verdict, seeds, design) if open_ else None
-        looks.append(Look(seeds=seeds, verdict=verdict, chance=chance, **levels))
+        looks.append(Look(seeds, levels["alpha"], levels["alpha_excluded"], verdict, chance))
         after_look(looks[-1])
         if looks[-1].stops:
             break
@@ -226,8 +241,8 @@ def decide_runs(design: Design, labels: IntArray, before: IntArray, after: IntAr
             fix="more runs, or a closer horizon",
         )
 
-    def judge_at(seeds: int, *, alpha: float, alpha_excluded: float) -> Verdict:
-        return judge(labels, before[:seeds], after[:seeds], alpha=alpha, alpha_excluded=alpha_excluded, **options)
+    def judge_at(seeds: int, **levels: Unpack[Levels]) -> Verdict:
+        return judge(labels, before[:seeds], after[:seeds], **levels, **options)
 
     return decide_in_looks(design, judge_at)
 
@@ -260,7 +275,7 @@ def chance_to_decide(verdict: Verdict, seeds: int, design: Design) -> float:
         return float(effect.before_mean > 0)
     worthwhile = -verdict.worthwhile_percent / 100 * effect.before_per_10000
     levels = design.levels_at(design.horizon)
-    z_test, z_excluded = (-float(ndtri(levels[key] / 2)) for key in ("alpha", "alpha_excluded"))
+    z_test, z_excluded = (-float(ndtri(level / 2)) for level in (levels["alpha"], levels["alpha_excluded"]))
     at_last = runs * np.sqrt(share)  # sd of the estimate at the last look
     ahead = runs * np.sqrt(share * (1 - share))  # the part of it that is still open
     with_images = np.sqrt(at_last**2 + max(total**2 - runs**2, 0.0))

@@ -8,6 +8,7 @@ from pydantic import ValidationError
 from scipy.stats import multivariate_normal, norm
 
 from erroran.errors import BadInput
+from erroran.verdict.decide import judge
 from erroran.verdict.sequential import (
     Design,
     chance_to_decide,
@@ -124,7 +125,8 @@ class _Judge:
     def __init__(self, *words: str) -> None:
         self.words, self.asked = list(words), []
 
-    def __call__(self, seeds: int, *, alpha: float, alpha_excluded: float) -> object:
+    def __call__(self, seeds: int, *, alpha: float, alpha_excluded: float, alpha_images: float) -> object:
+        assert alpha_images == 0.05
         self.asked.append((seeds, alpha, alpha_excluded))
         return SimpleNamespace(word=self.words.pop(0))
 
@@ -215,6 +217,16 @@ def test_the_whole_procedure_on_simulated_runs() -> None:
     assert sum(word in ("improved", "harmed", "traded") for word in found["null"][0]) <= 3
     assert found["half"][0].count("improved") >= 17
     assert np.median(found["half"][1]) <= 10
+
+
+def test_other_images_are_asked_about_at_the_level_of_all_looks() -> None:
+    """Six of 13 images repaired, p < 0.001 for new seeds: all looks see the same images, which are asked about once."""
+    labels, before, after = _world(np.random.default_rng(3), np.arange(13) % 2, 10)
+    options = {"pair": (0, 1), "n_classes": 2, "alpha": 0.001, "alpha_excluded": 0.02}
+    verdict = judge(labels, before, after, **options, alpha_images=0.05)
+    assert verdict.primary.test.p_value < 0.001 < verdict.primary.test.p_images < 0.05
+    assert verdict.primary.test.direction(0.001) == -1
+    assert judge(labels, before, after, **options).primary.test.direction(0.001) == 0
 
 
 def test_too_few_runs_for_a_design() -> None:

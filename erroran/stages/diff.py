@@ -18,6 +18,7 @@ from erroran.stats.consistency import SUSPECTED_MISLABEL, classify_images, rank_
 from erroran.stats.intervals import Effect
 from erroran.stats.multiplicity import CellChange
 from erroran.stats.significance import mcnemar
+from erroran.verdict.advice import advise
 from erroran.verdict.collateral import Collateral
 from erroran.verdict.compare import Comparison
 from erroran.verdict.decide import MARGIN_PER_10000, WORTHWHILE_PERCENT, Verdict, judge
@@ -104,7 +105,7 @@ class DiffResult(Result):
         p_value: Two-sided p-value of the endpoint; McNemar's mid-p for one run against one run; None without a test.
         used_test: The test behind it; in JSON ``test``.
         seeds: Number of runs of each arm.
-        seeds_needed: Runs per arm to detect a change of the observed size with 80 % power; see `Verdict`.
+        seeds_needed: Runs per arm in all that would decide; see `verdict.advice.Advice`.
         samples: Samples evaluated.
         classes: Number of classes.
         forward: Errors from the true to the predicted class; `reverse` the other way; `both` together (in JSON
@@ -211,6 +212,7 @@ def diff_sets(
         class_names=names,
         unit="samples",
     )
+    advice = advise(verdict, before.labels, before.predicted, after.predicted, unit="samples")
     single = len(before.predicted) == len(after.predicted) == 1
     two_runs = _compare_two_runs(before, after, verdict.endpoint.cells(cell)) if single else None
     return DiffResult(
@@ -223,7 +225,8 @@ def diff_sets(
         p_value=two_runs.p_midp if two_runs else verdict.primary.test.p_value,
         used_test=_used_test(verdict, two_runs),
         seeds={name: len(arm.predicted) for name, arm in arms.items()},
-        seeds_needed=None,
+        seeds_needed=advice.seeds,
+        advice=advice.line,
         samples=len(before.labels),
         classes=len(names),
         forward=_compared(verdict.forward),

@@ -14,6 +14,7 @@ from erroran.store.environment import compare_environments
 from erroran.store.evidence import Judged, gather_judged, gather_mined
 from erroran.store.records import Finding, Group, StoredVerdict
 from erroran.store.stamps import Stamp, find_stamps, look_entry
+from erroran.verdict.advice import advise
 from erroran.verdict.compare import ArmComparison, Comparison
 from erroran.verdict.controls import Control, LogitShift, apply_logit_shift, compare_controls, find_shift
 from erroran.verdict.decide import Verdict, judge_hypothesis
@@ -116,6 +117,9 @@ def assess(store: Store, group: Group, name: str) -> Assessment:
     before, after = arms["baseline"], arms[name]
     labels, names = before.labels, before.class_names
     verdict = judge_hypothesis(hypothesis, labels, before.predicted, after.predicted, names, **intervention.levels)
+    advice = advise(
+        verdict, labels, before.predicted, after.predicted, minutes_per_seed=_minutes_per_seed(store, intervention)
+    )
     concluded = look.model_copy(update={"kind": "verdict", "word": verdict.word, "sentence": verdict.sentence})
     store.ledger.record(concluded)
     environments = compare_environments({arm: evidence.runs for arm, evidence in arms.items()})
@@ -133,7 +137,8 @@ def assess(store: Store, group: Group, name: str) -> Assessment:
     distinct = int(primary[labels, np.concatenate([before.predicted, after.predicted])].any(axis=0).sum())
     first = after.runs[0]
     train = fitted_part(store, first.spec)
-    store.put_artifact("verdicts", intervention.key, _stored(intervention, verdict, before.population, distinct))
+    stored = _stored(intervention, verdict, before.population, distinct, advice.line)
+    store.put_artifact("verdicts", intervention.key, stored)
     return Assessment(
         group=group,
         intervention=intervention,
@@ -142,6 +147,7 @@ def assess(store: Store, group: Group, name: str) -> Assessment:
         before=before,
         after=after,
         verdict=verdict,
+        advice=advice.line,
         stamps=find_stamps(store.ledger.entries(), concluded, group, intervention, environments),
         environments=environments,
         population=before.population,
@@ -174,7 +180,15 @@ def list_verdicts(store: Store) -> list[StoredVerdict]:
     return sorted(store.list_artifacts("verdicts", StoredVerdict), key=lambda verdict: verdict.created)
 
 
-def _stored(intervention: Intervention, verdict: Verdict, population: str, distinct_images: int) -> StoredVerdict:
+def _minutes_per_seed(store: Store, intervention: Intervention) -> float:
+    """Training time of one more seed of all arms, one run at a time."""
+    seconds = sum(store.get_run(run_id).seconds for runs in intervention.arms.values() for run_id in runs)
+    return seconds / len(intervention.seeds) / 60
+
+
+def _stored(
+    intervention: Intervention, verdict: Verdict, population: str, distinct_images: int, advice: str
+) -> StoredVerdict:
     return StoredVerdict(
         name=intervention.name,
         pair=str(intervention.hypothesis.pair),
@@ -187,7 +201,7 @@ def _stored(intervention: Intervention, verdict: Verdict, population: str, disti
         endpoint=verdict.primary.name,
         word=verdict.word,
         sentence=verdict.sentence,
-        advice="",
+        advice=advice,
         change=verdict.primary.test.direction(verdict.alpha),
         effect=verdict.primary.effect,
         worthwhile_percent=verdict.worthwhile_percent,

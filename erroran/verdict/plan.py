@@ -150,15 +150,19 @@ AGREES: Final = Agreement()
 
 
 def odds_factor(rates: FloatArray, reduction: float) -> float:
-    """The factor on the odds of all images that removes this share, in [0, 1], of the errors."""
+    """The factor on the odds of all images that removes this share, at most 1, of the errors; below 0 it adds errors.
+
+    Not more errors are added than the images can make.
+    """
     from scipy.optimize import brentq
 
     if reduction >= 1:
         return 0.0
-    if reduction <= 0 or not rates.size:
+    if reduction == 0 or not rates.size:
         return 1.0
-    wanted = (1 - reduction) * float(rates.sum())
-    return float(np.exp(brentq(lambda log: float(scale_odds(rates, np.exp(log)).sum()) - wanted, -60, 0)))
+    total = float(rates.sum())
+    wanted = min((1 - reduction) * total, (total + rates.size) / 2)
+    return float(np.exp(brentq(lambda log: float(scale_odds(rates, np.exp(log)).sum()) - wanted, -60, 60)))
 
 
 def endpoint_word(

@@ -30,7 +30,7 @@ def diff_lines(result: "DiffResult") -> list[str]:
         "",
         *columns([("errors per run", "before", "after"), *_run_rows(result)]),
         "",
-        f"change: {change(effect.relative)}; 95 % intervals: new seeds, these samples {here}; new samples {new}",
+        f"change: {change(effect.relative)}; {100 * effect.confidence:.4g} % intervals: new seeds, these samples {here}; new samples {new}",
         f"decided by: {result.verdict.row}: {condition}",
         _collateral_line(result),
         _found_line(result),

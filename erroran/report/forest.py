@@ -81,9 +81,15 @@ def _row(compared: "Comparison", significant: bool, ruled: bool) -> ForestRow:
     return ForestRow(compared.name, compared.effect, sign, ruled=ruled)
 
 
+def levels(effects: "Sequence[Effect]") -> str:
+    """The levels of the intervals: ``95 %``, or ``95 to 99.5 %``, since each planned look has its own."""
+    found = sorted({effect.confidence for effect in effects}) or [0.95]
+    return " to ".join(f"{100 * level:.4g}" for level in dict.fromkeys((found[0], found[-1]))) + " %"
+
+
 @style
 def forest(rows: Sequence[ForestRow], *, unit: str = "images") -> Figure:
-    """Relative changes on a logarithmic axis; each with its interval for new seeds (thick) and for new images (thin).
+    """Relative changes on a logarithmic axis; each with its intervals for new seeds (thick) and new images (thin).
 
     Without errors before there is no ratio, and only the numbers are printed. Without errors after, the mark is at the
     left edge. An interval that is cut at an edge ends in an arrow. `unit` is what was predicted, in the plural.
@@ -156,9 +162,10 @@ def _finish(figure: Figure, axes: Any, rows: Sequence[ForestRow], unit: str) -> 
     axes.set_yticks([])
     axes.spines["left"].set_visible(False)
     axes.set_xlabel("change of the errors per run:  ← fewer, more →")
+    level = levels([row.effect for row in rows if row.effect])
     handles = [
-        Line2D([], [], color=BEFORE, lw=5, alpha=0.45, label=f"95 %: new seeds, these {unit}"),
-        Line2D([], [], color=BEFORE, lw=1.2, label=f"95 %: new seeds, new {unit}"),
+        Line2D([], [], color=BEFORE, lw=5, alpha=0.45, label=f"{level}: new seeds, these {unit}"),
+        Line2D([], [], color=BEFORE, lw=1.2, label=f"{level}: new seeds, new {unit}"),
     ]
     percents = sorted({row.worthwhile_percent for row in rows if row.worthwhile_percent is not None})
     if percents:

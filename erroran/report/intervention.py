@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from erroran.report import figures
-from erroran.report.forest import control_rows, forest, verdict_rows
+from erroran.report.forest import control_rows, forest, levels, verdict_rows
 from erroran.report.render import render, write_document
 from erroran.verdict.table import ROWS
 
@@ -84,7 +84,7 @@ def write_intervention(assessment: "Assessment", folder: Path) -> Path:
 def table_context() -> dict[str, Any]:
     """What ``tables.md.j2`` needs."""
     conditions = {row.name: row.condition for row in ROWS}
-    return {"condition": conditions.__getitem__, "compared_errors": compared_errors}
+    return {"condition": conditions.__getitem__, "compared_errors": compared_errors, "levels": levels}
 
 
 def compared_errors(verdict: "Verdict") -> "list[Comparison]":

@@ -255,6 +255,8 @@ def _report(session: Session, group: "Group", stem: str) -> None:
     session.show(assessment, headline=verdict.sentence)
     if session.as_json:
         return
+    if assessment.advice:
+        out.print(f"what to do: {assessment.advice}")
     for compared in (verdict.forward, verdict.reverse, verdict.both):
         before, after = (" ".join(map(str, values)) for values in (compared.before_per_seed, compared.after_per_seed))
         out.print(f"  {compared.name}: {before} -> {after}")

@@ -273,7 +273,8 @@ def errors_by_arm(
         named = versions if any(versions) else ()
         cell.set_xticks(range(len(named)), named, rotation=35, ha="right")
     axes[0].set_ylabel("errors per run")
-    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=6, frameon=False)
+    look = {"loc": "outside lower center", "ncols": 8, "frameon": False, "columnspacing": 1.2, "handlelength": 1.2}
+    figure.legend(*axes[0].get_legend_handles_labels(), **look)
     return figure
 
 

@@ -111,7 +111,7 @@ def forest(rows: Sequence[ForestRow], *, unit: str = "images") -> Figure:
         if row.effect is not None:
             _draw(axes, place, row, (low, high))
             heavy = "bold" if row.change or row.strong else "normal"
-            axes.text(1.01, place, _numbers(row, row.effect), va="center", transform=texts, size=8, weight=heavy)
+            axes.text(1.015, place, _numbers(row, row.effect), va="center", transform=texts, size=8, weight=heavy)
     _finish(figure, axes, rows, unit)
     return figure
 
@@ -173,4 +173,4 @@ def _finish(figure: Figure, axes: Any, rows: Sequence[ForestRow], unit: str) -> 
         handles.append(Line2D([], [], color=_INK, lw=1, ls=_DASHES, label=label))
     figure.legend(handles=handles, loc="outside upper center", ncols=3, frameon=False, fontsize=8)
     told = {"transform": axes.get_yaxis_transform(), "size": 7, "color": BEFORE}
-    axes.text(1.01, -0.75, "errors per run, change", **told)
+    axes.text(1.015, -0.75, "errors per run, change", **told)

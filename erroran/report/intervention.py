@@ -1,12 +1,13 @@
 """``reports/<name>.md``: the page of a hypothesis, with the verdict on its treatment and everything behind it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from erroran.report import figures
 from erroran.report.forest import control_rows, forest, levels, verdict_rows
 from erroran.report.render import render, write_document
+from erroran.report.text import percent
 from erroran.verdict.table import ROWS
 
 if TYPE_CHECKING:
@@ -19,8 +20,10 @@ if TYPE_CHECKING:
     from erroran.verdict.controls import Control
     from erroran.verdict.decide import Verdict
     from erroran.verdict.flips import Flip
+    from erroran.verdict.plan import Chance
 
 _GALLERY = 20
+_LEAST_CHANCE = 0.05
 _PAGES = ("proposal", "preview", "probe", "plan", "stress")
 _CONTROLS = {
     "sham": "images of the same classes, at the same rate, shifted by 1 px",
@@ -75,6 +78,7 @@ def write_intervention(assessment: "Assessment", folder: Path) -> Path:
         mean=lambda key: sum(getattr(row, key) for row in assessment.seeds) / len(assessment.seeds),
         command=intervention.command,
         describe_control=_describe_control,
+        likely=_likely,
         **table_context(),
     )
     data = {"comparison": assessment.to_json()}
@@ -91,6 +95,12 @@ def compared_errors(verdict: "Verdict") -> "list[Comparison]":
     """The rows of a verdict's table: the endpoint, the rest of the pair, the classes, and all errors."""
     rest = [one for one in (verdict.forward, verdict.reverse, verdict.both) if one.name != verdict.primary.name]
     return [verdict.primary, *rest, *verdict.classes, verdict.overall]
+
+
+def _likely(words: "Mapping[str, Chance]") -> str:
+    """The words with a probability of 5 % or more, the most probable first: ``improved 82 %, cannot tell 18 %``."""
+    chances = sorted(words.items(), key=lambda item: -item[1].value)
+    return ", ".join(f"{word} {percent(chance.value, 0)}" for word, chance in chances if chance.value >= _LEAST_CHANCE)
 
 
 def _unneeded(assessment: "Assessment", arm: str) -> bool:

@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from erroran import provenance
-from erroran.report.figures import AFTER, BEFORE
+from erroran.report.figures import AFTER, BEFORE, WRONG
 from erroran.report.render import render, write_document
 from erroran.report.text import percent, signed
 from erroran.verdict.table import CANNOT_TELL, EQUIVALENT, HARMED, IMPROVED
@@ -15,8 +15,6 @@ from erroran.verdict.table import CANNOT_TELL, EQUIVALENT, HARMED, IMPROVED
 if TYPE_CHECKING:
     from erroran.stages.teach import LessonResult
     from erroran.verdict.replay import NaiveReplay
-
-_CHOSEN = "#b91c1c"
 
 
 def write_lesson(lesson: "LessonResult", folder: Path) -> Path:
@@ -79,13 +77,13 @@ def headline_histogram(naive: "NaiveReplay") -> Figure:
     counts, _ = np.histogram(change, edges)
     centres = edges[:-1] + width / 2
     axes.bar(centres, counts, width=0.9 * width, color=[AFTER if at < -1 else BEFORE for at in centres])
-    axes.axvline(100 * naive.mean_change, color=_CHOSEN, lw=1.5, ls="--")
+    axes.axvline(100 * naive.mean_change, color=WRONG, lw=1.5, ls="--")
     axes.annotate(
         f"all together {signed(100 * naive.mean_change, 0)} %",
         (100 * naive.mean_change, 1.12 * counts.max()),
         xytext=(4, 0),
         textcoords="offset points",
-        color=_CHOSEN,
+        color=WRONG,
         fontsize=8,
         va="top",
     )
@@ -109,9 +107,9 @@ def regression_chart(naive: "NaiveReplay", seeds: list[int]) -> Figure:
         names = ("the same cell in the other runs (area: how many)", "their mean") if place == 0 else (None, None)
         axes.scatter([place] * len(levels), levels, s=14 * runs, color=BEFORE, alpha=0.45, lw=0, label=names[0])
         axes.hlines(others.mean(), place - 0.35, place + 0.35, color=AFTER, lw=2.5, label=names[1])
-        arrow = {"arrowstyle": "->", "lw": 1.2, "color": _CHOSEN, "shrinkB": 0}
+        arrow = {"arrowstyle": "->", "lw": 1.2, "color": WRONG, "shrinkB": 0}
         axes.annotate("", (place, others.mean()), (place, chosen[run]), arrowprops=arrow)
-    axes.plot(range(len(order)), chosen[order], "D", ms=6, color=_CHOSEN, label="in the run that chose it")
+    axes.plot(range(len(order)), chosen[order], "D", ms=6, color=WRONG, label="in the run that chose it")
     axes.set(
         xlabel="run (seed), each with its own worst cell",
         ylabel="errors in that cell",

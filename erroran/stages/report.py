@@ -8,6 +8,8 @@ from pydantic import Field, computed_field
 from erroran.results import Result
 from erroran.shape.exposure import Exposure, redraw
 from erroran.stages.intervene import describe_change, fitted_part, gather_exposure
+from erroran.stages.plan import KIND as PLANS
+from erroran.stages.plan import PlanResult
 from erroran.stats.confusion import cell_mask, confusion_counts
 from erroran.store import Intervention, Store
 from erroran.store.environment import compare_environments
@@ -62,7 +64,8 @@ class Assessment(Result):
         shown: uint8 (n, H, W, C) twice: the exposure's examples before and after.
         versions: Of the packages that the treatment's first run used; `commit` and `machine` likewise.
         seconds: Run id to the time that training took.
-        probe: What `probe` found about the same version of the hypothesis; `stress` likewise. None if never run.
+        planned: What `plan` expected of the same version of the hypothesis; None if it was never planned.
+        probe: What `probe` found about it; `stress` likewise. None if never run.
     """
 
     group: Group
@@ -92,6 +95,7 @@ class Assessment(Result):
     commit: str | None
     machine: dict[str, str]
     seconds: dict[str, float]
+    planned: PlanResult | None = Field(exclude=True)
     probe: Finding | None = Field(exclude=True)
     stress: Finding | None = Field(exclude=True)
 
@@ -170,6 +174,7 @@ def assess(store: Store, group: Group, name: str) -> Assessment:
         commit=first.commit,
         machine=first.machine,
         seconds={run.id: round(run.seconds, 2) for run in (*before.runs, *after.runs)},
+        planned=store.get_artifact(PLANS, intervention.key, PlanResult),
         probe=store.get_artifact("probes", intervention.key, Finding),
         stress=store.get_artifact("stress", intervention.key, Finding),
     )

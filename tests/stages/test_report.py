@@ -17,10 +17,13 @@ from erroran.experiment.judging import Judging
 from erroran.experiment.recipe import Recipe
 from erroran.experiment.runspec import RunSpec
 from erroran.stages.intervene import gather_exposure
+from erroran.stages.plan import Option, PlanResult
 from erroran.stages.report import Assessment, assess, list_verdicts
 from erroran.store import Intervention, Predictions, Store
 from erroran.store.ledger import Entry
 from erroran.store.records import Finding, Group, RunRecord, hypothesis_key
+from erroran.verdict.plan import Chance, Forecast
+from erroran.verdict.table import WORDS
 
 Errors = Mapping[tuple[int, int], Sequence[int]]
 """(true, predicted) to the images of the true class that are misread: 0 is the split's first of that class."""
@@ -273,6 +276,44 @@ def test_findings_of_the_same_version_are_on_the_page(experiment: tuple[Store, G
     assert "| 0 read as 1 | 12 % |" in text
     assert f"[{NAME}-probe.md]({NAME}-probe.md)" in text
     assert "Of another version" not in text
+
+
+def test_the_plan_stands_beside_what_was_found(experiment: tuple[Store, Group], tmp_path: Path) -> None:
+    """The stored plan of this version: errors and word expected, errors and word found."""
+    from erroran.report.intervention import write_intervention
+
+    store, group = experiment
+    sure = {word: Chance(value=float(word == "improved"), error=0.0) for word in WORDS}
+    unsure = sure | {"improved": Chance(value=0.04, error=0.0), "cannot tell": Chance(value=0.96, error=0.0)}
+    design = Option(
+        name="3 seeds, judged once",
+        arguments="--seeds 3",
+        judging="confirm",
+        looks=False,
+        seeds=3,
+        worthwhile=Forecast(words=sure, seeds=3),
+        unchanged=Forecast(words=unsure, seeds=3),
+        minutes=12.0,
+        improved_if={},
+    )
+    planned = PlanResult.model_construct(
+        pair=HYPOTHESIS.pair,
+        primary=HYPOTHESIS.primary,
+        worthwhile_percent=50.0,
+        errors_per_seed_expected=2.5,
+        errors_interval=(1.0, 6.0),
+        options=(design,),
+        recommended=0,
+    )
+    assessment = assess(store, group, NAME)
+    assert assessment.planned is None
+    text = write_intervention(assessment.model_copy(update={"planned": planned}), tmp_path).read_text()
+    section = text[text.index("Plan: expected and found") :]
+    assert "| 2.5 (90 % interval 1.0 to 6.0) on `confirm` | 3.7 on the 60 images of `confirm` |" in section
+    assert "| 3 seeds, judged once, 3 seeds per arm | judged once, 3 seeds per arm |" in section
+    expected = "if the errors really drop by 50 %: improved 100 %; if nothing changes: cannot tell 96 %"
+    assert f"| {expected} | {assessment.verdict.word} |" in section
+    assert "Plan: expected" not in write_intervention(assessment, tmp_path).read_text()
 
 
 def test_clean_run_has_no_stamps(experiment: tuple[Store, Group]) -> None:

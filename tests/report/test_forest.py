@@ -12,7 +12,7 @@ from erroran.report.figures import AFTER, CONTROLS, to_png
 from erroran.report.forest import ForestRow, control_rows, forest, verdict_rows
 from erroran.stats.intervals import Effect
 from erroran.verdict.compare import ArmComparison
-from erroran.verdict.decide import Verdict, judge
+from erroran.verdict.decide import Moved, Verdict, judge
 
 EFFECT = Effect(
     n_images=1000, before_mean=10.0, after_mean=5.0, before_per_10000=100, after_per_10000=50, per_10000=-50,
@@ -58,9 +58,11 @@ def test_rows_of_a_verdict() -> None:
 
 def test_of_many_classes_those_that_changed_have_a_row() -> None:
     """A class that got significantly worse is never left out."""
-    names = [row.name for row in verdict_rows(_verdict(12, harmed=7))]
-    assert names[4:] == ["errors of 0", "errors of 1", "errors of 7"]
-    assert [row.change for row in verdict_rows(_verdict(12, harmed=7)) if row.name == "errors of 7"] == [1]
+    verdict = _verdict(12, harmed=7)
+    rose = Moved("errors of 7", before_mean=0.0, after_mean=8.0, p_value=0.001, adjusted=True)
+    rows = verdict_rows(replace(verdict, costs=(rose,)))
+    assert [row.name for row in rows[4:]] == ["errors of 0", "errors of 1", "errors of 7"]
+    assert [row.change for row in rows[4:]] == [0, 0, 1]
 
 
 def test_controls_are_compared_with_the_baseline_under_a_heading() -> None:

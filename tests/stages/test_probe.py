@@ -126,7 +126,8 @@ def test_the_report(probed: ProbeResult, tmp_path: Path) -> None:
 
     path = write_probe(probed, tmp_path)
     text = path.read_text()
-    assert text.splitlines()[0] == f"# {probe_sentence(probed)}"
+    assert text.splitlines()[0] == f"# {probed.hypothesis}, probe: {probed.verdict}"
+    assert text.splitlines()[2] == probe_sentence(probed)
     assert probe_sentence(probed).startswith(f"{probed.verdict.capitalize()}: dilating open by 1 px makes ")
     assert "points more (" in probe_sentence(probed)
     for name in ("dose-response", "strips", "flips"):

@@ -153,7 +153,7 @@ def test_without_a_cause_nothing_is_supported(group: Group, tmp_path: Path) -> N
     found = propose(_evidence(caused=False), group, PAIR, permutations=20)
     assert (found.verdict, found.choices, found.forward.movements) == ("not supported", [], [])
     text = write_proposal(found, tmp_path).read_text()
-    assert text.startswith("# No morphological hypothesis is supported: none of 15 measurements")
+    assert "\n\nNo morphological hypothesis is supported: none of 15 measurements" in text
     assert found.forward.errors_by_run == [0, 0]
 
 
@@ -164,7 +164,7 @@ def test_what_marks_any_unusual_image_is_no_hypothesis(proposed: ProposalResult,
     found = proposed.model_copy(update={"forward": forward, "choices": []})
     assert (proposed.verdict, found.verdict) == ("supported", "not supported")
     assert "in closure margin" in proposal_sentence(found)
-    assert "those near other classes do so as much" in write_proposal(found, tmp_path).read_text().splitlines()[0]
+    assert "those near other classes do so as much" in write_proposal(found, tmp_path).read_text().splitlines()[2]
 
 
 def test_too_few_images(group: Group, tmp_path: Path) -> None:
@@ -172,7 +172,7 @@ def test_too_few_images(group: Group, tmp_path: Path) -> None:
     found = propose(_evidence(per_class=10), group, PAIR)
     assert (found.verdict, found.forward.findings, found.choices) == ("cannot tell", [], [])
     text = write_proposal(found, tmp_path).read_text()
-    assert text.startswith("# Cannot tell: 10 images of open are too few")
+    assert "\n\nCannot tell: 10 images of open are too few" in text
     assert "erroran mine-confusions --out-of-fold 5" in text
     json.dumps(found.to_json(), allow_nan=False)
 
@@ -315,7 +315,7 @@ def test_the_report(proposed: ProposalResult, tmp_path: Path) -> None:
 
     path = write_proposal(proposed, tmp_path)
     text = path.read_text()
-    assert text.splitlines()[0] == f"# {proposal_sentence(proposed)}"
+    assert text.splitlines()[2] == proposal_sentence(proposed)
     assert proposal_sentence(proposed).startswith("Supported: the opens nearest to closed have ")
     assert "> **Data:** a note." in text
     for name in ("images", "measurements"):

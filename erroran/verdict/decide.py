@@ -9,7 +9,7 @@ import numpy as np
 from erroran.errors import BadInput
 from erroran.experiment.endpoint import Cell, Endpoint
 from erroran.experiment.hypothesis import Hypothesis
-from erroran.stats.confusion import BoolArray, IntArray, cell_mask, check_runs
+from erroran.stats.confusion import IntArray, check_runs
 from erroran.stats.intervals import Effect
 from erroran.stats.multiplicity import CellChange
 from erroran.verdict.collateral import Collateral, check_collateral
@@ -54,7 +54,7 @@ class Verdict(PairComparison):
         row: Name of the row of the decision table that gave the word.
         sentence: The word and its main numbers: the first line of a report.
         pair: (a, b), class indices; `pair_names` their names.
-        alpha: Two-sided level of the tests; all intervals have the level 1 - alpha.
+        alpha: Two-sided level of the tests; the intervals have it too, except at a look of a sequential design.
         worthwhile_percent: The smallest reduction of the endpoint that is worth having, in percent.
         margin_per_10000: Collateral margin, errors per 10,000 evaluated images.
         equivalence_per_10000: Margin of "equivalent" for the endpoint, same units.
@@ -117,8 +117,8 @@ def judge(
         margin_per_10000: Growth tolerated elsewhere, errors per 10,000 evaluated images, > 0.
         equivalence_per_10000: Largest change of the endpoint that counts as none, same units.
         alpha: Two-sided level, in (0, 0.5).
-        alpha_excluded: Level of the intervals that exclude the worthwhile reduction, if not `alpha`; sequential designs
-            have a level of its own for each.
+        alpha_excluded: Level of all intervals, which may exclude the worthwhile reduction, if not `alpha`; sequential
+            designs have a level of their own for each of the two.
         alpha_images: Level of the tests of other images, if not `alpha`. The looks of a sequential design see more and
             more runs but always the same images, so what other images would show is asked once, at the level of the
             whole design.
@@ -139,12 +139,10 @@ def judge(
     names = tuple(class_names or map(str, range(n_classes)))
     factor = 1.0 if alpha_images is None else alpha_images / alpha
     arms = ArmComparison(labels, before, after, names, skip=Endpoint.SUM.cells(pair), image_factor=factor)
-    compared = arms.pair(pair, endpoint, confidence=1 - alpha)
+    level = alpha if alpha_excluded is None else alpha_excluded
+    compared = arms.pair(pair, endpoint, confidence=1 - level)
     elsewhere = _Elsewhere(arms, pair, compared, alpha)
     cells = tuple(arms.single_cells())
-    excluded = compared.primary.effect
-    if alpha_excluded is not None and alpha_excluded != alpha:
-        excluded = arms.endpoint(endpoint, pair, confidence=1 - alpha_excluded).effect
     fewest = min(len(before), len(after))
     found = Findings(
         endpoint=compared.primary.test.direction(alpha),
@@ -154,13 +152,13 @@ def judge(
         alone=elsewhere.alone(),
         netted=elsewhere.netted(),
         within=is_within(compared.primary.effect, equivalence_per_10000, worthwhile_percent),
-        excluded=excludes_reduction(excluded, worthwhile_percent),
+        excluded=excludes_reduction(compared.primary.effect, worthwhile_percent),
     )
     tested = compared.primary.test.method != NO_TEST
     row = look_up(found if tested else Findings())
     moved = elsewhere.moved(cells, names)
     costs, gains = ([m for m in moved if (m.after_mean > m.before_mean) == rose] for rose in (True, False))
-    collateral = check_collateral(arms, pair, margin_per_10000=margin_per_10000, alpha=alpha)
+    collateral = check_collateral(arms, pair, margin_per_10000=margin_per_10000, alpha=level)
     return Verdict(
         **vars(compared),
         word=row.word,
@@ -242,24 +240,14 @@ class _Elsewhere:
     """
 
     def __init__(self, arms: ArmComparison, pair: Cell, compared: PairComparison, alpha: float) -> None:
-        confidence, names, n_classes = 1 - alpha, arms.class_names, len(arms.class_names)
+        confidence = compared.primary.effect.confidence
         self._pair, self._compared, self._alpha = pair, compared, alpha
         self.reverse = {Endpoint.FORWARD: compared.reverse, Endpoint.REVERSE: compared.forward}.get(compared.endpoint)
-        rows, columns = np.indices((n_classes, n_classes))
-
-        def of_class(label: int) -> BoolArray:
-            counted: BoolArray = (rows == label) & (columns != label)
-            return counted
-
-        self.classes = {
-            label: arms.cells(f"errors of {names[label]}", of_class(label), confidence=confidence)
-            for label in arms.present
-        }
-        outside = ~cell_mask(n_classes, Endpoint.SUM.cells(pair))
+        self.classes = {label: arms.of_class(label, confidence=confidence) for label in arms.present}
         of_pair = {
-            label: arms.cells(f"other errors of {names[label]}", of_class(label) & outside, confidence=confidence)
+            label: arms.other_errors_of_class(label, pair, confidence=confidence)
             for label in pair
-            if label in arms.present and n_classes > 2
+            if label in arms.present and len(arms.class_names) > 2
         }
         true = {Endpoint.FORWARD: pair[0], Endpoint.REVERSE: pair[1]}.get(compared.endpoint)
         self.inside = None if true is None else of_pair.get(true)

@@ -9,37 +9,26 @@ from matplotlib.figure import Figure
 
 from erroran import provenance
 from erroran.experiment.endpoint import Endpoint
+from erroran.operations.intensity import MOST_GAIN
 from erroran.report import figures
 from erroran.report.render import render, write_document
 from erroran.report.text import p_value
 
 if TYPE_CHECKING:
     from erroran.stages.stress import Stressed
-    from erroran.verdict.contrasts import Contrast, Likeness
+    from erroran.verdict.contrasts import Alike, Contrast, Likeness
 
 _PAIR = (Endpoint.FORWARD.value, Endpoint.REVERSE.value)
 _TOLD = (*_PAIR, "elsewhere")  # the pair's sum and all errors follow from these
-_SAME = {"same": "the same with", "less": "less with", "more": "more with", "no": "not with",
-         "opposite": "the opposite with", "cannot tell": "cannot tell for"}  # fmt: skip
-# What it means that a control's errors of the pair change as the treatment's do, and that they do not.
-_MEANINGS = {
-    "sham": (
-        "small changes of these images at this rate are enough",
-        "it takes more than small changes of these images at this rate",
-    ),
-    "brightness": (
-        "it is enough that the operations change how much ink each class has, whatever its shape",
-        "the amount of ink alone does not do it",
-    ),
-    "same-op": (
-        "the operation is enough, also where both classes get it",
-        "it takes operations that differ between the classes, whose traces the network uses to tell them apart",
-    ),
-    "swapped": (
-        "it does not matter which class gets which operation",
-        "it matters which class gets which operation",
-    ),
-    "oversample": ("more weight on these classes is enough", "more weight on these classes does not do it"),
+_INTRO = {"same": "as much", "more": "more", "less": "less", "opposite": "the opposite", "no": "no change",
+          "cannot tell": "cannot tell"}  # fmt: skip
+# What a control gives its images: a part of what the treatment does.
+_PARTS = {
+    "sham": "a small change of these images, at this rate,",
+    "brightness": "more or less ink in each class, by its brightness,",
+    "same-op": "the operation itself, given to both classes,",
+    "swapped": "a difference between the classes, whichever gets which operation,",
+    "oversample": "more weight on these classes",
 }
 
 
@@ -63,6 +52,7 @@ def write_stress(stressed: "Stressed", folder: Path) -> Path:
         told=_told(stressed),
         likenesses=_by_change(stressed),
         causes=_causes(stressed),
+        saturated=_saturated(stressed),
         lacking=[name for name in ("same-op", "brightness") if name not in stressed.names_of_controls],
         names=names,
         kinds=_TOLD,
@@ -142,9 +132,12 @@ def arms_by_version(
         cell.grid(axis="x", lw=0.4)
         for version in range(1, len(versions)):
             cell.axhline(version * step - 1.25, color="#d1d5db", lw=0.8)
-    places = [(v * step + i, f"{name}: {arm}" if i == 0 else arm) for v, name in enumerate(versions)
-              for i, arm in enumerate(arms)]  # fmt: skip
-    axes[0].set_yticks([at for at, _ in places], [label for _, label in places])
+    places = [(v * step + i, arm) for v in range(len(versions)) for i, arm in enumerate(arms)]
+    axes[0].set_yticks([at for at, _ in places], [arm for _, arm in places])
+    for version, name in enumerate(versions):  # beside the panel's left edge, above its arms
+        at = version * step - 0.75
+        axes[0].annotate(name, (0, at), xycoords=("axes fraction", "data"), fontsize=8, weight="bold", va="center",
+                         xytext=(-4, 0), textcoords="offset points", ha="right")  # fmt: skip
     axes[0].set_ylim(len(versions) * step - 1.25, -1.25)
     return figure
 
@@ -156,31 +149,39 @@ def _names(stressed: "Stressed") -> dict[str, str]:
 
 
 def _told(stressed: "Stressed") -> list[str]:
-    """A sentence for each version on which anything changed."""
+    """A sentence for each version on which anything changed, and one on what the controls show there."""
     names, sentences = _names(stressed), []
     for judged in stressed.judged:
         contrast = judged.contrast
         kinds = [kind for kind in _TOLD if kind in contrast.found] or list(contrast.found)
+        if not kinds:
+            continue
         clauses = []
         for place, kind in enumerate(kinds):
             was, now = contrast.means(kind)
-            verb = "rose" if contrast.found[kind] > 0 else "fell"
-            unit = " errors per run" if place == 0 else ""
-            alike = [one for one in stressed.likenesses if (one.version, one.kind) == (contrast.version, kind)]
-            clauses.append(f"{names[kind]} {verb} from {was:.1f} to {now:.1f}{unit}{_alike_text(alike)}")
-        if clauses:
-            sentences.append(f"On {contrast.version} images {_listed(clauses)}.")
+            verb, unit = "rose" if contrast.found[kind] > 0 else "fell", " errors per run" if place == 0 else ""
+            clauses.append(f"{names[kind]} {verb} from {was:.1f} to {now:.1f}{unit}")
+        largest = max([kind for kind in kinds if kind in _PAIR] or kinds, key=lambda kind: _change(contrast, kind))
+        alike = [one for one in stressed.likenesses if (one.version, one.kind) == (contrast.version, largest)]
+        sentences.append(f"On {contrast.version} images {_listed(clauses)}.{_alike_text(names[largest], alike)}")
     return sentences
 
 
-def _alike_text(alike: "Sequence[Likeness]") -> str:
-    """`` (the same with brightness: 85.1, q = 0.40; not with sham: 54.8, q < 0.001)``: treatment against control."""
+def _change(contrast: "Contrast", kind: str) -> float:
+    was, now = contrast.means(kind)
+    return abs(now - was)
+
+
+def _alike_text(name: str, alike: "Sequence[Likeness]") -> str:
+    """`` The controls, by 4 read as 9: as much with brightness (85.1, treatment against it q = 0.40); ...``."""
     groups = []
-    for word, intro in _SAME.items():
+    for word, intro in _INTRO.items():
         of_word = [one for one in alike if one.alike == word]
         if of_word:
-            groups.append(f"{intro} {_listed([f'{one.control}: {one.means[1]:.1f}, {_q(one)}' for one in of_word])}")
-    return f" ({'; '.join(groups)})" if groups else ""
+            groups.append(
+                f"{intro} with {_listed([f'{one.control} ({one.means[1]:.1f}, {_q(one)})' for one in of_word])}"
+            )
+    return f" The controls, by {name}, and q of the treatment against each: {'; '.join(groups)}." if groups else ""
 
 
 def _q(one: "Likeness") -> str:
@@ -202,18 +203,29 @@ def _causes(stressed: "Stressed") -> list[str]:
     lines = []
     for control in stressed.names_of_controls:
         words = [one.alike for one in stressed.likenesses if one.control == control and one.kind in _PAIR]
-        if not words:
-            continue
-        alike, unlike = _MEANINGS[control]
-        n = f"{sum(word in ('same', 'more') for word in words)} of {len(words)}"
-        if set(words) <= {"same", "more"}:
-            lines.append(f"{control}: shows all {len(words)} changes, by as much or more; {alike}")
-        elif set(words) <= {"no", "opposite"}:
-            lines.append(f"{control}: shows none of the {len(words)} changes; {unlike}")
-        else:
-            counts = [f"{words.count(word)} {word}" for word in _SAME if word in words]
-            lines.append(f"{control}: shows {n} changes by as much or more ({', '.join(counts)})")
+        if words:
+            counts = ", ".join(f"{intro} in {words.count(word)}" for word, intro in _INTRO.items() if word in words)
+            lines.append(f"{control}: {_PARTS[control]} {_effect(words)} (of {len(words)} changes: {counts})")
     return lines
+
+
+def _effect(words: "Sequence[Alike]") -> str:
+    same = sum(word in ("same", "more") for word in words)
+    less, opposite, none = (words.count(word) for word in ("less", "opposite", "no"))
+    if opposite and not same + less:
+        return "turns the changes round: it matters which class gets which operation"
+    if same and not less + opposite + none:
+        return "is enough"
+    if same + less == 0:
+        return "does not do it" if none else "may or may not do it"
+    return "does part of it" if same == 0 else "does some of it"
+
+
+def _saturated(stressed: "Stressed") -> list[str]:
+    """Classes for which the control ``brightness`` reached the largest gain."""
+    arm = stressed.evidence.get("brightness")
+    augment = arm.runs[0].spec.augment if arm else {}
+    return [name for name, steps in augment.items() if any(max(step.gain or (0,)) >= MOST_GAIN for step in steps)]
 
 
 def _marked(contrast: "Contrast", kind: str) -> str:

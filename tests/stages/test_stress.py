@@ -11,7 +11,7 @@ from stages.test_report import NAME, SEEDS, put_experiment
 from erroran.data import load_dataset
 from erroran.errors import BadInput, NotFound
 from erroran.experiment.hypothesis import Hypothesis
-from erroran.report.stress import stress_sentence, stress_title, summary_rows, write_stress
+from erroran.report.stress import _effect, stress_sentence, stress_title, summary_rows, write_stress
 from erroran.stages import stress as stage
 from erroran.stages.report import assess
 from erroran.stages.stress import AS_IT_IS, REDRAWN, Stressed, perturb, stress
@@ -104,10 +104,25 @@ def test_the_sentence_says_what_rose_and_what_fell(stressed: Stressed) -> None:
     """Both directions with their numbers, and that the sham shows none of it."""
     sentence = stress_sentence(stressed)
     assert sentence.startswith(
-        "On thinned images 0 read as 1 rose from 2.0 to 14.0 errors per run (not with sham: 2.0, q"
+        "On thinned images 0 read as 1 rose from 2.0 to 14.0 errors per run and 1 read as 0 fell from 12.0 to 1.0. "
+        "The controls, by 0 read as 1, and q of the treatment against each: no change with sham (2.0, q"
     )
-    assert "1 read as 0 fell from 12.0 to 1.0 (not with sham: 12.0, q" in sentence
     assert stress_title(stressed).startswith(f"{NAME} under stress: traded on thinned images")
+
+
+@pytest.mark.parametrize(
+    ("words", "effect"),
+    [
+        (["same", "more", "cannot tell"], "is enough"),
+        (["no", "cannot tell"], "does not do it"),
+        (["less", "no"], "does part of it"),
+        (["same", "no"], "does some of it"),
+        (["opposite", "no"], "turns the changes round: it matters which class gets which operation"),
+        (["cannot tell"], "may or may not do it"),
+    ],
+)
+def test_what_a_control_says_about_the_cause(words: list, effect: str) -> None:
+    assert _effect(words) == effect
 
 
 def _runs(*counts: int, runs: int = 4) -> np.ndarray:
@@ -229,7 +244,7 @@ def test_the_report(stressed: Stressed, tmp_path: Path) -> None:
     )
     assert f"over the {stressed.tests} tests" in text
     assert "| thinned | 0 read as 1 | 2.0 → 14.0 | 2.0: **no** (" in text
-    assert "sham: shows none of the 2 changes; it takes more than small changes of these images" in text
+    assert "sham: a small change of these images, at this rate, does not do it (of 2 changes: no change in 2)." in text
     assert "Not trained: same-op and brightness." in text
     test_text_is_clean(tmp_path, path.name)
     test_tables_are_whole(tmp_path, path.name)

@@ -179,17 +179,6 @@ def moderate(observed: FloatArray | float, predicted: FloatArray | float, df: in
     return np.asarray((PRIOR_DF * predicted + df * observed) / (PRIOR_DF + df))
 
 
-def moderated_ratio(counted: CountVariance, logit_sd: float) -> float:
-    """The variance ratio that a test of one count allows for, >= 1.
-
-    Args:
-        counted: Of the count.
-        logit_sd: Run-to-run variation of that count, from all cells, in logits.
-    """
-    predicted = 1 + logit_sd**2 * counted.expected
-    return max(1.0, float(moderate(counted.ratio, predicted, counted.df)) if counted.df else predicted)
-
-
 def adjust_p(p_value: float | FloatArray, ratio: float | FloatArray, df: int) -> FloatArray:
     """Correct one-sided p-values for run-to-run variation: the moderated t of Smyth (2004), see `moderate`.
 
@@ -243,31 +232,17 @@ def _log_shift_prior() -> FloatArray:
     return bins
 
 
-def excess_run_variance(before_errors: BoolArray, after_errors: BoolArray, logit_sd: float = 0.0) -> float:
-    """Variance that run-to-run variation adds to the difference of mean counts, errors squared, >= 0.
-
-    Args:
-        before_errors: bool (S_b, M), runs by images.
-        after_errors: bool (S_a, M), same images.
-        logit_sd: Run-to-run variation of this count, in logits, from all cells; see `run_variation`.
-    """
-    arms = [arm for arm in map(count_variance, (before_errors, after_errors)) if arm.df]
-    if not arms:
-        return 0.0
-    df, variance, expected = np.array([(arm.df, arm.variance, arm.expected) for arm in arms]).T
-    predicted = expected + (logit_sd * expected) ** 2
-    # How much more or less than predicted both arms show together.
-    factor = moderate((df * variance).sum() / (df * predicted).sum(), 1.0, int(df.sum()))
-    return max(0.0, float(((factor * predicted - expected) / (df + 1)).sum()))
-
-
 def _logit_variance(variance: FloatArray, expected: FloatArray, product: FloatArray, df: int) -> float:
     """Moment estimate of logit_sd^2 over cells, blended with the prior by precision; >= 0."""
     whole = float(product.sum())
     if whole <= 0:
         return PRIOR_LOGIT_VARIANCE
     found = float((variance - expected).sum()) / whole
-    # Variance of the variance of nearly normal counts, 2 sigma^4 / df.
-    noise = float((2 * (expected + PRIOR_LOGIT_VARIANCE * expected**2) ** 2).sum()) / df / whole**2
     prior = 1 / PRIOR_LOGIT_VARIANCE_SD**2
-    return max(0.0, (found / noise + PRIOR_LOGIT_VARIANCE * prior) / (1 / noise + prior))
+    blended = PRIOR_LOGIT_VARIANCE
+    for _ in range(20):
+        # Variance of the variance of counts: 2 v^2 / df if they were normal, v / df more as small counts are skewed.
+        of_counts = expected + blended * expected**2
+        noise = float((2 * of_counts**2 + of_counts).sum()) / df / whole**2
+        blended = max(0.0, (found / noise + PRIOR_LOGIT_VARIANCE * prior) / (1 / noise + prior))
+    return blended

@@ -7,17 +7,25 @@ from typing import Final
 import numpy as np
 
 from erroran.stats.confusion import BoolArray, FloatArray, IntArray
-from erroran.stats.dispersion import PRIOR_DF, SHIFT_FACTORS, excess_run_variance, weigh_shifts
-from erroran.stats.significance import HALF_ERROR, Tally, check_arms, tally_errors
+from erroran.stats.dispersion import SHIFT_FACTORS, weigh_shifts
+from erroran.stats.significance import (
+    HALF_ERROR,
+    Tally,
+    beyond_noise,
+    check_arms,
+    effective_number,
+    image_variance,
+    satterthwaite,
+    tally_errors,
+)
 
 PER_10000: Final = 10_000.0
-PRIOR_IMAGES: Final = 8.0
-"""Weight of "all images change in proportion to their error rate" against what the images show, in changed images.
+PRIOR_REPAIRED: Final = 2.0
+"""Weight of "an image changes wholly or not at all" in the interval of a ratio, in changed images.
 
-Chosen among 4, 8, 16 and infinity on the simulations of `benchmarks.calibration`: coverage 94 to 97 % where images
-change in proportion, 93 to 96 % where each is repaired or not.
+Chosen among 0, 2 and 4 on simulations of images repaired one by one and in proportion: coverage of the former rose from
+89 to 92 % on average with 2, and no further with 4.
 """
-
 _LARGEST_RATIO: Final = 1e3  # an upper end of a ratio beyond this counts as unbounded
 
 
@@ -97,54 +105,40 @@ def score_interval(
     confidence: float = 0.95,
     logit_sd: float = 0.0,
 ) -> Effect:
-    """Change of an error rate with a score interval, for new images and new seeds.
+    """Change of an error rate with its intervals, for new seeds and for new seeds and new images.
 
     Args:
         before_errors: bool (S_b, M), runs by images; images that cannot err here may be left out.
         after_errors: bool (S_a, M), same images.
         n_images: Images evaluated, >= M.
-        confidence: Level of the interval, in (0, 1).
+        confidence: Level of the intervals, in (0, 1).
         logit_sd: Run-to-run variation of this count, in logits; see `dispersion.run_variation`.
 
-    The interval of the difference holds all changes delta of the total with (D - delta)^2 <= t^2 (V + H(delta)), where
-    D is the observed change. V is the variance of D if nothing changes: that of the images, estimated within the arms
-    (an estimate from the changes d_i alone would contain D and be too wide), plus `dispersion.excess_run_variance`.
-    H(delta) is the variance due to sampling images, if all change in proportion to their error rates. Where sum d_i^2
-    shows more uneven changes, V is moderated towards it with the weight `PRIOR_IMAGES`. As V is estimated, t is
-    Student's with Satterthwaite's degrees of freedom.
+    Each interval holds the changes that its test does not reject, so it excludes "no change" exactly where the p-value
+    of `significance.change_test` is below 1 - confidence: `p_value` for new seeds, `p_images` for new images. The
+    tested contrast is after - before - delta for a difference delta, and after - ratio * before for a ratio.
 
-    With one run in an arm, or without any change: Tango's interval, with its discordant counts divided by the mean
-    change per image.
+    Variances belong to the change that is tested. Over seeds, each arm's variance lies between its own, at the observed
+    change, and that of both arms together, at no change, in proportion to the distance. Over new images it is that of
+    `significance.image_variance` at no change. At the observed change it comes from the images' deviations from it,
+    less seed noise: from their changes for a difference, from after - ratio * before for a ratio, where few changed
+    images are blended with images that change wholly or not at all (`PRIOR_REPAIRED`). A difference has, in addition,
+    the variance of images that change in proportion to their error rates; a ratio has none then.
 
-    The interval of the ratio is Wilson's for the after arm's share of all errors, with an effective sample size; the
-    level is widened to Student's t for the share of the variance that is between whole runs.
+    With one run in an arm, its variance over seeds is taken from the runs of both arms.
 
-    Coverage at 95 % in simulations (``reports/calibration.md``): 93 to 97 % from 3 errors per run up, 96 to 98 % at 1;
-    up to 100 % with 3 seeds that do not vary as a whole; the ratio's falls to 89 % where a few images are repaired in
-    every run.
-
-    Source: Tango (1998), Statistics in Medicine 17, 891-908 (score intervals); Rao and Scott (1992), Biometrics 48,
-    577-585 (effective counts); Smyth (2004), Stat Appl Genet Mol Biol 3(1):3 (moderation); Satterthwaite (1946),
-    Biometrics Bulletin 2, 110-114 (degrees of freedom).
+    Source: inverted score tests as in Tango (1998), Statistics in Medicine 17, 891-908; ratios: Fieller (1954), J R
+    Stat Soc B 16, 175-185. Coverage of the 95 % intervals: ``reports/calibration.md``.
     """
     before, after = check_arms(before_errors, after_errors)
-    change = after.mean(axis=0) - before.mean(axis=0)
-    run_variance = excess_run_variance(before, after, logit_sd)
-    run_df = PRIOR_DF + len(before) + len(after) - 2
-    image_variance = float((change**2).sum())
-    share = run_variance / (image_variance + run_variance) if image_variance else 0.0
-    widened = _widen(confidence, share, run_df)
-    if min(len(before), len(after)) < 2 or not change.any():
-        low, high = _effective_tango(change, run_variance, n_images, widened)
-    else:
-        ends = _score_ends(before, after, run_variance, run_df, confidence)
-        low, high = max(-1.0, ends[0] / n_images), min(1.0, ends[1] / n_images)
-    ratio_low, ratio_high = _ratio_interval(before, after, run_variance, widened)
     was, now = float(before.sum() / len(before)), float(after.sum() / len(after))
+    intervals = _Intervals(tally_errors(before, after), logit_sd, 1 - confidence)
     scale = PER_10000 / n_images
-    seeds = _SeedsInterval(tally_errors(before, after), logit_sd)
-    reach = seeds.reach(confidence)
-    seeds_ratio = seeds.ratios(confidence)
+    seeds, images = (intervals.difference(new_images=new) for new in (False, True))
+    ratios = [intervals.ratio(new_images=new) for new in (False, True)]
+    (seeds_below, seeds_above), (below, above) = (
+        tuple(None if end is None else end - 1 for end in ends) for ends in ratios
+    )
     return Effect(
         n_images=n_images,
         before_mean=was,
@@ -152,68 +146,134 @@ def score_interval(
         before_per_10000=was * scale,
         after_per_10000=now * scale,
         per_10000=(now - was) * scale,
-        low=low * PER_10000,
-        high=high * PER_10000,
-        seeds_low=max(now - was - reach, -n_images) * scale,
-        seeds_high=min(now - was + reach, n_images) * scale,
+        low=max(images[0] * scale, -PER_10000),
+        high=min(images[1] * scale, PER_10000),
+        seeds_low=max(seeds[0] * scale, -PER_10000),
+        seeds_high=min(seeds[1] * scale, PER_10000),
         relative=now / was - 1 if was > 0 else None,
-        relative_low=ratio_low - 1 if was > 0 and ratio_low is not None else None,
-        relative_high=ratio_high - 1 if was > 0 and ratio_high is not None else None,
-        seeds_relative_low=seeds_ratio[0] - 1 if seeds_ratio[0] is not None else None,
-        seeds_relative_high=seeds_ratio[1] - 1 if seeds_ratio[1] is not None else None,
+        relative_low=below,
+        relative_high=above,
+        seeds_relative_low=seeds_below,
+        seeds_relative_high=seeds_above,
         confidence=confidence,
-        method="score (seeds, whole runs, sampled images)",
+        method="score (new seeds; new seeds and new images)",
     )
 
 
-class _SeedsInterval:
-    """Intervals of the difference and of the ratio for new seeds on these images; see `score_interval`."""
+class _Intervals:
+    """Intervals of one comparison at the level 1 - alpha; see `score_interval`."""
 
-    def __init__(self, tally: Tally, logit_sd: float) -> None:
+    def __init__(self, tally: Tally, logit_sd: float, alpha: float) -> None:
+        self._alpha = alpha
         self._before, self._after = tally.mean[:, 0].tolist()
+        self._runs = tally.n_runs
         self._weights = weigh_shifts(tally.squares, tally.flips, tally.n_runs, logit_sd)[0]
         self._shift = (SHIFT_FACTORS * logit_sd) ** 2
-        self._runs = tally.n_runs
         half = HALF_ERROR / sum(tally.n_runs)
         self._own = [float(flips) + half for flips in tally.flips[:, 0]]
         self._null = float(tally.pooled[0]) + half
+        variance, df = image_variance(tally)
+        self._null_images, self._null_df = float(variance[0]), float(df[0])
+        self._rates, self._noise = tally.rates[:, 0], tally.noise[:, 0]
+        self._severity = _severity(self._rates, self._noise)
 
-    def p_value(self, contrast: float, share: float, ratio: float = 1.0) -> float:
-        """Two-sided p-value of a contrast "after - ratio * before", at a share of the way to "no change"."""
-        from scipy.special import ndtr
+    def difference(self, *, new_images: bool) -> tuple[float, float]:
+        """Ends for after - before, in errors per run."""
+        observed = self._after - self._before
+        uneven, df = 0.0, 1.0
+        if new_images:
+            found, df = self._uneven(1.0)
+            uneven = max(0.0, found - self._in_proportion(observed))
+
+        def excess(delta: float) -> float:
+            share = self._share(observed - delta)
+            images = df_of_images = 0.0
+            if new_images:
+                images = uneven + (self._null_images - uneven) * share
+                df_of_images = df + (self._null_df - df) * share
+            return self._alpha - self._p_value(
+                observed - delta, share, images=images, df=df_of_images, known=self._in_proportion(delta) * new_images
+            )
+
+        low = observed - _root_beyond(lambda below: excess(observed - below), 0.1)
+        return low, observed + _root_beyond(lambda above: excess(observed + above), 0.1)
+
+    def ratio(self, *, new_images: bool) -> tuple[float | None, float | None]:
+        """Ends for after / before; None where undefined or unbounded."""
+        if self._before == 0:
+            return None, None
+        estimate = self._after / self._before
+        found, df = self._uneven(estimate) if new_images else (0.0, 1.0)
+        weight = PRIOR_REPAIRED / (PRIOR_REPAIRED + df)
+
+        def excess(ratio: float) -> float:
+            contrast = self._after - ratio * self._before
+            share = self._share(contrast / ratio**0.5 if ratio > 0 else contrast)  # as for before / after
+            images = df_of_images = 0.0
+            if new_images:
+                uneven = found / estimate if estimate > 0 else 0.0
+                uneven += weight * (self._one_by_one(ratio) - uneven)
+                images = ratio * (uneven + (self._null_images - uneven) * share)
+                df_of_images = df + (self._null_df - df) * share
+            return self._alpha - self._p_value(contrast, share, ratio, images=images, df=df_of_images)
+
+        low = 0.0
+        if estimate > 0:
+            low = estimate - _root_beyond(lambda below: excess(estimate - below), estimate / 8, most=estimate)
+        highest = _LARGEST_RATIO * max(1.0, estimate)
+        high = estimate + _root_beyond(lambda above: excess(estimate + above), 0.02, most=highest)
+        return low, high if high < highest else None
+
+    def _p_value(
+        self,
+        contrast: float,
+        share: float,
+        ratio: float = 1.0,
+        *,
+        images: float = 0.0,
+        df: float = 1.0,
+        known: float = 0.0,
+    ) -> float:
+        """Two-sided p-value of the contrast "after - ratio * before" for seeds, and for images of these variances."""
+        from scipy.special import ndtr, stdtr
 
         expected = [own + (self._null - own) * share for own in self._own]
         of_arms = [(e + self._shift * e**2) / n for e, n in zip(expected, self._runs, strict=True)]
-        variance = of_arms[0] * ratio**2 + of_arms[1]
-        return float(2 * (self._weights * ndtr(-abs(contrast) / np.sqrt(variance))).sum())
+        variance = of_arms[0] * ratio**2 + of_arms[1] + images + known
+        deviate = -abs(contrast) / np.sqrt(variance)
+        tails = stdtr(satterthwaite(images / variance, df), deviate) if images > 0 else ndtr(deviate)
+        return float(2 * (self._weights * tails).sum())
 
-    def reach(self, confidence: float) -> float:
-        """Half the width of the interval of the difference, in errors per run."""
+    def _share(self, contrast: float) -> float:
+        """How far a tested change is from the observed one, as a share of the way to "no change", at most 1."""
         size = abs(self._after - self._before)
+        return min(1.0, abs(contrast) / size) if size else 1.0
 
-        def excess(reach: float) -> float:
-            return 1 - confidence - self.p_value(reach, min(1.0, reach / size) if size else 1.0)
+    def _uneven(self, ratio: float) -> tuple[float, float]:
+        """Variance over images of after - ratio * before from the images themselves, and its degrees of freedom."""
+        contrasts = (self._rates[1] - ratio * self._rates[0])[None]
+        noise = (self._noise[1] + ratio**2 * self._noise[0])[None]
+        images = float(effective_number(contrasts**2)[0])
+        return float(beyond_noise(contrasts**2, noise)[0]), max(1.0, images)
 
-        return _root_beyond(excess, 0.0, 0.1)
+    def _one_by_one(self, ratio: float) -> float:
+        """Variance over images of after - ratio * before, over the ratio, if an image changes wholly or not at all."""
+        squares = np.maximum(0.0, (self._rates**2 - self._noise).sum(axis=1))
+        return float((1 - ratio) * squares[0] if ratio < 1 else (1 - 1 / ratio) * squares[1])
 
-    def ratios(self, confidence: float) -> tuple[float | None, float | None]:
-        """Ends of the interval of after / before; None where undefined or unbounded."""
-        was, now = self._before, self._after
-        if was == 0:
-            return None, None
-        size = abs(now - was)
+    def _in_proportion(self, delta: float) -> float:
+        """Variance over new images of a change of the total if all images change in proportion to their error rates."""
+        # The images of the arm with more errors changed; the total of both arms is taken as known.
+        size = abs(delta)
+        return self._severity * size**2 / max((self._before + self._after + size) / 2, size) if size else 0.0
 
-        def excess(ratio: float) -> float:
-            contrast = now - ratio * was
-            return 1 - confidence - self.p_value(contrast, min(1.0, abs(contrast) / size) if size else 1.0, ratio)
 
-        estimate = now / was
-        low = 0.0
-        if estimate > 0 and excess(0.0) > 0:
-            low = estimate - _root_beyond(lambda below: excess(estimate - below), 0.0, estimate / 8, most=estimate)
-        highest = _LARGEST_RATIO * max(1.0, estimate)
-        high = estimate + _root_beyond(lambda above: excess(estimate + above), 0.0, 0.01, most=highest)
-        return low, high if high < highest else None
+def _severity(rates: FloatArray, noise: FloatArray) -> float:
+    """Mean error rate of the images weighted by that rate, sum p^2 / sum p, in [0, 1].
+
+    Half an image that is always wrong is added: without errors it is 1.
+    """
+    return float(min(1.0, ((rates**2 - noise).sum() + 0.5) / (rates.sum() + 0.5)))
 
 
 def mean_interval(values: Sequence[float], confidence: float = 0.95) -> tuple[float, float]:
@@ -224,161 +284,14 @@ def mean_interval(values: Sequence[float], confidence: float = 0.95) -> tuple[fl
     return float(low), float(high)
 
 
-def tango_interval(before_only: float, after_only: float, n: float, confidence: float = 0.95) -> tuple[float, float]:
-    """Score interval of a paired difference of proportions, (after_only - before_only) / n.
-
-    Args:
-        before_only: Images wrong only before, >= 0; may be fractional.
-        after_only: Images wrong only after, >= 0.
-        n: Images, >= before_only + after_only.
-        confidence: Level, in (0, 1).
-
-    Returns:
-        Low and high end in [-1, 1].
-
-    Source: Tango (1998), Statistics in Medicine 17, 891-908, eqs. 5-8.
-    """
-    from scipy.optimize import brentq
-    from scipy.stats import norm
-
-    z = float(norm.ppf((1 + confidence) / 2))
-    estimate = (after_only - before_only) / n
-
-    def score(delta: float) -> float:
-        a = 2 * n
-        b = -before_only - after_only + (2 * n - after_only + before_only) * delta
-        c = -before_only * delta * (1 - delta)
-        down = max(0.0, ((b * b - 4 * a * c) ** 0.5 - b) / (2 * a))
-        variance = n * (2 * down + delta * (1 - delta))
-        if variance <= 0:
-            return 0.0
-        return float((after_only - before_only - n * delta) / variance**0.5)
-
-    edge = 1e-12
-    low = -1.0
-    if estimate > -1 + edge and score(-1 + edge) > z:
-        low = float(brentq(lambda delta: score(delta) - z, -1 + edge, estimate - edge / n))
-    high = 1.0
-    if estimate < 1 - edge and score(1 - edge) < -z:
-        high = float(brentq(lambda delta: score(delta) + z, estimate + edge / n, 1 - edge))
-    return low, high
-
-
-def _score_ends(
-    before: BoolArray, after: BoolArray, run_variance: float, run_df: float, confidence: float
-) -> tuple[float, float]:
-    """Ends of the score interval for the change of the total, in errors per run; each arm has two runs or more."""
-    from scipy.stats import norm
-    from scipy.stats import t as student
-
-    was, now = before.mean(axis=0), after.mean(axis=0)
-    change = now - was
-    observed = float(change.sum())
-    total = float(was.sum() + now.sum())
-    severity = _severity(before, after)
-
-    def from_images(delta: float) -> float:
-        size = abs(delta)
-        # The images of the arm with more errors changed; the total of both arms is taken as known.
-        return severity * size**2 / max((total + size) / 2, size) if size else 0.0
-
-    noise = _image_variance(before) + _image_variance(after)
-    real = max(0.0, observed**2 - noise - run_variance) ** 0.5
-    squares = change**2
-    uneven = max(0.0, float(squares.sum()) - from_images(real))
-    images = float(squares.sum() ** 2 / (squares**2).sum())
-    of_images = (PRIOR_IMAGES * noise + images * uneven) / (PRIOR_IMAGES + images)
-    variance = of_images + run_variance
-    z = float(norm.ppf((1 + confidence) / 2))
-    if variance > 0:
-        share = run_variance / variance
-        df = 1 / (share**2 / run_df + (1 - share) ** 2 / (PRIOR_IMAGES + images))
-        z = float(student.ppf((1 + confidence) / 2, df))
-
-    def excess(delta: float) -> float:
-        return (observed - delta) ** 2 - z**2 * (variance + from_images(delta))
-
-    return _first_above(excess, observed, -1), _first_above(excess, observed, 1)
-
-
-def _root_beyond(excess: Callable[[float], float], start: float, step: float, most: float = np.inf) -> float:
-    """Where `excess`, at most 0 at `start`, first rises above 0; `most` if it does not before."""
+def _root_beyond(excess: Callable[[float], float], step: float, most: float = np.inf) -> float:
+    """Where `excess`, at most 0 at 0, first rises above 0; `most` if it does not before."""
     from scipy.optimize import brentq
 
-    inner = start
+    inner = 0.0
     while excess(min(inner + step, most)) <= 0:
         inner += step
         if inner >= most:
             return most
         step *= 1.6
-    return float(brentq(excess, inner, min(inner + step, most), xtol=1e-10))
-
-
-def _first_above(excess: Callable[[float], float], start: float, sign: int) -> float:
-    """Where `excess`, at most 0 at `start`, first rises above 0 in the direction of `sign`."""
-    from scipy.optimize import brentq
-
-    inner, step = start, 0.1
-    while excess(inner + sign * step) <= 0:
-        inner += sign * step
-        step *= 1.3
-    if excess(inner) >= 0:
-        return inner
-    return float(brentq(excess, inner, inner + sign * step, xtol=1e-9))
-
-
-def _severity(before: BoolArray, after: BoolArray) -> float:
-    """Mean error rate of the images weighted by that rate, sum p^2 / sum p, in [0, 1].
-
-    The squares are unbiased, from pairs of runs. Half an image that is always wrong is added: without errors it is 1.
-    """
-    squares, total = 0.0, 0.0
-    for runs in (before, after):
-        wrong, n_runs = runs.sum(axis=0, dtype=np.int64), len(runs)
-        squares += float((wrong * (wrong - 1)).sum()) / (n_runs * (n_runs - 1))
-        total += float(wrong.sum()) / n_runs
-    return (squares + 0.5) / (total + 0.5)
-
-
-def _image_variance(runs: BoolArray) -> float:
-    """Variance of an arm's mean count over new seeds on the same images, if images err independently."""
-    rate = runs.mean(axis=0)
-    return float((rate * (1 - rate)).sum()) / (len(runs) - 1)
-
-
-def _effective_tango(change: FloatArray, run_variance: float, n_images: int, confidence: float) -> tuple[float, float]:
-    """Tango's interval with rises and falls divided by the mean change per changed image."""
-    up, down = float(change[change > 0].sum()), float(-change[change < 0].sum())
-    weight = (float((change**2).sum()) + run_variance) / (up + down) if up + down > 0 else 1.0
-    return tango_interval(down / weight, up / weight, n_images / weight, confidence)
-
-
-def _widen(confidence: float, share: float, df: float) -> float:
-    """The level whose normal quantile is Student's, where a share of the variance is estimated with `df`."""
-    from scipy.stats import norm
-    from scipy.stats import t as student
-
-    if share <= 0:
-        return confidence
-    return float(2 * norm.cdf(student.ppf((1 + confidence) / 2, df / share**2)) - 1)
-
-
-def _ratio_interval(
-    before: BoolArray, after: BoolArray, run_variance: float, confidence: float
-) -> tuple[float | None, float | None]:
-    """Interval of after / before: Wilson for the after share of all errors, effective counts."""
-    was, now = before.mean(axis=0), after.mean(axis=0)
-    both = float(was.sum() + now.sum())
-    if both == 0:
-        return None, None
-    share = float(now.sum()) / both
-    # The share's effective binomial size, from its variance. At 0 and 1 that variance is 0, so it is taken at a share
-    # shrunk towards one half by one average image, plus one average change.
-    jump = float(((was + now) ** 2).sum()) / both
-    moved = np.abs(now - was)
-    change = float((moved**2).sum() / moved.sum()) if moved.any() else jump
-    at = (float(now.sum()) + jump / 2) / (both + jump)
-    spread = float((((1 - at) * now - at * was) ** 2).sum()) + (run_variance + change**2) * at * (1 - at)
-    size = at * (1 - at) * both**2 / spread
-    low, high = wilson_interval(share * size, size, confidence)
-    return low / (1 - low) if low < 1 else None, high / (1 - high) if high < 1 else None
+    return float(brentq(excess, inner, min(inner + step, most), xtol=1e-9))

@@ -98,9 +98,10 @@ class Tally:
         mean: float64 (2, R), mean count of each arm.
         squares: float64 (2, R), sum over an arm's runs of the squared deviations of the count from its mean.
         flips: float64 (2, R), variance of an arm's count for images that err independently, each at its own rate.
-        pooled: float64 (R,), the same from the runs of both arms together, which do not differ if nothing changed.
-        change: float64 (R, M), change of each image's error rate, after minus before.
-        noise: float64 (R, M), variance of that change over seeds, for independent images; 0 for an arm of one run.
+        pooled: float64 (R,), the same from the runs of both arms together, which do not differ if nothing changed. An
+            arm of one run has no variance of its own, so its `flips` and `noise` are these.
+        rates: float64 (2, R, M), each image's error rate.
+        noise: float64 (2, R, M), variance of these rates over seeds, for independent images.
     """
 
     n_runs: tuple[int, int]
@@ -108,8 +109,13 @@ class Tally:
     squares: FloatArray
     flips: FloatArray
     pooled: FloatArray
-    change: FloatArray
+    rates: FloatArray
     noise: FloatArray
+
+    @property
+    def change(self) -> FloatArray:
+        """float64 (R, M): change of each image's error rate, after minus before."""
+        return np.asarray(self.rates[1] - self.rates[0])
 
     @property
     def difference(self) -> FloatArray:
@@ -148,21 +154,16 @@ def _tally(sizes: tuple[int, int], wrong: Sequence[IntArray], counts: Sequence[I
     """From each arm's wrong runs per image, integer (R, M), and errors per run, integer (R, S)."""
     whole = sum(sizes)
     together = wrong[0] + wrong[1]
-    pooled = (together * (whole - together)).sum(axis=1) / (whole * (whole - 1)) if whole > 1 else np.zeros(1)
-    noise = np.zeros(together.shape)
-    flips = []
-    for n, k in zip(sizes, wrong, strict=True):
-        own = k * (n - k) / (n * n * max(1, n - 1))
-        noise += own
-        flips.append(own.sum(axis=1) * n if n > 1 else pooled)
+    pooled = together * (whole - together) / (whole * max(1, whole - 1))
+    own = [k * (n - k) / (n * (n - 1)) if n > 1 else pooled for n, k in zip(sizes, wrong, strict=True)]
     return Tally(
         n_runs=sizes,
         mean=np.stack([count.mean(axis=1) for count in counts]),
         squares=np.stack([count.var(axis=1) * count.shape[1] for count in counts]),
-        flips=np.stack(flips),
-        pooled=pooled,
-        change=wrong[1] / sizes[1] - wrong[0] / sizes[0],
-        noise=noise,
+        flips=np.stack([each.sum(axis=1) for each in own]),
+        pooled=pooled.sum(axis=1),
+        rates=np.stack([k / n for n, k in zip(sizes, wrong, strict=True)]),
+        noise=np.stack([each / n for n, each in zip(sizes, own, strict=True)]),
     )
 
 
@@ -200,20 +201,19 @@ def change_test(before: BoolArray, after: BoolArray, *, logit_sd: float | FloatA
     weights = weigh_shifts(tally.squares, tally.flips, sizes, logit_sd)
     variances = null_variances(tally, logit_sd)
     p_value = _mean_p(tally, weights, variances)
-    if not tally.change.shape[1]:
+    if not tally.rates.shape[2]:
         return ErrorTest(p_value, p_value, np.ones_like(p_value), np.ones_like(p_value))
     p_images = _mean_p(tally, weights, variances, *image_variance(tally))
-    # Without the image that changed most: subtract its errors from each run, and leave it out of the sums over images.
+    # Without the image that changed most; of equal ones, without that which flips most.
     sign = np.sign(tally.difference)[:, None]
-    most = (tally.change * sign).argmax(axis=1)
+    together = wrong[0] + wrong[1]
+    most = (tally.change * sign + 1e-9 * together * (sum(sizes) - together)).argmax(axis=1)
     rows = np.arange(len(most))
-    rest_counts = [count - arm[rows, :, most] for count, arm in zip(counts, arms, strict=True)]
     rest_wrong = [k.copy() for k in wrong]
     for k in rest_wrong:
         k[rows, most] = 0
-    rest = _tally(sizes, rest_wrong, rest_counts)
-    rest_weights = weigh_shifts(rest.squares, rest.flips, sizes, logit_sd)
-    p_rest = _mean_p(rest, rest_weights, null_variances(rest, logit_sd)) / 2
+    rest = _tally(sizes, rest_wrong, [count - arm[rows, :, most] for count, arm in zip(counts, arms, strict=True)])
+    p_rest = _mean_p(rest, weights, null_variances(rest, logit_sd)) / 2
     p_rest = np.where(rest.difference * sign[:, 0] > 0, p_rest, 1 - p_rest)
     ratio = (weights * variances).sum(axis=1) / variances[:, 0]
     return ErrorTest(p_value, np.maximum(p_value, p_images), p_rest, ratio)
@@ -232,23 +232,25 @@ def image_variance(tally: Tally) -> tuple[FloatArray, FloatArray]:
 
     See `change_test`.
     """
-    squares = tally.change**2
-    against = tally.change * np.sign(tally.difference)[:, None] < 0
-    opposed = AGAINST * _beyond_noise(squares * against, tally.noise * against)
+    change, noise = tally.change, tally.noise.sum(axis=0)
+    squares = change**2
+    against = change * np.sign(tally.difference)[:, None] < 0
+    opposed = AGAINST * beyond_noise(squares * against, noise * against)
     images = effective_number(squares)
-    uneven = _beyond_noise(squares, tally.noise) * images / (images + PRIOR_IMAGES)
+    uneven = beyond_noise(squares, noise) * images / (images + PRIOR_IMAGES)
     df = np.where(opposed > uneven, effective_number(squares * against), images)
     return np.maximum(opposed, uneven), np.maximum(1.0, df)
 
 
-def _beyond_noise(squares: FloatArray, noise: FloatArray) -> FloatArray:
+def beyond_noise(squares: FloatArray, noise: FloatArray) -> FloatArray:
     """Sum over images of the squared changes less their noise, float64 (R,), shrunk where it may be noise itself.
 
     The estimate q becomes max(0, q - v / q) with the variance v of the noise's part, after James and Stein (1961).
     """
     found = (squares - noise).sum(axis=1)
     variance = 2 * (noise**2).sum(axis=1)
-    return np.where(found > 0, np.maximum(0.0, found - variance / np.maximum(found, 1e-12)), 0.0)
+    shrunk: FloatArray = np.where(found > 0, np.maximum(0.0, found - variance / np.maximum(found, 1e-12)), 0.0)
+    return shrunk
 
 
 def effective_number(values: FloatArray) -> FloatArray:
@@ -256,6 +258,11 @@ def effective_number(values: FloatArray) -> FloatArray:
     squares = (values**2).sum(axis=1)
     number: FloatArray = np.divide(values.sum(axis=1) ** 2, squares, out=np.zeros_like(squares), where=squares > 0)
     return number
+
+
+def satterthwaite(share: FloatArray, df: FloatArray | float) -> FloatArray:
+    """Degrees of freedom of a variance of which this share was estimated with `df`; at most a million."""
+    return np.asarray(np.minimum(df / np.maximum(share, 1e-3) ** 2, 1e6))
 
 
 def _mean_p(
@@ -273,9 +280,7 @@ def _mean_p(
         tails = ndtr(-size / np.sqrt(variances))
     else:
         whole = variances + extra[:, None]
-        share = extra[:, None] / whole
-        df = np.minimum(extra_df[:, None] / np.maximum(share, 1e-3) ** 2, 1e6)
-        tails = stdtr(df, -size / np.sqrt(whole))
+        tails = stdtr(satterthwaite(extra[:, None] / whole, extra_df[:, None]), -size / np.sqrt(whole))
     p_value: FloatArray = np.minimum(1.0, 2 * (weights * tails).sum(axis=1))
     return p_value
 

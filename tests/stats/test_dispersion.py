@@ -9,12 +9,12 @@ from erroran.stats.dispersion import (
     PRIOR_DF,
     PRIOR_LOGIT_VARIANCE,
     PRIOR_LOGIT_VARIANCE_SD,
+    SHIFT_FACTORS,
     adjust_p,
     count_variance,
-    excess_run_variance,
     moderate,
-    moderated_ratio,
     run_variation,
+    weigh_shifts,
 )
 
 
@@ -101,10 +101,11 @@ def test_shift_by_hand():
     # e: 3 and 2 images at half each, times 2; variances of the counts 3, 0 and 1, 1.
     variance, e, product = 4.5 / 2, (1.5 + 1.0) / 2, 1.5 * 1.0
     raw = (variance - e) / product
-    noise = 2 * (e + PRIOR_LOGIT_VARIANCE * e**2) ** 2 / 2 / product**2
+    of_counts = e + found.logit_sd**2 * e**2
+    noise = (2 * of_counts**2 + of_counts) / 2 / product**2
     weights = 1 / noise, 1 / PRIOR_LOGIT_VARIANCE_SD**2
     blended = (weights[0] * raw + weights[1] * PRIOR_LOGIT_VARIANCE) / sum(weights)
-    assert found.logit_sd**2 == pytest.approx(blended)
+    assert found.logit_sd**2 == pytest.approx(blended)  # the noise is that at the estimate itself
     skipped = run_variation(labels, before, after, n_classes=2, skip=[(0, 1)])
     assert skipped.logit_sd**2 == pytest.approx(PRIOR_LOGIT_VARIANCE)
 
@@ -125,18 +126,13 @@ def test_single_runs_leave_it_to_the_prior():
     labels, runs = varying_runs(np.random.default_rng(3), 1, 0.5)
     found = run_variation(labels, runs, n_classes=6)
     assert found.df == 0
-    assert found.logit_sd**2 == PRIOR_LOGIT_VARIANCE
+    assert found.logit_sd**2 == pytest.approx(PRIOR_LOGIT_VARIANCE)
     assert np.all(found.ratios() == 1)
 
 
 def test_moderation_blends_by_degrees_of_freedom():
     assert PRIOR_DF == 8
     assert moderate(3.0, 1.5, 4) == pytest.approx((8 * 1.5 + 4 * 3) / 12)
-    # Counts 4, 0 of four images at 1/2 over two runs: variance 8, e = 2, df 1; predicted 1 + 0.5**2 * 2.
-    counted = count_variance(np.array([[1, 1, 1, 1], [0, 0, 0, 0]], dtype=bool))
-    assert moderated_ratio(counted, 0.5) == pytest.approx((8 * 1.5 + 1 * 4) / 9)
-    assert moderated_ratio(count_variance(np.eye(3, dtype=bool)), 0.0) == 1.0  # equal counts: never below 1
-    assert moderated_ratio(count_variance(np.ones((1, 3), bool)), 0.5) == 1.0
 
 
 def test_adjusted_p_values_are_moderated_t():
@@ -147,8 +143,25 @@ def test_adjusted_p_values_are_moderated_t():
     assert adjust_p(np.array([0.01, 0.5]), 2.0, 4)[1] == pytest.approx(0.5)
 
 
-def test_variation_of_runs_widens_the_variance_only_when_there_is_any():
-    before = np.array([[1, 0, 0], [0, 1, 0], [0, 0, 1]], dtype=bool)
-    assert excess_run_variance(before, before) == 0.0
-    assert excess_run_variance(before, before, logit_sd=2.0) > 0.0
-    assert excess_run_variance(before[:1], before[:1], logit_sd=2.0) == 0.0
+def weights_of(squares, expected, n_runs, logit_sd):
+    return weigh_shifts(np.array(squares)[:, None], np.array(expected)[:, None], n_runs, logit_sd)[0]
+
+
+def test_the_counts_own_variance_overrules_a_wrong_prior():
+    """Two arms of five runs whose counts vary as 100 independent images do, though other cells shift by 0.7 logits."""
+    weights = weights_of([4 * 100.0, 4 * 100.0], [100.0, 100.0], (5, 5), 0.7)
+    variance = 100 + (SHIFT_FACTORS * 0.7) ** 2 * 100**2
+    assert weights.sum() == pytest.approx(1)
+    assert weights @ variance < 200 < 100 + 0.7**2 * 100**2
+    wild = weights_of([4 * 20_000.0, 4 * 20_000.0], [100.0, 100.0], (5, 5), 0.7)
+    assert wild @ variance > 10_000
+
+
+def test_few_flipping_images_leave_it_to_the_prior():
+    """Without flipping images, or with single runs, the weights are those of the half-t prior."""
+    from scipy.stats import t
+
+    for args in (([0.0, 0.0], [0.0, 0.0], (5, 5)), ([0.0, 0.0], [3.0, 3.0], (1, 1))):
+        weights = weights_of(*args, 0.7)
+        at = SHIFT_FACTORS <= 1
+        assert weights[at].sum() == pytest.approx(2 * t.cdf(2**0.25, 4) - 1, abs=1e-3)

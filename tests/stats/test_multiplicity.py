@@ -5,7 +5,7 @@ import pytest
 
 from erroran.stats.confusion import cell_errors
 from erroran.stats.dispersion import run_variation
-from erroran.stats.multiplicity import benjamini_hochberg, explore_cells
+from erroran.stats.multiplicity import benjamini_hochberg, explore_cells, holm
 from erroran.stats.significance import change_test
 
 
@@ -58,3 +58,9 @@ def test_no_errors_no_cells():
     labels = np.arange(5)
     runs = labels[None]
     assert explore_cells(labels, runs, runs, 5, run_variation(labels, runs, runs, n_classes=5)) == []
+
+
+def test_holm_by_hand():
+    """0.01, 0.04, 0.03 and one without a test: 3 x 0.01, then 2 x 0.03, and at least that for 0.04."""
+    assert holm([0.01, None, 0.04, 0.03]) == [pytest.approx(0.03), None, pytest.approx(0.06), pytest.approx(0.06)]
+    assert holm([None]) == [None]

@@ -34,3 +34,16 @@ def test_more_errors_outside_the_pair_are_worse():
     assert [row.worse for row in found.recall] == [False, False, True]
     assert not found.safe
     assert found.other_cells.upper > found.other_cells.per_10000 > 0
+
+
+def test_a_class_has_its_margin_per_10000_of_its_own_images():
+    """2 of 400 images of c become errors in every run: 50 per 10,000 of c, but 17 of all images."""
+    labels = np.tile(np.arange(3), 400)
+    before = np.tile(labels, (5, 1))
+    after = before.copy()
+    after[:, [2, 5]] = 1
+    found = check_collateral(ArmComparison(labels, before, after, "abc"), (0, 1), margin_per_10000=40)
+    of_c = found.recall[-1]
+    assert (of_c.name, of_c.n_images, of_c.per_10000) == ("errors of c", 400, 50)
+    assert found.accuracy.per_10000 == np.float64(2 / 1200 * 10_000)
+    assert not of_c.safe

@@ -3,11 +3,12 @@
 import numpy as np
 import pytest
 
+from erroran.errors import BadInput
 from erroran.experiment.endpoint import Endpoint
 from erroran.stats.confusion import cell_errors, cell_mask
 from erroran.stats.dispersion import run_variation
 from erroran.stats.intervals import score_interval
-from erroran.verdict.compare import NO_TEST, ArmComparison, compare_errors
+from erroran.verdict.compare import ALL_BUT_ONE, IMAGES, NO_TEST, ArmComparison, compare_errors, find_directions
 
 LABELS = np.array([0, 0, 0, 1, 1, 2])
 BEFORE = np.array([[1, 1, 0, 1, 0, 2], [1, 0, 2, 1, 1, 2]])
@@ -70,3 +71,41 @@ def test_run_by_run_counts_discordant_images(arms):
     assert [(m.before_only, m.after_only) for m in arms.run_by_run(every)] == [(2, 1), (1, 1)]
     forward = cell_mask(3, [PAIR])
     assert [(m.before_only, m.after_only) for m in arms.run_by_run(forward)] == [(1, 0), (1, 0)]
+
+
+def test_classes_have_their_own_denominators(arms):
+    """Three images of a, two of b, one of c."""
+    of_a, of_c = arms.of_class(0), arms.of_class(2)
+    assert (of_a.name, of_a.before_per_seed, of_a.effect.n_images) == ("errors of a", (2, 2), 3)
+    assert of_a.effect.before_per_10000 == pytest.approx(2 / 3 * 10_000)
+    assert (of_c.before_per_seed, of_c.after_per_seed, of_c.effect.n_images) == ((0, 0), (0, 1, 0), 1)
+    other = arms.other_errors_of_class(0, PAIR)
+    assert (other.name, other.before_per_seed, other.after_per_seed) == ("other errors of a", (0, 1), (0, 1, 0))
+    assert arms.other_errors_of_class(2, PAIR) == of_c
+
+
+def test_a_class_without_images_is_not_judged():
+    found = ArmComparison(LABELS, BEFORE, AFTER, "abcd")
+    assert (found.present, found.class_sizes) == ((0, 1, 2), (3, 2, 1, 0))
+    with pytest.raises(BadInput, match="no images"):
+        found.of_class(3)
+
+
+def test_many_directions_at_once_are_each_alone():
+    rng = np.random.default_rng(0)
+    rates = rng.beta(0.5, 1, (40, 1, 25))
+    before = rng.random((40, 5, 25)) < rates
+    after = rng.random((40, 5, 25)) < rates * rng.choice([0.2, 1.0], (40, 1, 1))
+    alone = [compare_errors(was, now, logit_sd=0.3).direction(0.05) for was, now in zip(before, after, strict=True)]
+    assert find_directions(before, after, logit_sd=0.3, alpha=0.05).tolist() == alone
+    assert find_directions(after, before, logit_sd=0.3, alpha=0.05).tolist() == [-one for one in alone]
+    assert set(alone) == {-1, 0}
+
+
+@pytest.mark.parametrize(("images", "method"), [(1, ALL_BUT_ONE), (2, IMAGES), (12, IMAGES)])
+def test_the_reason_names_the_least_certain_test(images, method):
+    before = np.zeros((5, 20), bool)
+    before[:, :images] = True
+    found = compare_errors(before, np.zeros_like(before))
+    assert (found.method, found.direction(0.05)) == (method, -1 if images > 2 else 0)
+    assert found.p_value < 0.01

@@ -1,13 +1,19 @@
 """Commands about the content of the store: runs, runs show, runs remove."""
 
 import json
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from erroran.cli.app import app, command
 from erroran.cli.console import out, print_json, print_runs, talk
 from erroran.cli.options import Session
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from erroran.experiment.judging import Population
+    from erroran.store.records import RunRecord
 
 runs_app = typer.Typer(no_args_is_help=False)
 app.add_typer(runs_app, name="runs")
@@ -24,6 +30,7 @@ def runs(session: Session, context: typer.Context) -> None:
     if context.invoked_subcommand is not None:
         return
     records = session.store.list_runs()
+    _enter_look(session, records)
     if session.as_json:
         print_json([record.summary() for record in records])
     elif records:
@@ -40,6 +47,7 @@ def show(session: Session, run_id: Annotated[str, typer.Argument(help="A run's i
         erroran runs show 3f2a
     """
     record = session.store.get_run(run_id)
+    _enter_look(session, [record])
     folder = str(session.store.run_folder(record.id))
     content = {**record.model_dump(mode="json"), "id": record.id, "folder": folder}
     if session.as_json:
@@ -63,3 +71,17 @@ def remove(
     for run_id in [session.store.run_folder(run_id).name for run_id in run_ids]:
         session.store.remove_run(run_id)
         out.print(f"removed {run_id}")
+
+
+def _enter_look(session: Session, records: "Sequence[RunRecord]") -> None:
+    """Enter in the ledger that accuracies on `confirm` are shown, and those of folds on their training images."""
+    from erroran.store.ledger import Entry
+
+    seeds: dict[tuple[str, Population], set[int]] = {}
+    for spec in (record.spec for record in records):
+        seeds.setdefault((spec.dataset, "confirm"), set()).add(spec.seed)
+        if spec.fold is not None:
+            seeds.setdefault((spec.dataset, "train"), set()).add(spec.seed)
+    for (dataset, population), some in seeds.items():
+        look = Entry(kind="runs-listed", dataset=dataset, population=population, seeds=tuple(sorted(some)))
+        session.store.ledger.record(look)

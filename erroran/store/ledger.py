@@ -36,6 +36,7 @@ class Entry(BaseModel):
               not affected
             - ``study``, ``teach``: models, or the runs of a lesson, were compared on `confirm`
             - ``measured``: the shapes of its images were measured
+            - ``runs-listed``: the accuracy of each run was listed, also of an intervention's runs
         dataset: Digest of the dataset.
         group: The baseline group, or several with spaces between them; empty for looks without runs.
         name: The hypothesis or study; empty for other looks.
@@ -56,7 +57,7 @@ class Entry(BaseModel):
 
     kind: Literal[
         "registered", "look", "verdict", "stress", "baseline-accuracy", "mined-on-confirm", "mined-out-of-fold",
-        "reviewed-on-confirm", "study", "teach", "measured",
+        "reviewed-on-confirm", "study", "teach", "measured", "runs-listed",
     ]  # fmt: skip
     dataset: str
     group: str = ""

@@ -31,7 +31,8 @@ def plan_sentence(planned: "PlanResult") -> str:
     low, high = planned.errors_interval
     endpoint = planned.primary.describe(*planned.pair.classes)
     errors = (
-        f"{endpoint}: about {planned.errors_per_seed_expected:.1f} errors per run are expected on `confirm`, "
+        f"{endpoint}: about {planned.errors_per_seed_expected:.1f} errors per seed are expected on "
+        f"{planned.population}, "
         f"90 % interval {low:.1f} to {high:.1f}"
     )
     best = planned.cheapest

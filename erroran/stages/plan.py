@@ -15,7 +15,7 @@ from erroran.experiment.pair import Pair
 from erroran.results import Result
 from erroran.stages.intervene import find_gains
 from erroran.store import Store
-from erroran.store.evidence import Evidence, gather, gather_most
+from erroran.store.evidence import Evidence, gather, gather_most, judged_part
 from erroran.store.records import Group
 from erroran.verdict.plan import (
     HOW,
@@ -41,7 +41,6 @@ from erroran.verdict.sequential import MAX_SEEDS, Design, plan_looks
 
 KIND: Final = "plans"
 """Kind of the artifact in the store; its key is that of the intervention."""
-CONFIRM: Final = "confirm"
 _SEARCHED: Final = (3, 5, 8, 10, 15, 20, 30, 50)
 _JUDGED_SEEDS: Final = (5, 10, 20)
 
@@ -52,7 +51,6 @@ class Option(Result):
     Attributes:
         name: In words.
         arguments: Arguments of `intervene` that ask for it.
-        judging: On which images it is judged, as in `intervene --judge`.
         looks: Whether it ends as soon as the word is decided.
         seeds: Seeds per arm, with looks the most.
         worthwhile: What it says if the true reduction is the worthwhile one; `unchanged` if nothing changes.
@@ -63,7 +61,6 @@ class Option(Result):
 
     name: str
     arguments: str
-    judging: str
     looks: bool
     seeds: int
     worthwhile: Forecast
@@ -84,22 +81,22 @@ class PlanResult(Result):
         evidence: Which images the error rates come from, in words.
         evidence_runs: Runs (with folds: seeds) that predicted them; `evidence_images` of them can make the error, and
             `evidence_distinct` were misread in this way by any run.
-        errors_per_seed_mined: Errors per run on these images, scaled to `confirm_images`.
+        errors_per_seed_mined: Errors per run on these images, scaled to `judged_images`.
         errors_per_seed_expected: The same on fresh images with new seeds, corrected for the choice of the pair.
-        errors_interval: 90 % interval of the errors per run on `confirm`, as a mean over many runs.
+        errors_interval: 90 % interval of the errors per seed on the judged images, as a mean over many seeds.
         shrink: Expected over mined.
-        confirm_images: Images of `confirm` that can make the error.
+        population: The images of the verdict in words; `judged_images` of them can make the error.
         relative_sd: Assumed run-to-run variation: relative sd of the count beyond independent images.
         seeds: Seeds per arm, rising.
         reductions: True shares of the errors removed, rising, in (0, 1].
-        power: Probability of the verdict *improved*, judged once on `confirm`, by seeds (rows) and reductions
+        power: Probability of the verdict *improved*, judged once, by seeds (rows) and reductions
             (columns); `power_error` is the largest Monte Carlo standard error of these.
         detectable_reduction: Smallest reduction with 80 % power, for each number of seeds; None if there is none.
         options: The designs that were compared.
         recommended: Place in `options` of the cheapest one with 80 % power for the worthwhile reduction; None if none
             has.
-        recommended_seeds: Seeds per arm with that power if judged once on `confirm`; None if 50 are not enough.
-        minutes_per_seed: Training minutes of one more seed over all `arms`, judged on `confirm`: the median time of the
+        recommended_seeds: Seeds per arm with that power if judged once; None if 50 are not enough.
+        minutes_per_seed: Training minutes of one more seed over all `arms`: the median time of the
             baseline's runs, by each arm's epochs, divided by `jobs`.
         simulations: Simulated experiments per number of seeds.
         not_applicable: Control to the reason why it is not trained.
@@ -121,7 +118,8 @@ class PlanResult(Result):
     errors_per_seed_expected: float
     errors_interval: tuple[float, float]
     shrink: float
-    confirm_images: int
+    population: str
+    judged_images: int
     relative_sd: float
     seeds: tuple[int, ...]
     reductions: tuple[float, ...]
@@ -190,7 +188,8 @@ def plan(
             "--out-of-fold",
         )
     dataset = store.get_dataset(group.template.dataset)
-    sizes = np.bincount(dataset.y_test, minlength=len(names))
+    judged = judged_part(store, group.template, hypothesis.judge).y
+    sizes = np.bincount(judged, minlength=len(names))
     setting = Setting(
         rates=fit_rates(labels, predicted, len(names), cells),
         n_images=int(sizes[[cell[0] for cell in cells]].sum()),
@@ -240,7 +239,8 @@ def plan(
         errors_per_seed_expected=expected,
         errors_interval=rates.errors_interval(n_images),
         shrink=expected / mined,
-        confirm_images=n_images,
+        population=hypothesis.judge.describe(len(judged)),
+        judged_images=n_images,
         relative_sd=rates.relative_sd,
         seeds=tuple(searched[at] for at in shown),
         reductions=reductions,
@@ -282,13 +282,14 @@ def gather_evidence(store: Store, group: Group) -> tuple[Evidence, str]:
 
 
 def _minutes_per_seed(evidence: Evidence, group: Group, hypothesis: Hypothesis, arms: Sequence[Change]) -> float:
-    """Training minutes of one seed of all arms, one run at a time, judged on `confirm`."""
+    """Training minutes of one seed of all arms, one run at a time; out of fold a seed is several runs."""
     epochs = group.template.recipe.epochs
     shares = [(arm.recipe.epochs or hypothesis.epochs or epochs) / epochs for arm in arms]
     # A run of one of K folds trains on (K - 1) / K of the images.
     fold = evidence.runs[0].spec.fold
     part = 1.0 if fold is None else (1 - 1 / fold[1]) / (1 - group.template.mine_fraction)
-    return sum(shares) * float(np.median([run.seconds for run in evidence.runs])) / part / 60
+    of_seed = hypothesis.judge.relative_time(group.template.mine_fraction)
+    return of_seed * sum(shares) * float(np.median([run.seconds for run in evidence.runs])) / part / 60
 
 
 def _forecast_option(
@@ -310,7 +311,6 @@ def _forecast_option(
     return Option(
         name=f"looks until decided, at most {seeds} seeds per arm" if looks else f"{seeds} seeds per arm, judged once",
         arguments=f"--until-decided --max-seeds {seeds}" if looks else f"--seeds {seeds}",
-        judging=CONFIRM,
         looks=looks,
         seeds=seeds,
         worthwhile=worthwhile,

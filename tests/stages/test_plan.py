@@ -3,12 +3,14 @@
 import itertools
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from stages.test_report import BEFORE, HYPOTHESIS, MINED, made_up_dataset, put_group, put_run
 
 from erroran.errors import BadInput, NotFound
 from erroran.experiment.endpoint import Endpoint
+from erroran.experiment.judging import Judging
 from erroran.experiment.pair import Pair
 from erroran.experiment.recipe import RecipeChange
 from erroran.report.plan import plan_sentence, write_plan
@@ -53,7 +55,21 @@ def test_arms_and_minutes(store: Store, group: Group) -> None:
     planned = _plan(store, group)
     assert planned.arms == 3
     assert planned.minutes_per_seed == pytest.approx(3 * 2 / 60)
-    assert planned.confirm_images == 20
+    assert planned.judged_images == 20
+
+
+def test_out_of_fold_a_seed_is_several_runs_and_judges_more_images(store: Store, group: Group) -> None:
+    """Four of five parts of the data five times, against the half outside `mine` once: 4 / 0.5 times the minutes."""
+    options: dict[str, Any] = {"controls": (), "seeds": (3,), "n_simulations": 20, "n_judged": 4, "recommend": False}
+    on_confirm = plan(store, group, "0to1", HYPOTHESIS, **options)
+    folded = HYPOTHESIS.model_copy(update={"judge": Judging(5)})
+    planned = plan(store, group, "0to1", folded, **options)
+    assert planned.minutes_per_seed == pytest.approx(8 * on_confirm.minutes_per_seed)
+    assert (on_confirm.population, on_confirm.judged_images) == ("the 60 images of `confirm`", 20)
+    assert planned.population == "30 training images, each judged by models that had not seen it"
+    assert planned.judged_images == 10
+    assert planned.errors_per_seed_mined == pytest.approx(on_confirm.errors_per_seed_mined / 2)
+    assert "30 training images" in plan_sentence(planned)
 
 
 def test_minutes_go_by_the_epochs_of_each_arm(store: Store, group: Group) -> None:
@@ -143,7 +159,7 @@ def test_primary_endpoint_decides_what_is_planned(store: Store, group: Group) ->
     """`sum` counts both directions: 8 errors, and the images of both classes."""
     both = HYPOTHESIS.model_copy(update={"primary": Endpoint.SUM})
     planned = plan(store, group, "0to1", both, controls=(), seeds=(3,), n_simulations=20, n_judged=4, recommend=False)
-    assert planned.confirm_images == 40
+    assert planned.judged_images == 40
     assert planned.errors_per_seed_mined == pytest.approx(8 / 3 * 2)
     assert plan_sentence(planned).endswith("judge more images, or choose another pair.")
     assert "0 and 1 confused either way" in plan_sentence(planned)

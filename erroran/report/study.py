@@ -8,7 +8,7 @@ import numpy as np
 from erroran import provenance
 from erroran.report import figures
 from erroran.report.render import render, write_document
-from erroran.report.text import code, counted, md, percent, signed
+from erroran.report.text import code, counted, md, p_value, percent, signed
 
 if TYPE_CHECKING:
     from erroran.stages.study import ModelResult, StudyResult
@@ -85,7 +85,10 @@ def claim_line(checked: "CheckedClaim") -> str:
     if claim.points is not None:
         fits = measured.low <= claim.points <= measured.high
         said = f"; {signed(claim.points, 2)} were claimed, {'inside' if fits else 'outside'} the interval"
-    why = f"; {checked.comparison.test.reason}" if checked.p_value is None else ""
+    test = checked.compared
+    why = f"; adjusted p {p_value(test.p_adjusted)}"
+    if test.p_adjusted is None:
+        why = f"; {test.comparison.test.reason.removesuffix('.')}"
     models = f"{code(claim.better)} against {code(claim.worse)}"
     return f"“{md(claim.text)}”: **{checked.word}**. {models}: {found}{said}{why}."
 

@@ -125,16 +125,14 @@ def assess_study(store: Store, name: str, study: Study, groups: Sequence[Group])
     )
     models = [_result(store, entry, group, look) for entry, group in zip(study.models, groups, strict=True)]
     labels, class_names = models[0].evidence.labels, models[0].evidence.class_names
-    predicted = {model.entry.model: model.evidence.predicted for model in models}
+    name_of = {model.entry.model: model.name for model in models}
+    pairs = compare_all(labels, [(model.name, model.evidence.predicted) for model in models], class_names)
     return StudyResult(
         name=name,
         study=study,
         models=models,
-        pairs=compare_all(labels, [(model.name, model.evidence.predicted) for model in models], class_names),
-        claims=[
-            check_claim(claim, labels, predicted[claim.worse], predicted[claim.better], class_names)
-            for claim in study.claims
-        ],
+        pairs=pairs,
+        claims=[check_claim(claim, pairs, name_of[claim.worse], name_of[claim.better]) for claim in study.claims],
     )
 
 

@@ -9,6 +9,7 @@ from erroran.experiment.endpoint import Cell, Endpoint
 from erroran.stats.confusion import FloatArray, IntArray, accuracy, pair_errors
 from erroran.verdict.compare import ArmComparison, PairComparison
 from erroran.verdict.decide import Verdict
+from erroran.verdict.family import adjust_family
 
 
 @dataclass(frozen=True)
@@ -81,26 +82,12 @@ def compare_controls(
 
 
 def adjust_controls(controls: Sequence[Control], alpha: float) -> list[Control]:
-    """Adjust the tests of the primary endpoint over all controls, by Holm's method, at the two-sided level `alpha`.
-
-    A control without a test does not count.
-
-    Source: Holm (1979), Scandinavian Journal of Statistics 6, 65-70.
-    """
-    tested = sorted(
-        (control.primary.test.p_value, place)
-        for place, control in enumerate(controls)
-        if control.primary.test.p_value is not None
-    )
-    adjusted = [replace(control, p_adjusted=None, direction=0) for control in controls]
-    largest, rejects = 0.0, True
-    for rank, (p_value, place) in enumerate(tested):
-        left = len(tested) - rank
-        largest = max(largest, min(1.0, left * p_value))
-        direction = controls[place].primary.test.direction(alpha / left) if rejects else 0
-        rejects = direction != 0
-        adjusted[place] = replace(controls[place], p_adjusted=largest, direction=direction)
-    return adjusted
+    """Adjust the tests of the primary endpoint over all controls; see `family.adjust_family`."""
+    adjusted = adjust_family([control.primary.test for control in controls], alpha)
+    return [
+        replace(control, p_adjusted=found.p_value, direction=found.direction)
+        for control, found in zip(controls, adjusted, strict=True)
+    ]
 
 
 def find_shift(mined: tuple[IntArray, FloatArray], treated: IntArray, pair: Cell) -> LogitShift:

@@ -9,8 +9,9 @@ from pydantic import Field
 from erroran.experiment.study import Claim
 from erroran.results import Result
 from erroran.stats.confusion import IntArray
-from erroran.stats.multiplicity import holm
 from erroran.verdict.compare import ArmComparison, Comparison
+from erroran.verdict.family import adjust_family
+from erroran.verdict.table import CANNOT_TELL
 
 ALPHA: Final = 0.05
 """Two-sided level, a convention."""
@@ -31,7 +32,7 @@ class ModelPair(Result):
         first: A model's name; `second` that of the other.
         comparison: Errors of the first ("before") and the second ("after").
         points: Accuracy of the second minus that of the first.
-        p_adjusted: For new seeds and new images, by Holm's method over all pairs; None without a test.
+        p_adjusted: By Holm's method over all pairs; see `family.Adjusted`.
         better: The model with significantly fewer errors, for new seeds on these images as for new images; None where
             that cannot be told.
     """
@@ -49,18 +50,16 @@ class CheckedClaim(Result):
 
     Attributes:
         claim: From the spec.
-        word: ``holds``, ``contradicted`` or ``cannot tell``.
+        word: ``holds`` if the comparison of the two models says that the model is better, ``contradicted`` if it says
+            that it is worse, else ``cannot tell``.
         measured: Difference of the accuracies, positive if it is as claimed.
-        p_value: Two-sided, for new seeds and new images, of this claim alone, which was made beforehand; None without a
-            test.
-        comparison: Errors of the model that was said to be worse ("before") and of the other ("after").
+        compared: The comparison of the two models: a claim and the table of pairs rest on the same test.
     """
 
     claim: Claim
     word: str
     measured: Points
-    p_value: float | None
-    comparison: Comparison = Field(exclude=True)
+    compared: ModelPair = Field(exclude=True)
 
 
 def compare_all(
@@ -77,41 +76,35 @@ def compare_all(
         (first, second, ArmComparison(labels, was, now, class_names).all_errors())
         for (first, was), (second, now) in combinations(models, 2)
     ]
-    adjusted = holm([compared.test.p_images for *_, compared in pairs])
-    found = []
-    for (first, second, compared), p_adjusted in zip(pairs, adjusted, strict=True):
-        direction = compared.test.direction(ALPHA) if p_adjusted is not None and p_adjusted < ALPHA else 0
-        better = {-1: second, 1: first}.get(direction)
-        found.append(
-            ModelPair(
-                first=first,
-                second=second,
-                comparison=compared,
-                points=_points(compared),
-                p_adjusted=p_adjusted,
-                better=better,
-            )
+    adjusted = adjust_family([compared.test for *_, compared in pairs], ALPHA)
+    return [
+        ModelPair(
+            first=first,
+            second=second,
+            comparison=compared,
+            points=_points(compared),
+            p_adjusted=found.p_value,
+            better={-1: second, 1: first}.get(found.direction),
         )
-    return found
+        for (first, second, compared), found in zip(pairs, adjusted, strict=True)
+    ]
 
 
-def check_claim(
-    claim: Claim, labels: IntArray, worse: IntArray, better: IntArray, class_names: Sequence[str]
-) -> CheckedClaim:
-    """Check whether a model makes significantly fewer errors than another, as was claimed.
+def check_claim(claim: Claim, pairs: Sequence[ModelPair], worse: str, better: str) -> CheckedClaim:
+    """Check by the comparison of its pair whether one model makes significantly fewer errors, as was claimed.
 
     Args:
         claim: The claim.
-        labels: Integer (N,).
-        worse: Predictions of the model that was said to be worse, integer (S, N).
-        better: Predictions of the other.
-        class_names: The C names.
+        pairs: From `compare_all`.
+        worse: Name, in `pairs`, of the model that was said to be worse.
+        better: Name of the other.
     """
-    comparison = ArmComparison(labels, worse, better, class_names).all_errors()
-    word = {-1: "holds", 1: "contradicted", 0: "cannot tell"}[comparison.test.direction(ALPHA)]
-    return CheckedClaim(
-        claim=claim, word=word, measured=_points(comparison), p_value=comparison.test.p_images, comparison=comparison
-    )
+    pair = next(pair for pair in pairs if {pair.first, pair.second} == {worse, better})
+    word = {better: "holds", worse: "contradicted", None: CANNOT_TELL}[pair.better]
+    points = pair.points
+    if pair.second != better:
+        points = Points(difference=-points.difference, low=-points.high, high=-points.low)
+    return CheckedClaim(claim=claim, word=word, measured=points, compared=pair)
 
 
 def _points(comparison: Comparison) -> Points:

@@ -19,6 +19,7 @@ from erroran.stages.study import StudyResult, assess_study, train_study
 from erroran.store import Predictions, Store
 from erroran.store.records import Group, RunRecord
 from erroran.training.predict import Latency
+from erroran.verdict.models import check_claim
 
 N, SEEDS = 400, 3
 STUDY = Study.model_validate(
@@ -138,13 +139,30 @@ def test_pairs_and_claims(result: tuple[StudyResult, Store]) -> None:
     wrong_way, right_way, unclear = result[0].claims
     assert [checked.word for checked in (wrong_way, right_way, unclear)] == ["contradicted", "holds", "cannot tell"]
     assert right_way.measured.difference == pytest.approx(10, abs=1)
+    for checked in (wrong_way, right_way, unclear):
+        assert checked.compared in result[0].pairs
     there, back = right_way.measured, wrong_way.measured
     assert (back.difference, back.low, back.high) == pytest.approx((-there.difference, -there.high, -there.low))
     assert there.low < there.difference < there.high
-    assert claim_line(right_way).endswith("+10.00 were claimed, inside the interval.")
+    assert "+10.00 were claimed, inside the interval; adjusted p " in claim_line(right_way)
     assert "+1.00 were claimed, outside the interval" in claim_line(wrong_way)
     assert "cannot be told yet" in study_headline(result[0])
     assert "`cnn-small` is worse" in study_headline(result[0])
+
+
+def test_a_claim_and_the_table_never_disagree(result: tuple[StudyResult, Store]) -> None:
+    """Whatever the table says of a pair, the claim about it says: better, worse, or neither."""
+    claim = STUDY.claims[1]
+    for pair in result[0].pairs:
+        names = pair.first, pair.second
+        for better in (*names, None):
+            given = pair.model_copy(update={"better": better})
+            for worse_name, better_name in (names, names[::-1]):
+                checked = check_claim(claim, [given], worse_name, better_name)
+                assert checked.word == {better_name: "holds", worse_name: "contradicted", None: "cannot tell"}[better]
+                assert (checked.measured.difference > 0) == (
+                    (pair.points.difference > 0) == (better_name == pair.second)
+                ) or pair.points.difference == 0
 
 
 def test_the_look_is_in_the_ledger_once(result: tuple[StudyResult, Store]) -> None:

@@ -43,7 +43,10 @@ def test_holm_by_hand() -> None:
     control = _controls(worse=_arm(forward=20))["worse"]
 
     def adjusted(*p_values: float | None) -> list[tuple[float | None, int]]:
-        tests = [replace(control.forward.test, p_value=p, p_less=p and p / 2, p_greater=0.9) for p in p_values]
+        tests = [
+            replace(control.forward.test, p_value=p, p_images=p, p_rest=p, p_less=p and p / 2, p_greater=0.9)
+            for p in p_values
+        ]
         given = [replace(control, forward=replace(control.forward, test=test)) for test in tests]
         return [(found.p_adjusted, found.direction) for found in adjust_controls(given, 0.05)]
 

@@ -27,9 +27,10 @@ from erroran import provenance
 from erroran.benchmarks.common import follow, start_parser
 from erroran.data import Dataset, load_dataset, split_dataset
 from erroran.errors import BadInput
+from erroran.experiment.judging import Judging
 from erroran.stats.confusion import FloatArray, IntArray
 from erroran.store import RunRecord, Store
-from erroran.store.evidence import gather, gather_out_of_fold
+from erroran.store.evidence import gather, gather_judged
 from erroran.store.ledger import Entry
 
 POOLS: Final = Path("reports") / "calibration" / "pools"
@@ -52,8 +53,8 @@ class Pool:
     Attributes:
         name: Name of its file.
         about: Where it comes from: dataset, model, recipe, seeds, versions, command.
-        splits: ``mine`` and ``confirm``; or ``folds``: all training data, each image predicted by the model of its
-            run that had not seen it. The runs of all splits have the same order.
+        splits: ``mine`` and ``confirm``; or ``folds``: training images outside `mine`, each predicted by the model of
+            its run that had not seen it. The runs of all splits have the same order.
     """
 
     name: str
@@ -140,7 +141,9 @@ def pool_from_store(
     if len(groups) != 1:
         raise BadInput(f"{len(groups)} recipes have such runs in {store.root}", fix="name --dataset, --arm and --seeds")
     if folds:
-        found = gather_out_of_fold(store, [[some[k].id for some in complete] for k in range(folds)])
+        ids, dataset_id = [run.id for some in complete for run in some], complete[0][0].spec.dataset
+        look = Entry(kind="baseline-accuracy", dataset=dataset_id, seeds=tuple(by_seed), population="train")
+        found = gather_judged(store, ids, Judging(folds), look=look)
         splits = {"folds": Split(found.labels, found.predicted)}
     else:
         ids, first = [some[0].id for some in complete], complete[0][0]

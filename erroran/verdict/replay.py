@@ -4,7 +4,7 @@
 erroran's. `clustered_share` sums up such comparisons, which share runs and images.
 """
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import permutations
@@ -13,8 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from erroran.errors import BadInput
-from erroran.stats.confusion import Cell, FloatArray, IntArray, cell_errors, confusion_counts, pair_errors
-from erroran.stats.significance import stratified_test
+from erroran.stats.confusion import Cell, FloatArray, IntArray, confusion_counts, pair_errors
 from erroran.verdict.decide import judge
 
 
@@ -78,19 +77,15 @@ class Replay:
     Attributes:
         cell: The cell that was judged.
         word: The verdict's word.
-        direction: The primary test alone: -1 fewer errors after, +1 more, 0 neither.
         method: The primary test.
         before: Errors per run in the cell, and `after`.
-        p_plain: Two-sided p-value of the stratified test, which takes runs to differ no more than independent images.
     """
 
     cell: Cell
     word: str
-    direction: int
     method: str
     before: tuple[int, ...]
     after: tuple[int, ...]
-    p_plain: float
 
 
 @dataclass(frozen=True)
@@ -121,12 +116,17 @@ def worst_cell(labels: IntArray, pred: IntArray, n_classes: int) -> Cell:
     Raises:
         BadInput: No run makes an error; see also `confusion.check_runs`.
     """
+    return worst_cells(labels, pred, n_classes)[0]
+
+
+def worst_cells(labels: IntArray, pred: IntArray, n_classes: int) -> list[Cell]:
+    """The directed cells with errors, those with most errors first; arguments and errors as in `worst_cell`."""
     counts = confusion_counts(labels, pred, n_classes).sum(axis=0)
     np.fill_diagonal(counts, 0)
     if not counts.any():
         raise BadInput("no run makes any error, so there is no worst cell", fix="use more images, or weaker models")
-    a, b = divmod(int(counts.argmax()), n_classes)
-    return a, b
+    order = np.argsort(-counts, axis=None, kind="stable")[: np.count_nonzero(counts)]
+    return [divmod(place, n_classes) for place in order.tolist()]
 
 
 def replay_naive(labels: IntArray, pred: IntArray, n_classes: int) -> NaiveReplay:
@@ -185,47 +185,59 @@ def replay_protocol(
 def replay_once(labels: IntArray, before: IntArray, after: IntArray, cell: Cell, n_classes: int) -> Replay:
     """Judge one comparison of integer predictions (S, N) against labels (N,)."""
     verdict = judge(labels, before, after, pair=cell, n_classes=n_classes)
-    test = verdict.primary.test
-    plain = stratified_test(cell_errors(labels, before, cell), cell_errors(labels, after, cell))
-    return Replay(
-        cell=cell,
-        word=verdict.word,
-        direction=test.direction(verdict.alpha),
-        method=test.method,
-        before=verdict.forward.before_per_seed,
-        after=verdict.forward.after_per_seed,
-        p_plain=min(1.0, 2 * min(plain.p_less_mid, plain.p_greater_mid)),
-    )
+    counts = verdict.forward.before_per_seed, verdict.forward.after_per_seed
+    return Replay(cell, verdict.word, verdict.primary.test.method, *counts)
 
 
-def clustered_share(clusters: Sequence[Sequence[float]], *, n_distinct: int) -> Share:
-    """A share with a 95 % interval for comparisons that share runs and images within a cluster.
+def clustered_share(outcomes: Sequence[float], *clusters: Sequence[Hashable]) -> Share:
+    """A share with a 95 % interval, for comparisons that share runs or images.
 
     Args:
-        clusters: Outcomes in [0, 1] of each cluster's comparisons. Clusters must be independent of each other; empty
-            ones are left out. At least two are needed for an interval from their variance.
-        n_distinct: Number of comparisons that share no run, over all clusters; taken as the effective number where all
-            outcomes are equal and the variance is 0.
+        outcomes: In [0, 1], one per comparison.
+        clusters: One or two ways to divide the comparisons, each given as the cluster of every comparison. With one,
+            comparisons of different clusters are independent. With two, such as cells and sets of runs, those that
+            share neither are.
 
-    The interval is Clopper and Pearson's for the effective number of comparisons, which follows from the variance
-    between clusters and is reduced for few clusters.
+    The interval is Clopper and Pearson's for the effective number of comparisons. This number follows from the variance
+    between clusters, reduced for few clusters; of the variances by either division and by both, the largest counts.
+    Where all outcomes are equal, that variance is 0 and the number of clusters by both divisions is taken.
 
-    Source: Korn and Graubard (1998), Survey Methodology 24, 193-201.
+    Raises:
+        BadInput: There is no comparison.
+
+    Source: Korn and Graubard (1998), Survey Methodology 24, 193-201; two divisions: Cameron, Gelbach and Miller (2011),
+    J Bus Econ Stat 29, 238-249.
     """
     from scipy.stats import t as student
     from statsmodels.stats.proportion import proportion_confint
 
-    kept = [np.asarray(outcomes, dtype=float) for outcomes in clusters if len(outcomes)]
-    n = int(sum(len(outcomes) for outcomes in kept))
+    values = np.asarray(outcomes, dtype=float)
+    n = values.size
     if n == 0:
         raise BadInput("no comparison, so no share", fix="draw at least one comparison")
-    share = float(sum(outcomes.sum() for outcomes in kept)) / n
-    effective = float(min(n, n_distinct))
-    if len(kept) > 1 and 0 < share < 1:
-        off = np.array([outcomes.sum() - share * len(outcomes) for outcomes in kept]) / n
-        variance = float((off**2).sum()) * len(kept) / (len(kept) - 1)
-        few = float(student.ppf(0.975, n - 1) / student.ppf(0.975, len(kept) - 1)) ** 2
-        effective = min(float(n), share * (1 - share) / variance * few) if variance > 0 else effective
+    share = float(values.mean())
+    off = (values - share) / n
+    crossed = list(zip(*clusters, strict=True))
+    single = [_between(off, given) for given in clusters]
+    both, cells = _between(off, crossed)
+    options = [*single, (both, cells)]
+    if len(single) == 2:
+        options.append((sum(variance for variance, _ in single) - both, min(number for _, number in single)))
+    effective = float(cells)
+    if 0 < share < 1:
+        sizes = [
+            share * (1 - share) / variance * float(student.ppf(0.975, n - 1) / student.ppf(0.975, number - 1)) ** 2
+            for variance, number in options
+            if variance > 0 and number > 1
+        ]
+        effective = min((float(n), *sizes)) if sizes else effective
     low, high = proportion_confint(share * effective, effective, alpha=0.05, method="beta")
     # statsmodels gives nan for the ends at shares of 0 and 1.
     return Share(share, float(np.nan_to_num(low, nan=0.0)), float(np.nan_to_num(high, nan=1.0)), n, effective)
+
+
+def _between(off: FloatArray, clusters: Sequence[Hashable]) -> tuple[float, int]:
+    """Variance of a mean from the sums of its terms `off` by cluster, and the number of clusters."""
+    names = {name: place for place, name in enumerate(dict.fromkeys(clusters))}
+    sums = np.bincount([names[name] for name in clusters], off)
+    return float((sums**2).sum()) * len(sums) / max(1, len(sums) - 1), len(sums)

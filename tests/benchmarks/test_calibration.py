@@ -1,118 +1,226 @@
 """The calibration: its parts by hand, its page from the saved numbers alone, and a quick run."""
 
 import json
-import re
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
-from erroran.benchmarks.calibration import simulations, worlds
+from erroran.benchmarks.calibration import comparisons, simulations
 from erroran.benchmarks.calibration.__main__ import main
+from erroran.benchmarks.calibration.plants import PLANTS
+from erroran.benchmarks.calibration.pools import POOLS, Pool, Split, divide, load_pool, read_fashion, save_pool
 from erroran.benchmarks.calibration.report import render_calibration
-from erroran.benchmarks.calibration.result import BOTH_WAYS, IN_PROPORTION, CalibrationResult, Simulated
+from erroran.benchmarks.calibration.result import QUICK, CalibrationResult, Measured
+from erroran.errors import BadInput
 
-REPORTS = Path(__file__).parents[2] / "reports"
-
-
-def saved() -> dict[str, Any]:
-    content: dict[str, Any] = json.loads((REPORTS / "calibration" / "calibration.json").read_text())
-    return content
+ROOT = Path(__file__).parents[2]
+REPORTS = ROOT / "reports"
 
 
-def test_relabelling_is_nested_and_touches_one_class() -> None:
-    labels = np.repeat(np.arange(4), 50)
-    some, more = (worlds.relabel(labels, (2, 3), share, np.random.default_rng(0)) for share in (0.1, 0.3))
-    assert [(changed != labels).sum() for changed in (some, more)] == [5, 15]
-    assert set(labels[more != labels]) == {2}
-    assert set(more[more != labels]) == {3}
-    assert np.all(more[some != labels] == 3)
-
-
-def test_simulated_arms_have_the_intended_error_rates() -> None:
+def noisy_pool(n_runs: int = 20, n_images: int = 300) -> Pool:
     rng = np.random.default_rng(0)
-    row = Simulated(shift_sd=0.0, errors_per_run=6, factor=0.5, seeds=2, how=IN_PROPORTION)
-    counts = []
-    for _ in range(300):
-        labels, before, after = simulations.simulate_arms(rng, row, errors=6)
-        counts.append([((labels == 0) & (arm == 1)).sum(axis=1).mean() for arm in (before, after)])
+    splits = {}
+    for name in ("mine", "confirm"):
+        labels = rng.integers(0, 10, n_images)
+        rates = np.where(rng.random(n_images) < 0.4, rng.beta(0.5, 1, n_images), 0.0)
+        wrong = (labels + rng.integers(1, 4, n_images)) % 10
+        splits[name] = Split(labels, np.where(rng.random((n_runs, n_images)) < rates, wrong, labels))
+    return Pool("some-mlp", {"model": "MLP", "arm": "baseline", "seeds": list(range(n_runs))}, splits)
+
+
+def measured(question: str, value: float, low: float | None, high: float | None, **details: float) -> Measured:
+    return Measured(
+        question=question, data="", design="", value=value, low=low, high=high, n=1, n_effective=1, details=details
+    )
+
+
+# --- requirements
+
+
+@pytest.mark.parametrize(
+    ("question", "value", "low", "high", "met"),
+    [
+        ("aa", 0.03, 0.01, 0.08, True),
+        ("aa", 0.03, 0.01, 0.081, False),  # the upper limit decides, not the point estimate
+        ("aa", 0.051, 0.05, 0.052, False),
+        ("power", 0.0, -0.11, 0.08, True),
+        ("power", 0.0, -0.13, 0.08, False),  # 0 in the interval is no agreement
+        ("power", 0.0, None, None, False),
+        ("power", -0.05, -0.10, -0.01, True),
+        ("both ways", 0.06, 0.0, 0.5, True),
+        ("half", 0.9, 0.8, 1.0, None),
+    ],
+)
+def test_requirements_are_judged_by_the_interval(
+    question: str, value: float, low: float | None, high: float | None, met: bool | None
+) -> None:
+    assert measured(question, value, low, high).met is met
+
+
+def test_coverage_needs_every_setting() -> None:
+    rows = {"rows below": 0.0, "rows above": 0.0}
+    assert measured("coverage", 0.95, 0.94, 0.96, **rows).met
+    assert not measured("coverage", 0.95, 0.94, 0.96, **{**rows, "rows below": 1.0}).met
+
+
+def test_a_part_of_the_data_is_not_judged() -> None:
+    assert measured("aa", 0.5, 0.4, 0.6).model_copy(update={"judged": False}).met is None
+
+
+# --- pools
+
+
+def test_a_pool_is_read_as_it_was_written(tmp_path: Path) -> None:
+    pool = noisy_pool()
+    again = load_pool(save_pool(pool, tmp_path))
+    assert (again.name, again.about, again.n_runs) == (pool.name, pool.about, 20)
+    for name, split in pool.splits.items():
+        assert np.array_equal(again.splits[name].labels, split.labels)
+        assert np.array_equal(again.splits[name].predicted, split.predicted)
+    with pytest.raises(BadInput, match="no pool"):
+        load_pool(tmp_path / "other.npz")
+
+
+def test_committed_pools_are_real_runs_of_distinct_seeds() -> None:
+    paths = sorted((ROOT / POOLS).glob("*.npz"))
+    assert len(paths) >= 7
+    for path in paths:
+        pool = load_pool(path)
+        seeds = pool.about["seeds"]
+        assert len(set(seeds)) == len(seeds) == pool.n_runs
+        for split in pool.splits.values():
+            assert len(np.unique(split.predicted, axis=0)) == pool.n_runs, f"{path.name} has copies of a run"
+            assert (split.predicted == split.labels).mean() > 0.7
+
+
+def test_fashion_images_are_read_and_divided_without_copies(tmp_path: Path) -> None:
+    for label in range(10):
+        images = [[label] * 784, [label + 100] * 784, [label + 100] * 784, []]  # one image twice, one empty
+        (tmp_path / f"{label}.json").write_text(json.dumps({"data": images}))
+    images, labels = read_fashion(tmp_path)
+    assert images.shape == (30, 28, 28)
+    divide(images, labels, tmp_path / "some.npz", n_train=12, n_test=8)
+    with np.load(tmp_path / "some.npz") as arrays:
+        assert (arrays["x_train"].shape, arrays["x_test"].shape) == ((12, 28, 28), (8, 28, 28))
+        both = np.concatenate([arrays["x_train"], arrays["x_test"]])
+        assert len(np.unique(both.reshape(20, -1), axis=0)) == 20
+        assert np.array_equal(arrays["x_train"][:, 0, 0] % 100, arrays["y_train"])
+
+
+# --- comparisons
+
+
+def test_comparisons_of_different_blocks_share_no_run_and_mining_uses_others() -> None:
+    pool = noisy_pool()
+    drawn = list(comparisons.draw_comparisons(pool, 3, 12, QUICK, np.random.default_rng(1)))
+    used: dict[int, set[int]] = {}
+    for block, (a, b), before, after in drawn:
+        assert a != b
+        assert len({*before.tolist(), *after.tolist()}) == 6
+        used.setdefault(block, set()).update(before.tolist(), after.tolist())
+    assert sorted(used) == [0, 1]  # 20 runs less 3 for mining are 2 sets of 6
+    assert not used[0] & used[1]
+
+
+@pytest.mark.parametrize("name", list(PLANTS))
+def test_a_plant_removes_half_of_the_errors_of_its_cell_and_nothing_else(name: str) -> None:
+    split = noisy_pool().confirm
+    cell, rng = (3, 4), np.random.default_rng(2)
+    removed = []
+    for _ in range(200):
+        after = PLANTS[name](split.labels, split.predicted, split.predicted, cell, rng)
+        changed = after != split.predicted
+        assert (split.labels[None] == 3)[:, changed.any(axis=0)].all()
+        assert (split.predicted[changed] == 4).all()
+        assert (after[changed] == 3).all()
+        removed.append(changed.sum())
+    whole = ((split.labels == 3) & (split.predicted == 4)).sum()
+    assert np.mean(removed) / whole == pytest.approx(0.5, abs=0.05)
+
+
+def test_the_sequential_procedure_stops_at_a_look_of_its_design() -> None:
+    found = comparisons.compare_pool(noisy_pool(), None, 4, QUICK, "", (0,))
+    assert {outcome.seeds for outcome in found} <= {5, 8}  # 20 runs less 3: 8 seeds per arm
+
+
+def test_jackknife_of_a_mean_of_one_run_each_is_its_standard_error() -> None:
+    """Comparisons that use a single run each: the jackknife's variance is s^2 / n."""
+    values = np.array([1.0, 0.0, 1.0, 1.0, 0.0, 1.0, 1.0, 0.0])
+    share, low, high = comparisons.jackknife_share(values, [np.eye(8, dtype=bool)])
+    error = values.std(ddof=1) / 8**0.5
+    logits: NDArray[Any] = np.log(np.array([low, share, high]) / (1 - np.array([low, share, high])))
+    assert np.diff(logits) == pytest.approx([1.96 * error / (share * (1 - share))] * 2)
+
+
+# --- simulations
+
+
+@pytest.mark.parametrize("how", [simulations.IN_PROPORTION, simulations.ONE_BY_ONE])
+def test_simulated_arms_have_the_intended_errors(how: str) -> None:
+    rng = np.random.default_rng(0)
+    row = simulations.Simulated(how, 0.5, 6, 2)
+    counts, expected = [], []
+    for _ in range(400):
+        arms = simulations.simulate_arms(rng, row)
+        counts.append([((arms.labels == 0) & (runs == 1)).sum(axis=1).mean() for runs in (arms.before, arms.after)])
+        expected.append([arms.expected_before, arms.expected_after])
     assert np.mean(counts, axis=0) == pytest.approx([6, 3], rel=0.1)
+    assert np.mean(expected, axis=0) == pytest.approx([6, 3], rel=0.1)
 
 
-def test_run_to_run_variation_by_hand() -> None:
-    """Two cells with excess 3 and 1, means 2 and 1, variances 1 and 1 of independent images."""
-    found = worlds.relative_and_logits([np.array([[2.0, 1.0], [1.0, 1.0], [3.0, 1.0]])])
-    assert found["relative"] == pytest.approx((4 / 5) ** 0.5)
-    assert found["logits"] == pytest.approx((4 / 2) ** 0.5)
+def test_images_that_move_both_ways_do_not_change_the_population() -> None:
+    rng = np.random.default_rng(1)
+    row = simulations.Simulated(simulations.BOTH_WAYS, 0.5, 15, 2)
+    drawn = [simulations.simulate_arms(rng, row) for _ in range(400)]
+    before, after = np.transpose([(arms.expected_before, arms.expected_after) for arms in drawn])
+    assert after.mean() == pytest.approx(before.mean(), rel=0.03)
+    assert np.std(after - before) > 1  # but these images do change
+
+
+# --- the page
 
 
 def test_the_committed_page_is_that_of_the_committed_numbers() -> None:
-    result = CalibrationResult.model_validate(saved())
+    result = CalibrationResult.model_validate_json((REPORTS / "calibration" / "calibration.json").read_bytes())
     assert render_calibration(result) == (REPORTS / "calibration.md").read_text()
 
 
-def test_the_page_is_made_from_the_saved_numbers_alone() -> None:
-    """Every changed number shows, and nothing else changes."""
-    content = saved()
-    before = render_calibration(CalibrationResult.model_validate(content)).splitlines()
-    content["made"]["settings"] |= {"mining_runs": 4, "tuned_on": 7, "uneven_sd": 2.5}
-    content["made"]["prior"] = [3.5, 0.25]
-    content["facts"]["permute_5"] = 0.0077
-    after = render_calibration(CalibrationResult.model_validate(content)).splitlines()
-    changed = [new for old, new in zip(before, after, strict=True) if new != old]
-    texts = ("prior variance of 3.5 ± 0.25", "worlds 1 to 7", "4 networks of a world", "(sd 2.5 logit)", "5 + 5 0.0077")
-    for text in texts:
-        assert sum(text in line for line in changed) == 1
-    assert len(changed) == 5 + 1 - 1  # prior and worlds share a line; mining runs stand in two
-
-
-def test_a_calibration_with_one_world_and_a_wrong_plan() -> None:
-    """Means without interval, no held-out worlds, a promise outside sampling error, no check that refuses."""
-    content = saved()
-    for row in content["aa"]:
-        row["held_out"] = {}
-        for some in (row, row["same_images"], row["reused"]):
-            del some["no_test"], some["without_gate"]
-    content["naive"]["mean_change"] = {"mean": -0.25, "low": None, "high": None}
-    content["planted"] = content["planted"][:2]
-    content["planted"][0]["difference"] = {"mean": 0.2, "low": 0.1, "high": 0.3}
-    content["planted"][1]["held_out"] = None
-    result = CalibrationResult.model_validate(content)
-    text = render_calibration(result)
-    assert [row.seeds for row in result.power_off] == [3]
-    assert "| 1 of 2 rows have 0 in the interval of the difference | **no** |" in text
-    assert "**Outside sampling error:** 16 % still relabelled, 3 seeds: +20 (+10 to +30) points." in text
-    assert "Where too little was promised" in text
-    assert "same images: −25 %." in text
-    assert "efuse" not in text
-    table = [line for line in text.splitlines() if line.startswith("| 16 %")]
-    assert [line.count("|") for line in table] == [10, 10, 12, 12]
-    assert table[3].endswith("| – |")
-    assert re.search(r"\| 3 v 3 \| \*\*1\.7 % .* \| 5\.7 \| – \| – \|", text)
-
-
-def test_no_planted_effect_was_mined() -> None:
-    text = render_calibration(CalibrationResult.model_validate({**saved(), "planted": []}))
-    assert "Mining never ranked a planted pair first." in text
-    assert "power.png" not in text
+@pytest.fixture(scope="module")
+def quick(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("calibration")
+    for name in ("mnist-mlp-1", "mnist-mlp-4"):
+        save_pool(load_pool(ROOT / POOLS / f"{name}.npz"), folder / "pools")
+    main(["--quick", "--pools", str(folder / "pools"), "--reports", str(folder)])
+    return folder
 
 
 @pytest.mark.slow
-def test_the_calibration_runs_and_its_json_is_strict(tmp_path: Path) -> None:
-    main(["--quick", "--dataset", "digits", "--reports", str(tmp_path), "--cache", str(tmp_path / "cache")])
-    page, numbers = tmp_path / "calibration.md", tmp_path / "calibration" / "calibration.json"
+def test_the_calibration_runs_and_its_page_can_be_written_again(quick: Path) -> None:
+    page, numbers = quick / "calibration.md", quick / "calibration" / "calibration.json"
 
     def refuse(name: str) -> None:
         raise AssertionError(name)
 
     content = json.loads(numbers.read_text(), parse_constant=refuse)
-    assert len(content["coverage"]) == 66
-    like_real_runs = [row for row in content["coverage"] if row["shift_sd"] > 0 and row["errors_per_run"] >= 3]
-    assert sum(row["how"] != BOTH_WAYS for row in like_real_runs) == 27
+    assert {row["question"] for row in content["measured"]} >= {"aa", "aa looks", "worthwhile", "coverage", "both ways"}
     assert content["facts"]["mcnemar_exact"] == 6
-    assert {world["pair"] for world in content["worlds"]} == {"4→9", "7→9"}
     first, before = page.read_text(), numbers.read_bytes()
     page.unlink()
-    main(["--render", "--reports", str(tmp_path)])
+    main(["--render", "--reports", str(quick)])
     assert (page.read_text(), numbers.read_bytes()) == (first, before)
+
+
+@pytest.mark.slow
+def test_values_that_are_not_as_required_are_counted(quick: Path) -> None:
+    content = json.loads((quick / "calibration" / "calibration.json").read_text())
+    for row in content["measured"]:
+        row["judged"] = row["question"] == "aa"
+        if row["judged"]:
+            row |= {"value": 0.09, "low": 0.05, "high": 0.2}
+    n = sum(row["judged"] for row in content["measured"])
+    text = render_calibration(CalibrationResult.model_validate(content))
+    assert f"\n{n} of {n} requirements on this page are not met" in text
+    assert text.count("| **no** |") == n

@@ -12,6 +12,7 @@ from erroran.verdict.replay import (
     replay_once,
     replay_protocol,
     worst_cell,
+    worst_cells,
 )
 
 # Eight images, two classes; three runs. Run 0 reads three 0s as 1 and no 1 as 0; run 1 one and two; run 2 one and one.
@@ -96,15 +97,18 @@ def test_a_real_change_is_found_in_its_direction():
     rng = np.random.default_rng(3)
     labels, pred = noisy_runs(rng, 10)
     better = np.where(rng.random(pred.shape) < 0.9, labels, pred)
-    found = replay_once(labels, pred[:5], better[:5], (0, 1), 3)
-    assert (found.word, found.direction, found.p_plain < 0.001) == ("improved", -1, True)
-    assert replay_once(labels, better[:5], pred[:5], (0, 1), 3).direction == 1
+    assert replay_once(labels, pred[:5], better[:5], (0, 1), 3).word == "improved"
+    assert replay_once(labels, better[:5], pred[:5], (0, 1), 3).word == "harmed"
+
+
+def test_worst_cells_are_ranked_and_only_those_with_errors():
+    assert worst_cells(LABELS, RUNS, 2) == [(0, 1), (1, 0)]  # 5 against 3
+    assert worst_cells(LABELS, RUNS[0], 2) == [(0, 1)]
 
 
 def test_share_of_one_outcome_a_cluster_is_nearly_clopper_pearson():
     """Independent comparisons: the effective number is n, but for the t quantile of few clusters."""
-    outcomes = [1.0] * 10 + [0.0] * 190
-    found = clustered_share([[value] for value in outcomes], n_distinct=200)
+    found = clustered_share([1.0] * 10 + [0.0] * 190, range(200))
     assert (found.share, found.n) == (0.05, 200)
     assert found.n_effective == pytest.approx(199, abs=2)
     assert (found.low, found.high) == pytest.approx(proportion_confint(10, 200, method="beta"), abs=2e-3)
@@ -112,17 +116,28 @@ def test_share_of_one_outcome_a_cluster_is_nearly_clopper_pearson():
 
 def test_equal_outcomes_within_a_cluster_count_once():
     """Fifty copies of each of twenty outcomes have the information of twenty."""
-    clusters = [[value] * 50 for value in [1.0] * 5 + [0.0] * 15]
-    found = clustered_share(clusters, n_distinct=100)
+    outcomes = np.repeat([1.0] * 5 + [0.0] * 15, 50)
+    found = clustered_share(outcomes, np.repeat(range(20), 50))
     assert found.n == 1000
     assert found.n_effective < 20
     low, high = proportion_confint(5, 20, method="beta")
     assert found.low < low < high < found.high
 
 
-def test_without_any_claim_the_disjoint_comparisons_count():
-    found = clustered_share([[0.0] * 50] * 12, n_distinct=48)
+@pytest.mark.parametrize("swap", [False, True])
+def test_of_two_divisions_the_one_with_the_larger_variance_counts(swap):
+    """All claims come from one of four sets of runs, and are spread evenly over twenty cells."""
+    runs, cells = np.tile(range(4), 20), np.repeat(range(20), 4)
+    outcomes = (runs == 0).astype(float)
+    found = clustered_share(outcomes, *((cells, runs) if swap else (runs, cells)))
+    assert found.share == 0.25
+    assert found.n_effective < 4
+    assert clustered_share(outcomes, cells).n_effective > 20
+
+
+def test_without_any_claim_the_crossed_clusters_count():
+    found = clustered_share([0.0] * 600, np.tile(range(4), 150), np.repeat(range(12), 50))
     assert (found.share, found.low, found.n_effective) == (0.0, 0.0, 48)
     assert found.high == pytest.approx(1 - 0.025 ** (1 / 48))
     with pytest.raises(BadInput, match="no comparison"):
-        clustered_share([[]], n_distinct=1)
+        clustered_share([], [])

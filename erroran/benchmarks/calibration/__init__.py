@@ -1,8 +1,7 @@
-"""How often are erroran's verdicts right? Measured on thousands of small trained networks.
+"""How often are erroran's verdicts right? Measured on real runs, whose predictions are kept in ``reports``.
 
-The dataset is divided into *worlds*: disjoint sets of images, each with its own networks and its own images to mine and
-to confirm on. The true difference is known in three kinds of comparison: two sets of networks of the same recipe (A/A,
-nothing was changed); networks before and after repairing labels that were made wrong on purpose (a *planted* effect);
-and simulated runs. Comparisons within a world share runs and images, worlds do not, so every interval is computed from
-the differences between worlds.
+The true difference is known in three kinds of comparison: runs of one recipe against each other (A/A, nothing was
+changed); the same runs with a planted effect, or networks whose training labels were repaired; and simulated runs.
+Comparisons share runs and images, so every interval is computed from the differences between cells and between sets of
+runs that have no run in common.
 """

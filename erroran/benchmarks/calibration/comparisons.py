@@ -1,239 +1,374 @@
-"""Comparisons of real networks: nothing was changed (A/A), or an effect was planted."""
+"""Comparisons of real runs whose true difference is known: nothing was changed, or an effect was planted."""
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
 
 import numpy as np
 
-from erroran.benchmarks.calibration.result import AA, Claims, Mean, Naive, Planted, Settings
-from erroran.benchmarks.calibration.worlds import N_CLASSES, World
-from erroran.benchmarks.common import follow
-from erroran.experiment.endpoint import Endpoint
-from erroran.stats.confusion import cell_errors, pair_errors
-from erroran.stats.intervals import mean_interval
-from erroran.verdict.plan import Setting, describe_surroundings, plan_power, simulate_agreement
-from erroran.verdict.rates import fit_rates
-from erroran.verdict.replay import (
-    NaiveReplay,
-    Replay,
-    Share,
-    clustered_share,
-    draw_runs,
-    replay_naive,
-    replay_once,
-    replay_protocol,
-    worst_cell,
-)
-from erroran.verdict.table import CANNOT_TELL, HARMED, IMPROVED
+from erroran.benchmarks.calibration.plants import PLANTS
+from erroran.benchmarks.calibration.pools import N_CLASSES, Pool
+from erroran.benchmarks.calibration.result import Measured, Naive, Settings
+from erroran.stats.confusion import Cell, IntArray, cell_errors, pair_errors
+from erroran.stats.significance import mcnemar
+from erroran.verdict.decide import judge
+from erroran.verdict.replay import NaiveReplay, clustered_share, replay_naive, worst_cells
+from erroran.verdict.sequential import decide_in_looks, plan_looks
+from erroran.verdict.table import CANNOT_TELL, EQUIVALENT, HARMED, IMPROVED, NOT_WORTHWHILE, TRADED, WORDS
+
+CLAIMS: Final = (IMPROVED, HARMED, TRADED)
+TOO_SMALL: Final = (NOT_WORTHWHILE, EQUIVALENT)
+CONVOLUTIONAL: Final = "convolutional networks"
+DENSE: Final = "dense networks"
 
 
-def measure_aa(worlds: Sequence[World], settings: Settings) -> list[AA]:
-    """Measure how often a change is claimed where there is none."""
-    rows = []
-    for n_seeds in follow(settings.sizes, "A/A"):
-        compared = _in_parallel(_compare_alike, [(world, settings, n_seeds, k) for k, world in enumerate(worlds)])
-        fresh, same_images, reused = zip(*compared, strict=True)
-        distinct = len(worlds) * (settings.pool // (settings.mining_runs + 2 * n_seeds))
-        held_out = {
-            key: _sum_up(some[settings.tuned_on :], distinct // 2).claims
-            for key, some in (("fresh", fresh), ("same_images", same_images))
-            if len(worlds) > settings.tuned_on
-        }
-        rows.append(
-            AA(
-                **dict(_sum_up(fresh, distinct)),
-                seeds=n_seeds,
-                same_images=_sum_up(same_images, distinct),
-                reused=_sum_up(reused, distinct),
-                held_out=held_out,
-            )
-        )
-    return rows
+@dataclass(frozen=True)
+class Outcome:
+    """One comparison.
+
+    Attributes:
+        pool: Name of the pool.
+        cell: The judged cell.
+        block: The set of runs that it used; sets of different numbers have no run in common.
+        word: The verdict's word.
+        seeds: Seeds per arm when it was decided, or at the end.
+        errors: Errors of the cell per run before.
+        plant: What was planted.
+    """
+
+    pool: str
+    cell: Cell
+    block: int
+    word: str
+    seeds: int
+    errors: float
+    plant: str = ""
+
+    @property
+    def confusion(self) -> tuple[str, int, int]:
+        """The pair of classes, whose two cells are not independent."""
+        return (self.pool, *sorted(self.cell))  # type: ignore[return-value]
+
+    @property
+    def runs(self) -> tuple[str, int]:
+        """The set of runs."""
+        return self.pool, self.block
 
 
-def _compare_alike(
-    world: World, settings: Settings, n_seeds: int, number: int
-) -> tuple[list[Replay], list[Replay], list[Replay]]:
-    """One world's comparisons: cell chosen on `mine`, on `confirm`, and on the runs and images that judge it."""
-    rng = np.random.default_rng([1, n_seeds, number])
-    on_confirm = (world.confirm, world.clean.confirm)
-    options: dict[str, Any] = {"n_seeds": n_seeds, "n_mining": settings.mining_runs, "n_draws": settings.draws}
-    fresh = replay_protocol((world.mine, world.clean.mine), on_confirm, N_CLASSES, rng=rng, **options)
-    other = np.random.default_rng([6, n_seeds, number])
-    same_images = replay_protocol(on_confirm, on_confirm, N_CLASSES, rng=other, **options)
-    reused = []
-    for _ in range(settings.draws):
-        before, after = draw_runs(len(world.clean.confirm), (n_seeds, n_seeds), rng)
-        cell = worst_cell(world.confirm, world.clean.confirm[before], N_CLASSES)
-        arms = world.clean.confirm[before], world.clean.confirm[after]
-        reused.append(replay_once(world.confirm, *arms, cell, N_CLASSES))
-    return fresh, same_images, reused
+def is_convolutional(pool: Pool) -> bool:
+    """Whether its networks are convolutional."""
+    return "MLP" not in pool.about["model"]
 
 
-def _sum_up(replays: Sequence[Sequence[Replay]], distinct: int) -> Claims:
-    def share(true: Callable[[Replay], bool]) -> Share:
-        return clustered_share([[float(true(r)) for r in some] for some in replays], n_distinct=distinct)
-
-    return Claims(
-        improved=share(lambda r: r.word == IMPROVED),
-        harmed=share(lambda r: r.word == HARMED),
-        claims=share(lambda r: r.word in (IMPROVED, HARMED)),
-        primary=share(lambda r: r.direction != 0),
-        cannot_tell=share(lambda r: r.word == CANNOT_TELL),
-        plain=share(lambda r: r.p_plain < 0.05),
-        errors_per_run=float(np.mean([np.mean(r.before) for some in replays for r in some])),
-        distinct=distinct,
-    )
+def tuned(pool: Pool) -> bool:
+    """Whether a number of erroran was chosen on this pool, or on a part of it."""
+    return pool.name in TUNED_ON
 
 
-def measure_naive(worlds: Sequence[World]) -> Naive:
-    """Judge in the usual way: worst cell of one run, one retraining, same images, fewer errors."""
-    replays = [replay_naive(world.confirm, world.clean.confirm, N_CLASSES) for world in worlds]
-    distinct = sum(len(replay.cells) // 2 for replay in replays)
-
-    def share(outcomes: Sequence[np.ndarray]) -> Share:
-        return clustered_share([some.astype(float).tolist() for some in outcomes], n_distinct=distinct)
-
-    return Naive(
-        improved=share([r.after < r.before for r in replays]),
-        worse=share([r.after > r.before for r in replays]),
-        mcnemar=share([_mcnemar_claims(world, r) for world, r in zip(worlds, replays, strict=True)]),
-        mean_change=mean_of([r.mean_change for r in replays]),
-        elsewhere_per_run=mean_of([r.elsewhere for r in replays]),
-        before=float(np.mean([r.before.mean() for r in replays])),
-        after=float(np.mean([r.after.mean() for r in replays])),
-    )
+TUNED_ON: Final = ("mnist-cnn", "mnist-mlp-1", "mnist-mlp-2", "mnist-mlp-3")
+"""Pools on which priors were estimated and variants of the tests tried. All others tuned nothing."""
 
 
-def _mcnemar_claims(world: World, replay: NaiveReplay) -> np.ndarray:
-    """Whether McNemar's mid-p test (see `significance.mcnemar`) is significant, per ordered pair of runs."""
-    from scipy.stats import binom
+def draw_comparisons(
+    pool: Pool, n_seeds: int, n_draws: int, settings: Settings, rng: np.random.Generator
+) -> Iterator[tuple[int, Cell, IntArray, IntArray]]:
+    """Draw comparisons of runs of one recipe: block, cell, and the runs of both arms.
 
-    counts = []
-    for i, j in replay.pairs:
-        errors = cell_errors(world.confirm, world.clean.confirm[[i, j]], replay.cells[i])
-        counts.append(((errors[0] & ~errors[1]).sum(), (errors[1] & ~errors[0]).sum()))
-    before_only, after_only = np.transpose(counts)
-    fewer, n = np.minimum(before_only, after_only), before_only + after_only
-    p_values: np.ndarray = 2 * binom.cdf(fewer, n, 0.5) - binom.pmf(fewer, n, 0.5)
-    return p_values < 0.05
-
-
-def measure_planted(worlds: Sequence[World], settings: Settings) -> list[Planted]:
-    """Compare the power that is found with the power that was planned."""
-    import pandas as pd
-
-    rows = []
-    for size, share in enumerate(follow((*settings.planted[-2::-1], 0.0), "planted")):
-        arguments = [(world, k, share, settings, [2, size, k]) for k, world in enumerate(worlds)]
-        records = [record for some in _in_parallel(_plan_and_judge, arguments) for record in some]
-        for n_seeds in settings.power_seeds if records else ():
-            plans = pd.DataFrame([record for record in records if record["seeds"] == n_seeds])
-            of = plans.groupby("world").mean()
-            difference = of["improved"] - of["promised"]
-            later = difference[of.index >= settings.tuned_on]
-            assumed = ("reduction", "errors_before", "errors_expected", "shrink", "swing_planned", "swing_true")
-            rows.append(
-                Planted(
-                    relabelled_before=settings.planted[-1],
-                    relabelled_after=share,
-                    seeds=n_seeds,
-                    worlds=len(of),
-                    comparisons=settings.judged * len(plans),
-                    planted_first=len(plans) / (settings.plans * len(worlds)),
-                    **{name: float(of[name].mean()) for name in assumed},
-                    promised=mean_of(of["promised"]),
-                    found=mean_of(of["found"]),
-                    verdict_improved=mean_of(of["improved"]),
-                    knowing=mean_of(of["knowing"]),
-                    difference=mean_of(difference),
-                    held_out=mean_of(later) if len(later) else None,
-                    difference_knowing=mean_of(of["improved"] - of["knowing"]),
-                    per_world={name: of[name].tolist() for name in ("promised", "found", "knowing")},
-                )
-            )
-    return rows
+    The runs are divided once into blocks of two arms, so that comparisons of different blocks share no run. A cell is
+    mined by other runs, on a random half of the images to mine, and is one of the worst ones: a user works on one of
+    the first of the list.
+    """
+    order = rng.permutation(pool.n_runs)
+    n_blocks = max(1, (pool.n_runs - settings.mining_runs) // (2 * n_seeds))
+    for k in range(n_draws):
+        block = k % n_blocks
+        chosen = rng.permutation(order[2 * n_seeds * block : 2 * n_seeds * (block + 1)])
+        others = np.setdiff1d(order, chosen)
+        mining = rng.permutation(others)[: settings.mining_runs]
+        half = rng.random(pool.mine.labels.size) < 0.5
+        ranked = worst_cells(pool.mine.labels[half], pool.mine.predicted[mining][:, half], N_CLASSES)
+        cell = ranked[int(rng.integers(min(settings.worst, len(ranked))))]
+        yield block, cell, chosen[:n_seeds], chosen[n_seeds:]
 
 
-def _plan_and_judge(
-    world: World, number: int, share: float, settings: Settings, seed: Sequence[int]
-) -> list[dict[str, float]]:
-    """Plan a repair down to `share` from three runs each time, and make the planned comparisons.
+def most_seeds(pool: Pool, settings: Settings) -> int:
+    """Seeds per arm of a sequential design that the pool has enough runs for."""
+    return min(settings.max_seeds, (pool.n_runs - settings.mining_runs) // 2)
 
-    No network was trained on the images to mine or to confirm on, so these are divided anew for every plan. Otherwise
-    all plans of a world would share the random error of one division. (On MNIST as divided in `World`, networks trained
-    on relabelled images misread 22 % of class a on `mine` and 26 % on `confirm`, which no plan can know; every planned
-    power was 2 to 21 points too low.)
 
-    Returns:
-        A record per plan and number of seeds, with the names of `Planted`; no record where another pair ranked first.
+def compare_pool(
+    pool: Pool, n_seeds: int | None, n_draws: int, settings: Settings, plant: str, seed: Sequence[int]
+) -> list[Outcome]:
+    """Compare runs of one recipe many times, the arm after with a planted effect (`plants.PLANTS`) or without.
+
+    With `n_seeds` None the whole sequential procedure decides.
     """
     rng = np.random.default_rng(seed)
-    pair = world.pair
-    labels = np.concatenate([world.mine, world.confirm])
-    pools = (world.planted[settings.planted[-1]], world.planted[share] if share else world.clean)
-    pool, repaired = (np.concatenate([p.mine, p.confirm], axis=1) for p in pools)
-    n_mine, part = len(world.mine), len(world.confirm) / len(labels)
-    before, after = (float(pair_errors(labels, p, pair).mean()) * part for p in (pool, repaired))
-    reduction = 1 - after / before if before else 0.0
-    known = fit_rates(labels, pool, N_CLASSES, [pair])
-    true = {"reduction": reduction, "errors_before": before, "swing_true": known.logit_sd}
-    records: list[dict[str, float]] = []
-    knowing = None
-    for _ in range(settings.plans):
-        mining, rest = np.split(rng.permutation(len(pool)), [settings.mining_runs])
-        mine, confirm = np.split(rng.permutation(len(labels)), [n_mine])
-        mined = pool[mining][:, mine]
-        if reduction <= 0 or worst_cell(labels[mine], mined, N_CLASSES) != pair:
-            continue  # a user would have worked on another pair
-        sizes = np.bincount(labels[confirm], minlength=N_CLASSES)
-        judged: dict[str, Any] = {"n_images": int(sizes[pair[0]]), "n_evaluated": len(confirm)}
-        estimated = Setting(rates=fit_rates(labels[mine], mined, N_CLASSES, [pair]), **judged)
-        around = describe_surroundings(labels[mine], mined, class_sizes=sizes, pair=pair, endpoint=Endpoint.FORWARD)
-        agreement = simulate_agreement(
-            estimated, around, settings.power_seeds, reduction, n_simulations=settings.simulations // 4, rng=rng
+    looks = n_seeds is None
+    size = most_seeds(pool, settings) if n_seeds is None else n_seeds
+    design = plan_looks(size)
+    split = pool.confirm
+    found = []
+    for block, cell, *arms in draw_comparisons(pool, size, n_draws, settings, rng):
+        before, after = (split.predicted[arm] for arm in arms)
+        errors = float(pair_errors(split.labels, split.predicted, cell).mean())
+        if plant:
+            if not errors:
+                continue
+            after = PLANTS[plant](split.labels, split.predicted, after, cell, rng)
+        word, used = decide(split.labels, before, after, cell, None if not looks else design)
+        found.append(Outcome(pool.name, cell, block, word, used, errors, plant))
+    return found
+
+
+def decide(labels: IntArray, before: IntArray, after: IntArray, cell: Cell, design: Any) -> tuple[str, int]:
+    """The word, and the seeds per arm that it took; judged once without a design."""
+
+    def judge_at(seeds: int, *, alpha: float, alpha_excluded: float | None = None) -> Any:
+        arms = before[:seeds], after[:seeds]
+        return judge(labels, *arms, pair=cell, n_classes=N_CLASSES, alpha=alpha, alpha_excluded=alpha_excluded)
+
+    if design is None:
+        return judge_at(len(before), alpha=0.05).word, len(before)
+    decision = decide_in_looks(design, judge_at)
+    return decision.verdict.word, decision.seeds
+
+
+def measure_claims(pools: Sequence[Pool], settings: Settings) -> list[Measured]:
+    """How often a change is claimed where there is none, and how often a worthwhile one is excluded."""
+    measured = []
+    designs: list[tuple[str, int | None]] = [("aa", n) for n in settings.sizes]
+    designs += [("aa looks", None), *(("worthwhile", n) for n in settings.planted_sizes), ("worthwhile looks", None)]
+    jobs: list[tuple[Any, ...]] = []
+    for at, (question, n_seeds) in enumerate(designs):
+        plants = tuple(PLANTS) if question.startswith("worthwhile") else ("",)
+        for k, pool in enumerate(pools):
+            if pool.n_runs < 2 * (n_seeds or 5) + settings.mining_runs:
+                continue
+            n = -(-settings.draws // (len(plants) * (1 if is_convolutional(pool) else 4)))
+            jobs += [(pool, n_seeds, n, settings, plant, (1, at, k, p)) for p, plant in enumerate(plants)]
+    results = in_parallel(compare_pool, jobs, settings.jobs)
+    for question, n_seeds in designs:
+        of_design = [
+            outcome
+            for job, outcomes in zip(jobs, results, strict=True)
+            if job[1] == n_seeds and bool(job[4]) == question.startswith("worthwhile")
+            for outcome in outcomes
+        ]
+        words = TOO_SMALL if question.startswith("worthwhile") else CLAIMS
+        measured += _sum_up(question, n_seeds, of_design, pools, words)
+    return measured
+
+
+def _sum_up(
+    question: str, n_seeds: int | None, outcomes: Sequence[Outcome], pools: Sequence[Pool], words: Sequence[str]
+) -> list[Measured]:
+    """Values of all convolutional pools, of all worlds of dense networks, of the data that tuned nothing, of parts."""
+    conv = {pool.name for pool in pools if is_convolutional(pool)}
+    free = {pool.name for pool in pools if not tuned(pool)}
+    every = {pool.name for pool in pools}
+    groups: dict[str, tuple[set[str], bool]] = {
+        CONVOLUTIONAL: (conv, True),
+        DENSE: (every - conv, True),
+        "all that tuned nothing": (free, True),
+        **{name: ({name}, False) for name in sorted(conv)},
+    }
+    design = "looks" if n_seeds is None else f"{n_seeds} v {n_seeds}"
+    measured = []
+    for data, (names, judged) in groups.items():
+        chosen = [outcome for outcome in outcomes if outcome.pool in names]
+        if chosen:
+            row = measure_share(question, data, design, chosen, words)
+            measured.append(row.model_copy(update={"judged": judged, "held_out": names <= free}))
+    for plant in sorted({outcome.plant for outcome in outcomes} - {""}):
+        chosen = [outcome for outcome in outcomes if outcome.plant == plant]
+        measured.append(measure_share(question, plant, design, chosen, words).model_copy(update={"judged": False}))
+    return measured
+
+
+def measure_share(question: str, data: str, design: str, outcomes: Sequence[Outcome], words: Sequence[str]) -> Measured:
+    """Share of comparisons with one of some words; cells and sets of runs are the clusters."""
+    values = [float(outcome.word in words) for outcome in outcomes]
+    share = clustered_share(values, [o.confusion for o in outcomes], [o.runs for o in outcomes])
+    details = {word: float(np.mean([o.word == word for o in outcomes])) for word in WORDS}
+    details["errors per run"] = float(np.mean([o.errors for o in outcomes]))
+    details["seeds"] = float(np.mean([o.seeds for o in outcomes]))
+    details["cells"] = float(len({(o.pool, o.cell) for o in outcomes}))
+    return Measured(
+        question=question,
+        data=data,
+        design=design,
+        value=share.share,
+        low=share.low,
+        high=share.high,
+        n=share.n,
+        n_effective=share.n_effective,
+        details=details,
+    )
+
+
+# --- a real repair, and half of a cell
+
+
+def measure_repair(baseline: Pool, relabelled: Pool, settings: Settings) -> list[Measured]:
+    """Networks trained with 5 % of the 4s labelled 9 against networks without, 5 v 5, beside Welch's t-test.
+
+    The interval is a jackknife over the runs of both pools, which for such means over subsets is on average too wide.
+
+    Source: Efron and Stein (1981), Ann Stat 9, 586.
+    """
+    cell, n_seeds = (4, 9), 5
+    jobs = [(baseline, relabelled, cell, n_seeds, part, (2, k)) for k, part in enumerate(_parts(settings.repair_draws))]
+    drawn = [one for some in in_parallel(_judge_repairs, jobs, settings.jobs) for one in some]
+    sizes = relabelled.n_runs, baseline.n_runs
+    used = [np.array([np.isin(np.arange(size), one[arm]) for one in drawn]) for arm, size in enumerate(sizes)]
+    rates = [pair_errors(p.confirm.labels, p.confirm.predicted, cell).mean() for p in (relabelled, baseline)]
+    rows = []
+    for place, name in ((2, "verdict"), (3, "Welch's t-test of the counts")):
+        share, low, high = jackknife_share(np.array([one[place] for one in drawn], dtype=float), used)
+        rows.append(
+            Measured(
+                question="repair",
+                data=name,
+                design=f"{n_seeds} v {n_seeds}",
+                value=share,
+                low=low,
+                high=high,
+                n=len(drawn),
+                n_effective=float(min(size // n_seeds for size in sizes)),
+                held_out=False,
+                judged=place == 2,
+                details={"before": float(rates[0]), "after": float(rates[1])},
+            )
         )
-        options: dict[str, Any] = {"rng": rng, "n_simulations": settings.simulations, "agreement": agreement}
-        promised = plan_power(estimated, settings.power_seeds, [reduction], **options)[0].tolist()
-        rates = estimated.rates
-        expected, mined_errors = (get(judged["n_images"]) for get in (rates.expected_errors, rates.mined_errors))
-        planned = {
-            "shrink": expected / mined_errors,
-            "errors_expected": expected,
-            "swing_planned": rates.logit_sd,
+    return rows
+
+
+def _judge_repairs(
+    baseline: Pool, relabelled: Pool, cell: Cell, n_seeds: int, n: int, seed: Sequence[int]
+) -> list[tuple[IntArray, IntArray, bool, bool]]:
+    """Runs of both arms, whether the verdict is "improved", and whether Welch's t-test finds fewer errors."""
+    from scipy.stats import ttest_ind
+
+    rng = np.random.default_rng(seed)
+    found = []
+    labels = baseline.confirm.labels
+    for _ in range(n):
+        chosen = [rng.permutation(pool.n_runs)[:n_seeds] for pool in (relabelled, baseline)]
+        before, after = relabelled.confirm.predicted[chosen[0]], baseline.confirm.predicted[chosen[1]]
+        counts = [pair_errors(labels, runs, cell) for runs in (before, after)]
+        test = ttest_ind(*counts, equal_var=False)
+        word, _ = decide(labels, before, after, cell, None)
+        found.append((*chosen, word == IMPROVED, bool(test.pvalue < 0.05 and test.statistic > 0)))
+    return found  # type: ignore[return-value]
+
+
+def jackknife_share(values: np.ndarray, used: Sequence[np.ndarray]) -> tuple[float, float | None, float | None]:
+    """Share and its interval on the scale of logits, for comparisons of random subsets of the runs of pools.
+
+    Args:
+        values: float64 (n,) in [0, 1].
+        used: For each pool bool (n, S): which runs a comparison used. No interval if all used the same run.
+    """
+    share, variance = float(values.mean()), 0.0
+    for table in used:
+        if table.all(axis=0).any():
+            return share, None, None
+        without = np.array([values[~column].mean() for column in table.T])
+        variance += float((len(without) - 1) / len(without) * ((without - without.mean()) ** 2).sum())
+    inside = min(max(share, 0.5 / len(values)), 1 - 0.5 / len(values))
+    half = 1.96 * variance**0.5 / (inside * (1 - inside))
+    ends = np.log(inside / (1 - inside)) + np.array([-half, half])
+    low, high = (1 / (1 + np.exp(-ends))).tolist()
+    return share, low, high
+
+
+def measure_half(pool: Pool, settings: Settings) -> list[Measured]:
+    """Half of 4→9 repaired for good, decided in looks: median seeds per arm, and the share decided by 20.
+
+    The interval of the median is that of the comparisons drawn; they share runs.
+    """
+    cell, most = (4, 9), min(20, pool.n_runs // 2)
+    jobs = [(pool, cell, most, part, (3, k)) for k, part in enumerate(_parts(settings.half_draws))]
+    drawn = [one for some in in_parallel(_decide_halves, jobs, settings.jobs) for one in some]
+    seeds = np.array([used if word != CANNOT_TELL else 2 * most for word, used, _ in drawn])
+    used_runs = [np.array([np.isin(np.arange(pool.n_runs), rows) for _, _, rows in drawn])]
+    share, low, high = jackknife_share((seeds <= most).astype(float), used_runs)
+    resampled = np.random.default_rng(4).choice(seeds, (1000, seeds.size))
+    ends = np.quantile(np.median(resampled, axis=1), [0.025, 0.975])
+    details = {word: float(np.mean([one[0] == word for one in drawn])) for word in WORDS}
+    details["errors per run"] = float(pair_errors(pool.confirm.labels, pool.confirm.predicted, cell).mean())
+    median, *ends = map(float, (np.median(seeds), *ends))
+    common = {"data": pool.name, "design": "looks", "n": len(drawn), "n_effective": 1.0, "held_out": False}
+    return [
+        Measured(question="half seeds", value=median, low=ends[0], high=ends[1], details=details, **common),
+        Measured(question="half decided", value=share, low=low, high=high, details=details, **common),
+    ]
+
+
+def _decide_halves(pool: Pool, cell: Cell, most: int, n: int, seed: Sequence[int]) -> list[tuple[str, int, IntArray]]:
+    rng = np.random.default_rng(seed)
+    design = plan_looks()
+    fitting = tuple(look for look in design.looks if look <= most)
+    cut = design.model_copy(
+        update={
+            "looks": fitting,
+            "alphas": design.alphas[: len(fitting)],
+            "alphas_excluded": design.alphas_excluded[: len(fitting)],
         }
-        if knowing is None:
-            knowing = plan_power(Setting(rates=known, **judged), settings.power_seeds, [reduction], **options)[
-                0
-            ].tolist()
-        for at, n_seeds in enumerate(settings.power_seeds):
-            draws = [
-                (rng.permutation(rest)[:n_seeds], rng.permutation(len(repaired))[:n_seeds])
-                for _ in range(settings.judged)
-            ]
-            replays = [
-                replay_once(labels[confirm], pool[first][:, confirm], repaired[then][:, confirm], pair, N_CLASSES)
-                for first, then in draws
-            ]
-            found = {
-                "promised": promised[at][0],
-                "knowing": knowing[at][0],
-                "found": float(np.mean([replay.direction < 0 for replay in replays])),
-                "improved": float(np.mean([replay.word == IMPROVED for replay in replays])),
-            }
-            records.append({"world": number, "seeds": n_seeds, **true, **planned, **found})
-    return records
+    )
+    found: list[tuple[str, int, IntArray]] = []
+    split = pool.confirm
+    for _ in range(n):
+        rows = rng.permutation(pool.n_runs)[: 2 * most]
+        after = PLANTS["images repaired"](split.labels, split.predicted, split.predicted[rows[most:]], cell, rng)
+        word, used = decide(split.labels, split.predicted[rows[:most]], after, cell, cut)
+        found.append((word, used, rows))
+    return found
 
 
-def mean_of(values: Any) -> Mean:
-    """Mean over worlds with its interval, from float (W,), one value per world."""
-    low, high = mean_interval(values) if len(values) > 1 else (None, None)
-    return Mean(mean=float(np.mean(values)), low=low, high=high)
+# --- the usual way
 
 
-def _in_parallel(work: Callable[..., Any], arguments: Sequence[tuple[Any, ...]]) -> list[Any]:
-    """Results of `work` in the order of its arguments, on all cores."""
+def measure_naive(pools: Mapping[str, Sequence[Pool]]) -> list[Naive]:
+    """Judge in the usual way: worst cell of one run, one retraining, same images, fewer errors."""
+    rows = []
+    for data, some in pools.items():
+        replays = [replay_naive(pool.confirm.labels, pool.confirm.predicted, N_CLASSES) for pool in some]
+        changes = [(replay.after < replay.before, replay.after > replay.before) for replay in replays]
+        rows.append(
+            Naive(
+                data=data,
+                improved=float(np.mean([np.mean(down) for down, _ in changes])),
+                worse=float(np.mean([np.mean(up) for _, up in changes])),
+                mcnemar=float(np.mean([_mcnemar_claims(*one) for one in zip(some, replays, strict=True)])),
+                change=float(np.mean([replay.mean_change for replay in replays])),
+                before=float(np.mean([replay.before.mean() for replay in replays])),
+                after=float(np.mean([replay.after.mean() for replay in replays])),
+                n=sum(len(replay.pairs) for replay in replays),
+            )
+        )
+    return rows
+
+
+def _mcnemar_claims(pool: Pool, replay: NaiveReplay) -> float:
+    """Share of ordered pairs of runs for which McNemar's mid-p test (see `significance.mcnemar`) is significant."""
+    labels, predicted = pool.confirm.labels, pool.confirm.predicted
+    claims = []
+    for i, j in replay.pairs:
+        was, now = cell_errors(labels, predicted[[i, j]], replay.cells[i])
+        claims.append(mcnemar(int((was & ~now).sum()), int((now & ~was).sum())).p_midp < 0.05)
+    return float(np.mean(claims))
+
+
+def in_parallel(work: Callable[..., Any], arguments: Sequence[tuple[Any, ...]], jobs: int) -> list[Any]:
+    """Results of `work` in the order of its arguments, in this process (1), or on all cores (-1)."""
     import joblib
 
-    results: list[Any] = joblib.Parallel(n_jobs=-1)(joblib.delayed(work)(*given) for given in arguments)
+    results: list[Any] = joblib.Parallel(n_jobs=jobs)(joblib.delayed(work)(*given) for given in arguments)
     return results
+
+
+def _parts(n: int, size: int = 50) -> list[int]:
+    """`n` in parts of at most `size`."""
+    return [min(size, n - start) for start in range(0, n, size)]

@@ -76,11 +76,6 @@ class Pool:
         """Number of runs."""
         return len(next(iter(self.splits.values())).predicted)
 
-    def first(self, n_runs: int) -> "Pool":
-        """The pool with its first runs only."""
-        cut = {name: Split(split.labels, split.predicted[:n_runs]) for name, split in self.splits.items()}
-        return Pool(self.name, self.about, cut)
-
 
 def save_pool(pool: Pool, folder: Path) -> Path:
     """Write a pool as a compressed file of uint8 arrays and JSON."""
@@ -110,9 +105,9 @@ def load_pool(path: Path) -> Pool:
         return Pool(path.stem, json.loads(arrays["about"].tobytes()), splits)
 
 
-def load_pools(folder: Path, pattern: str) -> list[Pool]:
-    """All pools whose names match a pattern such as ``*-cnn``, by name."""
-    return [load_pool(path) for path in sorted(folder.glob(f"{pattern}.npz"))]
+def load_pools(folder: Path) -> list[Pool]:
+    """All pools in a folder, by name."""
+    return [load_pool(path) for path in sorted(folder.glob("*.npz"))]
 
 
 def pool_from_store(

@@ -1,73 +1,55 @@
 """``reports/calibration.md`` from the saved numbers of a calibration alone."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from matplotlib.figure import Figure
 
-from erroran.benchmarks.calibration.result import ALLOWED_COVERAGE, BOTH_WAYS, CalibrationResult, Planted
-from erroran.report.figures import AFTER, BEFORE
+from erroran.benchmarks.calibration.result import FALSE_CLAIMS, QUESTIONS, CalibrationResult, Measured
 from erroran.report.render import render, write_document
 
-_COLOURS = (AFTER, "#b45309", "#4338ca")
+CLAIMS = ("aa", "aa looks", "worthwhile", "worthwhile looks")
 
 
 def write_calibration(result: CalibrationResult, folder: Path, *, with_numbers: bool = True) -> Path:
     """Write the page and its figure to ``./reports``, and ``calibration.json`` if the numbers are new."""
-    figures = {"power": draw_power(result.planted)} if result.planted else {}
     data = {"calibration": result.to_json()} if with_numbers else {}
+    figures = {"claims": draw_claims(result)}
     return write_document(folder, "calibration", render_calibration(result), figures=figures, data=data)
 
 
 def render_calibration(result: CalibrationResult) -> str:
     """The page as Markdown."""
-    shifts = sorted({row.shift_sd for row in result.coverage}, reverse=True)
-    table: dict[tuple[Any, ...], dict[float, Any]] = {}
-    for row in sorted(result.coverage, key=lambda row: -row.shift_sd):
-        table.setdefault((row.how, row.errors_per_run, row.factor, row.seeds), {})[row.shift_sd] = row
-    low, high = ALLOWED_COVERAGE
-    widths = {yes: [r.difference for r in result.coverage if r.required == yes] for yes in (True, False)}
+    asked = {key: question for key, question in QUESTIONS.items() if result.of(key)}
     return render(
         "calibration.md.j2",
-        **dict(result),
+        result=result,
+        questions=asked,
+        missing=[question.title for key, question in QUESTIONS.items() if key not in asked],
+        judged={key: result.of(key, judged=True) for key in asked},
+        not_met=[row for row in result.measured if row.met is False],
+        claims=CLAIMS,
         settings=result.made.settings,
-        claims_met=result.claims_met,
-        off=result.power_off,
-        allowed=ALLOWED_COVERAGE,
-        shifts=shifts,
-        coverage_rows=[[rows.get(shift) for shift in shifts] for rows in table.values()],
-        data_sets={row.required: row.n for row in result.coverage},
-        errors={yes: max((rate.high - rate.low) / 2 for rate in rates) for yes, rates in widths.items()},
-        required=result.covered(lambda row: row.required),
-        stress=result.covered(lambda row: not row.required),
-        calm=result.covered(lambda row: row.shift_sd == 0),
-        above=result.covered(lambda row: row.difference.share > high),
-        calm_above=result.covered(lambda row: row.difference.share > high and row.shift_sd == 0),
-        below=result.covered(lambda row: row.difference.share < low),
-        both_ways_below=result.covered(lambda row: row.difference.share < low and row.how == BOTH_WAYS),
     )
 
 
-def draw_power(rows: Sequence[Planted]) -> Figure:
-    """Power found against power planned, a dot per planted effect and number of seeds.
-
-    The 95 % intervals are those of the difference: worlds differ in power, but each has its own plans.
-    """
-    figure = Figure(figsize=(4.6, 4.2), layout="constrained")
+def draw_claims(result: CalibrationResult) -> Figure:
+    """False claims of every design with their intervals, beside the largest share and upper limit allowed."""
+    rows = result.of(*CLAIMS, judged=True)
+    figure = Figure(figsize=(7.2, 0.6 + 0.2 * len(rows)), layout="constrained")
     axes: Any = figure.subplots()
-    axes.plot([0, 1], [0, 1], color=BEFORE, lw=0.8, ls=":")
-    for n_seeds, colour in zip(sorted({row.seeds for row in rows}), _COLOURS * len(rows), strict=False):
-        chosen = [row for row in rows if row.seeds == n_seeds]
-        ends = [(row.difference.low, row.difference.mean, row.difference.high) for row in chosen]
-        off = [
-            (mean - low, high - mean) if low is not None and high is not None else (0, 0) for low, mean, high in ends
-        ]
-        x, y = [row.promised.mean for row in chosen], [row.found.mean for row in chosen]
-        label = f"{n_seeds} seeds"
-        axes.errorbar(x, y, yerr=np.transpose(off), fmt="o", ms=5, color=colour, capsize=2, label=label)
-    axes.set(xlabel="planned power", ylabel="power found", xlim=(0, 1), ylim=(0, 1.05), aspect="equal")
-    axes.legend(fontsize=8, frameon=False, loc="lower right")
+    for at, row in enumerate(rows):
+        colour = "#0f766e" if row.met else "#b45309"
+        axes.plot([100 * (row.low or 0), 100 * (row.high or 0)], [at, at], color=colour, lw=1.5)
+        axes.plot(100 * row.value, at, "o", ms=4, color=colour)
+    for value, style in zip(FALSE_CLAIMS, ("-", ":"), strict=True):
+        axes.axvline(100 * value, color="0.5", lw=0.8, ls=style)
+    axes.set_yticks(range(len(rows)), [_label(row) for row in rows], fontsize=7)
+    axes.set(xlabel="false claims in %, with 95 % intervals", ylim=(len(rows) - 0.5, -0.5), xlim=(0, None))
     axes.spines[["top", "right"]].set_visible(False)
     return figure
+
+
+def _label(row: Measured) -> str:
+    kind = "A/A" if row.question.startswith("aa") else "not worthwhile"
+    return f"{kind}, {row.data}, {row.design}"

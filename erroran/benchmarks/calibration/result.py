@@ -1,238 +1,179 @@
 """What a calibration measured: the content of ``reports/calibration/calibration.json``. All intervals are 95 %."""
 
+import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Final
 
 from pydantic import BaseModel, ConfigDict
 
 from erroran.results import Result
-from erroran.verdict.replay import Share
 
-ALLOWED_CLAIMS: Final = 0.05
-ALLOWED_COVERAGE: Final = (0.93, 0.97)
-IN_PROPORTION: Final = "in proportion"
-ONE_BY_ONE: Final = "one by one"
-BOTH_WAYS: Final = "both ways"
+FALSE_CLAIMS: Final = (0.05, 0.08)
+"""Largest share of false claims, and the largest upper limit of its interval."""
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="ignore")  # files of earlier versions hold more
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class Settings(_Part):
-    """How much is trained and judged."""
+    """How much is judged."""
 
-    n_worlds: int = 12
-    train_sizes: tuple[int, ...] = (1000, 2000, 3000)  # training images of a world, used in turn
-    pool: int = 50  # networks per world without any change
-    planted_pool: int = 20  # networks per world and share of wrong labels
-    # Shares of class a's training labels changed to b: the last is the arm before, the others and 0 the arms after.
-    planted: tuple[float, ...] = (0.08, 0.16, 0.3)
-    seeds: tuple[int, ...] = (3, 5, 10)  # runs per arm in the A/A comparisons
-    draws: int = 50  # A/A comparisons per world and number of seeds
-    power_seeds: tuple[int, ...] = (3, 5, 8)  # runs per arm in the planted comparisons
-    plans: int = 6  # per world and share of wrong labels
-    judged: int = 4  # comparisons per plan and number of seeds
-    simulations: int = 100  # per planned power
-    coverage: int = 5000  # data sets per required row of the coverage table; the other rows get a tenth
-    falls: int = 2000  # repetitions of the simulated fall of a worst cell
+    sizes: tuple[int, ...] = (2, 3, 5, 10)  # seeds per arm in the A/A comparisons
+    draws: int = 400  # comparisons per pool of convolutional networks and design; a world of dense ones gets a quarter
+    planted_sizes: tuple[int, ...] = (5, 10, 20)
     mining_runs: int = 3
-    # First worlds, on which the use of run-to-run variation was chosen; the others are held out from that.
-    tuned_on: int = 6
-    uneven_sd: float = 1.0  # logits by which images move in simulations of BOTH_WAYS
-
-    @property
-    def sizes(self) -> list[int]:
-        """Those of `seeds` for which a world has enough networks."""
-        return [n for n in self.seeds if self.pool >= self.mining_runs + 2 * n]
+    worst: int = 5  # the cell is one of so many worst ones
+    power_sizes: tuple[int, ...] = (5, 10)
+    power_runs: int = 5  # runs that a plan is made from
+    power_draws: int = 24  # comparisons per cell and number of seeds
+    power_cells: int = 24  # cells per pool at most
+    repair_draws: int = 1200
+    half_draws: int = 400
+    both_ways: int = 400  # data sets per number of seeds
+    coverage: int = 1000  # data sets per row
+    falls: int = 2000  # repetitions of the simulated fall of a worst cell
+    max_seeds: int = 40  # of sequential designs, where the pool has enough runs
+    jobs: int = -1  # processes; -1 for all cores
 
 
 QUICK: Final = Settings(
-    n_worlds=2, train_sizes=(300,), pool=14, planted_pool=9, planted=(0.2, 0.5), seeds=(3, 5), draws=3,
-    power_seeds=(3,), plans=2, judged=2, simulations=20, coverage=40, falls=100,
+    sizes=(2,), draws=8, planted_sizes=(5,), power_sizes=(5,), power_draws=2, power_cells=1, repair_draws=4,
+    half_draws=4, both_ways=2, coverage=10, falls=50, max_seeds=10, jobs=1,
 )  # fmt: skip
 
 
 class Made(_Part):
-    """How the numbers were made; `prior` is mean and sd of the run-to-run variance, in logits squared."""
+    """How the numbers were made; `pools` is the record of each pool, by name."""
 
     command: str
     seconds: float
     versions: dict[str, str]
     commit: str | None
     machine: dict[str, str]
-    dataset: str
     settings: Settings
-    prior: tuple[float, float] = (1.0, 0.5)
+    pools: dict[str, dict[str, object]]
 
 
-class Mean(_Part):
-    """Mean over worlds with its interval, None with a single world."""
+class Measured(_Part):
+    """One measured value with its interval.
 
-    mean: float
+    Attributes:
+        question: Key of `QUESTIONS`.
+        data: What was judged, in words.
+        design: Seeds per arm, or the kind of simulation.
+        value: A share in [0, 1], a difference of shares, or a number of seeds.
+        low: Lower end of its interval, None without one; `high` the upper.
+        n: Comparisons; `n_effective` independent ones with the same information.
+        held_out: Whether the data tuned nothing; None for simulations.
+        judged: Whether the requirement is about this value; if not, it is a part of one that is judged.
+        details: Other numbers, by name.
+    """
+
+    question: str
+    data: str
+    design: str
+    value: float
     low: float | None
     high: float | None
+    n: int
+    n_effective: float
+    held_out: bool | None = None
+    judged: bool = True
+    details: dict[str, float] = {}
+
+    @property
+    def met(self) -> bool | None:
+        """Whether the requirement is met; None if there is none for this value."""
+        return QUESTIONS[self.question].met(self) if self.judged else None
 
 
-class Rate(_Part):
-    """Share of independent simulations with its interval, in [0, 1]."""
+@dataclass(frozen=True)
+class Question:
+    """What is asked, what is required, and whether a value is as required."""
 
-    share: float
-    low: float
-    high: float
-
-
-class WorldSummary(_Part):
-    """One world: numbers of images and networks, their mean accuracy and errors on `confirm`, and the planted pair.
-
-    Run-to-run variation: `run_sd` is a relative sd of a cell's count, `shift_sd` the sd of a run's shift in logits.
-    """
-
-    train: int
-    mine: int
-    confirm: int
-    networks: int
-    accuracy: float
-    errors: float
-    run_sd: float
-    shift_sd: float
-    pair: str
+    title: str
+    required: str
+    met: Callable[[Measured], bool | None]
+    unit: str = "share"
 
 
-class Claims(_Part):
-    """Shares of A/A comparisons: the verdict's words (`claims`: improved or harmed), and significant tests.
-
-    `primary` is the primary test, `plain` the same without correction for run-to-run variation; `distinct` comparisons
-    share no run. `no_test` and `without_gate`, here and in `Planted` `refused`, are of an earlier version, in which a
-    check could refuse to test.
-    """
-
-    improved: Share
-    harmed: Share
-    claims: Share
-    primary: Share
-    cannot_tell: Share
-    plain: Share
-    errors_per_run: float
-    distinct: int
-    no_test: Share | None = None
-    without_gate: Share | None = None
+def _few_claims(found: Measured) -> bool:
+    most, limit = FALSE_CLAIMS
+    return found.value <= most and found.high is not None and found.high <= limit
 
 
-class AA(Claims):
-    """A/A comparisons of one size; the cell was chosen on `mine`.
+def _covers(found: Measured) -> bool:
+    """Whether the share is in the range, and no single setting is significantly outside."""
+    return 0.93 <= found.value <= 0.97 and found.details["rows below"] == found.details["rows above"] == 0
 
-    In `same_images` the cell was chosen on `confirm` by other networks than those compared, in `reused` by the same
-    networks. `held_out` are the claims in worlds on which nothing was tuned, by ``fresh`` and ``same_images``.
-    """
 
-    seeds: int
-    same_images: Claims
-    reused: Claims
-    held_out: dict[str, Share]
+def _at_least(least: float) -> Callable[[Measured], bool]:
+    return lambda found: found.value >= least
+
+
+def _within(low: float, high: float) -> Callable[[Measured], bool]:
+    """Whether the interval lies inside these ends."""
+    return lambda found: low <= (-math.inf if found.low is None else found.low) and (found.high or math.inf) <= high
+
+
+_FALSE = "at most 5 %, upper limit 8 %"
+QUESTIONS: Final = {
+    "aa": Question("Nothing was changed (A/A): *improved*, *harmed* or *traded*", _FALSE, _few_claims),
+    "aa looks": Question("The same for the whole sequential procedure", _FALSE, _few_claims),
+    "worthwhile": Question(
+        "*Not worthwhile* (or *equivalent*) although the true reduction is the worthwhile one", _FALSE, _few_claims
+    ),
+    "worthwhile looks": Question("The same for the whole sequential procedure", _FALSE, _few_claims),
+    "both ways": Question(
+        "Images move both ways, no change of the population: claims", "at most 6 %", lambda found: found.value <= 0.06
+    ),
+    "power": Question(
+        "Power found minus promised, cells with 2 to 20 errors per run",
+        "95 % interval inside ±12 points",
+        _within(-0.12, 0.12),
+        "points",
+    ),
+    "coverage": Question("Coverage of the 95 % intervals, settings like real runs", "93 to 97 %", _covers),
+    "repair": Question("A real repair, 5 % of the 4s relabelled 9 → not: found", "75 %", _at_least(0.75)),
+    "half seeds": Question(
+        "Half of 4→9 repaired on MNIST, in looks: median seeds per arm", "10", lambda found: found.value <= 10, "seeds"
+    ),
+    "half decided": Question("The same: decided by 20 seeds per arm", "85 %", _at_least(0.85)),
+    "half": Question("Half of 4→9 repaired, same training time: found", "–", lambda _: None),
+}
 
 
 class Naive(_Part):
-    """The usual way, over all ordered pairs of networks: fewer errors, more errors, McNemar's test significant."""
+    """The usual way on one kind of data, over all ordered pairs of runs; shares in [0, 1].
 
-    improved: Share
-    worse: Share
-    mcnemar: Share
-    mean_change: Mean
-    elsewhere_per_run: Mean
+    Attributes:
+        data: Which runs.
+        improved: Fewer errors in the retrained run; `worse` more.
+        mcnemar: McNemar's mid-p test significant.
+        change: Mean relative change of the worst cell, mean over the pools.
+        before: Errors of the worst cell when it was chosen; `after` after retraining.
+    """
+
+    data: str
+    improved: float
+    worse: float
+    mcnemar: float
+    change: float
     before: float
     after: float
-
-
-class Planted(_Part):
-    """Planted effects of one size, with one number of seeds.
-
-    Plans assumed `errors_expected` and `swing_planned` (run-to-run variation in logits); `errors_before` and
-    `swing_true` are the values of all networks. `promised` is the planned power, `knowing` the planned power with known
-    rates and variation, `found` the share of comparisons in which the primary test found fewer errors; `difference` is
-    found - promised, `difference_knowing` found - knowing.
-    """
-
-    relabelled_before: float
-    relabelled_after: float
-    seeds: int
-    worlds: int
-    comparisons: int
-    planted_first: float
-    reduction: float
-    errors_before: float
-    errors_expected: float
-    shrink: float
-    swing_planned: float
-    swing_true: float
-    promised: Mean
-    found: Mean
-    verdict_improved: Mean
-    knowing: Mean
-    difference: Mean
-    held_out: Mean | None
-    difference_knowing: Mean
-    per_world: dict[str, list[float]]
-    refused: float | None = None
-    without_gate: float | None = None
-
-
-class Simulated(_Part):
-    """A setting of the coverage table.
-
-    Between the arms all error rates are multiplied by `factor` (`IN_PROPORTION`), the error rate of each image drops to
-    0 with probability 1 - `factor` (`ONE_BY_ONE`), or the log-odds of each image change by a random amount of either
-    sign (`BOTH_WAYS`). `shift_sd` is the run-to-run variation in logits; `errors_per_run` are those before, in the
-    judged cell.
-    """
-
-    shift_sd: float
-    errors_per_run: int
-    factor: float
-    seeds: int
-    how: str
-
-
-class Coverage(Simulated):
-    """How often the 95 % interval contains the true change, over `n` simulated data sets.
-
-    Required in realistic settings: runs vary, at least 3 errors per run, images change in one direction.
-    """
-
-    required: bool
-    true_change: float
     n: int
-    difference: Rate
-    ratio: Rate
 
 
 class CalibrationResult(Result):
-    """Everything that was measured; `swings` and `facts` are numbers by name."""
+    """Everything that was measured; `facts` are numbers by name."""
 
     made: Made
-    worlds: list[WorldSummary]
-    swings: dict[str, dict[str, float]]
-    aa: list[AA]
-    naive: Naive
-    planted: list[Planted]
-    coverage: list[Coverage]
-    facts: dict[str, int | float | dict[str, Mean]]
+    measured: list[Measured]
+    naive: list[Naive]
+    facts: dict[str, float]
 
-    @property
-    def claims_met(self) -> bool:
-        """Whether no kind of A/A comparison has too many false claims."""
-        return all(some.claims.share <= ALLOWED_CLAIMS for row in self.aa for some in (row, row.same_images))
-
-    @property
-    def power_off(self) -> list[Planted]:
-        """Rows whose power found differs from the planned one by more than sampling error."""
-        ends = ((row, row.difference.low, row.difference.high) for row in self.planted)
-        return [row for row, low, high in ends if low is not None and high is not None and not low <= 0 <= high]
-
-    def covered(self, chosen: Callable[[Coverage], bool]) -> dict[str, float]:
-        """Sum up rows of the coverage table: how many, how many are as required, and their range."""
-        shares = [row.difference.share for row in self.coverage if chosen(row)]
-        low, high = ALLOWED_COVERAGE
-        inside = sum(low <= share <= high for share in shares)
-        ends = {"low": min(shares, default=1.0), "high": max(shares, default=0.0)}
-        return {"rows": len(shares), "inside": inside, **ends}
+    def of(self, *questions: str, judged: bool | None = None) -> list[Measured]:
+        """The values of some questions, all or only those judged or not."""
+        return [row for row in self.measured if row.question in questions and judged in (None, row.judged)]

@@ -19,6 +19,7 @@ from erroran.benchmarks.calibration.comparisons import (
     tuned,
 )
 from erroran.benchmarks.calibration.pools import POOLS, Pool, load_pools
+from erroran.benchmarks.calibration.power import measure_power
 from erroran.benchmarks.calibration.report import write_calibration
 from erroran.benchmarks.calibration.result import QUICK, CalibrationResult, Made, Settings
 from erroran.benchmarks.calibration.simulations import measure_both_ways, measure_coverage, measure_facts
@@ -39,6 +40,7 @@ def calibrate(pools: dict[str, Pool], settings: Settings, *, command: str) -> Ca
             "There are no pools of runs.", fix="run it in the root of the repository, or name --pools FOLDER"
         )
     measured = measure_claims(alike, settings)
+    measured += measure_power(alike, settings)
     measured += measure_both_ways(settings)
     measured += measure_coverage(settings)
     if mnist := pools.get("mnist-cnn"):

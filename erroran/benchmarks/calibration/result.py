@@ -27,8 +27,10 @@ class Settings(_Part):
     worst: int = 5  # the cell is one of so many worst ones
     power_sizes: tuple[int, ...] = (5, 10)
     power_runs: int = 5  # runs that a plan is made from
-    power_draws: int = 24  # comparisons per cell and number of seeds
-    power_cells: int = 24  # cells per pool at most
+    plans: int = 60  # per pool of convolutional networks; a world of dense ones gets a third
+    power_draws: int = 16  # comparisons per plan and number of seeds
+    power_simulations: int = 100  # of the endpoint per plan
+    power_judged: int = 24  # simulations of the whole verdict per plan
     repair_draws: int = 1200
     half_draws: int = 400
     both_ways: int = 400  # data sets per number of seeds
@@ -39,7 +41,7 @@ class Settings(_Part):
 
 
 QUICK: Final = Settings(
-    sizes=(2,), draws=8, planted_sizes=(5,), power_sizes=(5,), power_draws=2, power_cells=1, repair_draws=4,
+    sizes=(2,), draws=8, planted_sizes=(5,), power_sizes=(5,), plans=2, power_draws=2, power_simulations=8, power_judged=4, repair_draws=4,
     half_draws=4, both_ways=2, coverage=10, falls=50, max_seeds=10, jobs=1,
 )  # fmt: skip
 

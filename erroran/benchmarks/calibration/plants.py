@@ -5,7 +5,9 @@ from typing import Final
 
 import numpy as np
 
-from erroran.stats.confusion import Cell, FloatArray, IntArray
+from erroran.stats.confusion import Cell, IntArray
+from erroran.verdict.plan import odds_factor
+from erroran.verdict.rates import scale_odds
 
 Plant = Callable[[IntArray, IntArray, IntArray, Cell, np.random.Generator], IntArray]
 
@@ -37,27 +39,9 @@ def halve_odds(labels: IntArray, pool: IntArray, runs: IntArray, cell: Cell, rng
     """
     errors = (labels == cell[0]) & (pool == cell[1])
     rates = errors.mean(axis=0)
-    kept = np.divide(scale_odds(rates, factor_to_halve(rates)), rates, out=np.ones_like(rates), where=rates > 0)
+    kept = np.divide(scale_odds(rates, odds_factor(rates, 0.5)), rates, out=np.ones_like(rates), where=rates > 0)
     lost = (labels == cell[0]) & (runs == cell[1]) & (rng.random(runs.shape) >= kept)
     return np.where(lost, labels, runs)
-
-
-def factor_to_halve(rates: FloatArray) -> float:
-    """The factor on the odds of all rates, float64 (M,) in [0, 1], that halves their sum; 0 if none does."""
-    from scipy.optimize import brentq
-
-    def excess(log_factor: float) -> float:
-        return float(scale_odds(rates, np.exp(log_factor)).sum()) - float(rates.sum()) / 2
-
-    return 0.0 if excess(-60.0) > 0 else float(np.exp(brentq(excess, -60.0, 0.0)))
-
-
-def scale_odds(rates: FloatArray, factor: float | FloatArray) -> FloatArray:
-    """Multiply the odds of rates in [0, 1] by a factor, broadcast against them."""
-    certain = np.minimum(rates, 1 - 1e-9)  # odds must be finite
-    lifted = certain * factor
-    moved: FloatArray = lifted / (lifted + 1 - certain)
-    return moved
 
 
 PLANTS: Final[dict[str, Plant]] = {"images repaired": repair_images, "odds divided": halve_odds}

@@ -5,7 +5,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from erroran.benchmarks.calibration.comparisons import CONVOLUTIONAL, DENSE, decide, in_parallel, is_convolutional, tuned
+from erroran.benchmarks.calibration.comparisons import (
+    CONVOLUTIONAL,
+    DENSE,
+    decide,
+    in_parallel,
+    is_convolutional,
+    tuned,
+)
 from erroran.benchmarks.calibration.plants import PLANTS
 from erroran.benchmarks.calibration.pools import N_CLASSES, Pool
 from erroran.benchmarks.calibration.result import Measured, Settings

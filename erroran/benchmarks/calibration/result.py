@@ -41,8 +41,8 @@ class Settings(_Part):
 
 
 QUICK: Final = Settings(
-    sizes=(2,), draws=8, planted_sizes=(5,), power_sizes=(5,), plans=2, power_draws=2, power_simulations=8, power_judged=4, repair_draws=4,
-    half_draws=4, both_ways=2, coverage=10, falls=50, max_seeds=10, jobs=1,
+    sizes=(2,), draws=8, planted_sizes=(5,), power_sizes=(5,), plans=1, power_draws=2, power_simulations=8,
+    power_judged=4, repair_draws=4, half_draws=4, both_ways=2, coverage=10, falls=50, max_seeds=10, jobs=1,
 )  # fmt: skip
 
 

@@ -10,7 +10,6 @@ from typing import Final
 import numpy as np
 
 from erroran.benchmarks.calibration.comparisons import CLAIMS, in_parallel
-from erroran.benchmarks.calibration.plants import scale_odds
 from erroran.benchmarks.calibration.pools import N_CLASSES
 from erroran.benchmarks.calibration.result import Measured, Settings
 from erroran.stats.confusion import FloatArray, IntArray, cell_errors
@@ -19,6 +18,7 @@ from erroran.stats.intervals import score_interval, wilson_interval
 from erroran.stats.multiplicity import benjamini_hochberg
 from erroran.stats.significance import mcnemar
 from erroran.verdict.decide import judge
+from erroran.verdict.rates import scale_odds
 from erroran.verdict.replay import clustered_share
 
 NO_CHANGE: Final = "no change"

@@ -22,13 +22,14 @@ from erroran.benchmarks.calibration.pools import POOLS, Pool, load_pools
 from erroran.benchmarks.calibration.power import measure_power
 from erroran.benchmarks.calibration.report import write_calibration
 from erroran.benchmarks.calibration.result import QUICK, CalibrationResult, Made, Settings
+from erroran.benchmarks.calibration.runner import Runner
 from erroran.benchmarks.calibration.simulations import measure_both_ways, measure_coverage, measure_facts
 from erroran.benchmarks.common import start_parser
 from erroran.errors import BadInput
 
 
-def calibrate(pools: dict[str, Pool], settings: Settings, *, command: str) -> CalibrationResult:
-    """Judge the pools and simulate; `pools` by name, `command` is for the record.
+def calibrate(pools: dict[str, Pool], settings: Settings, run: Runner, *, command: str) -> CalibrationResult:
+    """Judge the pools and simulate; `pools` by name, `run` does the parts, `command` is for the record.
 
     Raises:
         BadInput: There is no pool to judge.
@@ -39,14 +40,14 @@ def calibrate(pools: dict[str, Pool], settings: Settings, *, command: str) -> Ca
         raise BadInput(
             "There are no pools of runs.", fix="run it in the root of the repository, or name --pools FOLDER"
         )
-    measured = measure_claims(alike, settings)
-    measured += measure_power(alike, settings)
-    measured += measure_both_ways(settings)
-    measured += measure_coverage(settings)
+    measured = measure_claims(alike, settings, run)
+    measured += measure_power(alike, settings, run)
+    measured += measure_both_ways(settings, run)
+    measured += measure_coverage(settings, run)
     if mnist := pools.get("mnist-cnn"):
-        measured += measure_half(mnist, settings)
+        measured += measure_half(mnist, settings, run)
         if relabelled := pools.get("mnist-cnn-relabelled"):
-            measured += measure_repair(mnist, relabelled, settings)
+            measured += measure_repair(mnist, relabelled, settings, run)
     kinds = {
         CONVOLUTIONAL: [pool for pool in alike if is_convolutional(pool)],
         DENSE: [pool for pool in alike if not is_convolutional(pool)],
@@ -70,6 +71,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = start_parser("calibration", calibration.__doc__)
     parser.add_argument("--pools", type=Path, default=POOLS, metavar="FOLDER", help="the runs to judge")
     parser.add_argument("--reports", type=Path, default=Path("reports"), metavar="FOLDER", help="where the page goes")
+    parser.add_argument("--cache", type=Path, metavar="FOLDER", help="keep finished parts here, for this code only")
     parser.add_argument("--quick", action="store_true", help="a few comparisons only, to see that it works")
     parser.add_argument("--render", action="store_true", help="only write the page again, from calibration.json")
     options = parser.parse_args(arguments)
@@ -79,7 +81,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     else:
         pools = {pool.name: pool for pool in load_pools(options.pools)}
         settings = QUICK if options.quick else Settings()
-        result = calibrate(pools, settings, command=f"{parser.prog}{' --quick' * options.quick}")
+        run = Runner(1 if options.quick else -1, options.cache)
+        result = calibrate(pools, settings, run, command=f"{parser.prog}{' --quick' * options.quick}")
     path = write_calibration(result, options.reports, with_numbers=not options.render)
     sys.stdout.write(f"wrote {path}\n")
 

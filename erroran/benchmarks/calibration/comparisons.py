@@ -1,19 +1,20 @@
 """Comparisons of real runs whose true difference is known: nothing was changed, or an effect was planted."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Unpack
 
 import numpy as np
 
 from erroran.benchmarks.calibration.plants import PLANTS
 from erroran.benchmarks.calibration.pools import N_CLASSES, Pool
 from erroran.benchmarks.calibration.result import Measured, Naive, Settings
+from erroran.benchmarks.calibration.runner import Runner
 from erroran.stats.confusion import Cell, IntArray, cell_errors, pair_errors
 from erroran.stats.significance import mcnemar
-from erroran.verdict.decide import judge
+from erroran.verdict.decide import Verdict, judge
 from erroran.verdict.replay import NaiveReplay, clustered_share, replay_naive, worst_cells
-from erroran.verdict.sequential import decide_in_looks, plan_looks
+from erroran.verdict.sequential import Design, Levels, decide_in_looks, plan_looks
 from erroran.verdict.table import CANNOT_TELL, EQUIVALENT, HARMED, IMPROVED, NOT_WORTHWHILE, TRADED, WORDS
 
 CLAIMS: Final = (IMPROVED, HARMED, TRADED)
@@ -121,20 +122,19 @@ def compare_pool(
     return found
 
 
-def decide(labels: IntArray, before: IntArray, after: IntArray, cell: Cell, design: Any) -> tuple[str, int]:
+def decide(labels: IntArray, before: IntArray, after: IntArray, cell: Cell, design: Design | None) -> tuple[str, int]:
     """The word, and the seeds per arm that it took; judged once without a design."""
 
-    def judge_at(seeds: int, *, alpha: float, alpha_excluded: float | None = None) -> Any:
-        arms = before[:seeds], after[:seeds]
-        return judge(labels, *arms, pair=cell, n_classes=N_CLASSES, alpha=alpha, alpha_excluded=alpha_excluded)
+    def judge_at(seeds: int, **levels: Unpack[Levels]) -> Verdict:
+        return judge(labels, before[:seeds], after[:seeds], pair=cell, n_classes=N_CLASSES, **levels)
 
     if design is None:
-        return judge_at(len(before), alpha=0.05).word, len(before)
+        return judge(labels, before, after, pair=cell, n_classes=N_CLASSES).word, len(before)
     decision = decide_in_looks(design, judge_at)
     return decision.verdict.word, decision.seeds
 
 
-def measure_claims(pools: Sequence[Pool], settings: Settings) -> list[Measured]:
+def measure_claims(pools: Sequence[Pool], settings: Settings, run: Runner) -> list[Measured]:
     """How often a change is claimed where there is none, and how often a worthwhile one is excluded."""
     measured = []
     designs: list[tuple[str, int | None]] = [("aa", n) for n in settings.sizes]
@@ -145,9 +145,9 @@ def measure_claims(pools: Sequence[Pool], settings: Settings) -> list[Measured]:
         for k, pool in enumerate(pools):
             if pool.n_runs < 2 * (n_seeds or 5) + settings.mining_runs:
                 continue
-            n = -(-settings.draws // (len(plants) * (1 if is_convolutional(pool) else 4)))
+            n = -(-settings.draws // (len(plants) * (1 if is_convolutional(pool) else 5)))
             jobs += [(pool, n_seeds, n, settings, plant, (1, at, k, p)) for p, plant in enumerate(plants)]
-    results = in_parallel(compare_pool, jobs, settings.jobs)
+    results = run(compare_pool, jobs)
     for question, n_seeds in designs:
         of_design = [
             outcome
@@ -210,7 +210,7 @@ def measure_share(question: str, data: str, design: str, outcomes: Sequence[Outc
 # --- a real repair, and half of a cell
 
 
-def measure_repair(baseline: Pool, relabelled: Pool, settings: Settings) -> list[Measured]:
+def measure_repair(baseline: Pool, relabelled: Pool, settings: Settings, run: Runner) -> list[Measured]:
     """Networks trained with 5 % of the 4s labelled 9 against networks without, 5 v 5, beside Welch's t-test.
 
     The interval is a jackknife over the runs of both pools, which for such means over subsets is on average too wide.
@@ -219,7 +219,7 @@ def measure_repair(baseline: Pool, relabelled: Pool, settings: Settings) -> list
     """
     cell, n_seeds = (4, 9), 5
     jobs = [(baseline, relabelled, cell, n_seeds, part, (2, k)) for k, part in enumerate(_parts(settings.repair_draws))]
-    drawn = [one for some in in_parallel(_judge_repairs, jobs, settings.jobs) for one in some]
+    drawn = [one for some in run(_judge_repairs, jobs) for one in some]
     sizes = relabelled.n_runs, baseline.n_runs
     used = [np.array([np.isin(np.arange(size), one[arm]) for one in drawn]) for arm, size in enumerate(sizes)]
     rates = [pair_errors(p.confirm.labels, p.confirm.predicted, cell).mean() for p in (relabelled, baseline)]
@@ -283,14 +283,14 @@ def jackknife_share(values: np.ndarray, used: Sequence[np.ndarray]) -> tuple[flo
     return share, low, high
 
 
-def measure_half(pool: Pool, settings: Settings) -> list[Measured]:
+def measure_half(pool: Pool, settings: Settings, run: Runner) -> list[Measured]:
     """Half of 4→9 repaired for good, decided in looks: median seeds per arm, and the share decided by 20.
 
     The interval of the median is that of the comparisons drawn; they share runs.
     """
     cell, most = (4, 9), min(20, pool.n_runs // 2)
     jobs = [(pool, cell, most, part, (3, k)) for k, part in enumerate(_parts(settings.half_draws))]
-    drawn = [one for some in in_parallel(_decide_halves, jobs, settings.jobs) for one in some]
+    drawn = [one for some in run(_decide_halves, jobs) for one in some]
     seeds = np.array([used if word != CANNOT_TELL else 2 * most for word, used, _ in drawn])
     used_runs = [np.array([np.isin(np.arange(pool.n_runs), rows) for _, _, rows in drawn])]
     share, low, high = jackknife_share((seeds <= most).astype(float), used_runs)
@@ -308,21 +308,16 @@ def measure_half(pool: Pool, settings: Settings) -> list[Measured]:
 
 def _decide_halves(pool: Pool, cell: Cell, most: int, n: int, seed: Sequence[int]) -> list[tuple[str, int, IntArray]]:
     rng = np.random.default_rng(seed)
-    design = plan_looks()
-    fitting = tuple(look for look in design.looks if look <= most)
-    cut = design.model_copy(
-        update={
-            "looks": fitting,
-            "alphas": design.alphas[: len(fitting)],
-            "alphas_excluded": design.alphas_excluded[: len(fitting)],
-        }
-    )
+    whole = plan_looks()
+    n_looks = sum(look <= most for look in whole.looks)
+    levels = {name: values[:n_looks] for name, values in whole.model_dump().items() if isinstance(values, tuple)}
+    design = whole.model_copy(update=levels)
     found: list[tuple[str, int, IntArray]] = []
     split = pool.confirm
     for _ in range(n):
         rows = rng.permutation(pool.n_runs)[: 2 * most]
         after = PLANTS["images repaired"](split.labels, split.predicted, split.predicted[rows[most:]], cell, rng)
-        word, used = decide(split.labels, split.predicted[rows[:most]], after, cell, cut)
+        word, used = decide(split.labels, split.predicted[rows[:most]], after, cell, design)
         found.append((word, used, rows))
     return found
 
@@ -359,14 +354,6 @@ def _mcnemar_claims(pool: Pool, replay: NaiveReplay) -> float:
         was, now = cell_errors(labels, predicted[[i, j]], replay.cells[i])
         claims.append(mcnemar(int((was & ~now).sum()), int((now & ~was).sum())).p_midp < 0.05)
     return float(np.mean(claims))
-
-
-def in_parallel(work: Callable[..., Any], arguments: Sequence[tuple[Any, ...]], jobs: int) -> list[Any]:
-    """Results of `work` in the order of its arguments, in this process (1), or on all cores (-1)."""
-    import joblib
-
-    results: list[Any] = joblib.Parallel(n_jobs=jobs)(joblib.delayed(work)(*given) for given in arguments)
-    return results
 
 
 def _parts(n: int, size: int = 50) -> list[int]:

@@ -9,13 +9,13 @@ from erroran.benchmarks.calibration.comparisons import (
     CONVOLUTIONAL,
     DENSE,
     decide,
-    in_parallel,
     is_convolutional,
     tuned,
 )
 from erroran.benchmarks.calibration.plants import PLANTS
 from erroran.benchmarks.calibration.pools import N_CLASSES, Pool
 from erroran.benchmarks.calibration.result import Measured, Settings
+from erroran.benchmarks.calibration.runner import Runner
 from erroran.experiment.endpoint import Endpoint
 from erroran.stats.confusion import Cell, FloatArray, IntArray, confusion_counts, pair_errors
 from erroran.verdict.plan import Setting, describe_surroundings, plan_power, simulate_agreement
@@ -52,7 +52,7 @@ class Planned:
         return (self.pool, *map(str, sorted(self.cell)))
 
 
-def measure_power(pools: Sequence[Pool], settings: Settings) -> list[Measured]:
+def measure_power(pools: Sequence[Pool], settings: Settings, run: Runner) -> list[Measured]:
     """Power found minus promised, by kind of network; only pools that tuned nothing are judged."""
     enough = [p for p in pools if p.n_runs >= settings.power_runs + 2 * max(settings.power_sizes)]
     jobs = [
@@ -60,7 +60,7 @@ def measure_power(pools: Sequence[Pool], settings: Settings) -> list[Measured]:
         for k, pool in enumerate(enough)
         for part in range(settings.plans if is_convolutional(pool) else -(-settings.plans // 3))
     ]
-    plans = [plan for plan in in_parallel(_plan_and_judge, jobs, settings.jobs) if plan is not None]
+    plans = [plan for plan in run(_plan_and_judge, jobs) if plan is not None]
     free = {pool.name for pool in pools if not tuned(pool)}
     conv = {pool.name for pool in pools if is_convolutional(pool)}
     groups = {

@@ -21,28 +21,27 @@ class Settings(_Part):
     """How much is judged."""
 
     sizes: tuple[int, ...] = (2, 3, 5, 10)  # seeds per arm in the A/A comparisons
-    draws: int = 400  # comparisons per pool of convolutional networks and design; a world of dense ones gets a quarter
+    draws: int = 200  # comparisons per pool of convolutional networks and design; a world of dense ones gets a fifth
     planted_sizes: tuple[int, ...] = (5, 10, 20)
     mining_runs: int = 3
     worst: int = 5  # the cell is one of so many worst ones
     power_sizes: tuple[int, ...] = (5, 10)
     power_runs: int = 5  # runs that a plan is made from
-    plans: int = 60  # per pool of convolutional networks; a world of dense ones gets a third
-    power_draws: int = 16  # comparisons per plan and number of seeds
+    plans: int = 30  # per pool of convolutional networks; a world of dense ones gets a third
+    power_draws: int = 10  # comparisons per plan and number of seeds
     power_simulations: int = 100  # of the endpoint per plan
-    power_judged: int = 24  # simulations of the whole verdict per plan
-    repair_draws: int = 1200
-    half_draws: int = 400
-    both_ways: int = 400  # data sets per number of seeds
-    coverage: int = 1000  # data sets per row
+    power_judged: int = 16  # simulations of the whole verdict per plan
+    repair_draws: int = 600
+    half_draws: int = 200
+    both_ways: int = 200  # data sets per number of seeds
+    coverage: int = 400  # data sets per row
     falls: int = 2000  # repetitions of the simulated fall of a worst cell
     max_seeds: int = 40  # of sequential designs, where the pool has enough runs
-    jobs: int = -1  # processes; -1 for all cores
 
 
 QUICK: Final = Settings(
     sizes=(2,), draws=8, planted_sizes=(5,), power_sizes=(5,), plans=1, power_draws=2, power_simulations=8,
-    power_judged=4, repair_draws=4, half_draws=4, both_ways=2, coverage=10, falls=50, max_seeds=10, jobs=1,
+    power_judged=4, repair_draws=4, half_draws=4, both_ways=2, coverage=10, falls=50, max_seeds=10,
 )  # fmt: skip
 
 

@@ -9,9 +9,10 @@ from typing import Final
 
 import numpy as np
 
-from erroran.benchmarks.calibration.comparisons import CLAIMS, in_parallel
+from erroran.benchmarks.calibration.comparisons import CLAIMS
 from erroran.benchmarks.calibration.pools import N_CLASSES
 from erroran.benchmarks.calibration.result import Measured, Settings
+from erroran.benchmarks.calibration.runner import Runner
 from erroran.stats.confusion import FloatArray, IntArray, cell_errors
 from erroran.stats.dispersion import run_variation
 from erroran.stats.intervals import score_interval, wilson_interval
@@ -86,11 +87,11 @@ def simulate_arms(rng: np.random.Generator, row: Simulated) -> Arms:
     return Arms(labels, arms[0], arms[1], *totals)
 
 
-def measure_coverage(settings: Settings) -> list[Measured]:
+def measure_coverage(settings: Settings, run: Runner) -> list[Measured]:
     """Measure how often the 95 % intervals of a verdict contain the true change, for new images and for these."""
     kinds = (NO_CHANGE, IN_PROPORTION, ONE_BY_ONE)
     rows = [Simulated(*some) for some in product(kinds, SHIFTS, (3, 6, 15), (3, 5, 10))]
-    held = in_parallel(_cover, [(row, settings.coverage, at) for at, row in enumerate(rows)], settings.jobs)
+    held = run(_cover, [(row, settings.coverage, at) for at, row in enumerate(rows)])
     measured = []
     for how, (k, kind) in product(kinds, enumerate(KINDS)):
         chosen = [counts[k] for row, counts in zip(rows, held, strict=True) if row.how == how]
@@ -138,13 +139,13 @@ def _inside(value: float, low: float | None, high: float | None) -> bool:
     return (-math.inf if low is None else low) <= value + 1e-9 and value - 1e-9 <= (math.inf if high is None else high)
 
 
-def measure_both_ways(settings: Settings) -> list[Measured]:
+def measure_both_ways(settings: Settings, run: Runner) -> list[Measured]:
     """Claims where images move both ways between the arms, and the population does not change."""
     measured = []
     sizes = (5, 20, 50)
     rows = [Simulated(BOTH_WAYS, SHIFTS[0], errors, seeds) for seeds in sizes for errors in (5, 15)]
     n = -(-settings.both_ways // 2)
-    words = in_parallel(_judge_both_ways, [(row, n, at) for at, row in enumerate(rows)], settings.jobs)
+    words = run(_judge_both_ways, [(row, n, at) for at, row in enumerate(rows)])
     for seeds in sizes:
         found = [word for row, some in zip(rows, words, strict=True) if row.seeds == seeds for word in some]
         share = clustered_share([float(word in CLAIMS) for word in found], range(len(found)))

@@ -11,6 +11,7 @@ from erroran.experiment.change import Change
 from erroran.experiment.controls import build_controls
 from erroran.experiment.endpoint import Endpoint
 from erroran.experiment.hypothesis import Hypothesis, check_classes
+from erroran.experiment.judging import CONFIRM, Judging
 from erroran.experiment.pair import Pair
 from erroran.results import Result
 from erroran.stages.intervene import find_gains
@@ -19,6 +20,7 @@ from erroran.store.evidence import Evidence, gather, gather_most, judged_part
 from erroran.store.records import Group
 from erroran.verdict.plan import (
     HOW,
+    LADDER,
     N_JUDGED,
     N_SIMULATIONS,
     REDUCTIONS,
@@ -41,7 +43,7 @@ from erroran.verdict.sequential import MAX_SEEDS, Design, plan_looks
 
 KIND: Final = "plans"
 """Kind of the artifact in the store; its key is that of the intervention."""
-_SEARCHED: Final = (3, 5, 8, 10, 15, 20, 30, 50)
+OUT_OF_FOLD: Final = Judging(folds=5)
 _JUDGED_SEEDS: Final = (5, 10, 20)
 
 
@@ -51,6 +53,7 @@ class Option(Result):
     Attributes:
         name: In words.
         arguments: Arguments of `intervene` that ask for it.
+        judging: On which images it is judged, as in `intervene --judge`.
         looks: Whether it ends as soon as the word is decided.
         seeds: Seeds per arm, with looks the most.
         worthwhile: What it says if the true reduction is the worthwhile one; `unchanged` if nothing changes.
@@ -61,6 +64,7 @@ class Option(Result):
 
     name: str
     arguments: str
+    judging: Judging
     looks: bool
     seeds: int
     worthwhile: Forecast
@@ -83,9 +87,10 @@ class PlanResult(Result):
             `evidence_distinct` were misread in this way by any run.
         errors_per_seed_mined: Errors per run on these images, scaled to `judged_images`.
         errors_per_seed_expected: The same on fresh images with new seeds, corrected for the choice of the pair.
-        errors_interval: 90 % interval of the errors per seed on the judged images, as a mean over many seeds.
+        errors_interval: 90 % interval of the errors per run on the judged images, as a mean over many runs.
         shrink: Expected over mined.
-        population: The images of the verdict in words; `judged_images` of them can make the error.
+        judging: The images that judge, as the hypothesis names them; `population` in words. `judged_images` of them can
+            make the error.
         relative_sd: Assumed run-to-run variation: relative sd of the count beyond independent images.
         seeds: Seeds per arm, rising.
         reductions: True shares of the errors removed, rising, in (0, 1].
@@ -118,6 +123,7 @@ class PlanResult(Result):
     errors_per_seed_expected: float
     errors_interval: tuple[float, float]
     shrink: float
+    judging: Judging
     population: str
     judged_images: int
     relative_sd: float
@@ -188,22 +194,30 @@ def plan(
             "--out-of-fold",
         )
     dataset = store.get_dataset(group.template.dataset)
-    judged = judged_part(store, group.template, hypothesis.judge).y
-    sizes = np.bincount(judged, minlength=len(names))
-    setting = Setting(
-        rates=fit_rates(labels, predicted, len(names), cells),
-        n_images=int(sizes[[cell[0] for cell in cells]].sum()),
-        n_evaluated=int(sizes.sum()),
-        worthwhile=hypothesis.worthwhile_percent / 100,
-        equivalence_per_10000=hypothesis.equivalence_per_10000,
-    )
+    rates = fit_rates(labels, predicted, len(names), cells)
+
+    def ask(judging: Judging) -> tuple[Setting, np.ndarray]:
+        """What is judged, and how many images of each class."""
+        judged = judged_part(store, group.template, judging).y
+        sizes = np.bincount(judged, minlength=len(names))
+        setting = Setting(
+            rates=rates,
+            n_images=int(sizes[[cell[0] for cell in cells]].sum()),
+            n_evaluated=int(sizes.sum()),
+            worthwhile=hypothesis.worthwhile_percent / 100,
+            equivalence_per_10000=hypothesis.equivalence_per_10000,
+        )
+        return setting, sizes
+
+    setting, _ = ask(hypothesis.judge)
+    on_confirm, sizes = ask(CONFIRM)
     around = describe_surroundings(labels, predicted, class_sizes=sizes, pair=pair, endpoint=hypothesis.primary)
     rng = np.random.default_rng(0)  # so that repeated plans are equal
     agreements = tuple(
-        simulate_agreement(setting, around, _JUDGED_SEEDS, reduction, n_simulations=n_judged, rng=rng)
+        simulate_agreement(on_confirm, around, _JUDGED_SEEDS, reduction, n_simulations=n_judged, rng=rng)
         for reduction in (setting.worthwhile, 0.0)
     )
-    searched = tuple(sorted({*seeds, *(_SEARCHED if recommend else ())}))
+    searched = tuple(sorted({*seeds, *(LADDER if recommend else ())}))
     reductions = tuple(sorted({*REDUCTIONS, setting.worthwhile}))
     power, errors = plan_power(
         setting, searched, reductions, rng=rng, n_simulations=n_simulations, agreement=agreements[0]
@@ -211,15 +225,21 @@ def plan(
     built = build_controls(hypothesis, controls, find_gains(dataset))
     arms = (Change(), hypothesis.change, *built.arms.values())
     minutes = _minutes_per_seed(evidence, group, hypothesis, arms) / jobs
+    times = {each: minutes * each.relative_time(group.template.mine_fraction) for each in (CONFIRM, OUT_OF_FOLD)}
+    times[hypothesis.judge] = minutes * hypothesis.judge.relative_time(group.template.mine_fraction)
     options, recommended_seeds = [], None
     if recommend:
+        simulated: dict[str, Any] = {"rng": rng, "n_simulations": n_simulations}
         recommended_seeds = seeds_for(searched, power[:, reductions.index(setting.worthwhile)].tolist())
-        designs: list[int | Design] = [plan_looks(MAX_SEEDS)]
-        if recommended_seeds is not None:
-            designs.insert(0, recommended_seeds)
-        options = [_forecast_option(setting, each, agreements, minutes, n_simulations, rng) for each in designs]
+        for judging, of_seed in times.items():
+            asked, fixed = (setting, recommended_seeds) if judging == hypothesis.judge else (ask(judging)[0], None)
+            if judging != hypothesis.judge:
+                of_judging, _ = plan_power(asked, LADDER, [asked.worthwhile], agreement=agreements[0], **simulated)
+                fixed = seeds_for(LADDER, of_judging[:, 0].tolist())
+            designs: list[int | Design] = [*([fixed] if fixed else []), plan_looks(MAX_SEEDS)]
+            options += [_forecast_option(asked, judging, each, agreements, of_seed, **simulated) for each in designs]
     enough = [at for at, option in enumerate(options) if option.worthwhile.improved.value >= WANTED_POWER]
-    rates, n_images = setting.rates, setting.n_images
+    n_images = setting.n_images
     mined, expected = rates.mined_errors(n_images), rates.expected_errors(n_images)
     shown = [searched.index(count) for count in sorted(set(seeds))]
     planned = PlanResult(
@@ -239,7 +259,8 @@ def plan(
         errors_per_seed_expected=expected,
         errors_interval=rates.errors_interval(n_images),
         shrink=expected / mined,
-        population=hypothesis.judge.describe(len(judged)),
+        judging=hypothesis.judge,
+        population=hypothesis.judge.describe(setting.n_evaluated),
         judged_images=n_images,
         relative_sd=rates.relative_sd,
         seeds=tuple(searched[at] for at in shown),
@@ -250,7 +271,7 @@ def plan(
         options=tuple(options),
         recommended=min(enough, key=lambda at: options[at].minutes, default=None),
         recommended_seeds=recommended_seeds,
-        minutes_per_seed=minutes,
+        minutes_per_seed=times[hypothesis.judge],
         jobs=jobs,
         arms=len(arms),
         simulations=n_simulations,
@@ -282,23 +303,24 @@ def gather_evidence(store: Store, group: Group) -> tuple[Evidence, str]:
 
 
 def _minutes_per_seed(evidence: Evidence, group: Group, hypothesis: Hypothesis, arms: Sequence[Change]) -> float:
-    """Training minutes of one seed of all arms, one run at a time; out of fold a seed is several runs."""
+    """Training minutes of one seed of all arms, one run at a time, judged on `confirm`."""
     epochs = group.template.recipe.epochs
     shares = [(arm.recipe.epochs or hypothesis.epochs or epochs) / epochs for arm in arms]
     # A run of one of K folds trains on (K - 1) / K of the images.
     fold = evidence.runs[0].spec.fold
     part = 1.0 if fold is None else (1 - 1 / fold[1]) / (1 - group.template.mine_fraction)
-    of_seed = hypothesis.judge.relative_time(group.template.mine_fraction)
-    return of_seed * sum(shares) * float(np.median([run.seconds for run in evidence.runs])) / part / 60
+    return sum(shares) * float(np.median([run.seconds for run in evidence.runs])) / part / 60
 
 
 def _forecast_option(
     setting: Setting,
+    judging: Judging,
     design: int | Design,
     agreements: Sequence[Agreement],
     minutes_per_seed: float,
-    n_simulations: int,
+    *,
     rng: np.random.Generator,
+    n_simulations: int,
 ) -> Option:
     half: dict[str, Any] = {"rng": rng, "n_simulations": n_simulations // 2}
     by_how = {
@@ -308,9 +330,12 @@ def _forecast_option(
     unchanged = forecast(setting, design, 0.0, agreement=agreements[1], **half)
     looks = isinstance(design, Design)
     seeds = design.horizon if isinstance(design, Design) else design
+    name = f"looks until decided, at most {seeds} seeds per arm" if looks else f"{seeds} seeds per arm, judged once"
+    arguments = f"--until-decided --max-seeds {seeds}" if looks else f"--seeds {seeds}"
     return Option(
-        name=f"looks until decided, at most {seeds} seeds per arm" if looks else f"{seeds} seeds per arm, judged once",
-        arguments=f"--until-decided --max-seeds {seeds}" if looks else f"--seeds {seeds}",
+        name=f"{name}, on confirm" if judging == CONFIRM else f"{name}, out of fold",
+        arguments=f"{arguments} --judge {judging}",
+        judging=judging,
         looks=looks,
         seeds=seeds,
         worthwhile=worthwhile,

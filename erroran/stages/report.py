@@ -10,7 +10,8 @@ from erroran.shape.exposure import Exposure, redraw
 from erroran.stages.intervene import describe_change, fitted_part, gather_exposure
 from erroran.stages.plan import KIND as PLANS
 from erroran.stages.plan import PlanResult
-from erroran.stats.confusion import cell_mask, confusion_counts
+from erroran.stats.confusion import cell_errors, cell_mask, confusion_counts
+from erroran.stats.dispersion import run_variation
 from erroran.store import Intervention, Store
 from erroran.store.environment import compare_environments
 from erroran.store.evidence import Judged, gather_judged, gather_mined
@@ -21,6 +22,7 @@ from erroran.verdict.compare import ArmComparison, Comparison
 from erroran.verdict.controls import Control, LogitShift, apply_logit_shift, compare_controls, find_shift
 from erroran.verdict.decide import Verdict, judge_hypothesis
 from erroran.verdict.flips import Flip, find_flips
+from erroran.verdict.plan import Recheck, check_again
 
 
 class SeedRow(Result):
@@ -65,6 +67,7 @@ class Assessment(Result):
         versions: Of the packages that the treatment's first run used; `commit` and `machine` likewise.
         seconds: Run id to the time that training took.
         planned: What `plan` expected of the same version of the hypothesis; None if it was never planned.
+        recheck: Whether the number of seeds suffices, by the baseline arm alone; None with one run, or without errors.
         probe: What `probe` found about it; `stress` likewise. None if never run.
     """
 
@@ -96,6 +99,7 @@ class Assessment(Result):
     machine: dict[str, str]
     seconds: dict[str, float]
     planned: PlanResult | None = Field(exclude=True)
+    recheck: Recheck | None
     probe: Finding | None = Field(exclude=True)
     stress: Finding | None = Field(exclude=True)
 
@@ -174,6 +178,14 @@ def assess(store: Store, group: Group, name: str) -> Assessment:
         commit=first.commit,
         machine=first.machine,
         seconds={run.id: round(run.seconds, 2) for run in (*before.runs, *after.runs)},
+        recheck=check_again(
+            [cell_errors(labels, before.predicted, cell) for cell in verdict.endpoint.cells(verdict.pair)],
+            run_variation(labels, before.predicted, n_classes=len(names)),
+            primary,
+            n_evaluated=len(labels),
+            worthwhile_percent=verdict.worthwhile_percent,
+            equivalence_per_10000=verdict.equivalence_per_10000,
+        ),
         planned=store.get_artifact(PLANS, intervention.key, PlanResult),
         probe=store.get_artifact("probes", intervention.key, Finding),
         stress=store.get_artifact("stress", intervention.key, Finding),

@@ -12,18 +12,20 @@ from erroran.errors import BadInput
 from erroran.experiment.endpoint import Cell, Endpoint
 from erroran.results import Result
 from erroran.stats.confusion import BoolArray, FloatArray, IntArray, cell_mask, check_runs, tabulate_errors
-from erroran.stats.dispersion import run_variation
+from erroran.stats.dispersion import RunVariation, run_variation
 from erroran.stats.intervals import score_interval
-from erroran.verdict.compare import MIN_SEEDS, compare_errors
+from erroran.verdict.compare import MIN_SEEDS, compare_errors, find_directions
 from erroran.verdict.decide import EQUIVALENCE_PER_10000, WORTHWHILE_PERCENT, excludes_reduction, is_within, judge
-from erroran.verdict.rates import ErrorRates, Images, scale_odds, simulate_runs
+from erroran.verdict.rates import ErrorRates, Images, fit_same_images, scale_odds, simulate_runs
 from erroran.verdict.sequential import Design, Levels, decide_in_looks
-from erroran.verdict.table import CANNOT_TELL, IMPROVED, WORDS, Findings, look_up
+from erroran.verdict.table import CANNOT_TELL, HARMED, IMPROVED, WORDS, Findings, look_up
 
 SEEDS: Final = (3, 5, 8, 10, 15, 20, 30)
+LADDER: Final = (3, 5, 8, 10, 15, 20, 30, 50)
+"""Seeds per arm that are simulated to find how many are needed."""
 REDUCTIONS: Final = (0.25, 0.5, 0.75, 1.0)
 N_SIMULATIONS: Final = 400
-N_JUDGED: Final = 100
+N_JUDGED: Final = 60
 """Simulated experiments with all cells of the confusion matrix, for each true change; they take 30 times as long."""
 WANTED_POWER: Final = 0.8
 MOST_SEEDS: Final = 200
@@ -115,6 +117,22 @@ class Forecast(Result):
     def decided(self) -> float:
         """Probability of any word but *cannot tell*."""
         return 1 - self.words[CANNOT_TELL].value
+
+
+class Recheck(Result):
+    """A plan checked again, after the baseline was trained.
+
+    Attributes:
+        errors_per_run: Of the baseline arm, on the judged images.
+        seeds: Seeds per arm that were trained.
+        improved: Probability of *improved* with these, if the true reduction is the worthwhile one.
+        seeds_needed: Seeds per arm with 80 % power; None if 50 are not enough.
+    """
+
+    errors_per_run: float
+    seeds: int
+    improved: Chance
+    seeds_needed: int | None
 
 
 @dataclass(frozen=True)
@@ -243,7 +261,7 @@ def plan_power(
         )
     power, errors = np.empty((2, len(seeds), len(reductions)))
     for column, reduction in enumerate(reductions):
-        words = simulate_fixed(setting, seeds, reduction, n_simulations=n_simulations, rng=rng)
+        words = _simulate_claims(setting, seeds, reduction, n_simulations, rng)
         for row in range(len(seeds)):
             chance = agreement.chances(words[:, row])[IMPROVED]
             power[row, column], errors[row, column] = chance.value, chance.error
@@ -316,6 +334,56 @@ def forecast(
     )
 
 
+def check_again(
+    errors: Sequence[BoolArray],
+    variation: RunVariation,
+    cells: BoolArray,
+    *,
+    n_evaluated: int,
+    worthwhile_percent: float,
+    equivalence_per_10000: float,
+    n_simulations: int = 200,
+) -> Recheck | None:
+    """Check a plan again on the baseline arm alone; None with one run, or without errors.
+
+    Args:
+        errors: bool (S, M) for each cell of the endpoint, errors of the baseline's runs on the judged images.
+        variation: Run-to-run variation of the baseline.
+        cells: bool (C, C), the endpoint's cells.
+        n_evaluated: All judged images.
+        worthwhile_percent: See `decide.judge`.
+        equivalence_per_10000: See `decide.judge`.
+        n_simulations: Number of experiments.
+
+    The treatment's runs are not looked at, so the level of the tests stays what it is.
+
+    Source: Wittes and Brittain (1990), Stat Med 9:65 (internal pilot).
+    """
+    seeds = len(errors[0])
+    if seeds < MIN_SEEDS or not any(part.any() for part in errors):
+        return None
+    rates = fit_same_images(errors, pooled_logit_sd=variation.logit_sd, tested_logit_sd=variation.logit_sd_of(cells))
+    setting = Setting(
+        rates=rates,
+        n_images=rates.n_images,
+        n_evaluated=n_evaluated,
+        worthwhile=worthwhile_percent / 100,
+        equivalence_per_10000=equivalence_per_10000,
+        same_images=True,
+    )
+    ladder = tuple(sorted({*LADDER, seeds}))
+    power, error = plan_power(
+        setting, ladder, [setting.worthwhile], rng=np.random.default_rng(0), n_simulations=n_simulations
+    )
+    at = ladder.index(seeds)
+    return Recheck(
+        errors_per_run=sum(float(part.sum()) for part in errors) / seeds,
+        seeds=seeds,
+        improved=Chance(value=float(power[at, 0]), error=float(error[at, 0])),
+        seeds_needed=seeds_for(ladder, power[:, 0].tolist()),
+    )
+
+
 def mean_forecast(forecasts: Sequence[Forecast]) -> Forecast:
     """The mean of independent forecasts."""
     n = len(forecasts)
@@ -360,6 +428,23 @@ def simulate_fixed(
         for at, n in enumerate(seeds):
             words[k, at] = WORDS.index(endpoint_word(setting, before[:n], after[:n], alpha=setting.alpha))
     return words
+
+
+def _simulate_claims(
+    setting: Setting, seeds: Sequence[int], reduction: float, n_simulations: int, rng: np.random.Generator
+) -> IntArray:
+    """As `simulate_fixed`, but words without a claim about the endpoint stay *cannot tell*; all experiments at once."""
+    drawn = setting.draw(rng, n_simulations)
+    arms = np.zeros((2, n_simulations, max(seeds), max(1, *(images.rates.size for images in drawn))), dtype=bool)
+    for k, images in enumerate(drawn):
+        simulated = _simulate_arms(setting, images, reduction, HOW[k % len(HOW)], max(seeds), rng)
+        arms[:, k, :, : images.rates.size] = simulated
+    words = {-1: IMPROVED, 0: CANNOT_TELL, 1: HARMED}
+    places = np.array([WORDS.index(words[sign]) for sign in (-1, 0, 1)])
+    options: dict[str, float] = {"logit_sd": setting.rates.tested_logit_sd, "alpha": setting.alpha}
+    found = [find_directions(arms[0][:, :n], arms[1][:, :n], **options) for n in seeds]
+    claims: IntArray = places[np.stack(found, axis=1) + 1]
+    return claims
 
 
 def simulate_looks(

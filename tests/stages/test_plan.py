@@ -127,20 +127,21 @@ def test_out_of_fold_predictions_are_preferred(store: Store, group: Group) -> No
 
 def test_designs_are_compared_and_kept(store: Store, group: Group, tmp_path: Path) -> None:
     """The cheapest design with 80 % power is named, with its words in both cases; the plan is kept for the report."""
-    planned = _plan(store, group, recommend=True, n_simulations=30, jobs=2)
-    assert [option.looks for option in planned.options][-1]
+    planned = _plan(store, group, recommend=True, n_simulations=16, jobs=2)
+    assert {str(option.judging) for option in planned.options} == {"confirm", "out-of-fold=5"}
     for option in planned.options:
         for case in (option.worthwhile, option.unchanged):
             assert set(case.words) == set(WORDS)
             assert sum(chance.value for chance in case.words.values()) == pytest.approx(1)
         expected = (option.worthwhile.seeds + option.unchanged.seeds) / 2
-        assert option.minutes == pytest.approx(expected * 3 * 2 / 60 / 2)
+        times = option.judging.relative_time(0.5)
+        assert option.minutes == pytest.approx(expected * 3 * 2 / 60 / 2 * times)
         assert set(option.improved_if) == {"odds", "repaired"}
     enough = [option for option in planned.options if option.worthwhile.improved.value >= 0.8]
     assert planned.cheapest == min(enough, key=lambda option: option.minutes, default=None)
     assert store.get_artifact("plans", f"{group.id}/0to1-{HYPOTHESIS.hash}", PlanResult) == planned
     text = write_plan(planned, tmp_path).read_text()
-    assert "--until-decided --max-seeds 40" in text
+    assert "--until-decided --max-seeds 40 --judge confirm" in text
     assert " ± " in text
 
 

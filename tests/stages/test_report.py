@@ -13,7 +13,7 @@ from erroran.data import Dataset, Part, build_dataset, split_dataset
 from erroran.errors import ErroranError, NotFound
 from erroran.experiment.change import Change
 from erroran.experiment.hypothesis import Hypothesis
-from erroran.experiment.judging import Judging
+from erroran.experiment.judging import CONFIRM, Judging
 from erroran.experiment.recipe import Recipe
 from erroran.experiment.runspec import RunSpec
 from erroran.stages.intervene import gather_exposure
@@ -288,7 +288,7 @@ def test_the_plan_stands_beside_what_was_found(experiment: tuple[Store, Group], 
     design = Option(
         name="3 seeds, judged once",
         arguments="--seeds 3",
-        judging="confirm",
+        judging=CONFIRM,
         looks=False,
         seeds=3,
         worthwhile=Forecast(words=sure, seeds=3),
@@ -299,6 +299,7 @@ def test_the_plan_stands_beside_what_was_found(experiment: tuple[Store, Group], 
     planned = PlanResult.model_construct(
         pair=HYPOTHESIS.pair,
         primary=HYPOTHESIS.primary,
+        judging=CONFIRM,
         worthwhile_percent=50.0,
         errors_per_seed_expected=2.5,
         errors_interval=(1.0, 6.0),
@@ -309,6 +310,7 @@ def test_the_plan_stands_beside_what_was_found(experiment: tuple[Store, Group], 
     assert assessment.planned is None
     text = write_intervention(assessment.model_copy(update={"planned": planned}), tmp_path).read_text()
     section = text[text.index("Plan: expected and found") :]
+    assert "Checked again on the baseline arm alone: 3.7 errors per run on the judged images." in section
     assert "| 2.5 (90 % interval 1.0 to 6.0) on `confirm` | 3.7 on the 60 images of `confirm` |" in section
     assert "| 3 seeds, judged once, 3 seeds per arm | judged once, 3 seeds per arm |" in section
     expected = "if the errors really drop by 50 %: improved 100 %; if nothing changes: cannot tell 96 %"

@@ -19,6 +19,7 @@ from erroran.verdict.plan import (
     WANTED_POWER,
     Agreement,
     Setting,
+    check_again,
     describe_surroundings,
     detectable_reduction,
     endpoint_word,
@@ -270,7 +271,7 @@ def test_power_is_that_of_new_experiments() -> None:
             left = scale_odds(images.rates, odds_factor(rng.beta(0.5, 1, 20_000), 0.5))
             arms = [simulate_runs(images, rates, 6, setting.rates.logit_sd, rng) for rates in (images.rates, left)]
             found.append(endpoint_word(setting, arms[0], arms[1], alpha=0.05) == IMPROVED)
-    assert np.mean(promised) == pytest.approx(np.mean(found), abs=0.15)
+    assert np.mean(found) - 0.3 < np.mean(promised) < np.mean(found) + 0.1
 
 
 def test_generators_agree_within_the_standard_error() -> None:
@@ -380,3 +381,25 @@ def test_no_images_no_word() -> None:
     nothing = np.zeros((5, 0), bool)
     assert endpoint_word(made_up_setting(), nothing, nothing, alpha=0.05) == CANNOT_TELL
     assert isinstance(made_up_setting().rates, ErrorRates)
+
+
+def test_the_baseline_arm_tells_whether_the_seeds_suffice() -> None:
+    """Many errors need few seeds; the treatment is not among the arguments. Without errors there is nothing to tell."""
+    labels, pred = made_up_runs(np.random.default_rng(9), 25, n_runs=6, per_class=300)
+    options: dict[str, Any] = {
+        "variation": run_variation(labels, pred, n_classes=10),
+        "cells": cell_mask(10, [CELL]),
+        "n_evaluated": 3000,
+        "worthwhile_percent": 80.0,
+        "equivalence_per_10000": 1.0,
+        "n_simulations": 30,
+    }
+    errors = cell_errors(labels, pred, CELL)
+    found = check_again([errors], **options)
+    assert found is not None
+    assert (found.seeds, found.errors_per_run) == (6, pytest.approx(errors.sum() / 6))
+    assert found.improved.value > 0.8
+    assert found.seeds_needed is not None
+    assert found.seeds_needed <= 6
+    assert check_again([errors[:1]], **options) is None
+    assert check_again([np.zeros_like(errors)], **options) is None

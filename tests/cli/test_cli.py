@@ -279,6 +279,9 @@ def test_bad_specs(in_project: Path, tmp_path: Path, command: str, change: tuple
         ("new 0to0 --pair 0:0", "does not name two different classes"),
         ("measure --pair 0", "`0` does not name two different classes"),
         ("measure --pair 0:9", "names class `9`, which is not among the classes (0, 1, 2)"),
+        ("intervene 0to1 --max-seeds 9", "--max-seeds goes with --until-decided"),
+        ("intervene 0to1 --until-decided --seeds 3", "chooses the number of seeds itself"),
+        ("intervene 0to1 --until-decided --reuse-baseline", "needs a baseline of fresh seeds"),
         ("new ../x --pair 4:9", "cannot name a hypothesis"),
         ("new sham --pair 4:9", "the name of another report or arm"),
         ("new confusions --pair 4:9", "the name of another report or arm"),
@@ -293,7 +296,7 @@ def test_bad_commands(in_project: Path, command: str, message: str) -> None:
     assert sorted(path.name for path in (in_project / ".erroran" / "runs").iterdir()) == runs
 
 
-@pytest.mark.parametrize("options", ["4to9 --controls bogus", "nope", "4to9 --mine-fraction 0.9"])
+@pytest.mark.parametrize("options", ["4to9 --controls bogus", "4to9 --max-seeds 9", "nope", "4to9 --mine-fraction 0.9"])
 def test_run_refuses_before_it_trains(empty: Path, options: str) -> None:
     """A typing error that concerns the last step is refused before the first one trains."""
     outcome = _invoke("run", *options.split(), "--dataset", "digits", "--epochs", 1)
@@ -318,6 +321,39 @@ def test_unforeseen_errors_are_one_sentence(empty: Path, monkeypatch: pytest.Mon
     outcome = _invoke("runs")
     _assert_refused(outcome, "ZeroDivisionError: oops", code=1)
     assert "ERRORAN_DEBUG=1" in outcome.stderr
+
+
+# --- looks
+
+
+@pytest.mark.parametrize(
+    ("command", "kind"),
+    [("runs", "runs-listed"), ("measure --on confirm", "measured"), ("measure --on all", "measured")],
+)
+def test_commands_that_show_confirm_enter_the_look(in_project: Path, command: str, kind: str) -> None:
+    """Accuracies of runs, and the shapes of its images."""
+    before = len(_looks(kind))
+    assert _invoke(*command.split()).code == 0
+    assert len(_looks(kind)) >= max(before, 1)
+
+
+def _looks(kind: str) -> list[str]:
+    entries = [json.loads(path.read_text()) for path in Path(".erroran/ledger").glob("*.json")]
+    return [entry["dataset"] for entry in entries if entry["kind"] == kind]
+
+
+def test_looks_are_announced_and_reported(in_project: Path) -> None:
+    """The design in words before training, a line after the look, the design and the looks in the JSON."""
+    Path("looked.toml").write_text(Path("experiments/0to1.toml").read_text(encoding="utf-8"), encoding="utf-8")
+    options = ("--until-decided", "--max-seeds", 2, "--controls", "none", "--epochs", 1, "--json")
+    outcome = _invoke("intervene", "looked.toml", *options)
+    assert outcome.code == 0, outcome.stderr
+    assert "one look after 2 seeds per arm, until the verdict is decided; at most 2" in outcome.stderr
+    assert "after 2 seeds per arm: 0 read as 1" in outcome.stderr
+    intervention = outcome.json["intervention"]
+    assert (intervention["design"]["looks"], len(intervention["looks"])) == ([2], 1)
+    assert intervention["looks"][0]["word"] == outcome.json["verdict"]["word"]
+    assert "Judged in one look after 2 seeds per arm" in Path("reports/looked.md").read_text(encoding="utf-8")
 
 
 # --- JSON and the store

@@ -299,8 +299,8 @@ def _compare_two_runs(before: PredictionSet, after: PredictionSet, cells: Sequen
 
 def _used_test(verdict: Verdict, two_runs: TwoRuns | None) -> UsedTest:
     if two_runs is None:
-        reason = verdict.primary.test.reason.replace("images", "samples")
-        return UsedTest(name=verdict.primary.test.method, reason=reason)
+        reason = _of_samples(verdict.primary.test.reason)
+        return UsedTest(name=_of_samples(verdict.primary.test.method), reason=reason)
     reason = (
         f"{two_runs.wrong_before_only} samples wrong only before, {two_runs.wrong_after_only} only after: "
         "it compares these two runs, not what a new seed would give."
@@ -308,9 +308,14 @@ def _used_test(verdict: Verdict, two_runs: TwoRuns | None) -> UsedTest:
     return UsedTest(name="McNemar mid-p", reason=reason)
 
 
+def _of_samples(text: str) -> str:
+    """A text of a test, which names no class, about samples: prediction files need not be about images."""
+    return text.replace("images", "samples").replace("image", "sample")
+
+
 def _compared(comparison: Comparison) -> ComparedErrors:
     test = comparison.test
-    return ComparedErrors(**{**vars(comparison), "test": test.method, "p_value": test.p_value})
+    return ComparedErrors(**{**vars(comparison), "test": _of_samples(test.method), "p_value": test.p_value})
 
 
 def _changed(change: CellChange, names: Sequence[str]) -> ChangedCell:

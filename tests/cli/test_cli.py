@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 
 from erroran.cli.commands import app
 from erroran.data import Dataset
+from erroran.store import Store
 
 COMMANDS = [
     *("dataset", "review", "across-models"),
@@ -382,6 +383,13 @@ def test_json_is_strict_and_alone(in_project: Path, command: str, keys: list[str
     assert outcome.code == 0, outcome.stderr
     content = outcome.json
     assert set(keys) <= set(content[0] if isinstance(content, list) else content)
+
+
+def test_measuring_confirm_is_a_look(empty: Path, data: Path) -> None:
+    """Measuring `mine` leaves no trace; measuring `confirm`, also among all images, is entered in the ledger once."""
+    for on, looks in (("mine", []), ("confirm", ["measured"]), ("all", ["measured"])):
+        assert _invoke("measure", "--dataset", data, "--on", on).code == 0
+        assert [entry.kind for entry in Store(empty / ".erroran").ledger.entries()] == looks
 
 
 def test_propose_with_few_images(in_project: Path) -> None:

@@ -68,7 +68,8 @@ def build_controls(hypothesis: Hypothesis, names: Sequence[str], find_gains: Fin
       operation.
     - ``same-op`` gives both classes of the pair the true class's operations, so that the result of an operation
       (such as stroke thickness) does not predict the label.
-    - ``brightness`` changes the sum of the ink as the operations do, without a change of shape.
+    - ``brightness`` changes the sum of the ink as the operations do, as far as pixels can hold it. At large gains the
+      edges of strokes saturate, so that they are thicker too; at gains below 1 the shape stays as it is.
     - ``oversample`` counts the same images twice, unchanged.
 
     ``logit-shift`` is left out: it trains nothing and always applies.

@@ -97,7 +97,10 @@ def _lost(old: object, new: object, at: str = "") -> list[str]:
         return [lost for before, after in zip(old, new, strict=False) for lost in _lost(before, after, f"{at}[]")]
     if new is None and at.endswith(("_low", "_high")):  # an open end
         return []
-    kinds = ["number" if isinstance(value, int | float) and value is not True else type(value) for value in (old, new)]
+    kinds = [
+        "number" if isinstance(value, int | float) and not isinstance(value, bool) else type(value)
+        for value in (old, new)
+    ]
     return [at] if kinds[0] != kinds[1] else []
 
 

@@ -29,7 +29,7 @@ _CONTROLS = {
     "sham": "images of the same classes, at the same rate, shifted by 1 px",
     "swapped": "the operations exchanged between the classes",
     "same-op": "one operation on both classes, so that its result, such as thickness, cannot predict the label",
-    "brightness": "other brightness instead of the operation: the sum of the ink changes as much, its shape does not",
+    "brightness": "other brightness instead of the operation: the ink changes as much, as far as pixels can hold it",
     "oversample": "the same images counted twice, unchanged",
     "logit-shift": "the baseline with a bias towards the true class, nothing trained",
 }

@@ -144,10 +144,11 @@ class Decision:
 
     @property
     def verdict(self) -> Verdict:
-        """The verdict of the last look. Its intervals have the confidence 1 - alpha of that look.
+        """The verdict of the last look. Its intervals have the confidence 1 - `Look.alpha_excluded`.
 
-        They are repeated confidence intervals: those of all looks together contain the truth with probability
-        1 - `Design.alpha`, whatever the rule of stopping (Jennison and Turnbull 1989, J R Stat Soc B 51:305).
+        They are repeated confidence intervals: whatever the rule of stopping, each of their ends misses the truth at
+        any look with at most half of the level that `plan_looks` spends on them (Jennison and Turnbull 1989, J R Stat
+        Soc B 51:305).
         """
         return self.looks[-1].verdict
 
@@ -267,7 +268,7 @@ def chance_to_decide(verdict: Verdict, seeds: int, design: Design) -> float:
     effect, share = verdict.primary.effect, seeds / design.horizon
     if share < 0.5:
         return 1.0
-    z = -float(ndtri(verdict.alpha / 2))
+    z = -float(ndtri((1 - effect.confidence) / 2))
     runs, total = (
         (high - low) / 2 / z for low, high in ((effect.seeds_low, effect.seeds_high), (effect.low, effect.high))
     )

@@ -98,7 +98,8 @@ def test_a_clear_effect_is_decided_early(store: Store, group: Group, trainer: Tr
     assert intervention.seeds == tuple(range(1000, 1000 + decided))
     found = assess(store, group, NAME)
     assert (found.verdict.word, found.verdict.alpha) == ("improved", DESIGN.levels_at(decided)["alpha"])
-    assert found.verdict.primary.effect.confidence == 1 - found.verdict.alpha
+    excluded = DESIGN.levels_at(decided)["alpha_excluded"]
+    assert found.verdict.primary.effect.confidence == pytest.approx(1 - excluded)
     assert found.stamps == []
 
 

@@ -163,8 +163,9 @@ def _undecided(change: float, sd_of_runs: float, sd: float, *, alpha: float) -> 
     z = norm.isf(alpha / 2)
     ends = {"seeds_low": change - z * sd_of_runs, "seeds_high": change + z * sd_of_runs}
     ends |= {"low": change - z * sd, "high": change + z * sd}
-    effect = SimpleNamespace(before_per_10000=10.0, before_mean=10.0, per_10000=change, **ends)
-    return SimpleNamespace(primary=SimpleNamespace(effect=effect), worthwhile_percent=50.0, alpha=alpha)
+    known = {"before_per_10000": 10.0, "before_mean": 10.0, "per_10000": change, "confidence": 1 - alpha}
+    effect = SimpleNamespace(**known, **ends)
+    return SimpleNamespace(primary=SimpleNamespace(effect=effect), worthwhile_percent=50.0)
 
 
 def test_chance_to_decide_is_the_share_of_simulated_last_looks_that_decide() -> None:

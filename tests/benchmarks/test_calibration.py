@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from erroran.benchmarks.calibration import comparisons, simulations
+from erroran.benchmarks.calibration import comparisons, power, simulations
 from erroran.benchmarks.calibration.__main__ import main
 from erroran.benchmarks.calibration.plants import PLANTS
 from erroran.benchmarks.calibration.pools import POOLS, Pool, Split, divide, load_pool, read_fashion, save_pool
 from erroran.benchmarks.calibration.report import render_calibration
 from erroran.benchmarks.calibration.result import QUICK, CalibrationResult, Measured
 from erroran.errors import BadInput
+from erroran.stats.intervals import mean_interval
 
 ROOT = Path(__file__).parents[2]
 REPORTS = ROOT / "reports"
@@ -153,6 +154,25 @@ def test_jackknife_of_a_mean_of_one_run_each_is_its_standard_error() -> None:
     error = values.std(ddof=1) / 8**0.5
     logits: NDArray[Any] = np.log(np.array([low, share, high]) / (1 - np.array([low, share, high])))
     assert np.diff(logits) == pytest.approx([1.96 * error / (share * (1 - share))] * 2)
+
+
+def test_the_mean_over_clusters_has_students_interval_if_each_has_one_value() -> None:
+    values = [0.3, -0.1, 0.2, 0.0, 0.1]
+    mean, low, high, n = power.clustered_mean(values, [(str(k),) for k in range(5)])
+    assert (mean, n) == (pytest.approx(0.1), 5)
+    assert (low, high) == pytest.approx(mean_interval(values))
+    twice = power.clustered_mean(values * 2, [(str(k),) for k in range(5)] * 2)
+    assert twice == pytest.approx((mean, low, high, n))  # copies within a cluster have no information
+
+
+def test_plans_are_made_for_cells_of_the_required_size_and_judged_on_other_runs() -> None:
+    settings = QUICK.model_copy(update={"power_runs": 5})
+    for seed in range(4):
+        plan = power._plan_and_judge(noisy_pool(), settings, (seed,))
+        assert plan is not None
+        assert 2 <= plan.mined <= 20
+        assert 0 <= plan.promised[0] <= 1
+        assert plan.found[0] in (0, 0.5, 1)  # of two comparisons
 
 
 # --- simulations

@@ -31,8 +31,9 @@ class Settings(_Part):
     power_draws: int = 10  # comparisons per plan and number of seeds
     power_simulations: int = 100  # of the endpoint per plan
     power_judged: int = 16  # simulations of the whole verdict per plan
-    repair_draws: int = 600
+    repair_draws: int = 1000
     half_draws: int = 200
+    same_time: int = 40  # comparisons per design out of fold
     both_ways: int = 200  # data sets per number of seeds
     coverage: int = 400  # data sets per row
     falls: int = 2000  # repetitions of the simulated fall of a worst cell
@@ -41,7 +42,7 @@ class Settings(_Part):
 
 QUICK: Final = Settings(
     sizes=(2,), draws=8, planted_sizes=(5,), power_sizes=(5,), plans=1, power_draws=2, power_simulations=8,
-    power_judged=4, repair_draws=4, half_draws=4, both_ways=2, coverage=10, falls=50, max_seeds=10,
+    power_judged=4, repair_draws=4, half_draws=4, same_time=2, both_ways=2, coverage=10, falls=50, max_seeds=10,
 )  # fmt: skip
 
 

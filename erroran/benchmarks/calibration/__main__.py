@@ -9,7 +9,6 @@ from pathlib import Path
 from erroran import provenance
 from erroran.benchmarks import calibration
 from erroran.benchmarks.calibration.comparisons import (
-    CONVOLUTIONAL,
     DENSE,
     is_convolutional,
     measure_claims,
@@ -48,11 +47,10 @@ def calibrate(pools: dict[str, Pool], settings: Settings, run: Runner, *, comman
         measured += measure_half(mnist, settings, run)
         if relabelled := pools.get("mnist-cnn-relabelled"):
             measured += measure_repair(mnist, relabelled, settings, run)
-    kinds = {
-        CONVOLUTIONAL: [pool for pool in alike if is_convolutional(pool)],
-        DENSE: [pool for pool in alike if not is_convolutional(pool)],
-    }
-    naive = measure_naive({kind: some for kind, some in kinds.items() if some})
+    kinds = {pool.name: [pool] for pool in alike if is_convolutional(pool)}
+    if dense := [pool for pool in alike if not is_convolutional(pool)]:
+        kinds[DENSE] = dense
+    naive = measure_naive(kinds)
     facts = measure_facts(settings)
     made = Made(
         command=command,

@@ -17,14 +17,16 @@ from erroran.benchmarks.calibration.comparisons import (
     measure_repair,
     tuned,
 )
+from erroran.benchmarks.calibration.out_of_fold import measure_same_time
 from erroran.benchmarks.calibration.pools import POOLS, Pool, load_pools
 from erroran.benchmarks.calibration.power import measure_power
 from erroran.benchmarks.calibration.report import write_calibration
-from erroran.benchmarks.calibration.result import QUICK, CalibrationResult, Made, Settings
+from erroran.benchmarks.calibration.result import QUICK, CalibrationResult, Made, Measured, Settings
 from erroran.benchmarks.calibration.runner import Runner
 from erroran.benchmarks.calibration.simulations import measure_both_ways, measure_coverage, measure_facts
 from erroran.benchmarks.common import start_parser
 from erroran.errors import BadInput
+from erroran.verdict.table import IMPROVED
 
 
 def calibrate(pools: dict[str, Pool], settings: Settings, run: Runner, *, command: str) -> CalibrationResult:
@@ -45,6 +47,7 @@ def calibrate(pools: dict[str, Pool], settings: Settings, run: Runner, *, comman
     measured += measure_coverage(settings, run)
     if mnist := pools.get("mnist-cnn"):
         measured += measure_half(mnist, settings, run)
+        measured += _at_the_same_time(mnist, settings, run)
         if relabelled := pools.get("mnist-cnn-relabelled"):
             measured += measure_repair(mnist, relabelled, settings, run)
     kinds = {pool.name: [pool] for pool in alike if is_convolutional(pool)}
@@ -62,6 +65,31 @@ def calibrate(pools: dict[str, Pool], settings: Settings, run: Runner, *, comman
         pools={name: {**pool.about, "tuned": tuned(pool)} for name, pool in pools.items()},
     )
     return CalibrationResult(made=made, measured=measured, naive=naive, facts=facts)
+
+
+def _at_the_same_time(pool: Pool, settings: Settings, run: Runner) -> list[Measured]:
+    """Half of 4→9 repaired, judged on `confirm` and out of fold after the same training time."""
+    (rows,) = run(measure_same_time, [(pool, settings.same_time)])
+    return [
+        Measured(
+            question="half",
+            data=f"{pool.name}, {row.judging}",
+            design=f"{row.seeds} v {row.seeds}, time of {row.training} runs each",
+            value=row.words[IMPROVED],
+            low=None,
+            high=None,
+            n=row.comparisons,
+            n_effective=1.0,
+            held_out=False,
+            details={
+                **row.words,
+                "claims without change": row.claims_without_change,
+                "errors per seed": row.errors,
+                "images with the error": row.distinct,
+            },
+        )
+        for row in rows
+    ]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

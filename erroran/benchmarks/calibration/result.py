@@ -143,7 +143,7 @@ QUESTIONS: Final = {
         "Half of 4→9 repaired on MNIST, in looks: median seeds per arm", "10", lambda found: found.value <= 10, "seeds"
     ),
     "half decided": Question("The same: decided by 20 seeds per arm", "85 %", _at_least(0.85)),
-    "half": Question("Half of 4→9 repaired, same training time: found", "–", lambda _: None),
+    "half": Question("Half of 4→9 repaired on MNIST, same training time: found", "reported", lambda _: None),
 }
 
 

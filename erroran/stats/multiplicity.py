@@ -82,21 +82,26 @@ def explore_cells(
     """
     n_before, n_after = len(before), len(after)
     table = tabulate_errors(labels, before, after, n_classes=n_classes)
-    found: list[tuple[float, Cell, float, float, bool]] = []
-    for code in np.unique(table.cell).tolist():
-        cell = divmod(code, n_classes)
-        if cell in skip:
-            continue
-        images = table.image[table.cell == code]
-        was, now = before[:, images] == cell[1], after[:, images] == cell[1]
-        p_value, stands = 1.0, False
-        if min(n_before, n_after) > 1:
-            tested = change_test(was, now, logit_sd=variation.logit_sd)
-            p_value, stands = float(tested.p_images[0]), float(tested.p_rest[0]) < FDR
-        found.append((p_value, cell, float(was.sum()) / n_before, float(now.sum()) / n_after, stands))
-    found.sort()
-    q_values = benjamini_hochberg([p_value for p_value, *_ in found]).tolist()
-    return [
-        CellChange(cell, was, now, p_value, q_value, found=q_value <= FDR and stands)
-        for (p_value, cell, was, now, stands), q_value in zip(found, q_values, strict=True)
+    skipped = [true * n_classes + read_as for true, read_as in skip]
+    codes = [code for code in np.unique(table.cell).tolist() if code not in skipped]
+    if not codes:
+        return []
+    images = [table.image[table.cell == code] for code in codes]
+    # All cells are tested at once; images without errors fill up the rows of smaller cells.
+    shape = len(codes), max(map(len, images))
+    was, now = np.zeros((shape[0], n_before, shape[1]), bool), np.zeros((shape[0], n_after, shape[1]), bool)
+    for row, (code, of_cell) in enumerate(zip(codes, images, strict=True)):
+        was[row, :, : len(of_cell)] = before[:, of_cell] == code % n_classes
+        now[row, :, : len(of_cell)] = after[:, of_cell] == code % n_classes
+    p_values, stands = np.ones(len(codes)), np.zeros(len(codes), bool)
+    if min(n_before, n_after) > 1:
+        tested = change_test(was, now, logit_sd=variation.logit_sd)
+        p_values, stands = tested.p_images, tested.p_rest < FDR
+    q_values = benjamini_hochberg(p_values)
+    means = was.sum(axis=(1, 2)) / n_before, now.sum(axis=(1, 2)) / n_after
+    rows = zip(codes, *(column.tolist() for column in (*means, p_values, q_values, stands)), strict=True)
+    found = [
+        CellChange(divmod(code, n_classes), was_mean, now_mean, p_value, q_value, found=q_value <= FDR and stood)
+        for code, was_mean, now_mean, p_value, q_value, stood in rows
     ]
+    return sorted(found, key=lambda change: (change.p_value, change.cell))

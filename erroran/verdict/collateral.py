@@ -71,7 +71,7 @@ def check_collateral(arms: ArmComparison, pair: Cell, *, margin_per_10000: float
         pair: (a, b), the pair under treatment.
         margin_per_10000: Tolerated growth, > 0: errors per 10,000 images of a class in the rows about that class, and
             per 10,000 of all images in the others.
-        alpha: One-sided level of the bounds; two-sided level of the tests for harm.
+        alpha: Two-sided level of the intervals, whose upper ends are the bounds, and of the tests for harm.
     """
 
     def check(compared: Comparison) -> NonInferiority:
@@ -90,7 +90,7 @@ def check_collateral(arms: ArmComparison, pair: Cell, *, margin_per_10000: float
             p_value=compared.test.p_value,
         )
 
-    n_classes, confidence = len(arms.class_names), 1 - 2 * alpha
+    n_classes, confidence = len(arms.class_names), 1 - alpha
     outside = ~np.eye(n_classes, dtype=bool) & ~cell_mask(n_classes, Endpoint.SUM.cells(pair))
     other = check(arms.cells("all other cells", outside, confidence=confidence))
     overall = check(arms.all_errors(confidence=confidence))

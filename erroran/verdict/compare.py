@@ -194,6 +194,7 @@ class ArmComparison:
         some = (before != labels).any(axis=0) | (after != labels).any(axis=0)
         self._labels, self._before, self._after = labels[some], before[:, some], after[:, some]
         self._skip, self._image_factor = tuple(skip), image_factor
+        self._known: dict[tuple[str, bytes, float, int | None], Comparison] = {}
 
     def endpoint(self, endpoint: Endpoint, pair: Cell, *, confidence: float = 0.95) -> Comparison:
         """Compare the errors of an endpoint of a pair (a, b) of class indices."""
@@ -245,13 +246,19 @@ class ArmComparison:
             confidence: Level of the intervals, in (0, 1).
             n_images: Images that rates refer to; by default all.
         """
+        key = (name, counted.tobytes(), confidence, n_images)
+        if key not in self._known:  # verdict and collateral ask for the same classes
+            self._known[key] = self._compare(name, counted, confidence, n_images or self.n_images)
+        return self._known[key]
+
+    def _compare(self, name: str, counted: BoolArray, confidence: float, n_images: int) -> Comparison:
         was, now = self.errors(counted)
         logit_sd = self.variation.logit_sd_of(counted)
         return Comparison(
             name=name,
             before_per_seed=tuple(was.sum(axis=1).tolist()),
             after_per_seed=tuple(now.sum(axis=1).tolist()),
-            effect=score_interval(was, now, n_images or self.n_images, confidence=confidence, logit_sd=logit_sd),
+            effect=score_interval(was, now, n_images, confidence=confidence, logit_sd=logit_sd),
             test=compare_errors(was, now, logit_sd=logit_sd, image_factor=self._image_factor),
         )
 

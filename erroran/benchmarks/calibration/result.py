@@ -21,21 +21,21 @@ class Settings(_Part):
     """How much is judged."""
 
     sizes: tuple[int, ...] = (2, 3, 5, 10)  # seeds per arm in the A/A comparisons
-    draws: int = 200  # comparisons per pool of convolutional networks and design; a world of dense ones gets a fifth
+    draws: int = 160  # comparisons per pool of convolutional networks and design; a world of dense ones gets a quarter
     planted_sizes: tuple[int, ...] = (5, 10, 20)
     mining_runs: int = 3
     worst: int = 5  # the cell is one of so many worst ones
     power_sizes: tuple[int, ...] = (5, 10)
     power_runs: int = 5  # runs that a plan is made from
-    plans: int = 30  # per pool of convolutional networks; a world of dense ones gets a third
-    power_draws: int = 10  # comparisons per plan and number of seeds
-    power_simulations: int = 100  # of the endpoint per plan
-    power_judged: int = 16  # simulations of the whole verdict per plan
+    plans: int = 40  # per pool of convolutional networks; others get a half, and pools that tuned something a third
+    power_draws: int = 8  # comparisons per plan and number of seeds
+    power_simulations: int = 60  # of the endpoint per plan
+    power_judged: int = 10  # simulations of the whole verdict per plan
     repair_draws: int = 1000
     half_draws: int = 200
     same_time: int = 40  # comparisons per design out of fold
-    both_ways: int = 200  # data sets per number of seeds
-    coverage: int = 400  # data sets per row
+    both_ways: int = 240  # data sets per number of seeds
+    coverage: int = 300  # data sets per row
     falls: int = 2000  # repetitions of the simulated fall of a worst cell
     max_seeds: int = 40  # of sequential designs, where the pool has enough runs
 

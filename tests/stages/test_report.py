@@ -600,7 +600,11 @@ def test_stamps_keep_the_populations_apart(out_of_fold: tuple[Store, Group]) -> 
     assert assess(store, group, NAME).stamps == []
     for entry in (_judged(group, "another", SEEDS, "00000000"), _judged(group, NAME, (1000, 1001), OUT_OF_FOLD.hash)):
         store.ledger.record(entry.model_copy(update={"population": "train"}))
-    assert [stamp.kind for stamp in assess(store, group, NAME).stamps] == ["Peeked", "Not the only look"]
+    assert [stamp.kind for stamp in assess(store, group, NAME).stamps] == [
+        "Peeked",
+        "Shared baseline",
+        "Not the only look",
+    ]
 
 
 def test_looks_out_of_fold_do_not_limit_a_claim_about_confirm(experiment: tuple[Store, Group]) -> None:

@@ -137,7 +137,7 @@ class TrainingDisplay:
             f"{primary.effect.after_mean:.1f} errors per run, {_change(primary.effect)}",
             style="bold",
         )
-        said = f"  {look.verdict.word} at the level of this look ({look.alpha:.2g}); {minutes:.1f} minutes so far"
+        said = f"  {look.verdict.word}; {minutes:.1f} minutes so far"
         if look.chance is None:
             talk.print(said)
         elif look.stops:

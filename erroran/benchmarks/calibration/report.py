@@ -28,7 +28,7 @@ def render_calibration(result: CalibrationResult) -> str:
         missing=[question.title for key, question in QUESTIONS.items() if key not in asked],
         judged={key: result.of(key, judged=True) for key in asked},
         n_judged=sum(row.met is not None for row in result.measured),
-        not_met=[row for row in result.measured if row.met is False],
+        not_met={key: rows for key in asked if (rows := [row for row in result.of(key) if row.met is False])},
         claims=CLAIMS,
         settings=result.made.settings,
     )

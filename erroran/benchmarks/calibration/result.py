@@ -123,11 +123,13 @@ def _within(low: float, high: float) -> Callable[[Measured], bool]:
 _FALSE = "at most 5 %, upper limit 8 %"
 QUESTIONS: Final = {
     "aa": Question("Nothing was changed (A/A): *improved*, *harmed* or *traded*", _FALSE, _few_claims),
-    "aa looks": Question("The same for the whole sequential procedure", _FALSE, _few_claims),
+    "aa looks": Question("A/A, the whole sequential procedure: the same words", _FALSE, _few_claims),
     "worthwhile": Question(
         "*Not worthwhile* (or *equivalent*) although the true reduction is the worthwhile one", _FALSE, _few_claims
     ),
-    "worthwhile looks": Question("The same for the whole sequential procedure", _FALSE, _few_claims),
+    "worthwhile looks": Question(
+        "*Not worthwhile* (or *equivalent*) wrongly, the whole sequential procedure", _FALSE, _few_claims
+    ),
     "both ways": Question(
         "Images move both ways, no change of the population: claims", "at most 6 %", lambda found: found.value <= 0.06
     ),
@@ -138,11 +140,18 @@ QUESTIONS: Final = {
         "points",
     ),
     "coverage": Question("Coverage of the 95 % intervals, settings like real runs", "93 to 97 %", _covers),
-    "repair": Question("A real repair, 5 % of the 4s relabelled 9 → not: found", "75 %", _at_least(0.75)),
-    "half seeds": Question(
-        "Half of 4→9 repaired on MNIST, in looks: median seeds per arm", "10", lambda found: found.value <= 10, "seeds"
+    "repair": Question(
+        "A real repair on MNIST: 5 % of the 4s no longer labelled 9, found", "at least 75 %", _at_least(0.75)
     ),
-    "half decided": Question("The same: decided by 20 seeds per arm", "85 %", _at_least(0.85)),
+    "half seeds": Question(
+        "Half of 4→9 repaired on MNIST, in looks: median seeds per arm",
+        "at most 10",
+        lambda found: found.value <= 10,
+        "seeds",
+    ),
+    "half decided": Question(
+        "Half of 4→9 repaired on MNIST, in looks: decided by 20 seeds", "at least 85 %", _at_least(0.85)
+    ),
     "half": Question("Half of 4→9 repaired on MNIST, same training time: found", "reported", lambda _: None),
 }
 

@@ -189,7 +189,9 @@ def replay_once(labels: IntArray, before: IntArray, after: IntArray, cell: Cell,
     return Replay(cell, verdict.word, verdict.primary.test.method, *counts)
 
 
-def clustered_share(outcomes: Sequence[float], *clusters: Sequence[Hashable]) -> Share:
+def clustered_share(
+    outcomes: Sequence[float], *clusters: Sequence[Hashable], strata: Sequence[Hashable] | None = None
+) -> Share:
     """A share with a 95 % interval, for comparisons that share runs or images.
 
     Args:
@@ -197,6 +199,8 @@ def clustered_share(outcomes: Sequence[float], *clusters: Sequence[Hashable]) ->
         clusters: One or two ways to divide the comparisons, each given as the cluster of every comparison. With one,
             comparisons of different clusters are independent. With two, such as cells and sets of runs, those that
             share neither are.
+        strata: The stratum of every comparison, such as its pool: only differences between clusters of one stratum
+            count, as the share is that of these strata. One with a single cluster shows no variance.
 
     The interval is Clopper and Pearson's for the effective number of comparisons. This number follows from the variance
     between clusters, reduced for few clusters; of the variances by either division and by both, the largest counts.
@@ -216,19 +220,23 @@ def clustered_share(outcomes: Sequence[float], *clusters: Sequence[Hashable]) ->
     if n == 0:
         raise BadInput("no comparison, so no share", fix="draw at least one comparison")
     share = float(values.mean())
-    off = (values - share) / n
+    groups = [0] * n if strata is None else strata
+    off = np.empty(n)
+    for stratum in set(groups):
+        inside = np.array([group == stratum for group in groups])
+        off[inside] = (values[inside] - values[inside].mean()) / n
     crossed = list(zip(*clusters, strict=True))
-    single = [_between(off, given) for given in clusters]
-    both, cells = _between(off, crossed)
-    options = [*single, (both, cells)]
+    single = [_between(off, given, groups) for given in clusters]
+    both, free = _between(off, crossed, groups)
+    options = [*single, (both, free)]
     if len(single) == 2:
-        options.append((sum(variance for variance, _ in single) - both, min(number for _, number in single)))
-    effective = float(cells)
+        options.append((sum(variance for variance, _ in single) - both, min(each for _, each in single)))
+    effective = float(len(set(crossed)))
     if 0 < share < 1:
         sizes = [
-            share * (1 - share) / variance * float(student.ppf(0.975, n - 1) / student.ppf(0.975, number - 1)) ** 2
-            for variance, number in options
-            if variance > 0 and number > 1
+            share * (1 - share) / variance * float(student.ppf(0.975, n - 1) / student.ppf(0.975, df)) ** 2
+            for variance, df in options
+            if variance > 0 and df > 0
         ]
         effective = min((float(n), *sizes)) if sizes else effective
     low, high = proportion_confint(share * effective, effective, alpha=0.05, method="beta")
@@ -236,8 +244,14 @@ def clustered_share(outcomes: Sequence[float], *clusters: Sequence[Hashable]) ->
     return Share(share, float(np.nan_to_num(low, nan=0.0)), float(np.nan_to_num(high, nan=1.0)), n, effective)
 
 
-def _between(off: FloatArray, clusters: Sequence[Hashable]) -> tuple[float, int]:
-    """Variance of a mean from the sums of its terms `off` by cluster, and the number of clusters."""
-    names = {name: place for place, name in enumerate(dict.fromkeys(clusters))}
-    sums = np.bincount([names[name] for name in clusters], off)
-    return float((sums**2).sum()) * len(sums) / max(1, len(sums) - 1), len(sums)
+def _between(off: FloatArray, clusters: Sequence[Hashable], strata: Sequence[Hashable]) -> tuple[float, int]:
+    """Variance of a mean from the sums of its terms `off` by cluster, within strata, and its degrees of freedom."""
+    variance, df = 0.0, 0
+    for stratum in set(strata):
+        inside = [k for k, group in enumerate(strata) if group == stratum]
+        names = {name: place for place, name in enumerate(dict.fromkeys(clusters[k] for k in inside))}
+        sums = np.bincount([names[clusters[k]] for k in inside], off[inside])
+        if len(sums) > 1:
+            variance += float((sums**2).sum()) * len(sums) / (len(sums) - 1)
+            df += len(sums) - 1
+    return variance, df

@@ -141,3 +141,14 @@ def test_without_any_claim_the_crossed_clusters_count():
     assert found.high == pytest.approx(1 - 0.025 ** (1 / 48))
     with pytest.raises(BadInput, match="no comparison"):
         clustered_share([], [])
+
+
+def test_a_difference_between_strata_is_no_uncertainty():
+    """Two pools of one set of runs each: all claims are in one pool, evenly over its cells."""
+    pools = np.repeat(["one", "two"], 200)
+    cells = [(pool, k % 20) for k, pool in enumerate(pools)]
+    outcomes = ((pools == "one") & (np.arange(400) // 20 % 10 == 0)).astype(float)
+    assert clustered_share(outcomes, cells, pools).n_effective < 5
+    found = clustered_share(outcomes, cells, pools, strata=pools)
+    assert found.n_effective == 40  # cells of both pools
+    assert found.low < 0.05 < found.high

@@ -190,7 +190,8 @@ def _sum_up(
 def measure_share(question: str, data: str, design: str, outcomes: Sequence[Outcome], words: Sequence[str]) -> Measured:
     """Share of comparisons with one of some words; cells and sets of runs are the clusters."""
     values = [float(outcome.word in words) for outcome in outcomes]
-    share = clustered_share(values, [o.confusion for o in outcomes], [o.runs for o in outcomes])
+    clusters = [o.confusion for o in outcomes], [o.runs for o in outcomes]
+    share = clustered_share(values, *clusters, strata=[o.pool for o in outcomes])
     details = {word: float(np.mean([o.word == word for o in outcomes])) for word in WORDS}
     details["errors per run"] = float(np.mean([o.errors for o in outcomes]))
     details["seeds"] = float(np.mean([o.seeds for o in outcomes]))

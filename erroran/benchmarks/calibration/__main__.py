@@ -108,7 +108,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         pools = {pool.name: pool for pool in load_pools(options.pools)}
         settings = QUICK if options.quick else Settings()
         run = Runner(1 if options.quick else -1, options.cache)
-        result = calibrate(pools, settings, run, command=f"{parser.prog}{' --quick' * options.quick}")
+        # The folder is left out of the record: it differs between machines.
+        command = parser.prog + " --quick" * options.quick + " --cache FOLDER" * bool(options.cache)
+        result = calibrate(pools, settings, run, command=command)
     path = write_calibration(result, options.reports, with_numbers=not options.render)
     sys.stdout.write(f"wrote {path}\n")
 

@@ -13,6 +13,7 @@ command)::
 """
 
 import json
+import shlex
 import sys
 import warnings
 from argparse import Namespace
@@ -156,9 +157,15 @@ def pool_from_store(
         "folds": folds,
         "class_names": list(store.get_dataset(first.spec.dataset).class_names),
         "versions": first.versions,
-        "command": first.command,
+        "command": _without_folders(first.command),
     }
     return Pool(name, about, splits)
+
+
+def _without_folders(command: str) -> str:
+    """A command whose absolute paths are replaced by their last part: folders differ between machines."""
+    words = shlex.split(command)
+    return shlex.join(Path(word).name if Path(word).is_absolute() else word for word in words)
 
 
 def train_mlp_pools(

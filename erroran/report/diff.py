@@ -76,8 +76,9 @@ def write_diff(result: "DiffResult", path: Path) -> Path:
 
 def check_page(path: Path) -> None:
     """Refuse a page that is not called ``*.md``; see `write_diff`."""
-    if path.suffix != ".md":
-        raise BadInput(f"--report {path} is not a Markdown file.", fix=f"--report {path.with_suffix('.md')}")
+    if path.suffix != ".md" or path.is_dir():
+        better = path / "verdict.md" if path.is_dir() or not path.name else path.with_suffix(".md")
+        raise BadInput(f"--report {path} is not a Markdown file.", fix=f"--report {better}")
 
 
 def _run_rows(result: "DiffResult") -> list[tuple[str, str, str]]:

@@ -131,9 +131,12 @@ def judge(
     Raises:
         BadInput: Shapes disagree, a class is out of range, or a level or a percentage is.
     """
-    for name, value, most in (("alpha", alpha, 0.5), ("worthwhile_percent", worthwhile_percent, 100.0)):
+    for name, value, most, usual in (
+        ("alpha", alpha, 0.5, 0.05),
+        ("the worthwhile change in percent", worthwhile_percent, 100.0, WORTHWHILE_PERCENT),
+    ):
         if not 0 < value < most:
-            raise BadInput(f"{name} must lie in (0, {most:g}); got {value}", fix=f"use {name} {most / 2:g} or less")
+            raise BadInput(f"{name} must lie above 0 and below {most:g}; got {value}", fix=f"for example {usual:g}")
     labels, before = check_runs(labels, before, n_classes)
     labels, after = check_runs(labels, after, n_classes)
     names = tuple(class_names or map(str, range(n_classes)))

@@ -211,6 +211,10 @@ def test_the_page_of_a_comparison(result: DiffResult, tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="is not a Markdown file") as caught:
         write_diff(result, tmp_path / "out.html")
     assert caught.value.fix == f"--report {tmp_path / 'out.md'}"
+    for folder in (Path(), tmp_path):
+        with pytest.raises(BadInput, match="is not a Markdown file") as caught:
+            write_diff(result, folder)
+        assert caught.value.fix == f"--report {folder / 'verdict.md'}"
 
 
 def test_text_is_about_samples(result: DiffResult) -> None:

@@ -215,6 +215,7 @@ def change_test(before: BoolArray, after: BoolArray, *, logit_sd: float | FloatA
     rest = _tally(sizes, rest_wrong, [count - arm[rows, :, most] for count, arm in zip(counts, arms, strict=True)])
     p_rest = _mean_p(rest, weights, null_variances(rest, logit_sd)) / 2
     p_rest = np.where(rest.difference * sign[:, 0] > 0, p_rest, 1 - p_rest)
+    p_rest = np.where(sign[:, 0] == 0, 0.5, p_rest)  # without a direction no image stands out
     ratio = (weights * variances).sum(axis=1) / variances[:, 0]
     return ErrorTest(p_value, np.maximum(p_value, p_images), p_rest, ratio)
 

@@ -5,7 +5,7 @@ from math import comb
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy.stats import binomtest, fisher_exact
 from statsmodels.stats.contingency_tables import mcnemar as sm_mcnemar
@@ -219,6 +219,7 @@ def test_no_errors_and_no_images_are_no_evidence():
 
 
 @settings(max_examples=40, deadline=None)
+@example(192, 2, 2)  # as many errors before as after
 @given(st.integers(0, 10_000), st.integers(2, 6), st.integers(2, 6))
 def test_change_test_is_symmetric_and_ignores_order_and_padding(seed, n_before, n_after):
     before, after = random_arms(seed, n_before, n_after, 15)

@@ -17,7 +17,7 @@ from erroran.results import Result
 from erroran.stages.intervene import find_gains
 from erroran.store import Store
 from erroran.store.evidence import Evidence, gather, gather_most, judged_part
-from erroran.store.records import Group
+from erroran.store.records import Group, hypothesis_key
 from erroran.verdict.plan import (
     HOW,
     LADDER,
@@ -278,7 +278,7 @@ def plan(
         not_applicable=built.not_applicable,
     )
     if recommend:
-        store.put_artifact(KIND, f"{group.id}/{name}-{hypothesis.hash}", planned)
+        store.put_artifact(KIND, hypothesis_key(group.id, name, hypothesis), planned)
     return planned
 
 

@@ -143,11 +143,18 @@ class ErrorTest:
 
 def tally_errors(before: BoolArray, after: BoolArray) -> Tally:
     """Sum up errors, bool (S_b, M) and (S_a, M), or R comparisons at once, bool (R, S_b, M) and (R, S_a, M)."""
+    _, sizes, wrong, counts = _count(before, after)
+    return _tally(sizes, wrong, counts)
+
+
+def _count(
+    before: BoolArray, after: BoolArray
+) -> tuple[list[BoolArray], tuple[int, int], list[IntArray], list[IntArray]]:
+    """Both arms as bool (R, S, M), their runs, each image's wrong runs (R, M), and errors per run (R, S)."""
     arms = [arm if arm.ndim == 3 else arm[None] for arm in (before, after)]
-    sizes = (arms[0].shape[1], arms[1].shape[1])
     wrong = [arm.sum(axis=1, dtype=np.int64) for arm in arms]
     counts = [arm.sum(axis=2, dtype=np.int64) for arm in arms]
-    return _tally(sizes, wrong, counts)
+    return arms, (arms[0].shape[1], arms[1].shape[1]), wrong, counts
 
 
 def _tally(sizes: tuple[int, int], wrong: Sequence[IntArray], counts: Sequence[IntArray]) -> Tally:
@@ -193,10 +200,7 @@ def change_test(before: BoolArray, after: BoolArray, *, logit_sd: float | FloatA
     (1946), Biometrics Bulletin 2, 110-114. The variance of new images is erroran's own; ``reports/calibration.md``
     shows its false claims and its power.
     """
-    arms = [arm if arm.ndim == 3 else arm[None] for arm in (before, after)]
-    sizes = (arms[0].shape[1], arms[1].shape[1])
-    wrong = [arm.sum(axis=1, dtype=np.int64) for arm in arms]
-    counts = [arm.sum(axis=2, dtype=np.int64) for arm in arms]
+    arms, sizes, wrong, counts = _count(before, after)
     tally = _tally(sizes, wrong, counts)
     weights = weigh_shifts(tally.squares, tally.flips, sizes, logit_sd)
     variances = null_variances(tally, logit_sd)

@@ -8,8 +8,7 @@ import numpy as np
 
 from erroran.stats.confusion import IntArray, cell_errors, cell_mask
 from erroran.stats.dispersion import run_variation
-from erroran.verdict.compare import Comparison
-from erroran.verdict.decide import Verdict, signed
+from erroran.verdict.decide import Verdict, clause, signed
 from erroran.verdict.plan import MOST_SEEDS, WANTED_POWER, Setting, endpoint_word, odds_factor
 from erroran.verdict.rates import fit_same_images, scale_odds, simulate_runs
 from erroran.verdict.table import CANNOT_TELL, EQUIVALENT, HARMED, IMPROVED, NOT_WORTHWHILE, TRADED
@@ -72,11 +71,12 @@ def advise(
     primary = verdict.primary
     if verdict.word == CANNOT_TELL and verdict.row != "moved":
         return _decide_later(verdict, labels, before, after, minutes_per_seed, unit)
-    costs = [moved.clause for moved in verdict.costs]
-    gains = [moved.clause for moved in verdict.gains]
+    costs = [cost.clause for cost in verdict.costs]
+    gains = [gain.clause for gain in verdict.gains]
+    moved = clause(primary.name, primary.effect.before_mean, primary.effect.after_mean)
     direction = primary.test.direction(verdict.alpha)
     if direction:
-        (costs if direction > 0 else gains).insert(0, _clause(primary))
+        (costs if direction > 0 else gains).insert(0, moved)
     if verdict.word == IMPROVED:
         return Advice(_adopt(verdict, gains, direction, unit), ADOPT)
     if verdict.word == HARMED:
@@ -89,7 +89,10 @@ def advise(
         best = min((low for low in (effect.relative_low, effect.seeds_relative_low) if low is not None), default=0.0)
         at_best = f"at best {signed(100 * best)} %" if best < 0 else "it does not reduce these errors"
         return Advice(f"drop it: {at_best}" + (f", and {_listed(costs)}" if costs else ""), DROP)
-    return Advice(f"look at where the errors went: {_clause(primary)}, but they moved to other cells", COSTS)
+    return Advice(
+        f"look at where the errors went: {moved}, but they moved to other cells",
+        COSTS,
+    )
 
 
 def _adopt(verdict: Verdict, gains: Sequence[str], direction: int, unit: str) -> str:
@@ -195,11 +198,6 @@ def _first_enough(values: Sequence[int], chance_of: Callable[[int], float]) -> t
         else:
             low = middle + 1
     return values[high], chance
-
-
-def _clause(compared: Comparison) -> str:
-    was, now = compared.effect.before_mean, compared.effect.after_mean
-    return f"{compared.name} {'rose' if now > was else 'fell'} from {was:.1f} to {now:.1f}"
 
 
 def _listed(clauses: Sequence[str]) -> str:

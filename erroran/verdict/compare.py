@@ -12,7 +12,7 @@ from erroran.stats.confusion import BoolArray, FloatArray, IntArray, cell_mask
 from erroran.stats.dispersion import RunVariation, run_variation
 from erroran.stats.intervals import Effect, score_interval
 from erroran.stats.multiplicity import CellChange, explore_cells
-from erroran.stats.significance import McNemarResult, change_test, check_arms, mcnemar
+from erroran.stats.significance import change_test, check_arms
 
 RUNS: Final = "runs' counts"
 IMAGES: Final = "new images"
@@ -270,8 +270,3 @@ class ArmComparison:
         """Every directed cell that was not skipped; see `explore_cells`."""
         arms = self._labels, self._before, self._after
         return explore_cells(*arms, len(self.class_names), self.variation, skip=self._skip)
-
-    def run_by_run(self, counted: BoolArray) -> list[McNemarResult]:
-        """McNemar's test of the i-th run before against the i-th run after, for the errors of cells, bool (C, C)."""
-        pairs = zip(*self.errors(counted), strict=False)
-        return [mcnemar(int((was & ~now).sum()), int((now & ~was).sum())) for was, now in pairs]

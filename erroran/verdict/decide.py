@@ -42,7 +42,7 @@ class Moved:
     @property
     def clause(self) -> str:
         """Such as ``9 read as 4 rose from 3.2 to 4.1``."""
-        return _clause(self.name, self.before_mean, self.after_mean)
+        return clause(self.name, self.before_mean, self.after_mean)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -269,7 +269,7 @@ class _Elsewhere:
     def claims(self) -> list[str]:
         """What a claim without the endpoint rests on, as clauses, all errors first."""
         return [
-            _clause(result.name, result.effect.before_mean, result.effect.after_mean)
+            clause(result.name, result.effect.before_mean, result.effect.after_mean)
             for result, level in self._family()
             if result.test.direction(level)
         ]
@@ -322,7 +322,8 @@ def _sign(cell: CellChange) -> int:
     return 1 if cell.after_mean > cell.before_mean else -1
 
 
-def _clause(name: str, before: float, after: float) -> str:
+def clause(name: str, before: float, after: float) -> str:
+    """Such as ``9 read as 4 rose from 3.2 to 4.1``."""
     return f"{name} {'rose' if after > before else 'fell'} from {before:.1f} to {after:.1f}"
 
 

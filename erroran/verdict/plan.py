@@ -209,15 +209,12 @@ def endpoint_word(
     direction = compare_errors(before, after, logit_sd=logit_sd, image_factor=factor).direction(alpha)
     if direction:
         return look_up(Findings(endpoint=direction)).word
-    percent, options = 100 * setting.worthwhile, {"logit_sd": logit_sd}
-    effect = score_interval(before, after, setting.n_evaluated, confidence=1 - alpha, **options)
-    wider = effect
-    if alpha_excluded is not None and alpha_excluded != alpha:
-        wider = score_interval(before, after, setting.n_evaluated, confidence=1 - alpha_excluded, **options)
+    percent, level = 100 * setting.worthwhile, alpha if alpha_excluded is None else alpha_excluded
+    effect = score_interval(before, after, setting.n_evaluated, confidence=1 - level, logit_sd=logit_sd)
     return look_up(
         Findings(
             within=is_within(effect, setting.equivalence_per_10000, percent),
-            excluded=excludes_reduction(wider, percent),
+            excluded=excludes_reduction(effect, percent),
         )
     ).word
 

@@ -63,19 +63,6 @@ class Findings:
         """Whether nothing outside the endpoint changed significantly."""
         return self.reverse == self.inside == 0 and not self.elsewhere
 
-    def mirrored(self) -> "Findings":
-        """The findings with the arms swapped; `excluded`, which is about one direction only, is kept."""
-        return Findings(
-            endpoint=-self.endpoint,
-            reverse=-self.reverse,
-            inside=-self.inside,
-            elsewhere=tuple(sorted(-sign for sign in self.elsewhere)),
-            alone=tuple(sorted(-sign for sign in self.alone)),
-            netted=self.netted,
-            within=self.within,
-            excluded=self.excluded,
-        )
-
 
 @dataclass(frozen=True)
 class Row:

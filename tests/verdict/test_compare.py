@@ -65,14 +65,6 @@ def test_no_errors_at_all():
     assert found.single_cells() == []
 
 
-def test_run_by_run_counts_discordant_images(arms):
-    """Run 0: images 0, 1 and 4 wrong before, 1 and 3 after. Run 1: 0 and 2 before, 2 and 5 after."""
-    every = ~np.eye(3, dtype=bool)
-    assert [(m.before_only, m.after_only) for m in arms.run_by_run(every)] == [(2, 1), (1, 1)]
-    forward = cell_mask(3, [PAIR])
-    assert [(m.before_only, m.after_only) for m in arms.run_by_run(forward)] == [(1, 0), (1, 0)]
-
-
 def test_classes_have_their_own_denominators(arms):
     """Three images of a, two of b, one of c."""
     of_a, of_c = arms.of_class(0), arms.of_class(2)

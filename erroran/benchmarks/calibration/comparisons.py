@@ -3,7 +3,7 @@
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Unpack
+from typing import Any, Final
 
 import numpy as np
 
@@ -13,9 +13,9 @@ from erroran.benchmarks.calibration.result import Measured, Naive, Settings
 from erroran.benchmarks.calibration.runner import Runner
 from erroran.stats.confusion import Cell, IntArray, cell_errors, pair_errors
 from erroran.stats.significance import mcnemar
-from erroran.verdict.decide import Verdict, judge
+from erroran.verdict.decide import judge
 from erroran.verdict.replay import NaiveReplay, clustered_share, replay_naive, worst_cells
-from erroran.verdict.sequential import Design, Levels, decide_in_looks, plan_looks
+from erroran.verdict.sequential import Design, decide_runs, plan_looks
 from erroran.verdict.table import CANNOT_TELL, EQUIVALENT, HARMED, IMPROVED, NOT_WORTHWHILE, TRADED, WORDS
 
 CLAIMS: Final = (IMPROVED, HARMED, TRADED)
@@ -125,13 +125,9 @@ def compare_pool(
 
 def decide(labels: IntArray, before: IntArray, after: IntArray, cell: Cell, design: Design | None) -> tuple[str, int]:
     """The word, and the seeds per arm that it took; judged once without a design."""
-
-    def judge_at(seeds: int, **levels: Unpack[Levels]) -> Verdict:
-        return judge(labels, before[:seeds], after[:seeds], pair=cell, n_classes=N_CLASSES, **levels)
-
     if design is None:
         return judge(labels, before, after, pair=cell, n_classes=N_CLASSES).word, len(before)
-    decision = decide_in_looks(design, judge_at)
+    decision = decide_runs(design, labels, before, after, pair=cell, n_classes=N_CLASSES)
     return decision.verdict.word, decision.seeds
 
 

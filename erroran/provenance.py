@@ -67,7 +67,11 @@ def machine() -> dict[str, str]:
         details = [tensorflow.config.experimental.get_device_details(gpu) for gpu in gpus]
         found["device"] = ", ".join(str(detail.get("device_name", "GPU")) for detail in details) or "cpu"
         available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-        found["threads"] = str(tensorflow.config.threading.get_intra_op_parallelism_threads() or available)
+        found["threads"] = str(
+            tensorflow.config.threading.get_intra_op_parallelism_threads()
+            or os.environ.get("TF_NUM_INTRAOP_THREADS")  # see erroran.execution.local
+            or available
+        )
     return found
 
 

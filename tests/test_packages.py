@@ -68,7 +68,7 @@ def test_development_dependencies_are_used() -> None:
     [
         ("import erroran.store", {"cv2", "keras", "matplotlib", "tensorflow"}),
         ("import erroran.report.render, erroran.report.text", {"keras", "matplotlib", "tensorflow"}),
-        ("import erroran.api, erroran.verdict.decide, erroran.execution.local", {"keras", "tensorflow"}),
+        ("import erroran.api, erroran.verdict.decide, erroran.execution.driver", {"keras", "tensorflow"}),
     ],
 )
 def test_heavy_packages_are_imported_late(command: str, absent: set[str]) -> None:

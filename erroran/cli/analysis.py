@@ -28,6 +28,7 @@ from erroran.experiment.pair import Pair
 from erroran.report.text import counted
 
 if TYPE_CHECKING:
+    from erroran.execution.task import Executor
     from erroran.stages.mine_confusions import MiningResult
     from erroran.store.records import Group
 
@@ -62,14 +63,21 @@ def mine_confusions(
         return
     if out_of_fold is not None and on == "confirm":
         raise BadInput("--out-of-fold mines the training data, not confirm.", fix="leave out --on confirm")
-    mined = mine_group(session, session.group, split=on, top=top, folds=out_of_fold, jobs=parallel.jobs)
+    executor = None if out_of_fold is None else parallel.choose()
+    mined = mine_group(session, session.group, split=on, top=top, folds=out_of_fold, executor=executor)
     session.show(mined.first(top), note=mined.note)
     if not session.as_json:
         print_mined(out, mined, top=top)
 
 
 def mine_group(
-    session: Session, group: "Group", *, split: SplitName, top: int, folds: int | None = None, jobs: int = 1
+    session: Session,
+    group: "Group",
+    *,
+    split: SplitName,
+    top: int,
+    folds: int | None = None,
+    executor: "Executor | None" = None,
 ) -> "MiningResult":
     """Mine a baseline on a split, or out of fold if a number of folds is given, and write the report."""
     from erroran.report.confusions import write_confusions
@@ -79,7 +87,7 @@ def mine_group(
         mined = rank_confusions(session.store, group, split=split)
     else:
         with training_display() as display:
-            mined, completed = rank_out_of_fold(session.store, group, folds, jobs=jobs, **display.hooks)
+            mined, completed = rank_out_of_fold(session.store, group, folds, executor=executor, **display.hooks)
         display.say_trained(completed)
     talk.print(f"wrote {write_confusions(mined, REPORTS, top=top)}")
     return mined
@@ -215,7 +223,7 @@ def plan(
         raise BadInput("--seeds asks for an arm of one run, which cannot support a verdict.", fix="--seeds 3,5,10")
     with talk.status("simulating"):
         planned = stage.plan(
-            session.store, group, stem, hypothesis, controls=arms.names(), seeds=counts, jobs=parallel.jobs
+            session.store, group, stem, hypothesis, controls=arms.names(), seeds=counts, jobs=parallel.choose().jobs
         )
     rows = [
         (str(count), *(f"{value:.0%}" for value in row), f"{count * planned.minutes_per_seed:.0f}")

@@ -17,7 +17,7 @@ from rich.text import Text
 from erroran.report.text import columns, counted
 
 if TYPE_CHECKING:
-    from erroran.execution.local import Completed
+    from erroran.execution.driver import Completed
     from erroran.stats.consistency import PairSummary
     from erroran.stats.intervals import Effect
     from erroran.store.records import RunRecord

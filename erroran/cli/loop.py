@@ -28,6 +28,7 @@ from erroran.errors import BadInput, NotFound
 from erroran.experiment.pair import Pair
 
 if TYPE_CHECKING:
+    from erroran.execution.task import Executor
     from erroran.experiment.hypothesis import Hypothesis
     from erroran.stages.baseline import BaselineResult
     from erroran.stages.mine_confusions import MiningResult
@@ -48,7 +49,7 @@ def baseline(session: Session, options: BaselineOptions) -> None:
         erroran baseline --model cnn-enhanced --recipe plateau --rotation 15
         erroran baseline --model my_model.py:build_fn --early-stopping 3
     """
-    summary = _train_baseline(session, options)
+    summary = _train_baseline(session, options, options.choose())
     session.show(summary)
     if not session.as_json:
         _print_baseline(out, summary)
@@ -67,7 +68,7 @@ def intervene(session: Session, name: NameArgument, options: InterveneOptions) -
     """
     group = session.group
     stem, hypothesis = find_or_offer(name, session.store.get_dataset(group.template.dataset).class_names)
-    _train_arms(session, group, stem, options.judged(hypothesis), options)
+    _train_arms(session, group, stem, options.judged(hypothesis), options, options.choose())
     _report(session, group, stem)
 
 
@@ -103,8 +104,9 @@ def run(
     arms.names()
     arms.judging()
     looks.most_seeds()
+    executor = options.choose()
     _say_step(1, "baseline")
-    summary = _train_baseline(session, options)
+    summary = _train_baseline(session, options, executor)
     _print_baseline(session.screen, summary)
     group = summary.trained
     _say_step(2, "mine-confusions")
@@ -118,8 +120,8 @@ def run(
     _say_step(4, f"intervene {stem}")
     seeds = len(group.seeds) if options.seeds is None and arms.reuse_baseline else options.seeds
     seeds = None if looks.until_decided else seeds  # --seeds is then the baseline's alone
-    settings = InterveneOptions(seeds=seeds, jobs=options.jobs, **arms.model_dump(), **looks.model_dump())
-    _train_arms(session, group, stem, hypothesis, settings)
+    settings = InterveneOptions(seeds=seeds, **arms.model_dump(), **looks.model_dump())
+    _train_arms(session, group, stem, hypothesis, settings, executor)
     _say_step(5, f"report {stem}")
     _report(session, group, stem)
 
@@ -138,21 +140,24 @@ def teach(session: Session, parallel: JobOptions, runs: Annotated[int, Ge(13), L
     from erroran.report.teach import lesson_sentence, write_lesson
     from erroran.stages import teach as stage
 
+    executor = parallel.choose()
     with training_display() as display:
-        taught = stage.teach(session.store, n_runs=runs, jobs=parallel.jobs, **display.hooks)
+        taught = stage.teach(session.store, n_runs=runs, executor=executor, **display.hooks)
     display.say_trained(taught.completed)
     session.show(taught, headline=lesson_sentence(taught), wrote=write_lesson(taught, REPORTS))
 
 
-def _train_baseline(session: Session, options: BaselineOptions) -> "BaselineResult":
+def _train_baseline(session: Session, options: BaselineOptions, executor: "Executor") -> "BaselineResult":
     from erroran.report.baseline import write_baseline
     from erroran.stages.baseline import summarise, train_baseline
 
     seeds, recipe = options.chosen(), build_recipe(options.recipe, options)
-    how = options.model_dump(include={"model", "precision", "mine_fraction", "jobs"})
+    how = options.model_dump(include={"model", "precision", "mine_fraction"})
     dataset = options.load()
     with training_display() as display:
-        group, completed = train_baseline(session.store, dataset, recipe=recipe, seeds=seeds, **how, **display.hooks)
+        group, completed = train_baseline(
+            session.store, dataset, recipe=recipe, seeds=seeds, executor=executor, **how, **display.hooks
+        )
     display.say_trained(completed)
     summary = summarise(session.store, group)
     write_baseline(summary, REPORTS)
@@ -169,7 +174,12 @@ def _print_baseline(screen: Screen, summary: "BaselineResult") -> None:
 
 
 def _train_arms(
-    session: Session, group: "Group", stem: str, hypothesis: "Hypothesis", options: InterveneOptions
+    session: Session,
+    group: "Group",
+    stem: str,
+    hypothesis: "Hypothesis",
+    options: InterveneOptions,
+    executor: "Executor",
 ) -> None:
     from erroran.stages import intervene as stage
     from erroran.verdict.sequential import plan_looks
@@ -202,7 +212,7 @@ def _train_arms(
             epochs=options.epochs,
             controls=controls,
             fresh_baseline=not options.reuse_baseline,
-            jobs=options.jobs,
+            executor=executor,
             before_training=before_training,
             after_look=partial(display.say_look, runs_per_seed=hypothesis.judge.runs_per_seed),
             before_measuring=lambda: talk.print("measuring what the augmentation did to the images"),

@@ -22,6 +22,7 @@ from erroran.experiment.recipe import RECIPES, Precision, Recipe, RecipeChange
 
 if TYPE_CHECKING:
     from erroran.data import Dataset
+    from erroran.execution.task import Executor
     from erroran.experiment.hypothesis import Hypothesis
     from erroran.experiment.judging import Judging
     from erroran.store import Store
@@ -197,9 +198,22 @@ class SeedOptions(Options):
 
 
 class JobOptions(Options):
-    """How many runs at a time."""
+    """Where runs are trained, and how many at a time."""
 
-    jobs: int = Field(default=1, ge=1, description="Runs at a time, each in its own process.")
+    jobs: str = Field(
+        default="auto",
+        description="Runs at a time on this machine. auto: one worker of one thread per core, as the memory allows; "
+        "1: one after another with all threads, better for large models; N: N workers that share the cores.",
+    )
+    executor: str = Field(default="local", description="local: this machine.")
+
+    def choose(self) -> "Executor":
+        """The executor; BadInput if it cannot be had."""
+        from erroran.execution.choose import choose_executor
+
+        if self.jobs != "auto" and not (self.jobs.isdecimal() and int(self.jobs) > 0):
+            raise BadInput(f"--jobs `{self.jobs}` is neither auto nor a number from 1 on.", fix="--jobs 2")
+        return choose_executor(self.executor, None if self.jobs == "auto" else int(self.jobs))
 
 
 class TrainingOptions(Options):
@@ -308,13 +322,24 @@ NameArgument = Annotated[str, typer.Argument(help="A spec in ./experiments, a sh
 InModelOnly = Annotated[RecipeChange, Only(("rotation_deg", "zoom_percent", "translation_percent"))]
 BaselineOfRun = Annotated[
     BaselineOptions,
-    Only((*DataOptions.model_fields, *TrainingOptions.model_fields, "seeds", "epochs", "batch_size", "jobs")),
+    Only(
+        (
+            *DataOptions.model_fields,
+            *TrainingOptions.model_fields,
+            "seeds",
+            "epochs",
+            "batch_size",
+            *JobOptions.model_fields,
+        )
+    ),
 ]
 
 # How options are written where the field alone does not tell.
 _SPELLED: Mapping[str, Mapping[str, str]] = {
     "best_weights": {"flag": "--best-weights/--last-weights"},
     "data_dir": {"envvar": "ERRORAN_DATA"},
+    "executor": {"metavar": "WHERE"},
+    "jobs": {"metavar": "auto|N"},
     "early_stopping": {"metavar": "EPOCHS"},
     "judge": {"metavar": "IMAGES"},
     "reduce_on_plateau": {"metavar": "EPOCHS"},

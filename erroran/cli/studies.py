@@ -39,8 +39,9 @@ def study(
     if seeds is not None:
         spec = spec.model_copy(update={"seeds": seeds})
     images = data.load()
+    executor = parallel.choose()
     with training_display() as display:
-        trained = train_study(session.store, images, path.stem, spec, jobs=parallel.jobs, **display.hooks)
+        trained = train_study(session.store, images, path.stem, spec, executor=executor, **display.hooks)
     display.say_trained(*(completed for _, completed in trained))
     result = assess_study(session.store, path.stem, spec, [group for group, _ in trained])
     session.show(write_study(result, REPORTS), headline=study_headline(result).replace("`", ""))

@@ -1,198 +1,217 @@
-"""Runs are trained in this process, or in local worker processes."""
+"""Runs are trained on this machine: in this process, or in worker processes."""
 
 import logging
+import os
+import pickle
 import signal
-import threading
-import time
-from collections.abc import Callable, Iterator, Sequence
+import weakref
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from multiprocessing import Manager
+from multiprocessing import get_context
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+from typing import TYPE_CHECKING
 
-from erroran import provenance
-from erroran.experiment.runspec import RunSpec
-from erroran.store import Predictions, Store
-from erroran.store.environment import check_environment
-from erroran.store.leases import is_leased, lease
-from erroran.store.records import RunRecord
-from erroran.training.fit import Progress, train
+from erroran.data import read_dataset
+from erroran.errors import ErroranError, TrainingError
+from erroran.execution.machine import count_cores, free_memory, has_gpu, usable_cores
+from erroran.execution.task import Finished, Images, Task, Todo, Work, train_task
+from erroran.training.fit import Progress
 
-_POLL_SECONDS = 1.0
+if TYPE_CHECKING:
+    from pathlib import Path
+
+WORKER_BYTES = 1_500_000_000
+"""What a worker may need: see "Workers" in ``reports/benchmarks.md``."""
+_CHECK_SECONDS = 0.5
 
 _log = logging.getLogger("erroran")
 
-OnProgress = Callable[[Progress], None]
-OnFinished = Callable[[RunRecord], None]
+
+class InProcess:
+    """Trains one run after another in this process, with all its threads."""
+
+    jobs = 1
+
+    def run(self, todo: Todo) -> Generator[Finished, None, None]:
+        """See `Executor`."""
+        for task in todo.tasks:
+            yield train_task(task, todo.store, todo.on_progress)
 
 
-@dataclass(frozen=True)
-class Request:
-    """A requested run, and the arm that it is requested for; the record of a run names the first such arm."""
+class Local:
+    """Trains runs in worker processes, each on cores of its own; a single run in this process, with all its threads.
 
-    arm: str
-    spec: RunSpec
-
-
-@dataclass(frozen=True)
-class Completed:
-    """One record per request, in order, and the ids of the runs that this process trained."""
-
-    records: list[RunRecord]
-    trained: list[str]
-
-
-def complete_runs(
-    store: Store,
-    requests: Sequence[Request],
-    *,
-    jobs: int = 1,
-    on_progress: OnProgress = lambda _: None,
-    on_finished: OnFinished = lambda _: None,
-) -> Completed:
-    """Train the runs that the store lacks, and store each as soon as it is finished.
-
-    Several processes, also on several machines, may request the same runs in one store: one process trains each run,
-    and the others wait for it, with one message in the log.
-
-    Args:
-        store: Holds the dataset.
-        requests: The runs, in order; a run that is requested twice is trained once.
-        jobs: Runs at a time.
-        on_progress: Called during the training, always from the same thread.
-        on_finished: Called with each run that this process trained.
-
-    Raises:
-        TrainingError: A run failed; finished runs are kept.
-        ErroranError: A missing run cannot be trained in this environment; nothing is trained then.
+    Workers map the images of the stored dataset into memory, so that all share one copy. They are kept for the next
+    call, and end with this object or this process.
     """
-    wanted = {request.spec.id: request for request in requests}
-    trained = set()
 
-    def finish(record: RunRecord) -> None:
-        trained.add(record.id)
-        on_finished(record)
+    def __init__(self, jobs: int | None = None, *, work: Work = train_task) -> None:
+        """Divide the cores among `jobs` workers.
 
-    told = False
-    while missing := [request for run_id, request in wanted.items() if not store.has_run(run_id)]:
-        for request in missing:
-            check_environment(request.spec)
-        free = [request for request in missing if not is_leased(store.root, request.spec.id)]
-        if jobs > 1 and len(free) > 1:
-            _train_in_workers(store, free, jobs, on_progress, finish)
-        elif free:
-            _train_here(store, free, on_progress, finish)
+        By default there is one worker with one thread per core, fewer if the free memory is too small, and this process
+        alone if there is a GPU. `work` is what they do.
+        """
+        self._fixed, self._work = jobs is not None, work
+        self.jobs = jobs or (1 if has_gpu() else count_cores())
+        self._threads = max(1, count_cores() // self.jobs) if self._fixed else 1
+        self._workers: list[_Worker] = []
+        weakref.finalize(self, _stop, self._workers)
+
+    def run(self, todo: Todo) -> Generator[Finished, None, None]:
+        """See `Executor`."""
+        # By the requested runs, not by the missing ones: a command that is continued trains with as many threads.
+        if self.jobs == 1 or todo.requested == 1:
+            yield from InProcess().run(todo)
+            return
+        try:
+            self._start(min(self.jobs, todo.at_most))
+            for worker in self._workers:
+                self._give(worker, todo)
+            while busy := {worker.connection: worker for worker in self._workers if worker.task}:
+                todo.check()
+                for ready in wait(list(busy), timeout=_CHECK_SECONDS):
+                    worker = next(worker for connection, worker in busy.items() if connection is ready)
+                    yield from self._handle(worker, todo)
+        finally:
+            if any(worker.task for worker in self._workers):  # broken off
+                _stop(self._workers)
+
+    def _start(self, n: int) -> None:
+        """Have at least `n` workers, or as many as the memory allows."""
+        if len(self._workers) >= n and all(worker.process.is_alive() for worker in self._workers):
+            return
+        _stop(self._workers)
+        free = free_memory()
+        if not self._fixed and free is not None and (fit := max(1, free // WORKER_BYTES)) < n:
+            _log.warning(
+                "%d of %d workers: %.1f GB of memory are free, and each may need %.1f GB; --jobs %d starts all",
+                *(fit, n, free / 1e9, WORKER_BYTES / 1e9, n),
+            )
+            n = fit
+        cores = usable_cores()
+        for at in range(n):
+            share = cores[at * len(cores) // n : (at + 1) * len(cores) // n]
+            self._workers.append(_Worker.start(self._work, share or cores, self._threads))
+
+    def _give(self, worker: "_Worker", todo: Todo) -> None:
+        """Give a worker the next task, if there is one."""
+        worker.task = next(todo.tasks, None)
+        if worker.task is not None:
+            folders = {digest: todo.store.dataset_folder(digest) for digest in worker.task.datasets}
+            with suppress(OSError):  # it has ended, which the next reading reports
+                worker.connection.send((worker.task, folders))
+
+    def _handle(self, worker: "_Worker", todo: Todo) -> Iterator[Finished]:
+        """Read a message of a worker; raises what it raised, or that it has ended."""
+        try:
+            message = worker.connection.recv()
+        except (EOFError, OSError) as error:
+            raise self._lost(worker) from error
+        if isinstance(message, Progress):
+            todo.on_progress(message)
+        elif isinstance(message, Finished):
+            self._give(worker, todo)  # before the run is stored, so that no core is idle
+            yield message
         else:
-            seeds = ", ".join(str(request.spec.seed) for request in missing)
-            if not told:
-                _log.warning("Waiting for another process that trains these seeds in %s: %s", store.root, seeds)
-            told = True
-            time.sleep(_POLL_SECONDS)
-    records = [store.get_run(request.spec.id) for request in requests]
-    return Completed(records, [run_id for run_id in wanted if run_id in trained])
+            raise message
+
+    def _lost(self, worker: "_Worker") -> ErroranError:
+        assert worker.task is not None
+        worker.process.join()
+        code = worker.process.exitcode or 0
+        how = f"ended with exit code {code}"
+        if code < 0:
+            how = f"was killed by {signal.Signals(-code).name}, as systems do when memory runs out"
+        return TrainingError(
+            f"The worker process that trained seed {worker.task.spec.seed} {how}; finished runs are kept.",
+            fix=f"run the same command again; if memory is short, with --jobs {max(1, len(self._workers) - 1)}",
+        )
 
 
-def _train_here(store: Store, requests: Sequence[Request], on_progress: OnProgress, on_finished: OnFinished) -> None:
-    with _stop_on_interrupt() as check:
+@dataclass
+class _Worker:
+    process: BaseProcess
+    connection: Connection
+    task: Task | None = None
 
-        def watched(progress: Progress) -> None:
-            check()
-            on_progress(progress)
+    @classmethod
+    def start(cls, work: Work, cores: tuple[int, ...], threads: int) -> "_Worker":
+        context = get_context("spawn")  # a fork would inherit TensorFlow's locks
+        ours, theirs = context.Pipe()
+        process = context.Process(target=_serve, args=(theirs, work, cores), daemon=True)
+        with _environment(threads), _no_interrupts():
+            process.start()
+        theirs.close()
+        return cls(process, ours)
 
-        for request in requests:
-            check()
-            record = _train_and_store(store, request, provenance.command_line(), watched)
-            if record is not None:
-                on_finished(record)
-        check()
+
+def _serve(connection: Connection, work: Work, cores: tuple[int, ...]) -> None:
+    """Do tasks until the other side is gone."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes of a terminal; the driver ends this one
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, cores)
+    folders: dict[str, Path] = {}
+    images = Images(lambda digest: read_dataset(folders[digest]))
+    with suppress(EOFError, OSError):
+        while True:
+            task, known = connection.recv()
+            folders.update(known)
+            try:
+                answer: object = work(task, images, connection.send)
+            except BaseException as error:  # noqa: BLE001 - raised in the driver
+                answer = _portable(error)
+            connection.send(answer)
+
+
+def _portable(error: BaseException) -> BaseException:
+    """The error, or one in its place that another process can read."""
+    try:
+        pickle.loads(pickle.dumps(error))  # noqa: S301 - our own
+    except Exception:  # noqa: BLE001 - classes of users can raise anything
+        return RuntimeError(f"{type(error).__name__}: {error}")
+    return error
+
+
+def _stop(workers: list[_Worker]) -> None:
+    for worker in workers:
+        worker.process.kill()
+    for worker in workers:
+        worker.process.join()
+        worker.connection.close()
+    workers.clear()
 
 
 @contextmanager
-def _stop_on_interrupt() -> Iterator[Callable[[], None]]:
-    """Give a check that raises KeyboardInterrupt after the first Ctrl-C; a second Ctrl-C raises it at once.
-
-    Without this, Python may raise it inside a destructor or a weakref callback, such as between two runs, where it is
-    printed and ignored.
-    """
-    asked = threading.Event()
-
-    def check() -> None:
-        if asked.is_set():
-            raise KeyboardInterrupt
-
-    def note(*_: object) -> None:
-        check()
-        asked.set()
-
-    before = signal.getsignal(signal.SIGINT)
-    # Signal handlers run in the main thread, and only that may set them. Under `nohup` Ctrl-C stays without effect.
-    used = threading.current_thread() is threading.main_thread() and before != signal.SIG_IGN
-    if used:
-        signal.signal(signal.SIGINT, note)
+def _environment(threads: int) -> Iterator[None]:
+    """Set what TensorFlow, PyTorch and BLAS read when they are imported, for processes that are started meanwhile."""
+    values: Mapping[str, str] = {
+        "TF_NUM_INTRAOP_THREADS": str(threads),
+        "TF_NUM_INTEROP_THREADS": "1",
+        "OMP_NUM_THREADS": str(threads),
+        "TF_FORCE_GPU_ALLOW_GROWTH": "true",  # several processes share the GPU that a user divides with --jobs
+    }
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
     try:
-        yield check
+        yield
     finally:
-        if used:
-            signal.signal(signal.SIGINT, before)
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
 
 
-def _train_in_workers(
-    store: Store, requests: Sequence[Request], jobs: int, on_progress: OnProgress, on_finished: OnFinished
-) -> None:
-    from joblib import Parallel, delayed
-
-    with Manager() as manager:
-        messages = manager.Queue()
-
-        def forward() -> None:
-            with suppress(EOFError, OSError):  # the manager was stopped
-                for progress in iter(messages.get, None):
-                    on_progress(progress)
-
-        listener = threading.Thread(target=forward, daemon=True)
-        listener.start()
-        try:
-            workers = Parallel(n_jobs=jobs, return_as="generator_unordered", pre_dispatch=jobs)
-            command = provenance.command_line()
-            for record in workers(delayed(_train_and_store)(store, r, command, messages.put) for r in requests):
-                if record is not None:
-                    on_finished(record)
-        finally:
-            with suppress(EOFError, OSError):
-                messages.put(None)
-            listener.join()
-
-
-def _train_and_store(store: Store, request: Request, command: str, on_progress: OnProgress) -> RunRecord | None:
-    """Train a run and store it; None if another process trains it or has just finished it."""
-    spec = request.spec
-    with lease(store.root, spec.id) as granted:
-        if not granted or store.has_run(spec.id):
-            return None
-        dataset, splits = store.get_dataset(spec.dataset), store.get_splits(spec)
-        source = store.load_source_of(spec)
-        added = store.get_dataset(spec.data.add) if spec.data.add else None
-        trained = train(spec, splits, dataset.class_names, on_progress, source=source, added=added)
-        parts = (splits.mine, trained.probabilities_mine), (splits.confirm, trained.probabilities_confirm)
-        mine, confirm = (Predictions(probabilities=found, labels=part.y, ids=part.ids) for part, found in parts)
-        record = RunRecord(
-            spec=spec,
-            arm=request.arm,
-            dataset_name=dataset.name,
-            note=dataset.note,
-            accuracy_mine=_accuracy(mine),
-            accuracy_confirm=_accuracy(confirm),
-            seconds=trained.seconds,
-            created=provenance.now(),
-            command=command,
-            versions=provenance.versions(),
-            commit=provenance.commit(),
-            machine=provenance.machine(),
-            parameters=trained.parameters,
-            history=trained.history,
-        )
-        store.put_run(record, {"mine": mine, "confirm": confirm}, {"model.keras": trained.model})
-    return record
-
-
-def _accuracy(predictions: Predictions) -> float:
-    return float((predictions.probabilities.argmax(1) == predictions.labels).mean())
+@contextmanager
+def _no_interrupts() -> Iterator[None]:
+    """Start processes that ignore Ctrl-C from their first instruction on; here it is only delayed."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -10,7 +10,8 @@ from pydantic import Field
 
 from erroran import provenance
 from erroran.data import Dataset, split_dataset
-from erroran.execution.local import Completed, Request, complete_runs
+from erroran.execution.driver import Completed, Request, complete_runs
+from erroran.execution.task import Executor
 from erroran.experiment.recipe import Precision, Recipe
 from erroran.experiment.runspec import RunSpec
 from erroran.results import Result
@@ -81,7 +82,7 @@ def train_baseline(
     precision: Precision = "float32",
     mine_fraction: float = 0.1,
     study: str | None = None,
-    jobs: int = 1,
+    executor: Executor | None = None,
     on_progress: Callable[[Progress], None] = lambda _: None,
     on_finished: Callable[[RunRecord], None] = lambda _: None,
 ) -> tuple[Group, Completed]:
@@ -96,7 +97,7 @@ def train_baseline(
         precision: Keras dtype policy.
         mine_fraction: Part of the training data held out as `mine`, in (0, 0.5].
         study: Name of the study that the runs belong to; a group that was trained as a baseline before stays one.
-        jobs: Runs at a time.
+        executor: See `complete_runs`.
         on_progress: Called every few steps of a training.
         on_finished: Called with each run that was trained.
 
@@ -137,7 +138,7 @@ def train_baseline(
     store.put_dataset(dataset)
     store.mark_mined(dataset.digest, seeds)
     store.ledger.record(Entry(kind="baseline-accuracy", dataset=dataset.digest, group=group.id, seeds=tuple(seeds)))
-    completed = complete_runs(store, requests, jobs=jobs, on_progress=on_progress, on_finished=on_finished)
+    completed = complete_runs(store, requests, executor=executor, on_progress=on_progress, on_finished=on_finished)
     if study is None or not store.has_group(group.id):
         store.put_group(group)
     return group, completed

@@ -10,7 +10,8 @@ from pydantic import ValidationError
 from erroran import provenance
 from erroran.data import Dataset, Part, load_dataset
 from erroran.errors import BadInput, ErroranError, NotFound
-from erroran.execution.local import Completed, Request, complete_runs
+from erroran.execution.driver import Completed, Request, complete_runs
+from erroran.execution.task import Executor
 from erroran.experiment.change import ALL_CLASSES, Change, Step
 from erroran.experiment.controls import DEFAULT_CONTROLS, FindGains, build_controls
 from erroran.experiment.hypothesis import Hypothesis, check_classes
@@ -47,7 +48,7 @@ def intervene(
     epochs: int | None = None,
     controls: Sequence[str] = DEFAULT_CONTROLS,
     fresh_baseline: bool = True,
-    jobs: int = 1,
+    executor: Executor | None = None,
     before_training: Callable[[int, Design | None], None] = lambda *_: None,
     on_progress: Callable[[Progress], None] = lambda _: None,
     on_finished: Callable[[RunRecord], None] = lambda _: None,
@@ -75,7 +76,7 @@ def intervene(
         controls: See `erroran.experiment.controls`.
         fresh_baseline: Train the baseline with seeds that no mining has used. Otherwise it is the mined runs, whose
             errors were chosen for being frequent, so that every fix looks better than it is.
-        jobs: Runs at a time.
+        executor: See `complete_runs`.
         before_training: Called once everything has been checked, with the largest number of seeds and the design.
         on_progress: Called every few steps of a training.
         on_finished: Called with each run that was trained.
@@ -148,7 +149,7 @@ def intervene(
         created=provenance.now(),
         command=provenance.command_line(),
     )
-    complete = partial(complete_runs, store, jobs=jobs, on_progress=on_progress, on_finished=on_finished)
+    complete = partial(complete_runs, store, executor=executor, on_progress=on_progress, on_finished=on_finished)
     arms = _Arms(store, whole, specs, complete)
     intervention = arms.train() if design is None else arms.decide(design, group, after_look)
     if hypothesis.augment:

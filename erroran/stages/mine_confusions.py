@@ -6,7 +6,8 @@ import numpy as np
 from pydantic import Field
 
 from erroran.data import split_dataset
-from erroran.execution.local import Completed, Request, complete_runs
+from erroran.execution.driver import Completed, Request, complete_runs
+from erroran.execution.task import Executor
 from erroran.experiment.pair import Pair
 from erroran.results import Result
 from erroran.stats.consistency import SUSPECTED_MISLABEL, PairSummary, classify_images, rank_pairs
@@ -137,7 +138,7 @@ def rank_out_of_fold(
     group: Group,
     folds: int,
     *,
-    jobs: int = 1,
+    executor: Executor | None = None,
     on_progress: Callable[[Progress], None] = lambda _: None,
     on_finished: Callable[[RunRecord], None] = lambda _: None,
 ) -> tuple[MiningResult, Completed]:
@@ -150,7 +151,7 @@ def rank_out_of_fold(
         store: Where runs go.
         group: Gives the seeds and everything else.
         folds: Number of folds, >= 2.
-        jobs: Runs at a time.
+        executor: See `complete_runs`.
         on_progress: Called every few steps of a training.
         on_finished: Called with each run that was trained.
 
@@ -160,7 +161,7 @@ def rank_out_of_fold(
     split_dataset(store.get_dataset(group.template.dataset), fold=(0, folds))  # refuses bad numbers before training
     by_fold = [[group.run_spec(seed, fold=(k, folds)) for seed in group.seeds] for k in range(folds)]
     requests = [Request("out-of-fold", spec) for specs in by_fold for spec in specs]
-    completed = complete_runs(store, requests, jobs=jobs, on_progress=on_progress, on_finished=on_finished)
+    completed = complete_runs(store, requests, executor=executor, on_progress=on_progress, on_finished=on_finished)
     dataset = group.template.dataset
     store.ledger.record(
         Entry(kind="mined-out-of-fold", dataset=dataset, group=group.id, seeds=group.seeds, population="train")

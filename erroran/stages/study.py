@@ -5,7 +5,8 @@ from collections.abc import Callable, Sequence
 from pydantic import Field
 
 from erroran.data import Dataset
-from erroran.execution.local import Completed
+from erroran.execution.driver import Completed
+from erroran.execution.task import Executor
 from erroran.experiment.study import Study, StudyModel
 from erroran.results import Result
 from erroran.stages.baseline import BaselineResult, summarise, train_baseline
@@ -72,7 +73,7 @@ def train_study(
     name: str,
     study: Study,
     *,
-    jobs: int = 1,
+    executor: Executor | None = None,
     on_progress: Callable[[Progress], None] = lambda _: None,
     on_finished: Callable[[RunRecord], None] = lambda _: None,
 ) -> list[tuple[Group, Completed]]:
@@ -99,7 +100,7 @@ def train_study(
             precision=study.precision,
             mine_fraction=study.mine_fraction,
             study=name,
-            jobs=jobs,
+            executor=executor,
             on_progress=on_progress,
             on_finished=on_finished,
         )

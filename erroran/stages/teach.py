@@ -6,7 +6,8 @@ import numpy as np
 from pydantic import Field
 
 from erroran.data import load_dataset
-from erroran.execution.local import Completed, Request, complete_runs
+from erroran.execution.driver import Completed, Request, complete_runs
+from erroran.execution.task import Executor
 from erroran.experiment.endpoint import Cell, Endpoint
 from erroran.experiment.recipe import Recipe
 from erroran.experiment.runspec import RunSpec
@@ -103,7 +104,7 @@ def teach(
     *,
     n_runs: int = 16,
     n_draws: int = 200,
-    jobs: int = 1,
+    executor: Executor | None = None,
     on_progress: Callable[[Progress], None] = lambda _: None,
     on_finished: Callable[[RunRecord], None] = lambda _: None,
 ) -> LessonResult:
@@ -116,7 +117,7 @@ def teach(
         store: Where the runs are kept.
         n_runs: Number of runs, at least 13: 3 that mine, 5 before, 5 after.
         n_draws: Number of random comparisons under erroran's protocol.
-        jobs: Runs that are trained at the same time.
+        executor: See `complete_runs`.
         on_progress: Called often while training.
         on_finished: Called with each run that was trained.
 
@@ -129,7 +130,7 @@ def teach(
     template["environment"] = environment.current_environment(MODEL)
     specs = [RunSpec.model_validate({**template, "seed": seed}) for seed in range(n_runs)]
     requests = [Request("placebo", spec) for spec in specs]
-    completed = complete_runs(store, requests, jobs=jobs, on_progress=on_progress, on_finished=on_finished)
+    completed = complete_runs(store, requests, executor=executor, on_progress=on_progress, on_finished=on_finished)
     run_ids = [spec.id for spec in specs]
     look = Entry(kind="teach", dataset=dataset.digest, group=specs[0].group_id, seeds=tuple(range(n_runs)))
     mine, confirm = gather(store, run_ids, "mine"), gather(store, run_ids, "confirm", look=look)

@@ -99,11 +99,15 @@ class Store:
     def get_dataset(self, digest: str) -> Dataset:
         """Read a dataset; NotFound if the store lacks it, DatasetError if the copy is damaged."""
         if digest not in self._datasets:
-            path = self._dataset_path(digest)
-            if not path.exists():
-                raise NotFound(f"The store {self.root} has no dataset {digest[:12]}.", fix="erroran baseline")
-            self._datasets[digest] = read_dataset(path)
+            self._datasets[digest] = read_dataset(self.dataset_folder(digest))
         return self._datasets[digest]
+
+    def dataset_folder(self, digest: str) -> Path:
+        """The folder that `erroran.data.read_dataset` reads a dataset from; NotFound if the store lacks it."""
+        path = self._dataset_path(digest)
+        if not path.exists():
+            raise NotFound(f"The store {self.root} has no dataset {digest[:12]}.", fix="erroran baseline")
+        return path
 
     def get_splits(self, spec: RunSpec) -> Splits:
         """The dataset of a run, split as the run splits it; errors as in `get_dataset`."""

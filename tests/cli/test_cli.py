@@ -75,9 +75,9 @@ def project(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pa
     try:
         (folder / "experiments").mkdir()
         (folder / "experiments" / "0to1.toml").write_text(SPEC)
-        trained = _invoke("baseline", "--dataset", data, "--epochs", 1, "--seeds", 2)
+        trained = _invoke("baseline", "--dataset", data, "--epochs", 1, "--seeds", 2, "--jobs", 1)
         assert trained.code == 0, trained.stderr
-        judged = _invoke("intervene", "0to1", "--controls", "logit-shift")
+        judged = _invoke("intervene", "0to1", "--controls", "logit-shift", "--jobs", 1)
         assert judged.code == 0, judged.stderr
         assert "on mine" in judged.stderr
         assert "confirm" not in judged.stderr

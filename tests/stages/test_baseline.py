@@ -8,6 +8,7 @@ from training.test_models import OWN
 
 from erroran.data import Dataset
 from erroran.errors import BadInput, ErroranError, NotFound
+from erroran.execution.local import InProcess
 from erroran.experiment.recipe import Recipe
 from erroran.stages.baseline import train_baseline
 from erroran.store import Store
@@ -51,22 +52,28 @@ def test_a_baseline_is_trained_kept_and_extended(store: Store, tiny_dataset: Dat
 
 def test_every_option_reaches_the_runs(store: Store, tiny_dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
     """Recipe, precision and fraction are part of each run's spec."""
-    seen = []
+    seen, executor = [], InProcess()
 
     def pretend(store: Store, requests: list[Any], **options: Any) -> str:
-        seen.append(([request.spec for request in requests], options["jobs"]))
+        seen.append(([request.spec for request in requests], options["executor"]))
         return "completed"
 
     monkeypatch.setattr("erroran.stages.baseline.complete_runs", pretend)
     group, completed = train_baseline(
-        store, tiny_dataset, recipe=RECIPE, seeds=[3, 4], precision="mixed_bfloat16", mine_fraction=0.3, jobs=2
+        store,
+        tiny_dataset,
+        recipe=RECIPE,
+        seeds=[3, 4],
+        precision="mixed_bfloat16",
+        mine_fraction=0.3,
+        executor=executor,
     )
-    ((specs, jobs),) = seen
+    ((specs, passed),) = seen
     assert completed == "completed"
     assert [(s.seed, s.recipe, s.precision, s.mine_fraction, s.model, s.augment) for s in specs] == [
         (seed, RECIPE, "mixed_bfloat16", 0.3, "cnn", {}) for seed in (3, 4)
     ]
-    assert jobs == 2
+    assert passed is executor
     assert isinstance(group, Group)
 
 

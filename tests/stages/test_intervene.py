@@ -11,7 +11,7 @@ from training.test_models import OWN
 from erroran.data import Dataset, build_dataset
 from erroran.data.ids import strip_copy_numbers
 from erroran.errors import BadInput, ErroranError, NotFound, TrainingError
-from erroran.execution.local import Completed, Request
+from erroran.execution.driver import Completed, Request
 from erroran.experiment.endpoint import Endpoint
 from erroran.experiment.hypothesis import Hypothesis
 from erroran.experiment.judging import Judging

@@ -10,7 +10,7 @@ from stages.test_report import HYPOTHESIS, MINED, NAME, made_up_dataset, put_gro
 
 from erroran.data import Dataset
 from erroran.errors import BadInput, TrainingError
-from erroran.execution.local import Completed, Request
+from erroran.execution.driver import Completed, Request
 from erroran.stages import intervene as stage
 from erroran.stages.intervene import intervene
 from erroran.stages.report import assess

@@ -9,7 +9,7 @@ from sklearn.metrics import f1_score, recall_score
 
 from erroran.data import Dataset, build_dataset, split_dataset
 from erroran.errors import BadInput, NotFound
-from erroran.execution.local import Completed, Request
+from erroran.execution.driver import Completed, Request
 from erroran.experiment.recipe import Recipe
 from erroran.experiment.study import Study
 from erroran.report.study import _predictions, claim_line, study_headline, write_study

@@ -10,7 +10,7 @@ import pytest
 
 from erroran.data import split_dataset
 from erroran.errors import BadInput, NotFound
-from erroran.execution.local import Completed, Request
+from erroran.execution.driver import Completed, Request
 from erroran.report.teach import headline_histogram, lesson_sentence, regression_chart, write_lesson
 from erroran.stages.teach import MINE_FRACTION, LessonResult, teach
 from erroran.store import Predictions, Store

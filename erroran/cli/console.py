@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from erroran.stats.intervals import Effect
     from erroran.store.records import RunRecord
     from erroran.training.fit import Progress as RunProgress
-    from erroran.verdict.sequential import Design, Look
+    from erroran.verdict.sequential import Design, Look, Replanned
 
 # Control characters except tab and newline, marks that change the direction of text, lone surrogates.
 _INVISIBLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
@@ -124,6 +124,11 @@ class TrainingDisplay:
         fold = run.spec.fold
         done = f", fold {fold[0] + 1} of {fold[1]}:" if fold else f": {run.accuracy_mine:.2%} on mine,"
         talk.print(f"trained {run.arm} seed {run.spec.seed}{done} {run.seconds:.0f} s")
+
+    def say_replanned(self, replanned: "Replanned") -> None:
+        """Print which looks the baseline's first runs lead to."""
+        changed = replanned.design.horizon != replanned.planned
+        talk.print(replanned.describe() + f"; so {replanned.design.describe()}" * changed)
 
     def say_look(self, look: "Look", design: "Design", *, runs_per_seed: int) -> None:
         """Print what a planned look showed, and how long the training took and may still take.

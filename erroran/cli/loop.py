@@ -214,6 +214,7 @@ def _train_arms(
             fresh_baseline=not options.reuse_baseline,
             executor=executor,
             before_training=before_training,
+            after_replanning=display.say_replanned,
             after_look=partial(display.say_look, runs_per_seed=hypothesis.judge.runs_per_seed),
             before_measuring=lambda: talk.print("measuring what the augmentation did to the images"),
             **display.hooks,

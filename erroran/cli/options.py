@@ -290,7 +290,9 @@ class LookOptions(Options):
     until_decided: bool = Field(
         default=False,
         description="Train and judge after 5, 10, 15, 20, 30, ... seeds per arm until the verdict is decided. The "
-        "looks are planned and registered beforehand, and together have the level of one test.",
+        "looks are planned and registered beforehand, and together have the level of one test. The baseline's first "
+        "runs, without the treatment's, show after how many seeds, up to --max-seeds, more would teach little: there "
+        "the last look is made.",
     )
     max_seeds: Annotated[int | None, Ge(2), Le(1000)] = Field(
         default=None, description="Most seeds per arm with --until-decided; default 40."

@@ -28,7 +28,8 @@ from erroran.store.stamps import find_begun_design, look_entry
 from erroran.training.fit import Progress, training_parts
 from erroran.training.models import check_model, find_model
 from erroran.verdict.decide import Verdict, judge_hypothesis
-from erroran.verdict.sequential import Design, Levels, Look, decide_in_looks
+from erroran.verdict.plan import replan
+from erroran.verdict.sequential import Design, Levels, Look, Replanned, decide_in_looks
 from erroran.verdict.table import IMPROVED
 
 FIRST_FRESH_SEED = 1000
@@ -52,6 +53,7 @@ def intervene(
     before_training: Callable[[int, Design | None], None] = lambda *_: None,
     on_progress: Callable[[Progress], None] = lambda _: None,
     on_finished: Callable[[RunRecord], None] = lambda _: None,
+    after_replanning: Callable[[Replanned], None] = lambda _: None,
     after_look: Callable[[Look, Design], None] = lambda *_: None,
     before_measuring: Callable[[], None] = lambda: None,
 ) -> tuple[Intervention, Completed]:
@@ -60,9 +62,10 @@ def intervene(
     All input is checked before anything is written. Then the hypothesis is entered in the ledger and the arms are
     trained. At the end the changes that the operations made to the treatment's training images are measured.
 
-    With a design, baseline and treatment are trained and judged look by look until the verdict is decided. The controls
-    have the seeds of the first look, and those of the last one if the treatment improved. A design of which a look has
-    been made is continued.
+    With a design, the baseline's runs of the first look are trained first; they tell which look should be the last
+    (`plan.replan`). Then baseline and treatment are trained and judged look by look until the verdict is decided. The
+    controls have the seeds of the first look, and those of the last one if the treatment improved. A design that was
+    planned again, or of which a look has been made, is continued.
 
     Args:
         store: Holds the baseline group.
@@ -80,6 +83,7 @@ def intervene(
         before_training: Called once everything has been checked, with the largest number of seeds and the design.
         on_progress: Called every few steps of a training.
         on_finished: Called with each run that was trained.
+        after_replanning: Called once the last look of a design was chosen again.
         after_look: Called after each look of a design.
         before_measuring: Called once every run is finished.
 
@@ -106,12 +110,14 @@ def intervene(
         population=judging.population,
         worthwhile_percent=hypothesis.worthwhile_percent,
     )
+    begun = None
     if design is not None:
         _check_looks(seeds, n_seeds, fresh=fresh_baseline)
-        design = _continue_design(store, registration, design)
+        begun = _find_begun(store, registration, design)
         n_seeds = design.horizon
     chosen = _choose_seeds(group, mined, seeds, n_seeds or hypothesis.seeds, fresh=fresh_baseline)
-    controls = _with_earlier(store, group, name, hypothesis, controls, (tuple(chosen), epochs, fresh_baseline, design))
+    settings = (tuple(chosen), epochs, fresh_baseline, None if design is None else design.horizon)
+    controls = _with_earlier(store, group, name, hypothesis, controls, settings)
     built = build_controls(hypothesis, controls, find_gains(dataset))
     if name in ("baseline", *built.arms):
         raise BadInput(f"`{name}` is the name of another arm.", fix="rename the spec file")
@@ -134,7 +140,8 @@ def intervene(
 
     if added is not None:
         store.put_dataset(added)
-    store.ledger.record(registration.model_copy(update={"design": design}))
+    if begun is None:
+        store.ledger.record(registration.model_copy(update={"design": design}))
     whole = Intervention(
         name=name,
         hypothesis=hypothesis,
@@ -145,13 +152,18 @@ def intervene(
         controls=tuple(controls),
         not_applicable=built.not_applicable,
         fresh_baseline=fresh_baseline,
-        design=design,
         created=provenance.now(),
         command=provenance.command_line(),
     )
     complete = partial(complete_runs, store, executor=executor, on_progress=on_progress, on_finished=on_finished)
     arms = _Arms(store, whole, specs, complete)
-    intervention = arms.train() if design is None else arms.decide(design, group, after_look)
+    if design is None:
+        intervention = arms.train()
+    else:
+        if begun is None:
+            replanned = arms.replan(registration, design)
+            begun = replanned.design, replanned
+        intervention = arms.decide(*begun, group, after_replanning, after_look)
     if hypothesis.augment:
         before_measuring()
         gather_exposure(store, intervention)
@@ -204,8 +216,47 @@ class _Arms:
         self._store.put_intervention(intervention)
         return intervention
 
-    def decide(self, design: Design, group: Group, after_look: Callable[[Look, Design], None]) -> Intervention:
-        """Train and judge look by look; the controls have the seeds of the last look only if the treatment improved."""
+    def replan(self, registration: Entry, design: Design) -> Replanned:
+        """Train the baseline's runs of the first look, and enter in the ledger which look they show to be the last."""
+        whole, first = self._whole, design.looks[0]
+        hypothesis, judging = whole.hypothesis, whole.judging
+        specs = self._specs["baseline"][: judging.runs_per_seed * first]
+        self.trained += self._complete([Request("baseline", spec) for spec in specs]).trained
+        pilot = registration.model_copy(update={"kind": "pilot", "seeds": whole.seeds[:first]})
+        baseline = gather_judged(self._store, whole.runs_of("baseline", first), judging, look=pilot)
+        replanned = replan(
+            design,
+            baseline.labels,
+            baseline.predicted,
+            pair=hypothesis.pair.indices(baseline.class_names),
+            n_classes=len(baseline.class_names),
+            endpoint=hypothesis.primary,
+            worthwhile_percent=hypothesis.worthwhile_percent,
+        )
+        found = {"kind": "replanned", "design": replanned.design, "replanned": replanned}
+        self._store.ledger.record(pilot.model_copy(update=found))
+        return replanned
+
+    def decide(
+        self,
+        design: Design,
+        replanned: Replanned | None,
+        group: Group,
+        after_replanning: Callable[[Replanned], None],
+        after_look: Callable[[Look, Design], None],
+    ) -> Intervention:
+        """Train and judge look by look; the controls have the seeds of the last look only if the treatment improved.
+
+        Args:
+            design: What is followed.
+            replanned: How it was chosen; None if it is as registered.
+            group: The baseline group.
+            after_replanning: Called with `replanned`, if any.
+            after_look: Called after each look.
+        """
+        self._whole = self._whole.model_copy(update={"design": design, "replanned": replanned})
+        if replanned is not None:
+            after_replanning(replanned)
         first, name = design.looks[0], self._whole.name
 
         def judge_at(seeds: int, **levels: Unpack[Levels]) -> Verdict:
@@ -249,18 +300,23 @@ def _check_looks(seeds: Sequence[int] | None, n_seeds: int | None, *, fresh: boo
         )
 
 
-def _continue_design(store: Store, registration: Entry, design: Design) -> Design:
-    """The design of which a look has been made already, so that looks stay as planned; else the new one."""
-    begun = find_begun_design(store.ledger.entries(), registration)
-    if begun is None:
-        return design
-    if begun.horizon != design.horizon:
+def _find_begun(store: Store, registration: Entry, design: Design) -> tuple[Design, Replanned | None] | None:
+    """The design that was begun already, and how it was chosen, so that looks stay as planned; None if there is none.
+
+    Raises:
+        BadInput: It was registered for another number of seeds than `design`.
+    """
+    begun, _ = find_begun_design(store.ledger.entries(), registration)
+    if begun is None or begun.design is None:
+        return None
+    most = begun.design.horizon if begun.replanned is None else begun.replanned.planned
+    if most != design.horizon:
         raise BadInput(
-            f"A look at `{registration.name}` was made by a plan for at most {begun.horizon} seeds per arm; another"
-            " plan now would raise the rate of false claims.",
-            fix=f"--max-seeds {begun.horizon}",
+            f"`{registration.name}` was begun by a plan for at most {most} seeds per arm; another plan now would raise "
+            "the rate of false claims.",
+            fix=f"--max-seeds {most}",
         )
-    return begun
+    return begun.design, begun.replanned
 
 
 def _check_judging(store: Store, group: Group, name: str, hypothesis: Hypothesis, *, fresh: bool) -> None:
@@ -377,7 +433,7 @@ def _with_earlier(
     name: str,
     hypothesis: Hypothesis,
     controls: Sequence[str],
-    settings: tuple[tuple[int, ...], int, bool, Design | None],
+    settings: tuple[tuple[int, ...], int, bool, int | None],
 ) -> tuple[str, ...]:
     """Keep the controls of the same intervention's earlier run, so that its report loses no arms."""
     try:
@@ -385,7 +441,7 @@ def _with_earlier(
     except NotFound:
         return tuple(controls)
     seeds = settings[0][: len(earlier.seeds)] if earlier.design else settings[0]
-    same = (earlier.seeds, earlier.epochs, earlier.fresh_baseline, earlier.design) == (seeds, *settings[1:])
+    same = (earlier.seeds, earlier.epochs, earlier.fresh_baseline, earlier.max_seeds) == (seeds, *settings[1:])
     if not same or earlier.hypothesis != hypothesis:
         return tuple(controls)
     return tuple(dict.fromkeys((*controls, *earlier.controls)))

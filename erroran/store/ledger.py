@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict
 from erroran import provenance
 from erroran.experiment.judging import Population
 from erroran.store.folder import read_json, write_json
-from erroran.verdict.sequential import Design
+from erroran.verdict.sequential import Design, Replanned
 
 
 class Entry(BaseModel):
@@ -26,6 +26,8 @@ class Entry(BaseModel):
         kind: One of
 
             - ``registered``: a hypothesis was registered, before its runs were trained
+            - ``pilot``: the baseline's runs of the first look of a design were read, and none of the treatment;
+              ``replanned`` follows: the design that is followed from then on
             - ``look``: an intervention's runs were read on `confirm`; its ``verdict`` follows
             - ``verdict``: what was concluded
             - ``stress``: changed versions of `confirm` were predicted by an intervention's runs
@@ -47,7 +49,9 @@ class Entry(BaseModel):
         population: The images: ``confirm``, or ``train`` for training images, each predicted by models that have not
             seen it.
         worthwhile_percent: The smallest reduction worth having, of a registered hypothesis.
-        design: The looks that a registered hypothesis plans; None for a fixed number of seeds.
+        design: The looks that a registered hypothesis plans, or that were planned again; None for a fixed number of
+            seeds.
+        replanned: How they were planned again.
         word, sentence: The verdict; empty for other kinds.
         time: UTC, ISO 8601.
         command: The command line.
@@ -56,8 +60,8 @@ class Entry(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     kind: Literal[
-        "registered", "look", "verdict", "stress", "baseline-accuracy", "mined-on-confirm", "mined-out-of-fold",
-        "reviewed-on-confirm", "study", "teach", "measured", "runs-listed",
+        "registered", "pilot", "replanned", "look", "verdict", "stress", "baseline-accuracy", "mined-on-confirm",
+        "mined-out-of-fold", "reviewed-on-confirm", "study", "teach", "measured", "runs-listed",
     ]  # fmt: skip
     dataset: str
     group: str = ""
@@ -70,6 +74,7 @@ class Entry(BaseModel):
     population: Population = "confirm"
     worthwhile_percent: float | None = None
     design: Design | None = None
+    replanned: Replanned | None = None
     word: str = ""
     sentence: str = ""
     time: str = ""
@@ -80,7 +85,7 @@ class Entry(BaseModel):
         """12 hexadecimal digits, the same for a repetition of this look, such as a report that is rendered again."""
         left_out = {"pair", "sentence", "time", "command"}
         # What was added later is left out while it is unused, so that earlier looks keep their ids.
-        later = {"population": "confirm", "worthwhile_percent": None, "design": None}
+        later = {"population": "confirm", "worthwhile_percent": None, "design": None, "replanned": None}
         left_out |= {key for key, unused in later.items() if getattr(self, key) == unused}
         content = self.model_dump_json(exclude=left_out)
         return hashlib.sha256(content.encode()).hexdigest()[:12]

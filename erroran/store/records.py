@@ -7,7 +7,7 @@ from erroran.experiment.hypothesis import Hypothesis
 from erroran.experiment.judging import Judging
 from erroran.experiment.runspec import Environment, RunSpec
 from erroran.stats.intervals import Effect
-from erroran.verdict.sequential import Design, Levels
+from erroran.verdict.sequential import Design, Levels, Replanned
 
 _STRICT = ConfigDict(extra="forbid", frozen=True)
 
@@ -148,8 +148,9 @@ class Intervention(BaseModel):
         controls: Names of the requested controls, also of those without an arm.
         not_applicable: Control without an arm to the reason why it makes no sense for this change.
         fresh_baseline: Whether none of the baseline's seeds was mined.
-        design: The looks that were planned; None if the number of seeds was fixed. `seeds` are then those of the
-            last look that was made.
+        design: The looks that are followed; None if the number of seeds was fixed. `seeds` are then those of the last
+            look that was made.
+        replanned: How these looks were chosen from the baseline's first runs; None if they are as registered.
         looks: What the planned looks showed, in order.
         created: UTC, ISO 8601.
         command: The command line.
@@ -167,9 +168,17 @@ class Intervention(BaseModel):
     not_applicable: dict[str, str] = {}
     fresh_baseline: bool
     design: Design | None = None
+    replanned: Replanned | None = None
     looks: tuple[PlannedLook, ...] = ()
     created: str
     command: str
+
+    @property
+    def max_seeds(self) -> int | None:
+        """Seeds per arm at the last look as registered; None if the number of seeds was fixed."""
+        if self.replanned is not None:
+            return self.replanned.planned
+        return None if self.design is None else self.design.horizon
 
     @property
     def levels(self) -> Levels:

@@ -104,15 +104,23 @@ def own_entries(entries: Iterable[Entry], like: Entry) -> list[Entry]:
     return [entry for entry in entries if subject(entry) == subject(like)]
 
 
-def find_begun_design(entries: Iterable[Entry], like: Entry) -> Design | None:
-    """The registered design of a hypothesis of which a look has been made; `like` is an entry with these epochs."""
-    begun = registered = None
+def find_begun_design(entries: Iterable[Entry], like: Entry) -> tuple[Entry | None, bool]:
+    """The entry with the design that a hypothesis has to follow; `like` is an entry with these epochs.
+
+    Returns:
+        The entry: that of the design that was planned again, or registered if a look was made without; None if there is
+        none. And whether a look was made.
+    """
+    planned = replanned = looked = None
     for entry in own_entries(entries, like):
-        if entry.kind == "registered" and entry.epochs == like.epochs:
-            registered = entry.design
-        elif entry.kind == "look" and entry.epochs == like.epochs:
-            begun = registered or begun
-    return begun
+        if entry.epochs != like.epochs:
+            continue
+        if entry.kind in ("registered", "replanned"):
+            planned = entry
+            replanned = entry if entry.kind == "replanned" else replanned
+        elif entry.kind == "look" and planned is not None and planned.design is not None:
+            looked = planned
+    return looked or replanned, looked is not None
 
 
 def _judged_at_other_looks(own: Sequence[Entry], look: Entry, design: Design | None) -> bool:
@@ -120,7 +128,7 @@ def _judged_at_other_looks(own: Sequence[Entry], look: Entry, design: Design | N
     if design is None:
         settings = (set(look.seeds), look.epochs)
         judged = (entry for entry in own if entry.kind == "verdict")
-        return find_begun_design(own, look) is not None or any(
+        return find_begun_design(own, look)[1] or any(
             (set(entry.seeds), entry.epochs or look.epochs) != settings for entry in judged
         )
     registered = False

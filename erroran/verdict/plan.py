@@ -11,13 +11,21 @@ import numpy as np
 from erroran.errors import BadInput
 from erroran.experiment.endpoint import Cell, Endpoint
 from erroran.results import Result
-from erroran.stats.confusion import BoolArray, FloatArray, IntArray, cell_mask, check_runs, tabulate_errors
+from erroran.stats.confusion import (
+    BoolArray,
+    FloatArray,
+    IntArray,
+    cell_errors,
+    cell_mask,
+    check_runs,
+    tabulate_errors,
+)
 from erroran.stats.dispersion import RunVariation, run_variation
 from erroran.stats.intervals import score_interval
 from erroran.verdict.compare import MIN_SEEDS, compare_errors, find_directions
 from erroran.verdict.decide import EQUIVALENCE_PER_10000, WORTHWHILE_PERCENT, excludes_reduction, is_within, judge
 from erroran.verdict.rates import ErrorRates, Images, fit_same_images, scale_odds, simulate_runs
-from erroran.verdict.sequential import Design, Levels, decide_in_looks
+from erroran.verdict.sequential import Design, Levels, Replanned, decide_in_looks, plan_looks
 from erroran.verdict.table import CANNOT_TELL, HARMED, IMPROVED, WORDS, Findings, look_up
 
 SEEDS: Final = (3, 5, 8, 10, 15, 20, 30)
@@ -34,6 +42,15 @@ ALPHA: Final = 0.05
 ODDS: Final = "odds"
 REPAIRED: Final = "repaired"
 HOW: Final = (ODDS, REPAIRED)
+ENOUGH: Final = 0.05
+"""More seeds per arm that raise the power by less are not planned; see `replan`."""
+LEAST_LAST_LOOK: Final = 15
+"""Seeds per arm of the last look that `replan` chooses, at least.
+
+Chosen among 10, 15 and 20, with an `ENOUGH` of 2, 3, 5 and 8 points, on halvings of real cells: with 10 up to 6 points
+fewer were found, as five runs show the worth of more seeds only roughly; with 20 hardly more, in more seeds.
+"""
+_REPLANS: Final = 25  # simulated experiments per design that is planned again inside a forecast
 _IMAGES_FOR_ODDS: Final = 100  # simulated data sets from which the factor on the odds is computed
 
 
@@ -381,6 +398,82 @@ def check_again(
     )
 
 
+def replan(
+    design: Design,
+    labels: IntArray,
+    baseline: IntArray,
+    *,
+    pair: Cell,
+    n_classes: int,
+    endpoint: Endpoint = Endpoint.FORWARD,
+    worthwhile_percent: float = WORTHWHILE_PERCENT,
+    n_simulations: int = N_SIMULATIONS,
+) -> Replanned:
+    """Choose the last look of a design again, from the baseline's runs of its first look alone.
+
+    The levels of early looks are the stricter the farther the last look is, and on given images more seeds soon teach
+    little. So the last look becomes the first one, of `LEAST_LAST_LOOK` seeds or more, whose power, judged once, is
+    within `ENOUGH` of that of the look that was planned as the last. Same runs, same design.
+
+    Args:
+        design: As registered; its last look is not exceeded.
+        labels: Integer (N,), of the judged images.
+        baseline: Integer (S, N), predictions of the baseline's runs of the first look.
+        pair: (a, b), class indices.
+        n_classes: Number of classes C.
+        endpoint: What is judged of the pair.
+        worthwhile_percent: The true reduction for which there is to be power.
+        n_simulations: Simulated experiments.
+
+    The treatment's runs are not looked at: the errors of the baseline say how many seeds a change would need, not
+    whether there is one. ``reports/calibration.md`` shows the false claims of the whole procedure.
+
+    Source: Wittes and Brittain (1990), Stat Med 9:65 (internal pilot).
+    """
+    cells = endpoint.cells(pair)
+    variation = run_variation(labels, baseline, n_classes=n_classes)
+    return _choose_last_look(
+        design,
+        [cell_errors(labels, baseline, cell) for cell in cells],
+        n_evaluated=labels.size,
+        worthwhile=worthwhile_percent / 100,
+        pooled_logit_sd=variation.logit_sd,
+        tested_logit_sd=variation.logit_sd_of(cell_mask(n_classes, cells)),
+        n_simulations=n_simulations,
+    )
+
+
+def _choose_last_look(
+    design: Design,
+    errors: Sequence[BoolArray],
+    *,
+    n_evaluated: int,
+    worthwhile: float,
+    pooled_logit_sd: float,
+    tested_logit_sd: float,
+    n_simulations: int,
+) -> Replanned:
+    """`replan` from the errors of each cell of the endpoint, bool (S, M)."""
+    per_run = sum(float(part.sum()) for part in errors) / len(errors[0])
+    if not per_run:
+        return Replanned(planned=design.horizon, errors_per_run=0.0, chance=None, chance_planned=None, design=design)
+    rates = fit_same_images(errors, pooled_logit_sd=pooled_logit_sd, tested_logit_sd=tested_logit_sd)
+    setting = Setting(
+        rates=rates, n_images=rates.n_images, n_evaluated=n_evaluated, worthwhile=worthwhile, same_images=True
+    )
+    looks = [look for look in design.looks if look >= LEAST_LAST_LOOK] or [design.horizon]
+    rng = np.random.default_rng(0)
+    power = plan_power(setting, looks, [worthwhile], rng=rng, n_simulations=n_simulations)[0][:, 0]
+    chosen = int((power > power[-1] - ENOUGH).argmax())
+    return Replanned(
+        planned=design.horizon,
+        errors_per_run=per_run,
+        chance=float(power[chosen]),
+        chance_planned=float(power[-1]),
+        design=design if looks[chosen] == design.horizon else plan_looks(looks[chosen], alpha=design.alpha),
+    )
+
+
 def mean_forecast(forecasts: Sequence[Forecast]) -> Forecast:
     """The mean of independent forecasts."""
     n = len(forecasts)
@@ -432,10 +525,17 @@ def _simulate_claims(
 ) -> IntArray:
     """As `simulate_fixed`, but words without a claim about the endpoint stay *cannot tell*; all experiments at once."""
     drawn = setting.draw(rng, n_simulations)
-    arms = np.zeros((2, n_simulations, max(seeds), max(1, *(images.rates.size for images in drawn))), dtype=bool)
-    for k, images in enumerate(drawn):
-        simulated = _simulate_arms(setting, images, reduction, HOW[k % len(HOW)], max(seeds), rng)
-        arms[:, k, :, : images.rates.size] = simulated
+    sizes = [images.rates.size for images in drawn]
+    of = np.repeat(np.arange(n_simulations), sizes)  # the experiment of each image
+    place = np.arange(of.size) - np.repeat(np.cumsum([0, *sizes[:-1]]), sizes)
+    rates, cells = (np.concatenate([getattr(images, name) for images in drawn]) for name in ("rates", "cells"))
+    # Each experiment has cells of its own, so that its runs have shifts of their own.
+    together = Images(rates, cells + of * (int(cells.max(initial=0)) + 1))
+    ways = np.stack([setting.treat(rates, reduction, how, rng) for how in HOW])
+    treated = ways[of % len(HOW), np.arange(of.size)]
+    arms = np.zeros((2, n_simulations, max(seeds), max(1, *sizes)), dtype=bool)
+    for arm, of_arm in zip(arms, (rates, treated), strict=True):
+        arm[of, :, place] = simulate_runs(together, of_arm, max(seeds), setting.rates.logit_sd, rng).T
     words = {-1: IMPROVED, 0: CANNOT_TELL, 1: HARMED}
     places = np.array([WORDS.index(words[sign]) for sign in (-1, 0, 1)])
     options: dict[str, float] = {"logit_sd": setting.rates.tested_logit_sd, "alpha": setting.alpha}
@@ -453,7 +553,9 @@ def simulate_looks(
     rng: np.random.Generator,
     how: Sequence[str] = HOW,
 ) -> tuple[IntArray, IntArray]:
-    """Simulate experiments that are judged in looks; arguments as in `simulate_fixed`.
+    """Simulate experiments that are judged in looks, planned again after the first baseline runs (`replan`).
+
+    Arguments as in `simulate_fixed`.
 
     Returns:
         int64 (n_simulations,): places in `table.WORDS` of the words; and the seeds per arm that were used.
@@ -461,10 +563,27 @@ def simulate_looks(
     words, used = np.empty((2, n_simulations), dtype=np.int64)
     for k, images in enumerate(setting.draw(rng, n_simulations)):
         arms = _simulate_arms(setting, images, reduction, how[k % len(how)], design.horizon, rng)
+        followed = _replan_simulated(setting, design, images, arms[0][: design.looks[0]])
         # The rule that ends hopeless designs is left out: the seeds that it spares are counted here.
-        decision = decide_in_looks(design, _JudgeEndpoint(setting, *arms), chance_at=lambda *_: 1.0)
+        decision = decide_in_looks(followed, _JudgeEndpoint(setting, *arms), chance_at=lambda *_: 1.0)
         words[k], used[k] = WORDS.index(decision.verdict.word), decision.seeds
     return words, used
+
+
+def _replan_simulated(setting: Setting, design: Design, images: Images, baseline: BoolArray) -> Design:
+    """The design that simulated baseline runs of the first look lead to, bool (S, H), errors on `images`."""
+    n_cells = int(setting.rates.cells.max()) + 1
+    errors = [baseline[:, images.cells == cell] for cell in range(n_cells)]
+    missing = [max(0, setting.n_images // n_cells - part.shape[1]) for part in errors]  # never misread
+    return _choose_last_look(
+        design,
+        [np.pad(part, ((0, 0), (0, more))) for part, more in zip(errors, missing, strict=True)],
+        n_evaluated=setting.n_evaluated,
+        worthwhile=setting.worthwhile,
+        pooled_logit_sd=setting.rates.logit_sd,
+        tested_logit_sd=setting.rates.tested_logit_sd,
+        n_simulations=_REPLANS,
+    ).design
 
 
 @dataclass(frozen=True)

@@ -1,20 +1,23 @@
 """How often does a way of judging claim a change between runs whose true difference is known?
 
 `replay_naive` judges in the usual way (worst cell of one confusion matrix, one retraining), `replay_protocol` in
-erroran's. `clustered_share` sums up such comparisons, which share runs and images.
+erroran's, and `decide_runs` in its looks. `clustered_share` sums up such comparisons, which share runs and images.
 """
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import permutations
+from typing import Any, Unpack
 
 import numpy as np
 import numpy.typing as npt
 
 from erroran.errors import BadInput
 from erroran.stats.confusion import Cell, FloatArray, IntArray, confusion_counts, pair_errors
-from erroran.verdict.decide import judge
+from erroran.verdict.decide import Verdict, judge
+from erroran.verdict.plan import replan
+from erroran.verdict.sequential import Decision, Design, Levels, chance_to_decide, decide_in_looks
 
 
 @dataclass(frozen=True)
@@ -187,6 +190,45 @@ def replay_once(labels: IntArray, before: IntArray, after: IntArray, cell: Cell,
     verdict = judge(labels, before, after, pair=cell, n_classes=n_classes)
     counts = verdict.forward.before_per_seed, verdict.forward.after_per_seed
     return Replay(cell, verdict.word, verdict.primary.test.method, *counts)
+
+
+def decide_runs(
+    design: Design,
+    labels: IntArray,
+    before: IntArray,
+    after: IntArray,
+    *,
+    at_most: int | None = None,
+    **options: Any,
+) -> Decision:
+    """The whole sequential procedure (`sequential`) on runs that are there already.
+
+    Args:
+        design: As registered; `plan.replan` chooses its last look again.
+        labels: Integer (N,).
+        before: Integer (S, N), predictions of at least as many runs as the last look needs.
+        after: The same of the treatment.
+        at_most: Later looks are not made, as if training broke off, where there are too few runs for them.
+        options: `pair`, `n_classes` and others of `decide.judge`.
+
+    Raises:
+        BadInput: Too few runs.
+    """
+    asked = {key: options[key] for key in ("pair", "n_classes", "endpoint", "worthwhile_percent") if key in options}
+    followed = replan(design, labels, before[: design.looks[0]], **asked).design
+    made = followed if at_most is None else followed.until(at_most)
+    if min(len(before), len(after)) < made.horizon:
+        raise BadInput(
+            f"The last look needs {made.horizon} runs per arm; there are {len(before)} and {len(after)}.",
+            fix="more runs, or a closer horizon",
+        )
+
+    def judge_at(seeds: int, **levels: Unpack[Levels]) -> Verdict:
+        return judge(labels, before[:seeds], after[:seeds], **levels, **options)
+
+    return decide_in_looks(
+        made, judge_at, chance_at=lambda verdict, seeds, _: chance_to_decide(verdict, seeds, followed)
+    )
 
 
 def clustered_share(

@@ -1,20 +1,23 @@
 """A verdict in looks: group-sequential designs, whose levels account for the repeated tests.
 
 After 5 seeds per arm, after 10 and so on the arms are judged, until the word is something other than *cannot tell*.
-Each look has its own, stricter level, such that all looks together have the level of a single test. `decide_in_looks`
-is the whole procedure, for stages, simulations and calibration alike.
+Each look has its own, stricter level, such that all looks together have the level of a single test.
+
+The whole procedure, for stages, simulations and calibration alike: `plan_looks`; after the baseline runs of the first
+look, and before any run of the treatment is read, `plan.replan`; then `decide_in_looks`.
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Protocol, Self, TypedDict, Unpack
+from functools import lru_cache
+from typing import Final, Protocol, Self, TypedDict, Unpack
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, model_validator
 
 from erroran.errors import BadInput
-from erroran.stats.confusion import FloatArray, IntArray
-from erroran.verdict.decide import Verdict, judge
+from erroran.stats.confusion import FloatArray
+from erroran.verdict.decide import Verdict
 from erroran.verdict.table import CANNOT_TELL
 
 MAX_SEEDS: Final = 40
@@ -85,12 +88,49 @@ class Design(BaseModel):
             "alpha_images": self.alpha,
         }
 
+    def until(self, seeds: int) -> Self:
+        """The looks after at most so many seeds per arm, at their levels."""
+        n = sum(look <= seeds for look in self.looks)
+        cut = {name: getattr(self, name)[:n] for name in ("looks", "alphas", "alphas_excluded")}
+        return type(self).model_validate(self.model_dump() | cut)
+
     def describe(self) -> str:
         """Such as ``looks after 5, 10 and 20 seeds per arm``."""
         *first, last = map(str, self.looks)
         if not first:
             return f"one look after {last} seeds per arm"
         return f"looks after {', '.join(first)} and {last} seeds per arm"
+
+
+class Replanned(BaseModel):
+    """A design whose last look was chosen again, from the baseline's runs of the first look; see `plan.replan`.
+
+    Attributes:
+        planned: Seeds per arm at the last look before.
+        errors_per_run: Errors of the endpoint that these runs made, on the judged images.
+        chance: Probability of *improved* if the true reduction is the worthwhile one and `design.horizon` seeds per arm
+            are judged once; None if these runs made no error, so that there is nothing to choose by.
+        chance_planned: The same with `planned` seeds per arm.
+        design: What is followed.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    planned: int
+    errors_per_run: float
+    chance: float | None
+    chance_planned: float | None
+    design: Design
+
+    def describe(self) -> str:
+        """Why the last look is where it is, as a sentence without a full stop."""
+        seen, last = f"the baseline's first runs make {self.errors_per_run:.1f} errors each", self.design.horizon
+        if self.chance is None or self.chance_planned is None or last == self.planned:
+            return f"{seen}: the last look stays at {last} seeds per arm"
+        return (
+            f"{seen}: the last look is after {last} seeds per arm instead of {self.planned}, which would raise the "
+            f"chance of improved only from {self.chance:.0%} to {self.chance_planned:.0%}"
+        )
 
 
 class JudgeAt(Protocol):
@@ -158,6 +198,7 @@ class Decision:
         return self.looks[-1].decided
 
 
+@lru_cache(maxsize=64)
 def plan_looks(max_seeds: int = MAX_SEEDS, *, alpha: float = ALPHA, alpha_excluded: float = ALPHA_EXCLUDED) -> Design:
     """Plan looks after 5, 10, 15, 20, 30, 40, ... seeds per arm.
 
@@ -221,31 +262,6 @@ def decide_in_looks(
         if looks[-1].stops:
             break
     return Decision(design, tuple(looks))
-
-
-def decide_runs(design: Design, labels: IntArray, before: IntArray, after: IntArray, **options: Any) -> Decision:
-    """`decide_in_looks` on runs that are there already, for simulations.
-
-    Args:
-        design: The looks and their levels.
-        labels: Integer (N,).
-        before: Integer (S, N), predictions of at least as many runs as the last look needs.
-        after: The same of the treatment.
-        options: `pair`, `n_classes` and others of `decide.judge`.
-
-    Raises:
-        BadInput: Too few runs.
-    """
-    if min(len(before), len(after)) < design.horizon:
-        raise BadInput(
-            f"The last look needs {design.horizon} runs per arm; there are {len(before)} and {len(after)}.",
-            fix="more runs, or a closer horizon",
-        )
-
-    def judge_at(seeds: int, **levels: Unpack[Levels]) -> Verdict:
-        return judge(labels, before[:seeds], after[:seeds], **levels, **options)
-
-    return decide_in_looks(design, judge_at)
 
 
 def chance_to_decide(verdict: Verdict, seeds: int, design: Design) -> float:

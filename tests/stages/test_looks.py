@@ -21,6 +21,8 @@ from erroran.verdict.sequential import Design, Look, plan_looks
 
 IMAGES = 40
 DESIGN = plan_looks(20)
+FOLLOWED = plan_looks(15)
+"""What the baseline's first five runs, with some 8 errors each, make of `DESIGN`."""
 
 
 class Trainer:
@@ -97,8 +99,9 @@ def test_a_clear_effect_is_decided_early(store: Store, group: Group, trainer: Tr
     assert {arm: len(runs) for arm, runs in intervention.arms.items()} == dict.fromkeys(intervention.arms, decided)
     assert intervention.seeds == tuple(range(1000, 1000 + decided))
     found = assess(store, group, NAME)
-    assert (found.verdict.word, found.verdict.alpha) == ("improved", DESIGN.levels_at(decided)["alpha"])
-    excluded = DESIGN.levels_at(decided)["alpha_excluded"]
+    levels = intervention.design.levels_at(decided)
+    assert (found.verdict.word, found.verdict.alpha) == ("improved", levels["alpha"])
+    excluded = levels["alpha_excluded"]
     assert found.verdict.primary.effect.confidence == pytest.approx(1 - excluded)
     assert found.stamps == []
 
@@ -150,23 +153,25 @@ def test_the_design_is_registered_before_anything_is_trained(store: Store, group
 def test_every_look_is_entered_before_it_is_made(
     store: Store, group: Group, trainer: Trainer, words: list[str]
 ) -> None:
-    """One entry per look, with the seeds that were read."""
+    """One entry per look, with the seeds that were read; before them the baseline's runs of the first look alone."""
     words += ["cannot tell", "cannot tell", "harmed"]
     _intervene(store, group)
     entries = store.ledger.entries()
     assert [(entry.kind, len(entry.seeds)) for entry in entries] == [
         ("registered", 0),
+        ("pilot", 5),
+        ("replanned", 5),
         ("look", 5),
         ("look", 10),
         ("look", 15),
     ]
 
 
-@pytest.mark.parametrize("fails_at", [3, 15, 17, 24])
+@pytest.mark.parametrize("fails_at", [3, 7, 15, 17, 24])
 def test_what_was_interrupted_goes_on(
     store: Store, group: Group, trainer: Trainer, words: list[str], fails_at: int
 ) -> None:
-    """Before, at and after the first look: the same command trains only what is missing, by the same design."""
+    """Before and after the baseline's runs of the first look, at it and after it: only what is missing is trained."""
     words += ["cannot tell"] * 2
     trainer.fails_at = fails_at
     with pytest.raises(TrainingError):
@@ -174,10 +179,44 @@ def test_what_was_interrupted_goes_on(
     trainer.fails_at = None
     words[:] = ["cannot tell", "not worthwhile"]
     intervention = _intervene(store, group)
-    assert intervention.design == DESIGN
+    assert intervention.design == FOLLOWED
     assert len(trainer.trained) == len(set(trainer.trained)) == 10 + 10 + 5
     assert [look.seeds for look in intervention.looks] == [5, 10]
     assert [stamp.kind for stamp in assess(store, group, NAME).stamps] == []
+
+
+def test_the_baseline_alone_chooses_the_last_look(store: Store, group: Group, trainer: Trainer) -> None:
+    """With 8 errors per run 15 seeds suffice: noted before the treatment is trained, and followed from then on."""
+    trainer.fails_at = 5
+    with pytest.raises(TrainingError):
+        _intervene(store, group)
+    assert {arm for arm, _ in trainer.trained} == {"baseline"}
+    registered, pilot, replanned = store.ledger.entries()
+    assert (registered.design, pilot.kind, replanned.kind) == (DESIGN, "pilot", "replanned")
+    assert replanned.design == FOLLOWED
+    found = replanned.replanned
+    assert (found.planned, found.design, found.errors_per_run) == (20, FOLLOWED, pytest.approx(8.2))
+    assert found.chance > found.chance_planned - 0.05
+
+
+def test_a_design_that_was_planned_again_is_not_planned_anew(
+    store: Store, group: Group, trainer: Trainer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Interrupted before the treatment: the ledger's design is followed, and another limit is refused."""
+    trainer.fails_at = 5
+    with pytest.raises(TrainingError):
+        _intervene(store, group)
+    trainer.fails_at = None
+    monkeypatch.delattr(stage, "replan")
+    with pytest.raises(BadInput, match="at most 20 seeds per arm"):
+        _intervene(store, group, plan_looks(40))
+    said: list[str] = []
+    intervention = _intervene(store, group, after_replanning=lambda found: said.append(found.describe()))
+    assert intervention.design == FOLLOWED
+    assert (intervention.max_seeds, len(intervention.seeds)) == (20, 5)
+    assert said[0].startswith("the baseline's first runs make 8.2 errors each: the last look is after 15 seeds")
+    assert "instead of 20" in said[0]
+    assert assess(store, group, NAME).stamps == []
 
 
 def test_another_limit_after_a_look_is_refused(store: Store, group: Group, trainer: Trainer, words: list[str]) -> None:
@@ -234,5 +273,5 @@ def test_a_look_can_be_reported_before_the_next(store: Store, group: Group, trai
     with pytest.raises(TrainingError):
         _intervene(store, group)
     found = assess(store, group, NAME)
-    assert (len(found.seeds), found.verdict.alpha) == (5, DESIGN.alphas[0])
+    assert (len(found.seeds), found.verdict.alpha) == (5, FOLLOWED.alphas[0])
     assert found.stamps == []

@@ -7,7 +7,7 @@ import pytest
 
 from erroran.store.ledger import Entry
 from erroran.store.stamps import find_begun_design, find_stamps
-from erroran.verdict.sequential import Design, plan_looks
+from erroran.verdict.sequential import Design, Replanned, plan_looks
 
 FIVE, TEN = tuple(range(1000, 1005)), tuple(range(1000, 1010))
 DESIGN = plan_looks(20)
@@ -104,17 +104,41 @@ def test_a_fixed_test_after_a_look_of_a_design_is_a_peek() -> None:
     assert list(_stamps(REGISTERED, _entry(kind="look", seeds=FIVE, word=""), VERDICT)) == ["Peeked"]
 
 
+REPLANNED = _entry(
+    kind="replanned",
+    seeds=FIVE,
+    word="",
+    design=plan_looks(10),
+    replanned=Replanned(planned=20, errors_per_run=8.0, chance=0.9, chance_planned=0.92, design=plan_looks(10)),
+)
+LOOK = _entry(kind="look", seeds=FIVE, word="")
+
+
+def test_looks_that_were_planned_again_are_no_peek() -> None:
+    """The verdict after ten seeds is that of the design that follows from the baseline's first runs."""
+    assert _stamps(REGISTERED, REPLANNED, _entry(seeds=FIVE), VERDICT, design=plan_looks(10)) == {}
+    assert list(_stamps(REGISTERED, REPLANNED, _entry(seeds=TEN[:7]), VERDICT, design=plan_looks(10))) == ["Peeked"]
+
+
+def test_a_fixed_test_after_the_baseline_was_read_is_no_peek() -> None:
+    """Nothing of the treatment had been seen."""
+    fixed = _entry(kind="registered", seeds=(), word="", design=None)
+    assert _stamps(REGISTERED, REPLANNED, fixed, VERDICT) == {}
+
+
 @pytest.mark.parametrize(
     ("entries", "begun"),
     [
-        ((), None),
-        ((REGISTERED,), None),
-        ((REGISTERED, _entry(kind="look", seeds=FIVE)), DESIGN),
-        ((REGISTERED, _entry(kind="look", seeds=FIVE, epochs=8)), None),
-        ((REGISTERED, _entry(kind="look", seeds=FIVE, group="h")), None),
-        ((_entry(kind="look", seeds=FIVE), REGISTERED), None),
+        ((), (None, False)),
+        ((REGISTERED,), (None, False)),
+        ((REGISTERED, LOOK), (REGISTERED, True)),
+        ((REGISTERED, REPLANNED), (REPLANNED, False)),
+        ((REGISTERED, REPLANNED, LOOK), (REPLANNED, True)),
+        ((REGISTERED, LOOK.model_copy(update={"epochs": 8})), (None, False)),
+        ((REGISTERED, LOOK.model_copy(update={"group": "h"})), (None, False)),
+        ((LOOK, REGISTERED), (None, False)),
     ],
 )
-def test_which_design_was_begun(entries: tuple[Entry, ...], begun: Design | None) -> None:
-    """One of which a look was made after its registration, with the same baseline and epochs."""
+def test_which_design_was_begun(entries: tuple[Entry, ...], begun: tuple[Entry | None, bool]) -> None:
+    """One that was planned again, or of which a look was made after its registration; same baseline and epochs."""
     assert find_begun_design(entries, VERDICT) == begun

@@ -13,6 +13,7 @@ from erroran.stats.dispersion import run_variation
 from erroran.verdict.decide import judge
 from erroran.verdict.plan import (
     AGREES,
+    ENOUGH,
     HOW,
     ODDS,
     REPAIRED,
@@ -27,9 +28,11 @@ from erroran.verdict.plan import (
     mean_forecast,
     odds_factor,
     plan_power,
+    replan,
     seeds_for,
     simulate_agreement,
     simulate_fixed,
+    simulate_looks,
 )
 from erroran.verdict.rates import ErrorRates, Images, fit_rates, fit_same_images, scale_odds, simulate_runs
 from erroran.verdict.replay import worst_cell
@@ -404,3 +407,49 @@ def test_the_baseline_arm_tells_whether_the_seeds_suffice() -> None:
     assert found.seeds_needed <= 6
     assert check_again([errors[:1]], **options) is None
     assert check_again([np.zeros_like(errors)], **options) is None
+
+
+# --- the last look, chosen from the baseline's first runs
+
+
+def _baseline(rate: float, *, n_images: int = 12, n_runs: int = 5) -> tuple[Ints, Ints]:
+    """Labels and predictions of two classes with 100 images each, of which so many are misread at this rate."""
+    labels = np.repeat([0, 1], 100)
+    pred = np.tile(labels, (n_runs, 1))
+    pred[:, :n_images] = np.random.default_rng(4).random((n_runs, n_images)) < rate
+    return labels, pred
+
+
+@pytest.mark.parametrize(("rate", "horizons"), [(0.9, (15, 15)), (0.5, (20, 30)), (0.2, (30, 40))])
+def test_the_last_look_comes_later_where_more_seeds_teach_more(rate: float, horizons: tuple[int, int]) -> None:
+    """Images that every run misreads are known after few runs; images that few runs misread are not."""
+    found = replan(plan_looks(40), *_baseline(rate), pair=CELL, n_classes=2)
+    assert horizons[0] <= found.design.horizon <= horizons[1]
+    assert found.design == plan_looks(found.design.horizon)
+    assert found.chance is not None
+    assert found.chance_planned is not None
+    assert found.chance > found.chance_planned - ENOUGH
+
+
+def test_the_last_look_is_the_same_for_the_same_runs_and_never_later_than_planned() -> None:
+    """Twice the same; and `--max-seeds` stays the limit."""
+    labels, pred = _baseline(0.2)
+    twice = [replan(plan_looks(40), labels, pred, pair=CELL, n_classes=2) for _ in range(2)]
+    assert twice[0] == twice[1]
+    for most in (3, 5, 8, 20):
+        assert replan(plan_looks(most), labels, pred, pair=CELL, n_classes=2).design.horizon <= most
+
+
+def test_without_errors_the_last_look_stays() -> None:
+    """There is nothing to choose by."""
+    found = replan(plan_looks(40), *_baseline(0.0), pair=CELL, n_classes=2)
+    assert (found.design, found.chance, found.chance_planned) == (plan_looks(40), None, None)
+    assert found.describe() == "the baseline's first runs make 0.0 errors each: the last look stays at 40 seeds per arm"
+
+
+def test_a_forecast_of_looks_plans_again_as_the_stage_does() -> None:
+    """40 errors: with the last look after 40 seeds the first one has next to no level; planned again, it decides."""
+    setting = made_up_setting(40)
+    words, seeds = simulate_looks(setting, plan_looks(40), 0.5, n_simulations=30, rng=np.random.default_rng(0))
+    assert (words == WORDS.index(IMPROVED)).all()
+    assert np.median(seeds) == 5

@@ -9,11 +9,12 @@ from scipy.stats import multivariate_normal, norm
 
 from erroran.errors import BadInput
 from erroran.verdict.decide import judge
+from erroran.verdict.plan import replan
+from erroran.verdict.replay import decide_runs
 from erroran.verdict.sequential import (
     Design,
     chance_to_decide,
     decide_in_looks,
-    decide_runs,
     nominal_levels,
     plan_looks,
     spend_obrien_fleming,
@@ -119,6 +120,14 @@ def test_a_design_survives_json() -> None:
     assert plan_looks(4).describe() == "one look after 4 seeds per arm"
 
 
+def test_a_design_that_breaks_off_keeps_its_levels() -> None:
+    """The looks after at most 12 seeds are those after 5 and 10."""
+    design = plan_looks(20)
+    cut = design.until(12)
+    assert (cut.looks, cut.alpha) == ((5, 10), design.alpha)
+    assert (cut.alphas, cut.alphas_excluded) == (design.alphas[:2], design.alphas_excluded[:2])
+
+
 class _Judge:
     """Gives prepared words, one per look, and notes what it was asked."""
 
@@ -218,6 +227,20 @@ def test_the_whole_procedure_on_simulated_runs() -> None:
     assert sum(word in ("improved", "harmed", "traded") for word in found["null"][0]) <= 3
     assert found["half"][0].count("improved") >= 17
     assert np.median(found["half"][1]) <= 10
+
+
+def test_runs_that_are_there_are_judged_by_the_design_that_was_planned_again() -> None:
+    """Fewer seeds suffice, so no look after 40 is planned; looks without runs are left out where asked for."""
+    rng = np.random.default_rng(7)
+    world = _world(rng, np.zeros(13), 20)
+    replanned = replan(plan_looks(40), world[0], world[1][:5], pair=(0, 1), n_classes=2)
+    decision = decide_runs(plan_looks(40), *world, pair=(0, 1), n_classes=2)
+    assert decision.design == replanned.design == plan_looks(replanned.design.horizon) != plan_looks(40)
+    short = [runs[:6] for runs in world[1:]]
+    broken_off = decide_runs(plan_looks(40), world[0], *short, at_most=6, pair=(0, 1), n_classes=2)
+    assert broken_off.design == replanned.design.until(6)
+    with pytest.raises(BadInput, match="there are 6 and 6"):
+        decide_runs(plan_looks(40), world[0], *short, pair=(0, 1), n_classes=2)
 
 
 def test_other_images_are_asked_about_at_the_level_of_all_looks() -> None:

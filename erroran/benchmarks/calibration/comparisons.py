@@ -14,8 +14,8 @@ from erroran.benchmarks.calibration.runner import Runner
 from erroran.stats.confusion import Cell, IntArray, cell_errors, pair_errors
 from erroran.stats.significance import mcnemar
 from erroran.verdict.decide import judge
-from erroran.verdict.replay import NaiveReplay, clustered_share, replay_naive, worst_cells
-from erroran.verdict.sequential import Design, decide_runs, plan_looks
+from erroran.verdict.replay import NaiveReplay, clustered_share, decide_runs, replay_naive, worst_cells
+from erroran.verdict.sequential import Design, plan_looks
 from erroran.verdict.table import CANNOT_TELL, EQUIVALENT, HARMED, IMPROVED, NOT_WORTHWHILE, TRADED, WORDS
 
 CLAIMS: Final = (IMPROVED, HARMED, TRADED)
@@ -123,11 +123,19 @@ def compare_pool(
     return found
 
 
-def decide(labels: IntArray, before: IntArray, after: IntArray, cell: Cell, design: Design | None) -> tuple[str, int]:
-    """The word, and the seeds per arm that it took; judged once without a design."""
+def decide(
+    labels: IntArray,
+    before: IntArray,
+    after: IntArray,
+    cell: Cell,
+    design: Design | None,
+    *,
+    at_most: int | None = None,
+) -> tuple[str, int]:
+    """The word, and the seeds per arm that it took; judged once without a design. See `replay.decide_runs`."""
     if design is None:
         return judge(labels, before, after, pair=cell, n_classes=N_CLASSES).word, len(before)
-    decision = decide_runs(design, labels, before, after, pair=cell, n_classes=N_CLASSES)
+    decision = decide_runs(design, labels, before, after, pair=cell, n_classes=N_CLASSES, at_most=at_most)
     return decision.verdict.word, decision.seeds
 
 
@@ -308,16 +316,13 @@ def measure_half(pool: Pool, settings: Settings, run: Runner) -> list[Measured]:
 
 def _decide_halves(pool: Pool, cell: Cell, most: int, n: int, seed: Sequence[int]) -> list[tuple[str, int, IntArray]]:
     rng = np.random.default_rng(seed)
-    whole = plan_looks()
-    n_looks = sum(look <= most for look in whole.looks)
-    levels = {name: values[:n_looks] for name, values in whole.model_dump().items() if isinstance(values, tuple)}
-    design = whole.model_copy(update=levels)
+    design = plan_looks()
     found: list[tuple[str, int, IntArray]] = []
     split = pool.confirm
     for _ in range(n):
         rows = rng.permutation(pool.n_runs)[: 2 * most]
         after = PLANTS["images repaired"](split.labels, split.predicted, split.predicted[rows[most:]], cell, rng)
-        word, used = decide(split.labels, split.predicted[rows[:most]], after, cell, design)
+        word, used = decide(split.labels, split.predicted[rows[:most]], after, cell, design, at_most=most)
         found.append((word, used, rows))
     return found
 

@@ -129,7 +129,7 @@ class Replanned(BaseModel):
             return f"{seen}: the last look stays at {last} seeds per arm"
         return (
             f"{seen}: the last look is after {last} seeds per arm instead of {self.planned}, which would raise the "
-            f"chance of improved only from {self.chance:.0%} to {self.chance_planned:.0%}"
+            f"chance of improved only from {100 * self.chance:.0f} % to {100 * self.chance_planned:.0f} %"
         )
 
 

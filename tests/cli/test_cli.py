@@ -354,7 +354,11 @@ def test_looks_are_announced_and_reported(in_project: Path) -> None:
     intervention = outcome.json["intervention"]
     assert (intervention["design"]["looks"], len(intervention["looks"])) == ([2], 1)
     assert intervention["looks"][0]["word"] == outcome.json["verdict"]["word"]
-    assert "Judged in one look after 2 seeds per arm" in Path("reports/looked.md").read_text(encoding="utf-8")
+    assert "the last look stays at 2 seeds per arm" in outcome.stderr
+    page = Path("reports/looked.md").read_text(encoding="utf-8")
+    assert "Judged in one look after 2 seeds per arm" in page
+    assert intervention["replanned"]["planned"] == 2
+    assert f"{intervention['replanned']['errors_per_run']:.1f} errors each: the last look stays at 2 seeds" in page
 
 
 # --- JSON and the store

@@ -24,14 +24,15 @@ def diff_lines(result: "DiffResult") -> list[str]:
     p_value = "no p-value" if result.p_value is None else f"p = {result.p_value:.3g}"
     here = span((effect.seeds_relative_low, effect.seeds_relative_high))
     new = span((effect.relative_low, effect.relative_high))
-    level = f"{100 * effect.confidence:.4g} %"
+    levels = [f"{100 * level:.4g} %" for level in (effect.confidence, effect.images_confidence)]
     return [
         result.sentence,
         *([f"what to do: {result.advice}"] if result.advice else []),
         "",
         *columns([("errors per run", "before", "after"), *_run_rows(result)]),
         "",
-        f"change: {change(effect.relative)}; {level} intervals: new seeds, these samples {here}; new samples {new}",
+        f"change: {change(effect.relative)}; intervals: new seeds, these samples {here} ({levels[0]}); "
+        f"new samples {new} ({levels[1]})",
         f"decided by: {result.verdict.row}: {condition}",
         _collateral_line(result),
         _found_line(result),

@@ -1,6 +1,6 @@
 """The forest plot: changes of errors with both intervals, against no change and the worthwhile change."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -81,9 +81,9 @@ def _row(compared: "Comparison", significant: bool, ruled: bool) -> ForestRow:
     return ForestRow(compared.name, compared.effect, sign, ruled=ruled)
 
 
-def levels(effects: "Sequence[Effect]") -> str:
-    """The levels of the intervals: ``95 %``, or ``95 to 99.5 %``, since each planned look has its own."""
-    found = sorted({effect.confidence for effect in effects}) or [0.95]
+def levels(found: Iterable[float]) -> str:
+    """Levels of intervals: ``95 %``, or ``95 to 99.5 %``, since each planned look has its own."""
+    found = sorted(set(found)) or [0.95]
     return " to ".join(f"{100 * level:.4g}" for level in dict.fromkeys((found[0], found[-1]))) + " %"
 
 
@@ -162,10 +162,12 @@ def _finish(figure: Figure, axes: Any, rows: Sequence[ForestRow], unit: str) -> 
     axes.set_yticks([])
     axes.spines["left"].set_visible(False)
     axes.set_xlabel("change of the errors per run:  ← fewer, more →")
-    level = levels([row.effect for row in rows if row.effect])
+    effects = [row.effect for row in rows if row.effect]
+    of_seeds = levels(effect.confidence for effect in effects)
+    of_images = levels(effect.images_confidence for effect in effects)
     handles = [
-        Line2D([], [], color=BEFORE, lw=5, alpha=0.45, label=f"{level}: new seeds, these {unit}"),
-        Line2D([], [], color=BEFORE, lw=1.2, label=f"{level}: new seeds, new {unit}"),
+        Line2D([], [], color=BEFORE, lw=5, alpha=0.45, label=f"{of_seeds}: new seeds, these {unit}"),
+        Line2D([], [], color=BEFORE, lw=1.2, label=f"{of_images}: new seeds, new {unit}"),
     ]
     percents = sorted({row.worthwhile_percent for row in rows if row.worthwhile_percent is not None})
     if percents:

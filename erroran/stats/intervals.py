@@ -13,19 +13,12 @@ from erroran.stats.significance import (
     Tally,
     beyond_noise,
     check_arms,
-    effective_number,
     image_variance,
     satterthwaite,
     tally_errors,
 )
 
 PER_10000: Final = 10_000.0
-PRIOR_REPAIRED: Final = 2.0
-"""Weight of "an image changes wholly or not at all" in the interval of a ratio, in changed images.
-
-Chosen among 0, 2 and 4 on simulations of images repaired one by one and in proportion: coverage of the former rose from
-89 to 92 % on average with 2, and no further with 4.
-"""
 _LARGEST_RATIO: Final = 1e3  # an upper end of a ratio beyond this counts as unbounded
 
 
@@ -45,7 +38,8 @@ class Effect:
         relative_high: Upper end; None if unbounded.
         seeds_relative_low: Lower end of its interval for new seeds on these images, >= -1; None if undefined.
         seeds_relative_high: Upper end; None if unbounded.
-        confidence: Level of all intervals.
+        confidence: Level of the intervals for new seeds on these images.
+        images_confidence: Level of those for new seeds and new images.
         method: Which intervals these are.
     """
 
@@ -65,6 +59,7 @@ class Effect:
     seeds_relative_low: float | None
     seeds_relative_high: float | None
     confidence: float
+    images_confidence: float
     method: str
 
 
@@ -103,6 +98,7 @@ def score_interval(
     n_images: int,
     *,
     confidence: float = 0.95,
+    images_confidence: float | None = None,
     logit_sd: float = 0.0,
 ) -> Effect:
     """Change of an error rate with its intervals, for new seeds and for new seeds and new images.
@@ -112,18 +108,25 @@ def score_interval(
         after_errors: bool (S_a, M), same images.
         n_images: Images evaluated, >= M.
         confidence: Level of the intervals, in (0, 1).
+        images_confidence: Level of those for new images, if it is another.
         logit_sd: Run-to-run variation of this count, in logits; see `dispersion.run_variation`.
 
     Each interval holds the changes that its test does not reject, so it excludes "no change" exactly where the p-value
     of `significance.change_test` is below 1 - confidence: `p_value` for new seeds, `p_images` for new images. The
     tested contrast is after - before - delta for a difference delta, and after - ratio * before for a ratio.
 
-    Variances belong to the change that is tested. Over seeds, each arm's variance lies between its own, at the observed
-    change, and that of both arms together, at no change, in proportion to the distance. Over new images it is that of
-    `significance.image_variance` at no change. At the observed change it comes from the images' deviations from it,
-    less seed noise: from their changes for a difference, from after - ratio * before for a ratio, where few changed
-    images are blended with images that change wholly or not at all (`PRIOR_REPAIRED`). A difference has, in addition,
-    the variance of images that change in proportion to their error rates; a ratio has none then.
+    Variances belong to the change that is tested. At the observed change, and beyond it, each arm has its own variance
+    over seeds; at no change, that of both arms together; between the two, a value between in proportion to the
+    distance. Over new images the variance is that of `significance.image_variance` at no change. At the observed change
+    it comes from the images' deviations from it, less seed noise: from their changes for a difference, from after -
+    ratio * before for a ratio. A difference has, in addition, the variance of images that change in proportion to their
+    error rates; a ratio has none then.
+
+    A ratio farther from 1 than the observed one, or on its other side, is tested with the images' deviations from the
+    tested ratio itself: if half of the images are repaired for good, those that were not show how much the total
+    varies with the choice of images. With few images this is not enough: a ratio r < 1 has at least the p-value 2 r^k,
+    twice the chance that none of k images is repaired although each is with probability 1 - r; k is the number of
+    equally frequent images with the same variance, (sum p)^2 / sum p^2. The same holds for 1 / r with the arms swapped.
 
     With one run in an arm, its variance over seeds is taken from the runs of both arms.
 
@@ -132,10 +135,12 @@ def score_interval(
     """
     before, after = check_arms(before_errors, after_errors)
     was, now = float(before.sum() / len(before)), float(after.sum() / len(after))
-    intervals = _Intervals(tally_errors(before, after), logit_sd, 1 - confidence)
+    images_confidence = confidence if images_confidence is None else images_confidence
+    intervals = _Intervals(tally_errors(before, after), logit_sd)
     scale = PER_10000 / n_images
-    seeds, images = (intervals.difference(new_images=new) for new in (False, True))
-    ratios = [intervals.ratio(new_images=new) for new in (False, True)]
+    asked = ((1 - confidence, False), (1 - images_confidence, True))
+    seeds, images = (intervals.difference(alpha, new_images=new) for alpha, new in asked)
+    ratios = [intervals.ratio(alpha, new_images=new) for alpha, new in asked]
     (seeds_below, seeds_above), (below, above) = (
         tuple(None if end is None else end - 1 for end in ends) for ends in ratios
     )
@@ -156,15 +161,15 @@ def score_interval(
         seeds_relative_low=seeds_below,
         seeds_relative_high=seeds_above,
         confidence=confidence,
+        images_confidence=images_confidence,
         method="score (new seeds; new seeds and new images)",
     )
 
 
 class _Intervals:
-    """Intervals of one comparison at the level 1 - alpha; see `score_interval`."""
+    """Intervals of one comparison, each at the level 1 - alpha; see `score_interval`."""
 
-    def __init__(self, tally: Tally, logit_sd: float, alpha: float) -> None:
-        self._alpha = alpha
+    def __init__(self, tally: Tally, logit_sd: float) -> None:
         self._before, self._after = tally.mean[:, 0].tolist()
         self._runs = tally.n_runs
         self._weights = weigh_shifts(tally.squares, tally.flips, tally.n_runs, logit_sd)[0]
@@ -176,53 +181,59 @@ class _Intervals:
         self._null_images, self._null_df = float(variance[0]), float(df[0])
         self._rates, self._noise = tally.rates[:, 0], tally.noise[:, 0]
         self._severity = _severity(self._rates, self._noise)
+        squares = np.maximum(0.0, (self._rates**2 - self._noise).sum(axis=1))
+        self._images = np.divide(tally.mean[:, 0] ** 2, squares, out=np.zeros(2), where=squares > 0).tolist()
 
-    def difference(self, *, new_images: bool) -> tuple[float, float]:
+    def difference(self, alpha: float, *, new_images: bool) -> tuple[float, float]:
         """Ends for after - before, in errors per run."""
         observed = self._after - self._before
-        uneven, df = 0.0, 1.0
-        if new_images:
-            found, df = self._uneven(1.0)
-            uneven = max(0.0, found - self._in_proportion(observed))
+        uneven = max(0.0, self._uneven(1.0) - self._in_proportion(observed)) if new_images else 0.0
 
         def excess(delta: float) -> float:
             share = self._share(observed - delta)
-            images = df_of_images = 0.0
-            if new_images:
-                images = uneven + (self._null_images - uneven) * share
-                df_of_images = df + (self._null_df - df) * share
-            return self._alpha - self._p_value(
-                observed - delta, share, images=images, df=df_of_images, known=self._in_proportion(delta) * new_images
-            )
+            images, df = self._toward_null(uneven, self._null_images, share) if new_images else (0.0, np.inf)
+            known = self._in_proportion(delta) * new_images
+            return alpha - self._p_value(observed - delta, share, images=images, df=df, known=known)
 
         low = observed - _root_beyond(lambda below: excess(observed - below), 0.1)
         return low, observed + _root_beyond(lambda above: excess(observed + above), 0.1)
 
-    def ratio(self, *, new_images: bool) -> tuple[float | None, float | None]:
+    def ratio(self, alpha: float, *, new_images: bool) -> tuple[float | None, float | None]:
         """Ends for after / before; None where undefined or unbounded."""
         if self._before == 0:
             return None, None
         estimate = self._after / self._before
-        found, df = self._uneven(estimate) if new_images else (0.0, 1.0)
-        weight = PRIOR_REPAIRED / (PRIOR_REPAIRED + df)
+        observed = self._uneven(estimate) / estimate if new_images and estimate else 0.0  # over the ratio
+        nearer = min(1.0, estimate), max(1.0, estimate)
 
         def excess(ratio: float) -> float:
             contrast = self._after - ratio * self._before
             share = self._share(contrast / ratio**0.5 if ratio > 0 else contrast)  # as for before / after
-            images = df_of_images = 0.0
+            images, df = 0.0, np.inf
             if new_images:
-                uneven = found / estimate if estimate > 0 else 0.0
-                uneven += weight * (self._one_by_one(ratio) - uneven)
-                images = ratio * (uneven + (self._null_images - uneven) * share)
-                df_of_images = df + (self._null_df - df) * share
-            return self._alpha - self._p_value(contrast, share, ratio, images=images, df=df_of_images)
+                images, df = self._toward_null(observed, self._null_images, share)
+                images *= ratio
+                if not nearer[0] <= ratio <= nearer[1] and (at_ratio := self._uneven(ratio)) > images:
+                    images, df = at_ratio, np.inf
+            p_value = self._p_value(contrast, share, ratio, images=images, df=df)
+            if new_images:
+                p_value = max(p_value, 2 * self._none_changed(ratio, estimate))
+            return alpha - p_value
 
+        # The variance over images jumps at 1; where 1 is rejected, the end is sought before it.
+        highest = _LARGEST_RATIO * max(1.0, estimate)
+        lower, upper = 0.0, highest
+        if estimate != 1 and excess(1.0) > 0:
+            lower, upper = (lower, 1.0) if estimate < 1 else (1.0, upper)
         low = 0.0
         if estimate > 0:
-            low = estimate - _root_beyond(lambda below: excess(estimate - below), estimate / 8, most=estimate)
-        highest = _LARGEST_RATIO * max(1.0, estimate)
-        high = estimate + _root_beyond(lambda above: excess(estimate + above), 0.02, most=highest)
+            low = estimate - _root_beyond(lambda below: excess(estimate - below), estimate / 8, most=estimate - lower)
+        high = estimate + _root_beyond(lambda above: excess(estimate + above), 0.02, most=upper - estimate)
         return low, high if high < highest else None
+
+    def _toward_null(self, observed: float, null: float, share: float) -> tuple[float, float]:
+        """Variance over images, and its degrees of freedom, of a change between the observed one and "no change"."""
+        return observed + (null - observed) * share, self._null_df / share if share else np.inf
 
     def _p_value(
         self,
@@ -231,7 +242,7 @@ class _Intervals:
         ratio: float = 1.0,
         *,
         images: float = 0.0,
-        df: float = 1.0,
+        df: float = np.inf,
         known: float = 0.0,
     ) -> float:
         """Two-sided p-value of the contrast "after - ratio * before" for seeds, and for images of these variances."""
@@ -245,21 +256,23 @@ class _Intervals:
         return float(2 * (self._weights * tails).sum())
 
     def _share(self, contrast: float) -> float:
-        """How far a tested change is from the observed one, as a share of the way to "no change", at most 1."""
-        size = abs(self._after - self._before)
-        return min(1.0, abs(contrast) / size) if size else 1.0
+        """How far a tested change is on the way from the observed one to "no change", in [0, 1]."""
+        observed = self._after - self._before
+        return min(1.0, max(0.0, contrast / observed)) if observed else 1.0
 
-    def _uneven(self, ratio: float) -> tuple[float, float]:
-        """Variance over images of after - ratio * before from the images themselves, and its degrees of freedom."""
+    def _uneven(self, ratio: float) -> float:
+        """Variance over images of after - ratio * before, from the images themselves."""
         contrasts = (self._rates[1] - ratio * self._rates[0])[None]
         noise = (self._noise[1] + ratio**2 * self._noise[0])[None]
-        images = float(effective_number(contrasts**2)[0])
-        return float(beyond_noise(contrasts**2, noise)[0]), max(1.0, images)
+        return float(beyond_noise(contrasts**2, noise)[0])
 
-    def _one_by_one(self, ratio: float) -> float:
-        """Variance over images of after - ratio * before, over the ratio, if an image changes wholly or not at all."""
-        squares = np.maximum(0.0, (self._rates**2 - self._noise).sum(axis=1))
-        return float((1 - ratio) * squares[0] if ratio < 1 else (1 - 1 / ratio) * squares[1])
+    def _none_changed(self, ratio: float, estimate: float) -> float:
+        """Chance that no image is repaired although each is with probability 1 - ratio; swapped arms likewise."""
+        if ratio < min(1.0, estimate):
+            return float(ratio ** self._images[0])
+        if ratio > max(1.0, estimate):
+            return float(ratio ** -self._images[1])
+        return 0.0
 
     def _in_proportion(self, delta: float) -> float:
         """Variance over new images of a change of the total if all images change in proportion to their error rates."""

@@ -174,6 +174,7 @@ class ArmComparison:
         *,
         skip: Sequence[Cell] = (),
         image_factor: float = 1.0,
+        images_confidence: float | None = None,
     ) -> None:
         """Prepare the comparison.
 
@@ -184,6 +185,7 @@ class ArmComparison:
             class_names: The C names.
             skip: Cells that do not count for the run-to-run variation: the pair that a treatment changed.
             image_factor: Of all tests; see `ArmTest`.
+            images_confidence: Level of the intervals for new images, if it is another than that for new seeds.
         """
         self.class_names = tuple(class_names)
         self.n_images = int(labels.size)
@@ -193,7 +195,7 @@ class ArmComparison:
         # Images that all runs predict correctly are left out: they change no number below.
         some = (before != labels).any(axis=0) | (after != labels).any(axis=0)
         self._labels, self._before, self._after = labels[some], before[:, some], after[:, some]
-        self._skip, self._image_factor = tuple(skip), image_factor
+        self._skip, self._image_factor, self._images_confidence = tuple(skip), image_factor, images_confidence
         self._known: dict[tuple[str, bytes, float, int | None], Comparison] = {}
 
     def endpoint(self, endpoint: Endpoint, pair: Cell, *, confidence: float = 0.95) -> Comparison:
@@ -258,7 +260,14 @@ class ArmComparison:
             name=name,
             before_per_seed=tuple(was.sum(axis=1).tolist()),
             after_per_seed=tuple(now.sum(axis=1).tolist()),
-            effect=score_interval(was, now, n_images, confidence=confidence, logit_sd=logit_sd),
+            effect=score_interval(
+                was,
+                now,
+                n_images,
+                confidence=confidence,
+                images_confidence=self._images_confidence,
+                logit_sd=logit_sd,
+            ),
             test=compare_errors(was, now, logit_sd=logit_sd, image_factor=self._image_factor),
         )
 

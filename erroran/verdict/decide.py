@@ -100,6 +100,7 @@ def judge(
     alpha: float = 0.05,
     alpha_excluded: float | None = None,
     alpha_images: float | None = None,
+    alpha_excluded_images: float | None = None,
     class_names: Sequence[str] | None = None,
     unit: str = "images",
 ) -> Verdict:
@@ -122,6 +123,7 @@ def judge(
         alpha_images: Level of the tests of other images, if not `alpha`. The looks of a sequential design see more and
             more runs but always the same images, so what other images would show is asked once, at the level of the
             whole design.
+        alpha_excluded_images: The same for the intervals; by default their level for new seeds.
         class_names: Names for the sentence, length C; default the indices.
         unit: What was predicted, in the sentence.
 
@@ -141,7 +143,15 @@ def judge(
     labels, after = check_runs(labels, after, n_classes)
     names = tuple(class_names or map(str, range(n_classes)))
     factor = 1.0 if alpha_images is None else alpha_images / alpha
-    arms = ArmComparison(labels, before, after, names, skip=Endpoint.SUM.cells(pair), image_factor=factor)
+    arms = ArmComparison(
+        labels,
+        before,
+        after,
+        names,
+        skip=Endpoint.SUM.cells(pair),
+        image_factor=factor,
+        images_confidence=None if alpha_excluded_images is None else 1 - alpha_excluded_images,
+    )
     level = alpha if alpha_excluded is None else alpha_excluded
     compared = arms.pair(pair, endpoint, confidence=1 - level)
     elsewhere = _Elsewhere(arms, pair, compared, alpha)
@@ -194,6 +204,7 @@ def judge_hypothesis(
     alpha: float = 0.05,
     alpha_excluded: float | None = None,
     alpha_images: float | None = None,
+    alpha_excluded_images: float | None = None,
 ) -> Verdict:
     """`judge` with the pair, the endpoint, the worthwhile change and the margins of a hypothesis."""
     return judge(
@@ -209,6 +220,7 @@ def judge_hypothesis(
         alpha=alpha,
         alpha_excluded=alpha_excluded,
         alpha_images=alpha_images,
+        alpha_excluded_images=alpha_excluded_images,
         class_names=class_names,
     )
 
@@ -368,15 +380,18 @@ def _facts(name: str, effect: Effect, unit: str) -> str:
     """The change of the endpoint with both intervals: relative where there were errors before."""
     went = f"{name} went from {effect.before_mean:.1f} to {effect.after_mean:.1f} errors per run"
     level = f"{100 * effect.confidence:.4g} % interval"
+    others = f"for new {unit}"
+    if effect.images_confidence != effect.confidence:
+        others = f"{100 * effect.images_confidence:.4g} % interval {others}"
     if effect.relative is None:
         return (
             f"{went} ({signed(effect.per_10000)} per 10,000 {unit}, {level} {signed(effect.seeds_low)} to "
-            f"{signed(effect.seeds_high)}; for new {unit} {signed(effect.low)} to {signed(effect.high)})"
+            f"{signed(effect.seeds_high)}; {others} {signed(effect.low)} to {signed(effect.high)})"
         )
     change = "" if effect.after_mean == 0 else f"{signed(100 * effect.relative)} %, "  # no bare "-100 %"
     here = _percent_range(effect.seeds_relative_low, effect.seeds_relative_high)
     new = _percent_range(effect.relative_low, effect.relative_high)
-    return f"{went} ({change}{level} {here}; for new {unit} {new})"
+    return f"{went} ({change}{level} {here}; {others} {new})"
 
 
 def _percent_range(low: float | None, high: float | None) -> str:

@@ -208,6 +208,7 @@ def endpoint_word(
     alpha: float,
     alpha_excluded: float | None = None,
     alpha_images: float | None = None,
+    alpha_excluded_images: float | None = None,
 ) -> str:
     """The word of the decision table for the endpoint alone: nothing else changes.
 
@@ -218,6 +219,7 @@ def endpoint_word(
         alpha: Two-sided level.
         alpha_excluded: See `decide.judge`.
         alpha_images: See `decide.judge`.
+        alpha_excluded_images: See `decide.judge`.
     """
     if min(len(before), len(after)) < MIN_SEEDS or not before.shape[1]:
         return CANNOT_TELL
@@ -227,7 +229,15 @@ def endpoint_word(
     if direction:
         return look_up(Findings(endpoint=direction)).word
     percent, level = 100 * setting.worthwhile, alpha if alpha_excluded is None else alpha_excluded
-    effect = score_interval(before, after, setting.n_evaluated, confidence=1 - level, logit_sd=logit_sd)
+    of_images = level if alpha_excluded_images is None else alpha_excluded_images
+    effect = score_interval(
+        before,
+        after,
+        setting.n_evaluated,
+        confidence=1 - level,
+        images_confidence=1 - of_images,
+        logit_sd=logit_sd,
+    )
     return look_up(
         Findings(
             within=is_within(effect, setting.equivalence_per_10000, percent),

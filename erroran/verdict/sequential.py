@@ -42,6 +42,7 @@ class Levels(TypedDict, total=False):
     alpha: float
     alpha_excluded: float
     alpha_images: float
+    alpha_excluded_images: float
 
 
 class Design(BaseModel):
@@ -51,7 +52,8 @@ class Design(BaseModel):
         looks: Seeds per arm at each look, rising.
         alphas: Two-sided nominal level of each look's tests and intervals.
         alphas_excluded: Two-sided nominal level of each look's interval that is to exclude the worthwhile reduction.
-        alpha: Two-sided level of all looks together.
+        alpha: Two-sided level of the tests of all looks together.
+        alpha_excluded: Two-sided level of the intervals of all looks together.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
@@ -60,6 +62,7 @@ class Design(BaseModel):
     alphas: tuple[float, ...]
     alphas_excluded: tuple[float, ...]
     alpha: float
+    alpha_excluded: float = ALPHA_EXCLUDED
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
@@ -67,7 +70,7 @@ class Design(BaseModel):
             raise ValueError("looks, alphas and alphas_excluded must have the same length, at least 1")
         if list(self.looks) != sorted(set(self.looks)) or self.looks[0] < 2:
             raise ValueError("looks must rise, from at least 2")
-        if not all(0 < level < 0.5 for level in (*self.alphas, *self.alphas_excluded, self.alpha)):
+        if not all(0 < level < 0.5 for level in (*self.alphas, *self.alphas_excluded, self.alpha, self.alpha_excluded)):
             raise ValueError("levels must lie in (0, 0.5)")
         return self
 
@@ -79,13 +82,14 @@ class Design(BaseModel):
     def levels_at(self, seeds: int) -> Levels:
         """The levels of the look after so many seeds, as options of `decide.judge`.
 
-        Other images are asked about at the level of the whole design, since all looks see the same images.
+        Other images are asked about at the levels of the whole design, since all looks see the same images.
         """
         place = self.looks.index(seeds)
         return {
             "alpha": self.alphas[place],
             "alpha_excluded": self.alphas_excluded[place],
             "alpha_images": self.alpha,
+            "alpha_excluded_images": self.alpha_excluded,
         }
 
     def until(self, seeds: int) -> Self:
@@ -227,6 +231,7 @@ def plan_looks(max_seeds: int = MAX_SEEDS, *, alpha: float = ALPHA, alpha_exclud
         alphas=tests,
         alphas_excluded=tuple(2 * level for level in excluded),
         alpha=alpha,
+        alpha_excluded=alpha_excluded,
     )
 
 
@@ -284,20 +289,27 @@ def chance_to_decide(verdict: Verdict, seeds: int, design: Design) -> float:
     effect, share = verdict.primary.effect, seeds / design.horizon
     if share < 0.5:
         return 1.0
-    z = -float(ndtri((1 - effect.confidence) / 2))
     runs, total = (
-        (high - low) / 2 / z for low, high in ((effect.seeds_low, effect.seeds_high), (effect.low, effect.high))
+        (high - low) / 2 / -float(ndtri((1 - confidence) / 2))
+        for low, high, confidence in (
+            (effect.seeds_low, effect.seeds_high, effect.confidence),
+            (effect.low, effect.high, effect.images_confidence),
+        )
     )
     if not (0 < runs < np.inf and total < np.inf):
         return float(effect.before_mean > 0)
     worthwhile = -verdict.worthwhile_percent / 100 * effect.before_per_10000
     levels = design.levels_at(design.horizon)
-    z_test, z_excluded = (-float(ndtri(level / 2)) for level in (levels["alpha"], levels["alpha_excluded"]))
+    z_test, z_excluded, z_images = (
+        -float(ndtri(level / 2))
+        for level in (levels["alpha"], levels["alpha_excluded"], levels["alpha_excluded_images"])
+    )
     at_last = runs * np.sqrt(share)  # sd of the estimate at the last look
     ahead = runs * np.sqrt(share * (1 - share))  # the part of it that is still open
     with_images = np.sqrt(at_last**2 + max(total**2 - runs**2, 0.0))
     fallen = (-z_test * at_last - (share * effect.per_10000 + (1 - share) * worthwhile)) / ahead
-    excluded = (share * effect.per_10000 - worthwhile - z_excluded * with_images) / ahead
+    half = max(z_excluded * at_last, z_images * with_images)  # both intervals have to exclude it
+    excluded = (share * effect.per_10000 - worthwhile - half) / ahead
     return float(max(ndtr(fallen), ndtr(excluded)))
 
 

@@ -17,7 +17,8 @@ from erroran.verdict.decide import Moved, Verdict, judge
 EFFECT = Effect(
     n_images=1000, before_mean=10.0, after_mean=5.0, before_per_10000=100, after_per_10000=50, per_10000=-50,
     low=-90, high=10, seeds_low=-80, seeds_high=-20, relative=-0.5, relative_low=-0.75, relative_high=0.5,
-    seeds_relative_low=-0.7, seeds_relative_high=-0.2, confidence=0.95, method="made up",
+    seeds_relative_low=-0.7, seeds_relative_high=-0.2, confidence=0.95, images_confidence=0.95,
+    method="made up",
 )  # fmt: skip
 ENDPOINT = ForestRow("4 read as 9", EFFECT, -1, worthwhile_percent=40.0, strong=True)
 

@@ -158,3 +158,36 @@ def test_coverage_is_near_95_percent(n_seeds, errors, factor):
 @pytest.mark.parametrize("factor", [1, 0.5, 0.2])
 def test_coverage_everywhere(n_seeds, errors, factor):
     assert coverage(n_seeds, errors, factor, repetitions=1500, seed=1) >= 0.925
+
+
+@pytest.mark.parametrize("n_images", [6, 8, 12])
+def test_few_images_bound_the_ratio_by_the_chance_that_none_is_repaired(n_images):
+    """k images that all runs of both arms misread: a ratio r is excluded where r^k is below 2.5 %."""
+    wrong = np.ones((40, n_images), dtype=bool)
+    effect = score_interval(wrong, wrong, 1000)
+    assert 1 + effect.relative_low == pytest.approx(0.025 ** (1 / n_images), abs=1e-6)
+    assert 1 + effect.relative_high == pytest.approx(0.025 ** (-1 / n_images), abs=1e-6)
+
+
+def test_five_unchanged_images_do_not_exclude_a_halving_of_new_ones():
+    """On these images it is excluded; other images may be repaired (0.5^5 = 3 %). Six images are enough."""
+    excluded = {}
+    for n_images in (5, 6):
+        wrong = np.ones((40, n_images), dtype=bool)
+        effect = score_interval(wrong, wrong, 1000)
+        assert effect.seeds_relative_low > -0.5
+        excluded[n_images] = effect.relative_low > -0.5
+    assert excluded == {5: False, 6: True}
+
+
+def test_halvings_image_by_image_are_seldom_excluded():
+    """Half of the images are repaired for good, each with probability one half; nominal 2.5 %, few images."""
+    rng = np.random.default_rng(0)
+    excluded = 0
+    for _ in range(400):
+        rates = rng.beta(0.5, 1, 12)
+        before = rng.random((10, 12)) < rates
+        after = rng.random((10, 12)) < rates * (rng.random(12) < 0.5)
+        low = score_interval(before, after, 1000, logit_sd=0.5).relative_low
+        excluded += low is not None and low > -0.5
+    assert excluded / 400 < 0.04

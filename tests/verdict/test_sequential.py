@@ -134,8 +134,8 @@ class _Judge:
     def __init__(self, *words: str) -> None:
         self.words, self.asked = list(words), []
 
-    def __call__(self, seeds: int, *, alpha: float, alpha_excluded: float, alpha_images: float) -> object:
-        assert alpha_images == 0.05
+    def __call__(self, seeds: int, *, alpha: float, alpha_excluded: float, **of_images: float) -> object:
+        assert of_images == {"alpha_images": 0.05, "alpha_excluded_images": 0.1}
         self.asked.append((seeds, alpha, alpha_excluded))
         return SimpleNamespace(word=self.words.pop(0))
 
@@ -172,7 +172,8 @@ def _undecided(change: float, sd_of_runs: float, sd: float, *, alpha: float) -> 
     z = norm.isf(alpha / 2)
     ends = {"seeds_low": change - z * sd_of_runs, "seeds_high": change + z * sd_of_runs}
     ends |= {"low": change - z * sd, "high": change + z * sd}
-    known = {"before_per_10000": 10.0, "before_mean": 10.0, "per_10000": change, "confidence": 1 - alpha}
+    known = {"before_per_10000": 10.0, "before_mean": 10.0, "per_10000": change}
+    known |= {"confidence": 1 - alpha, "images_confidence": 1 - alpha}
     effect = SimpleNamespace(**known, **ends)
     return SimpleNamespace(primary=SimpleNamespace(effect=effect), worthwhile_percent=50.0)
 
@@ -186,7 +187,9 @@ def test_chance_to_decide_is_the_share_of_simulated_last_looks_that_decide() -> 
         at_last = sd_of_runs / np.sqrt(2)
         means = {true: (change + rng.normal(true, sd_of_runs, 200_000)) / 2 for true in (-5.0, 0.0)}
         improved = (means[-5.0] < -norm.isf(last["alpha"] / 2) * at_last).mean()
-        width = norm.isf(last["alpha_excluded"] / 2) * np.sqrt(at_last**2 + sd**2 - sd_of_runs**2)
+        with_images = np.sqrt(at_last**2 + sd**2 - sd_of_runs**2)
+        widths = (last["alpha_excluded"], at_last), (last["alpha_excluded_images"], with_images)
+        width = max(norm.isf(level / 2) * each for level, each in widths)
         excluded = (means[0.0] - width > -5.0).mean()
         assert found == pytest.approx(max(improved, excluded), abs=0.005)
 

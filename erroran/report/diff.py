@@ -25,14 +25,14 @@ def diff_lines(result: "DiffResult") -> list[str]:
     here = span((effect.seeds_relative_low, effect.seeds_relative_high))
     new = span((effect.relative_low, effect.relative_high))
     levels = [f"{100 * level:.4g} %" for level in (effect.confidence, effect.images_confidence)]
+    intervals = f"intervals: new seeds, these samples {here} ({levels[0]}); new samples {new} ({levels[1]})"
     return [
         result.sentence,
         *([f"what to do: {result.advice}"] if result.advice else []),
         "",
         *columns([("errors per run", "before", "after"), *_run_rows(result)]),
         "",
-        f"change: {change(effect.relative)}; intervals: new seeds, these samples {here} ({levels[0]}); "
-        f"new samples {new} ({levels[1]})",
+        f"change: {change(effect.relative)}; {intervals}",
         f"decided by: {result.verdict.row}: {condition}",
         _collateral_line(result),
         _found_line(result),

@@ -103,7 +103,7 @@ def test_fashion_images_are_read_and_divided_without_copies(tmp_path: Path) -> N
         (tmp_path / f"{label}.json").write_text(json.dumps({"data": images}))
     images, labels = read_fashion(tmp_path)
     assert images.shape == (30, 28, 28)
-    divide(images, labels, tmp_path / "some.npz", n_train=12, n_test=8)
+    divide(images, labels, [tmp_path / "some.npz"], n_train=12, n_test=8)
     with np.load(tmp_path / "some.npz") as arrays:
         assert (arrays["x_train"].shape, arrays["x_test"].shape) == ((12, 28, 28), (8, 28, 28))
         both = np.concatenate([arrays["x_train"], arrays["x_test"]])

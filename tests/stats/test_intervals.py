@@ -162,7 +162,7 @@ def test_coverage_everywhere(n_seeds, errors, factor):
 
 @pytest.mark.parametrize("n_images", [6, 8, 12])
 def test_few_images_bound_the_ratio_by_the_chance_that_none_is_repaired(n_images):
-    """k images that all runs of both arms misread: a ratio r is excluded where r^k is below 2.5 %."""
+    """All runs of both arms misread the same k images: a ratio r is excluded where r^k is below 2.5 %."""
     wrong = np.ones((40, n_images), dtype=bool)
     effect = score_interval(wrong, wrong, 1000)
     assert 1 + effect.relative_low == pytest.approx(0.025 ** (1 / n_images), abs=1e-6)

@@ -150,7 +150,7 @@ def measure_claims(pools: Sequence[Pool], settings: Settings, run: Runner) -> li
         for k, pool in enumerate(pools):
             if pool.n_runs < 2 * (n_seeds or 5) + settings.mining_runs:
                 continue
-            n = -(-settings.draws // (len(plants) * (1 if is_convolutional(pool) else 4)))
+            n = -(-settings.draws // (len(plants) * (1 if is_convolutional(pool) else 2)))
             jobs += [(pool, n_seeds, n, settings, plant, (1, at, k, p)) for p, plant in enumerate(plants)]
     results = run(compare_pool, jobs)
     for question, n_seeds in designs:

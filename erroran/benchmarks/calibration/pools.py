@@ -9,6 +9,13 @@ command)::
     erroran --store S baseline --dataset fashion.npz --seeds 64 --model cnn-small --recipe fast --epochs 2 \
         --precision mixed_bfloat16 --mine-fraction 0.25
     python -m erroran.benchmarks.calibration.pools store S fashion-cnn --dataset fashion
+    python -m erroran.benchmarks.calibration.pools worlds mnist.npz FOLDER/mnist-small --worlds 4 --train 7000 \
+        --test 8000
+    python -m erroran.benchmarks.calibration.pools worlds fashion.npz FOLDER/fashion-small --worlds 2 --train 7500 \
+        --test 10000
+    erroran --store S baseline --dataset FOLDER/mnist-small-1.npz --seeds 64 --model cnn-small --recipe fast \
+        --epochs 5 --precision mixed_bfloat16 --mine-fraction 0.5   # and so on, a store for each
+    python -m erroran.benchmarks.calibration.pools store S mnist-small-1 --dataset mnist-small-1
     python -m erroran.benchmarks.calibration.pools mlp
 
 The relabelled images are the 5 % of the training 4s whose ids come first by the SHA-256 of ``relabel <id>``; their new
@@ -250,13 +257,24 @@ def read_fashion(folder: Path) -> tuple[np.ndarray, np.ndarray]:
     return np.concatenate(images), np.concatenate(labels)
 
 
-def divide(images: np.ndarray, labels: np.ndarray, target: Path, *, n_train: int, n_test: int) -> None:
-    """Write disjoint random sets of images, each image once, in the layout of Keras."""
+def divide(images: np.ndarray, labels: np.ndarray, targets: Sequence[Path], *, n_train: int, n_test: int) -> None:
+    """Write disjoint random sets of images, each image once, in the layout of Keras: a file for each target.
+
+    Raises:
+        BadInput: There are too few images.
+    """
     _, once = np.unique(images.reshape(len(images), -1), axis=0, return_index=True)
-    chosen = np.random.default_rng(0).permutation(np.sort(once))[: n_train + n_test]
-    parts = {"train": chosen[:n_train], "test": chosen[n_train:]}
-    arrays = {f"{kind}_{part}": of[rows] for part, rows in parts.items() for kind, of in (("x", images), ("y", labels))}
-    np.savez_compressed(target, **arrays)
+    order, size = np.random.default_rng(0).permutation(np.sort(once)), n_train + n_test
+    if size * len(targets) > len(order):
+        raise BadInput(
+            f"{len(targets)} times {size} images are wanted; there are {len(order)} different ones.",
+            fix="smaller --train and --test, or fewer --worlds",
+        )
+    for k, target in enumerate(targets):
+        train, test = np.split(order[k * size : (k + 1) * size], [n_train])
+        np.savez_compressed(
+            target, x_train=images[train], y_train=labels[train], x_test=images[test], y_test=labels[test]
+        )
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -267,6 +285,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
         images = commands.add_parser(name, help="write 20,000 images to train and 15,000 to judge on")
         images.add_argument("source", type=Path, help=source)
         images.add_argument("target", type=Path, help=".npz in the layout of Keras")
+    worlds = commands.add_parser("worlds", help="write disjoint sets of images: TARGET-1.npz, TARGET-2.npz and so on")
+    worlds.add_argument("source", type=Path, help=".npz; of mnist.npz only the training images are used")
+    worlds.add_argument("target", type=Path, help="the beginning of the files' names")
+    worlds.add_argument("--worlds", type=int, default=4, metavar="N")
+    worlds.add_argument("--train", type=int, default=7000, metavar="N", help="images to train on and to mine, each")
+    worlds.add_argument("--test", type=int, default=8000, metavar="N", help="images to judge on, each")
     stored = commands.add_parser("store", help="a pool of the finished runs in a store")
     stored.add_argument("source", type=Path, metavar="STORE")
     stored.add_argument("name")
@@ -295,9 +319,16 @@ def _make(options: Namespace) -> list[Path]:
         images, labels = read_fashion(options.source)
     else:
         dataset = load_dataset(str(options.source))
-        images = np.concatenate([dataset.x_train, dataset.x_test])[..., 0]
-        labels = np.concatenate([dataset.y_train, dataset.y_test])
-    divide(images, labels, options.target, n_train=20_000, n_test=15_000)
+        # Pools of MNIST on which something was tuned were judged on its test images.
+        parts = [(dataset.x_train, dataset.y_train), (dataset.x_test, dataset.y_test)]
+        kept = parts[:1] if options.made == "worlds" and dataset.name == "mnist" else parts
+        images, labels = (np.concatenate(some) for some in zip(*kept, strict=True))
+        images = images[..., 0]
+    if options.made == "worlds":
+        targets = [options.target.with_name(f"{options.target.name}-{k + 1}.npz") for k in range(options.worlds)]
+        divide(images, labels, targets, n_train=options.train, n_test=options.test)
+        return targets
+    divide(images, labels, [options.target], n_train=20_000, n_test=15_000)
     return [options.target]
 
 

@@ -58,7 +58,7 @@ def measure_power(pools: Sequence[Pool], settings: Settings, run: Runner) -> lis
     jobs = [
         (pool, settings, (4, k, part))
         for k, pool in enumerate(enough)
-        for part in range(-(-settings.plans // ((1 if is_convolutional(pool) else 2) * (3 if tuned(pool) else 1))))
+        for part in range(-(-settings.plans // (3 if tuned(pool) else 1)))
     ]
     plans = [plan for plan in run(_plan_and_judge, jobs) if plan is not None]
     free = {pool.name for pool in pools if not tuned(pool)}

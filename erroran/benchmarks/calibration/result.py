@@ -21,13 +21,13 @@ class Settings(_Part):
     """How much is judged."""
 
     sizes: tuple[int, ...] = (2, 3, 5, 10)  # seeds per arm in the A/A comparisons
-    draws: int = 160  # comparisons per pool of convolutional networks and design; a world of dense ones gets a quarter
+    draws: int = 80  # comparisons per pool of convolutional networks and design; a world of dense ones gets a half
     planted_sizes: tuple[int, ...] = (5, 10, 20)
     mining_runs: int = 3
     worst: int = 5  # the cell is one of so many worst ones
     power_sizes: tuple[int, ...] = (5, 10)
     power_runs: int = 5  # runs that a plan is made from
-    plans: int = 40  # per pool of convolutional networks; others get a half, and pools that tuned something a third
+    plans: int = 18  # per pool; those that tuned something get a third
     power_draws: int = 8  # comparisons per plan and number of seeds
     power_simulations: int = 60  # of the endpoint per plan
     power_judged: int = 10  # simulations of the whole verdict per plan

@@ -8,7 +8,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from erroran.cli.commands import app
+from erroran.cli.app import app
 from erroran.experiment.hypothesis import Hypothesis
 
 ROOT = Path(__file__).resolve().parents[1]

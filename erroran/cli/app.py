@@ -1,30 +1,45 @@
-"""The Typer app, and the one place that turns errors into messages and exit codes."""
+"""The Typer app, and the one place that turns errors into messages and exit codes.
+
+``erroran --help`` imports this module, so it imports nothing that is slow.
+"""
 
 import functools
 import os
-from collections.abc import Callable
-from typing import Annotated, ParamSpec, TypeVar
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any, ParamSpec, TypeVar
 
 import typer
 
 from erroran import __version__
-from erroran.cli.console import complain, out
-from erroran.cli.options import Session, expand, read_docstring
+from erroran.cli.commands import Commands
 from erroran.errors import ErroranError
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
+StoreOption = Annotated[
+    str | None,
+    typer.Option(
+        "--store", help="Folder of the artifact store; default: $ERRORAN_STORE, else .erroran.", metavar="<path>"
+    ),
+]
+GroupOption = Annotated[str | None, typer.Option("--group", help="Baseline group; default: the latest.", metavar="ID")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON to stdout instead of tables.")]
+QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Print no progress and no remarks.")]
+SHARED: Mapping[str, Any] = {"store": StoreOption, "group": GroupOption, "json": JsonOption, "quiet": QuietOption}
+"""Options that may stand before and after the command; the value after the command counts."""
+
 app = typer.Typer(
+    cls=Commands,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    rich_markup_mode="rich",
+    rich_markup_mode=None,  # help is plain text: Rich takes longer to import than all that the help needs
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     help="""Find the classes that a classifier confuses consistently, try a targeted fix, and test whether it works.
 
-[bold]The steps[/]: baseline -> mine-confusions -> a hypothesis in experiments/*.toml -> preview -> intervene ->
-report. [bold]erroran run[/] does all of them.
+The steps: baseline -> mine-confusions -> a hypothesis in experiments/*.toml -> preview -> intervene -> report.
+"erroran run" does all of them.
 
 Every trained run is kept in ./.erroran and is not trained again; reports are written to ./reports.""",
     epilog="Exit codes: 0 done, 1 failed, 2 bad input or usage, 130 interrupted. ERRORAN_DEBUG=1 shows tracebacks.",
@@ -43,6 +58,8 @@ def guarded(function: Callable[P, R]) -> Callable[P, R]:
         except (Exception, KeyboardInterrupt, SystemExit) as error:
             if os.environ.get("ERRORAN_DEBUG") == "1":
                 raise
+            from erroran.cli.console import complain
+
             message, fix, code = _explain(error)
             complain(message, fix)
             raise typer.Exit(code) from error
@@ -72,10 +89,11 @@ def command(
         parent: Where to register it.
         callback: Whether it is what `parent` does without a subcommand.
     """
+    from erroran.cli.options import expand, read_docstring
 
     def register(function: Callable[P, R]) -> Callable[P, R]:
         text, _, examples = read_docstring(function)
-        epilog = "\n\n".join(["[bold]Examples[/]", *(f"[cyan]$ {line}[/]" for line in examples)])
+        epilog = "\n".join(["\b", "Examples:", *(f"  $ {line}" for line in examples)])
         if callback:
             add = parent.callback(invoke_without_command=True, help=text, epilog=epilog)
         else:
@@ -86,14 +104,22 @@ def command(
     return register
 
 
+@app.callback(invoke_without_command=True)
+@guarded
 def _root(
-    session: Session, version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False
+    context: typer.Context,
+    store: StoreOption = None,
+    group: GroupOption = None,
+    json: JsonOption = False,
+    quiet: QuietOption = False,
+    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
 ) -> None:
     """Print the version, or go on to a command."""
-    del session
+    from erroran.cli.options import merge
+
+    merge(context, {"store": store, "group": group, "json": json, "quiet": quiet}, ("store", "group", "json"))
     if version:
+        from erroran.cli.console import out
+
         out.print(__version__)
         raise typer.Exit
-
-
-app.callback(invoke_without_command=True)(guarded(expand(_root, ("store", "group", "json"))))

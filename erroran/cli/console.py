@@ -4,19 +4,19 @@ import json
 import os
 import re
 import shlex
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.text import Text
 
 from erroran.report.text import columns, counted
 
 if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
     from erroran.execution.driver import Completed
     from erroran.stats.consistency import PairSummary
     from erroran.stats.intervals import Effect
@@ -71,16 +71,6 @@ def visible(text: str) -> str:
     return _INVISIBLE.sub(lambda found: ascii(found.group())[1:-1], text)
 
 
-def make_streams_safe() -> None:
-    """Write ``?`` for what the streams cannot encode, and drop what is written to a closed stream."""
-    for name in ("stdout", "stderr"):
-        stream = getattr(sys, name)
-        if stream is None:  # the shell closed it
-            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115, PTH123 - stays open
-        elif hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="replace")
-
-
 out = Screen(stderr=False)
 talk = Screen(stderr=True)
 _errors = Screen(stderr=True)  # printed under --quiet as well
@@ -103,7 +93,7 @@ class Hooks(TypedDict):
 class TrainingDisplay:
     """One bar per run in training, with seed, epoch, loss and remaining time; one line per finished run."""
 
-    def __init__(self, bars: Progress) -> None:
+    def __init__(self, bars: "Progress") -> None:
         self._bars = bars
         self._tasks: dict[str, TaskID] = {}
         self._start = time.perf_counter()
@@ -180,7 +170,9 @@ def _was(one: str, many: str, number: int) -> str:
     return f"{one} was" if number == 1 else f"{many} were"
 
 
-def _bars() -> Progress:
+def _bars() -> "Progress":
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
     columns = (TextColumn("{task.description}", markup=False), BarColumn(), TimeElapsedColumn(), TimeRemainingColumn())
     return Progress(*columns, console=talk, transient=True, disable=talk.quiet or not talk.is_terminal)
 

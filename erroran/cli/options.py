@@ -1,4 +1,4 @@
-"""Options: those that all commands share, and pydantic models of which each field becomes an option."""
+"""Options: what the shared ones give, and pydantic models of which each field becomes an option."""
 
 import inspect
 import os
@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.fields import FieldInfo
 from typer.models import ParameterInfo
 
+from erroran.cli.app import SHARED
 from erroran.cli.console import Screen, configure, out, print_json, say_note, talk
 from erroran.errors import BadInput
 from erroran.experiment.recipe import RECIPES, Precision, Recipe, RecipeChange
@@ -34,18 +35,6 @@ R = TypeVar("R")
 
 RecipeName = Literal["standard", "fast", "augmented", "patient", "plateau"]
 SplitName = Literal["mine", "confirm"]
-SHARED: Mapping[str, Any] = {
-    "store": Annotated[
-        str | None,
-        typer.Option(
-            "--store", help="Folder of the artifact store; default: $ERRORAN_STORE, else .erroran.", metavar="<path>"
-        ),
-    ],
-    "group": Annotated[str | None, typer.Option("--group", help="Baseline group; default: the latest.", metavar="ID")],
-    "json": Annotated[bool, typer.Option("--json", help="Print JSON to stdout instead of tables.")],
-    "quiet": Annotated[bool, typer.Option("--quiet", "-q", help="Print no progress and no remarks.")],
-}
-"""Options that may stand before and after the command; the value after the command counts."""
 
 
 @dataclass(frozen=True)
@@ -393,7 +382,7 @@ def expand(function: Callable[..., R], shared: Sequence[str]) -> Callable[..., R
         parameters[name] = _keyword(name, SHARED[name], False if name in ("json", "quiet") else None)
 
     def command(**values: Any) -> R:
-        session = _merge(values["context"], {name: values[name] for name in (*shared, "quiet")}, shared)
+        session = merge(values["context"], {name: values[name] for name in (*shared, "quiet")}, shared)
         for name, (model, fields) in models.items():
             values[name] = _build(model, {field: values[field] for field in fields})
         return function(**{name: session if hints[name] is Session else values[name] for name in given})
@@ -478,7 +467,7 @@ def _refuse(error: ValidationError, what: str, otherwise: list[str]) -> BadInput
     return BadInput(f"{what}: {said}.", fix=f"change {' or '.join(options)}, or leave it out")
 
 
-def _merge(context: typer.Context, given: Mapping[str, Any], taken: Sequence[str]) -> Session:
+def merge(context: typer.Context, given: Mapping[str, Any], taken: Sequence[str]) -> Session:
     """Merge the shared options before and after the command, and apply --quiet and --store."""
     shared = context.meta.setdefault("erroran", {})
     shared |= {name: value for name, value in given.items() if value not in (None, False)}

@@ -9,8 +9,7 @@ import typer
 from pydantic import BaseModel, Field
 from typer.testing import CliRunner
 
-from erroran.cli.app import guarded
-from erroran.cli.commands import app
+from erroran.cli.app import app, guarded
 from erroran.cli.options import Only, RecipeName, Session, build_recipe, expand
 from erroran.errors import BadInput
 from erroran.experiment.recipe import RECIPES, RecipeChange

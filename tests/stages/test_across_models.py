@@ -7,7 +7,7 @@ import pytest
 from stages.test_report import MINED, NONE, made_up_dataset, put_group
 from typer.testing import CliRunner
 
-from erroran.cli.commands import app
+from erroran.cli.app import app
 from erroran.errors import BadInput, NotFound
 from erroran.report.across_models import across_sentence, write_across
 from erroran.report.text import md

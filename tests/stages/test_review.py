@@ -10,7 +10,7 @@ import pytest
 from stages.test_report import BEFORE, MINED, made_up_dataset, put_group
 from typer.testing import CliRunner
 
-from erroran.cli.commands import app
+from erroran.cli.app import app
 from erroran.data import split_dataset
 from erroran.errors import BadInput
 from erroran.report.review import queue_rows, review_sentence, write_review

@@ -62,8 +62,8 @@ class Screen(Console):
         """Print rows below the first, which is the header. No cell is cut: a narrow terminal wraps the lines."""
         first, *rest = columns([[visible(cell) for cell in row] for row in rows])
         self.print(first, style="bold")
-        for line in rest:
-            self.print(line)
+        if rest:
+            self.print("\n".join(rest))
 
 
 def visible(text: str) -> str:
@@ -214,12 +214,12 @@ def print_runs(screen: Screen, records: "Sequence[RunRecord]") -> None:
     keys = ("id", "arm", "seed", "dataset", "model", "recipe", "epochs")
     rows = [
         (
-            *(str(record.summary()[key]) for key in keys),
+            *(str(summary[key]) for key in keys),
             f"{record.accuracy_mine:.2%}",
             f"{record.accuracy_confirm:.2%}",
             f"{record.seconds:.1f}",
         )
-        for record in records
+        for record, summary in ((record, record.summary()) for record in records)
     ]
     screen.table(("run", *keys[1:], "mine", "confirm", "seconds"), *rows)
 

@@ -11,8 +11,7 @@ from erroran.report.render import render, write_document
 from erroran.report.text import counted, percent
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
+    from erroran.report.drawing import Drawing
     from erroran.stages.across_models import AcrossResult, PairResult
 
 _PAIRS = 25
@@ -78,7 +77,7 @@ def _shown(across: "AcrossResult") -> "list[PairResult]":
     return [*important, *others][: max(_PAIRS, len(important))]
 
 
-def _draw_pairs(across: "AcrossResult", shown: "list[PairResult]") -> "Figure":
+def _draw_pairs(across: "AcrossResult", shown: "list[PairResult]") -> "Drawing":
     names = [model.name for model in across.models]
     return figures.pairs_by_model(
         np.array([pair.mean_errors for pair in shown]),
@@ -90,7 +89,7 @@ def _draw_pairs(across: "AcrossResult", shown: "list[PairResult]") -> "Figure":
     )
 
 
-def _draw_images(across: "AcrossResult") -> "Figure":
+def _draw_images(across: "AcrossResult") -> "Drawing":
     images = across.misread_by_every_model[:_GALLERY]
     n_runs = sum(len(model.seeds) for model in across.models)
     captions = [

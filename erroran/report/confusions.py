@@ -4,11 +4,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from matplotlib.figure import Figure
-
 from erroran import provenance
 from erroran.experiment.pair import Pair
 from erroran.report import figures
+from erroran.report.drawing import Drawing
 from erroran.report.render import render, write_document
 from erroran.report.text import to_csv
 from erroran.stats.confusion import confusion_counts
@@ -66,7 +65,7 @@ def write_confusions(mined: "MiningResult", folder: Path, *, top: int) -> Path:
     )
 
 
-def _gallery(mined: "MiningResult", images: Sequence["WrongImage"]) -> Figure:
+def _gallery(mined: "MiningResult", images: Sequence["WrongImage"]) -> Drawing:
     captions = [
         f"{i.label}, or {i.looks_like}?" if i.looks_like is not None
         else f"{i.label} as {i.read_as}\n{i.runs_wrong} of {len(mined.seeds)} runs"

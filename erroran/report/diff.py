@@ -5,7 +5,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING
 
-from erroran import files, provenance
+from erroran import provenance
 from erroran.errors import BadInput
 from erroran.report.text import change, columns, span
 from erroran.verdict.table import ROWS
@@ -52,15 +52,14 @@ def write_diff(result: "DiffResult", path: Path) -> Path:
         BadInput: It does not.
         Unavailable: The folder cannot be written.
     """
-    from erroran.report.figures import to_png
     from erroran.report.forest import forest, verdict_rows
     from erroran.report.intervention import table_context
-    from erroran.report.render import explain_failure, render, write_page
+    from erroran.report.render import explain_failure, render, write_figure, write_page
 
     check_page(path)
     figure = path.with_suffix(".png")
     with explain_failure(path):
-        files.write_bytes(figure, to_png(forest(verdict_rows(result.verdict), unit="samples")))
+        write_figure(figure, forest(verdict_rows(result.verdict), unit="samples"))
     text = render(
         "diff.md.j2",
         r=result,

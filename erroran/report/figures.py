@@ -1,4 +1,4 @@
-"""Figures: plain data in, a matplotlib Figure out. Nothing here reads or writes files.
+"""Figures: plain data in, a matplotlib Figure out, see `drawing.painter`. Nothing here reads or writes files.
 
 One colour has one meaning: grey is before or the baseline, teal after or the treatment, orange errors; each control
 has its own. Images are NHWC.
@@ -8,12 +8,14 @@ import io
 import textwrap
 from collections.abc import Mapping, Sequence
 from itertools import cycle
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from matplotlib import rc_context
-from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
+
+from erroran.report.drawing import Drawing, painter
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 BEFORE, AFTER, WRONG = "#6b7280", "#0f766e", "#c2410c"
 _PALE = "#99d5cb"
@@ -34,12 +36,16 @@ _MAX_NUMBERED = 12
 _small: Any = dict.fromkeys(("legend.fontsize", "legend.title_fontsize", "xtick.labelsize", "ytick.labelsize"), 7)
 _large: Any = {"font.size": 8, "axes.labelsize": 8, "axes.titlesize": 9}
 _lines: Any = {"axes.linewidth": 0.8, "axes.spines.right": False, "axes.spines.top": False}
-style = rc_context(_small | _large | _lines)
+STYLE = _small | _large | _lines
 
 
-def to_png(figure: Figure) -> bytes:
-    """Encode a figure as a small PNG of at most 1800 x 3600 pixels, so that reports can live in a repository."""
+def to_png(figure: "Figure", digest: str = "") -> bytes:
+    """Encode a figure as a small PNG of at most 1800 x 3600 pixels, so that reports can live in a repository.
+
+    `digest` is kept in it as a text, see `drawing.Drawing`.
+    """
     from PIL import Image
+    from PIL.PngImagePlugin import PngInfo
 
     width, height = figure.get_size_inches()
     raw = io.BytesIO()
@@ -49,12 +55,15 @@ def to_png(figure: Figure) -> bytes:
     # Maximum coverage keeps the rare colours of a colour bar; median cut gives the palette to common ones.
     small = picture.quantize(256, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
     encoded = io.BytesIO()
-    small.save(encoded, "PNG", optimize=True)
+    texts = PngInfo()
+    if digest:
+        texts.add_text("digest", digest)
+    small.save(encoded, "PNG", optimize=True, pnginfo=texts)
     return encoded.getvalue()
 
 
-@style
-def training_curves(histories: Mapping[str, Mapping[str, Sequence[float]]]) -> Figure:
+@painter
+def training_curves(histories: Mapping[str, Mapping[str, Sequence[float]]]) -> "Figure":
     """Loss and accuracy per epoch; solid on train, dashed on the validation images.
 
     Args:
@@ -84,10 +93,10 @@ def training_curves(histories: Mapping[str, Mapping[str, Sequence[float]]]) -> F
     return figure
 
 
-@style
+@painter
 def confusion_heatmaps(
     panels: Sequence[tuple[str, np.ndarray]], class_names: Sequence[str], *, change: bool = False
-) -> Figure:
+) -> "Figure":
     """Errors per directed pair, all panels on one scale of colours; the diagonal (correct predictions) is blank.
 
     Args:
@@ -115,7 +124,7 @@ def confusion_heatmaps(
     return figure
 
 
-@style
+@painter
 def pairs_by_model(
     errors: np.ndarray,
     share: np.ndarray,
@@ -124,7 +133,7 @@ def pairs_by_model(
     columns: Sequence[str],
     bold: np.ndarray,
     framed: np.ndarray,
-) -> Figure:
+) -> "Figure":
     """P confusions by M models: the number is errors per run, the colour the share of all errors of the model.
 
     Args:
@@ -135,6 +144,8 @@ def pairs_by_model(
         bold: bool (P, M), numbers to print in bold; `framed` cells to frame.
         framed: bool (P, M).
     """
+    from matplotlib.patches import Rectangle
+
     figure, (axes,) = _panels(1, width=1.6 + 0.95 * len(columns), height=1.4 + 0.27 * len(rows))
     texts = np.where(errors > 0, np.vectorize("{:.1f}".format)(errors), "·")
     scale = {"cmap": "Oranges", "vmin": 0, "vmax": max(100 * share.max(), 1)}
@@ -150,8 +161,8 @@ def pairs_by_model(
     return figure
 
 
-@style
-def gallery(images: np.ndarray, captions: Sequence[str], *, columns: int = 10, width: float = 0.9) -> Figure:
+@painter
+def gallery(images: np.ndarray, captions: Sequence[str], *, columns: int = 10, width: float = 0.9) -> "Figure":
     """A grid of images with a caption above each.
 
     Args:
@@ -172,7 +183,7 @@ def gallery(images: np.ndarray, captions: Sequence[str], *, columns: int = 10, w
     return figure
 
 
-def pairs_gallery(before: np.ndarray, after: np.ndarray, captions: Sequence[str]) -> Figure:
+def pairs_gallery(before: np.ndarray, after: np.ndarray, captions: Sequence[str]) -> Drawing:
     """A grid of image pairs, before and after side by side, with a caption above each.
 
     Args:
@@ -185,8 +196,8 @@ def pairs_gallery(before: np.ndarray, after: np.ndarray, captions: Sequence[str]
     return gallery(np.concatenate([before, gap, after], axis=2), captions, columns=6, width=1.5)
 
 
-@style
-def image_rows(rows: Sequence[tuple[Any, ...]], *, heads: Sequence[str] = ()) -> Figure:
+@painter
+def image_rows(rows: Sequence[tuple[Any, ...]], *, heads: Sequence[str] = ()) -> "Figure":
     """Rows of images with their names; where given, the prediction stands under each image, orange if it is wrong.
 
     Args:
@@ -210,10 +221,10 @@ def image_rows(rows: Sequence[tuple[Any, ...]], *, heads: Sequence[str] = ()) ->
     return figure
 
 
-@style
+@painter
 def accuracy_chart(
     models: Sequence[tuple[str, Sequence[float], tuple[float, float] | None, float | None]],
-) -> Figure:
+) -> "Figure":
     """Accuracy of models: every seed, the mean with its interval, and what was reported elsewhere.
 
     Args:
@@ -237,13 +248,13 @@ def accuracy_chart(
     return figure
 
 
-@style
+@painter
 def errors_by_arm(
     panels: Sequence[tuple[str, Mapping[str, Sequence[Sequence[float]]]]],
     versions: Sequence[str] = ("",),
     *,
     one_scale: bool = True,
-) -> Figure:
+) -> "Figure":
     """Errors of every run as a dot, the mean of each arm as a line with its 95 % interval (Student's t, over runs).
 
     Args:
@@ -278,8 +289,8 @@ def errors_by_arm(
     return figure
 
 
-@style
-def power_curves(seeds: Sequence[int], reductions: Sequence[float], power: Sequence[Sequence[float]]) -> Figure:
+@painter
+def power_curves(seeds: Sequence[int], reductions: Sequence[float], power: Sequence[Sequence[float]]) -> "Figure":
     """Power against the number of seeds, one line per true reduction.
 
     Args:
@@ -300,8 +311,8 @@ def power_curves(seeds: Sequence[int], reductions: Sequence[float], power: Seque
     return figure
 
 
-@style
-def boxes_by_class(values: Mapping[str, Sequence[np.ndarray]], class_names: Sequence[str]) -> Figure:
+@painter
+def boxes_by_class(values: Mapping[str, Sequence[np.ndarray]], class_names: Sequence[str]) -> "Figure":
     """A panel for each measurement with a box for each class; of a measurement with small counts, a bar for the mean.
 
     Args:
@@ -327,10 +338,10 @@ def boxes_by_class(values: Mapping[str, Sequence[np.ndarray]], class_names: Sequ
     return figure
 
 
-@style
+@painter
 def dose_responses(
     doses: Sequence[float], panels: Sequence[tuple[str, Sequence[tuple[str, np.ndarray]], Sequence[float]]]
-) -> Figure:
+) -> "Figure":
     """Shares against dose, with intervals as bands.
 
     Args:
@@ -352,8 +363,8 @@ def dose_responses(
     return figure
 
 
-@style
-def flips_against_margin(groups: Sequence[tuple[str, np.ndarray, np.ndarray]]) -> Figure:
+@painter
+def flips_against_margin(groups: Sequence[tuple[str, np.ndarray, np.ndarray]]) -> "Figure":
     """The dose at which each image flips against its closure margin, on equal axes.
 
     Args:
@@ -370,8 +381,8 @@ def flips_against_margin(groups: Sequence[tuple[str, np.ndarray, np.ndarray]]) -
     return figure
 
 
-@style
-def group_histograms(panels: Sequence[tuple[str, Sequence[np.ndarray]]], names: Sequence[str]) -> Figure:
+@painter
+def group_histograms(panels: Sequence[tuple[str, Sequence[np.ndarray]]], names: Sequence[str]) -> "Figure":
     """The distributions of several quantities in four groups, a panel for each quantity.
 
     Args:
@@ -396,8 +407,8 @@ def group_histograms(panels: Sequence[tuple[str, Sequence[np.ndarray]]], names: 
     return figure
 
 
-@style
-def margins_by_class(classes: Sequence[tuple[str, np.ndarray, np.ndarray]]) -> Figure:
+@painter
+def margins_by_class(classes: Sequence[tuple[str, np.ndarray, np.ndarray]]) -> "Figure":
     """Closure margins of each class as a histogram, beside it the share without a loop; misread images are ticks.
 
     Args:
@@ -426,12 +437,12 @@ def margins_by_class(classes: Sequence[tuple[str, np.ndarray, np.ndarray]]) -> F
     return figure
 
 
-@style
+@painter
 def risk_coverage_curves(
     runs: Sequence[tuple[np.ndarray, np.ndarray]],
     together: Sequence[tuple[np.ndarray, np.ndarray]],
     marks: Sequence[tuple[float, float]],
-) -> Figure:
+) -> "Figure":
     """Share of wrong answers against the share of images answered.
 
     Args:
@@ -458,8 +469,8 @@ def risk_coverage_curves(
     return figure
 
 
-@style
-def reliability_diagram(bins: Sequence[tuple[float, float, float, float, int]], *, title: str) -> Figure:
+@painter
+def reliability_diagram(bins: Sequence[tuple[float, float, float, float, int]], *, title: str) -> "Figure":
     """Accuracy against confidence; below it, the number of predictions in each bin.
 
     Args:
@@ -477,10 +488,12 @@ def reliability_diagram(bins: Sequence[tuple[float, float, float, float, int]], 
     return figure
 
 
-def _panels(n: int, columns: int = 0, *, width: float, height: float, **options: Any) -> tuple[Figure, np.ndarray]:
+def _panels(n: int, columns: int = 0, *, width: float, height: float, **options: Any) -> "tuple[Figure, np.ndarray]":
     """A figure of n axes, by default in one row, each of width x height inches, or narrower to fit the page."""
     columns = columns or n
     rows = -(-n // columns)
+    from matplotlib.figure import Figure
+
     figure = Figure(figsize=(min(_WIDTH, width * columns), height * rows), layout="constrained")
     axes: np.ndarray = figure.subplots(rows, columns, squeeze=False, **options).ravel()
     for cell in axes[n:]:

@@ -5,13 +5,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 
-from erroran.report.figures import AFTER, BEFORE, CONTROLS, style
+from erroran.report.drawing import painter
+from erroran.report.figures import AFTER, BEFORE, CONTROLS
 from erroran.report.text import change
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
     from erroran.stats.intervals import Effect
     from erroran.verdict.compare import Comparison
     from erroran.verdict.decide import Verdict
@@ -87,14 +88,16 @@ def levels(found: Iterable[float]) -> str:
     return " to ".join(f"{100 * level:.4g}" for level in dict.fromkeys((found[0], found[-1]))) + " %"
 
 
-@style
-def forest(rows: Sequence[ForestRow], *, unit: str = "images") -> Figure:
+@painter
+def forest(rows: Sequence[ForestRow], *, unit: str = "images") -> "Figure":
     """Relative changes on a logarithmic axis; each with its intervals for new seeds (thick) and new images (thin).
 
     Without errors before there is no ratio, and only the numbers are printed. Without errors after, the mark is at the
     left edge. An interval that is cut at an edge ends in an arrow. `unit` is what was predicted, in the plural.
     """
     low, high = _limits(rows)
+    from matplotlib.figure import Figure
+
     figure = Figure(figsize=(9, 0.95 + 0.235 * len(rows)), layout="constrained")
     axes: Any = figure.subplots()
     axes.set_xscale("log")
@@ -154,7 +157,9 @@ def _numbers(row: ForestRow, effect: "Effect") -> str:
     return f"{effect.before_mean:.1f} → {effect.after_mean:.1f}{ratio}{found}"
 
 
-def _finish(figure: Figure, axes: Any, rows: Sequence[ForestRow], unit: str) -> None:
+def _finish(figure: "Figure", axes: Any, rows: Sequence[ForestRow], unit: str) -> None:
+    from matplotlib.lines import Line2D
+
     low, high = axes.get_xlim()
     ticks = [tick for tick in _TICKS if low <= tick <= high]
     axes.set_xticks(ticks, [change(tick - 1) for tick in ticks], size=8)

@@ -11,9 +11,8 @@ from erroran.report.text import percent
 from erroran.verdict.table import ROWS
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
     from erroran.experiment.hypothesis import Hypothesis
+    from erroran.report.drawing import Drawing
     from erroran.shape.exposure import Example, SeenDose
     from erroran.stages.report import Assessment
     from erroran.verdict.compare import Comparison
@@ -145,7 +144,7 @@ def _describe_control(control: "Control") -> str:
     )
 
 
-def _gallery(assessment: "Assessment", flips: "Sequence[Flip]") -> "Figure":
+def _gallery(assessment: "Assessment", flips: "Sequence[Flip]") -> "Drawing":
     before, after = len(assessment.before.seeds), len(assessment.after.seeds)
     captions = [
         f"{f.true} as {f.read_as}\n{f.runs_wrong_before}/{before} → {f.runs_wrong_after}/{after}" for f in flips

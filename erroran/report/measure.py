@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import pandas as pd
-    from matplotlib.figure import Figure
 
+    from erroran.report.drawing import Drawing
     from erroran.shape.closure import Closure, ClosureOutcome
     from erroran.stages.measure import MeasureResult
     from erroran.stats.roc import RocArea
@@ -87,7 +87,7 @@ def _auc_text(found: "RocArea") -> str:
     return f"AUC {area(found)}".replace(" (", ", ").removesuffix(")")
 
 
-def _draw_margins(closure: "Closure") -> "Figure":
+def _draw_margins(closure: "Closure") -> "Drawing":
     rows = []
     for name, other in (closure.pair.classes, closure.pair.classes[::-1]):
         errors = f", {int(closure.misread[name].sum())} misread as {other}" if closure.seeds else ""

@@ -13,8 +13,7 @@ from erroran.report.text import percent, signed
 from erroran.shape.sweep import FEWEST_ERRORS
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
+    from erroran.report.drawing import Drawing
     from erroran.shape.sweep import ControlRate, ProbedDirection, Rate
     from erroran.stages.probe import ProbeResult
 
@@ -114,7 +113,7 @@ def _direction_text(direction: "ProbedDirection") -> str:
     )
 
 
-def _draw_curves(probed: "ProbeResult") -> "Figure":
+def _draw_curves(probed: "ProbeResult") -> "Drawing":
     panels = []
     for d in (probed.forward, probed.reverse):
         sign = OPERATIONS[d.operation].sweep

@@ -15,8 +15,7 @@ from erroran.report.render import render, write_document
 from erroran.report.text import area, counted, percent, signed
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
+    from erroran.report.drawing import Drawing
     from erroran.shape.movements import Movement
     from erroran.shape.proposal import Choice, Finding, ProposedDirection
     from erroran.stages.propose import ProposalResult
@@ -286,7 +285,7 @@ def _closure_finding(proposed: "ProposalResult") -> str:
     return f"{area(found.check)}{'' if result == '–' else f', {result}'}"
 
 
-def _draw_measurements(proposed: "ProposalResult") -> "Figure":
+def _draw_measurements(proposed: "ProposalResult") -> "Drawing":
     d, other = proposed.forward, proposed.reverse
     panels = []
     for finding in (d.leading or d.findings)[:_PANELS]:
@@ -299,7 +298,7 @@ def _draw_measurements(proposed: "ProposalResult") -> "Figure":
     return figures.group_histograms(panels, (*(f"{d.true}s{name}" for name in names), f"all {other.true}s"))
 
 
-def _draw_images(proposed: "ProposalResult") -> "Figure":
+def _draw_images(proposed: "ProposalResult") -> "Drawing":
     rows = []
     for d in (proposed.forward, proposed.reverse):
         rest = d.images[~d.near][:_SHOWN]

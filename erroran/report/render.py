@@ -25,7 +25,7 @@ from erroran.report.text import (
 )
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    from erroran.report.drawing import Drawing
 
 _FILTERS = {
     "change": change,
@@ -68,7 +68,7 @@ def write_document(
     name: str,
     text: str,
     *,
-    figures: "Mapping[str, Figure] | None" = None,
+    figures: "Mapping[str, Drawing] | None" = None,
     data: Mapping[str, object] | None = None,
     tables: Mapping[str, str] | None = None,
 ) -> Path:
@@ -78,7 +78,7 @@ def write_document(
         folder: ``./reports``.
         name: Name of the document.
         text: The Markdown.
-        figures: File name without ending, to figure; written as PNG.
+        figures: File name without ending, to figure; written as PNG, unless the file shows the same already.
         data: The same, to content for `json.dumps`.
         tables: The same, to CSV text.
 
@@ -88,17 +88,23 @@ def write_document(
     Raises:
         Unavailable: The folder cannot be written.
     """
-    from erroran.report.figures import to_png
-
     beside = folder / name
     with explain_failure(folder / f"{name}.md"):
         for stem, figure in (figures or {}).items():
-            files.write_bytes(beside / _file_name(stem, "png"), to_png(figure))
+            write_figure(beside / _file_name(stem, "png"), figure)
         for stem, content in (data or {}).items():
             files.write_text(beside / _file_name(stem, "json"), json.dumps(content, indent=1, allow_nan=False) + "\n")
         for stem, table in (tables or {}).items():
             files.write_text(beside / _file_name(stem, "csv"), table)
     return write_page(folder / f"{name}.md", text)
+
+
+def write_figure(path: Path, figure: "Drawing") -> None:
+    """Draw a figure and write it as PNG, unless the file shows the same already."""
+    if not figure.is_shown_by(path):
+        from erroran.report.figures import to_png
+
+        files.write_bytes(path, to_png(figure.draw(), figure.digest))
 
 
 def write_page(path: Path, text: str) -> Path:

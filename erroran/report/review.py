@@ -18,8 +18,7 @@ from erroran.stats.reliability import reliability_bins
 from erroran.stats.selective import risk_coverage
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
+    from erroran.report.drawing import Drawing
     from erroran.stages.review import ReviewResult
     from erroran.stats.selective import Selection
 
@@ -176,7 +175,7 @@ def _who(reviewed: "ReviewResult") -> str:
     return f"{n_runs} runs, one by one" if n_runs > 1 else "a single run"
 
 
-def _draw_curves(reviewed: "ReviewResult") -> "Figure":
+def _draw_curves(reviewed: "ReviewResult") -> "Drawing":
     chosen = reviewed.selection
     kept = [(n, errors) for n, errors in zip(chosen.kept_per_run, chosen.errors_kept_per_run, strict=True) if n]
     both = (reviewed.predictions, reviewed.ensemble)
@@ -190,12 +189,12 @@ def _draw_curves(reviewed: "ReviewResult") -> "Figure":
     )
 
 
-def _draw_reliability(reviewed: "ReviewResult") -> "Figure":
+def _draw_reliability(reviewed: "ReviewResult") -> "Drawing":
     judged = reviewed.judged_predictions
     return figures.reliability_diagram(reliability_bins(judged.confidence, judged.wrong), title=_who(reviewed))
 
 
-def _draw_queue(reviewed: "ReviewResult", queue: Sequence[QueueRow]) -> "Figure":
+def _draw_queue(reviewed: "ReviewResult", queue: Sequence[QueueRow]) -> "Drawing":
     assert reviewed.pixels is not None
     captions = [
         f"{row.prediction} {row.confidence:.2f} or {row.second} {row.second_confidence:.2f}"
@@ -205,7 +204,7 @@ def _draw_queue(reviewed: "ReviewResult", queue: Sequence[QueueRow]) -> "Figure"
     return figures.gallery(reviewed.pixels[reviewed.waiting[: len(queue)]], captions)
 
 
-def _draw_missed(reviewed: "ReviewResult") -> "Figure":
+def _draw_missed(reviewed: "ReviewResult") -> "Drawing":
     assert reviewed.pixels is not None
     rows, judged = reviewed.missed[:_GALLERY], reviewed.judged_predictions
     names, confidence = judged.class_names, judged.confidence.mean(axis=0)

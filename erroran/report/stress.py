@@ -5,16 +5,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from erroran import provenance
 from erroran.experiment.endpoint import Endpoint
 from erroran.operations.intensity import MOST_GAIN
 from erroran.report import figures
+from erroran.report.drawing import painter
 from erroran.report.render import render, write_document
 from erroran.report.text import p_value
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
     from erroran.stages.stress import Stressed
     from erroran.verdict.contrasts import Alike, Contrast, Likeness
 
@@ -103,9 +105,10 @@ def summary_rows(stressed: "Stressed") -> list[tuple[str, ...]]:
     return rows
 
 
+@painter
 def arms_by_version(
     panels: Sequence[tuple[str, dict[str, list[list[int]]]]], versions: Sequence[str], *, row: float = 0.15
-) -> Figure:
+) -> "Figure":
     """Errors of every run as a dot and their mean as a line; a panel for each kind of error, a row for each arm.
 
     Args:
@@ -116,6 +119,8 @@ def arms_by_version(
     """
     arms = list(panels[0][1])
     step = len(arms) + 1.5
+    from matplotlib.figure import Figure
+
     figure = Figure(figsize=(9, row * step * len(versions) + 0.6), layout="constrained")
     axes: Any = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
     for cell, (title, by_arm) in zip(axes, panels, strict=True):

@@ -4,15 +4,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from erroran import provenance
+from erroran.report.drawing import painter
 from erroran.report.figures import AFTER, BEFORE, WRONG
 from erroran.report.render import render, write_document
 from erroran.report.text import percent, signed
 from erroran.verdict.table import CANNOT_TELL, EQUIVALENT, HARMED, IMPROVED
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
     from erroran.stages.teach import LessonResult
     from erroran.verdict.replay import NaiveReplay
 
@@ -67,8 +69,11 @@ def _how_many(lesson: "LessonResult") -> str:
     return f"{lesson.protocol.claims or 'none'} of {lesson.protocol.comparisons}"
 
 
-def headline_histogram(naive: "NaiveReplay") -> Figure:
+@painter
+def headline_histogram(naive: "NaiveReplay") -> "Figure":
     """Histogram of the change of the worst cell over all ordered pairs of runs."""
+    from matplotlib.figure import Figure
+
     figure = Figure(figsize=(6.5, 2.8), layout="constrained")
     axes: Any = figure.subplots()
     change = 100 * naive.relative
@@ -95,8 +100,11 @@ def headline_histogram(naive: "NaiveReplay") -> Figure:
     return figure
 
 
-def regression_chart(naive: "NaiveReplay", seeds: list[int]) -> Figure:
+@painter
+def regression_chart(naive: "NaiveReplay", seeds: list[int]) -> "Figure":
     """Each run's worst cell: its errors in that run, and in all other runs; `seeds` label the runs."""
+    from matplotlib.figure import Figure
+
     figure = Figure(figsize=(7.5, 3.4), layout="constrained")
     axes: Any = figure.subplots()
     chosen = np.diag(naive.counts)

@@ -147,15 +147,11 @@ def tabulate_errors(labels: IntArray, *arms: IntArray, n_classes: int) -> ErrorT
 
 def class_scores(labels: IntArray, pred: IntArray, n_classes: int) -> ClassScores:
     """Precision, recall and F1 of every class, for every run; arguments and errors as for `confusion_counts`."""
-    from sklearn.metrics import precision_recall_fscore_support
-
-    labels, pred = check_runs(labels, pred, n_classes)
-    classes = np.arange(n_classes)
-    scores = np.stack(
-        [precision_recall_fscore_support(labels, run, labels=classes, zero_division=0)[:3] for run in pred], axis=1
-    )
-    precision, recall, f1 = scores
-    support = np.bincount(labels, minlength=n_classes)
+    counts = confusion_counts(labels, pred, n_classes)
+    right, predicted, actual = counts.diagonal(axis1=1, axis2=2), counts.sum(axis=1), counts.sum(axis=2)
+    precision, recall = right / np.maximum(predicted, 1), right / np.maximum(actual, 1)
+    f1 = 2 * right / np.maximum(predicted + actual, 1)
+    support = actual[0]
     return ClassScores(precision, recall, f1, support, np.average(f1, axis=1, weights=support))
 
 

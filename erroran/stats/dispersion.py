@@ -225,10 +225,10 @@ def weigh_shifts(
 @lru_cache(maxsize=1)
 def _log_shift_prior() -> FloatArray:
     """Logarithm of the half-t probability of the bin around each shift factor; bins meet half-way in logarithms."""
-    from scipy.stats import t as student
+    from scipy.special import stdtr
 
     edges = np.concatenate([[0.0, SHIFT_FACTORS[1] / 2**0.25], SHIFT_FACTORS[1:-1] * 2**0.25, [np.inf]])
-    bins: FloatArray = np.log(2 * np.diff(student.cdf(edges, SHIFT_DF)))
+    bins: FloatArray = np.log(2 * np.diff(stdtr(SHIFT_DF, edges)))
     return bins
 
 

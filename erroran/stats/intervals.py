@@ -81,15 +81,17 @@ def wilson_interval(
     Runs on the same images are no independent samples: with w = sum k^2 / sum k over images, sum k / w is the effective
     number of errors (design effect of Rao and Scott 1992, Biometrics 48, 577-585).
 
-    Source: Wilson (1927), through ``statsmodels.stats.proportion.proportion_confint``.
+    Source: Wilson (1927), J Am Stat Assoc 22, 209-212.
     """
-    from statsmodels.stats.proportion import proportion_confint
+    from scipy.special import ndtri
 
     count, weight = float(np.sum(errors)) / n_runs, 1.0
     if np.ndim(errors) and count:
         weight = float(np.sum(np.square(errors))) / n_runs / count / n_runs
-    low, high = proportion_confint(count / weight, n_images / weight, alpha=1 - confidence, method="wilson")
-    return max(0.0, float(low)), min(1.0, float(high))
+    share, images, z2 = count / n_images, n_images / weight, float(ndtri((1 - confidence) / 2)) ** 2
+    middle = (share + z2 / (2 * images)) / (1 + z2 / images)
+    half = np.sqrt(z2 / images * (share * (1 - share) + z2 / (4 * images))) / (1 + z2 / images)
+    return max(0.0, float(middle - half)), min(1.0, float(middle + half))
 
 
 def score_interval(
@@ -291,10 +293,11 @@ def _severity(rates: FloatArray, noise: FloatArray) -> float:
 
 def mean_interval(values: Sequence[float], confidence: float = 0.95) -> tuple[float, float]:
     """Student's t interval of the mean of independent values, at least two."""
-    from statsmodels.stats.weightstats import DescrStatsW
+    from scipy.special import stdtrit
 
-    low, high = DescrStatsW(np.asarray(values, dtype=float)).tconfint_mean(alpha=1 - confidence)
-    return float(low), float(high)
+    mean, n = float(np.mean(values)), len(values)
+    half = float(stdtrit(n - 1, (1 + confidence) / 2) * np.std(values, ddof=1) / np.sqrt(n))
+    return mean - half, mean + half
 
 
 def _root_beyond(excess: Callable[[float], float], step: float, most: float = np.inf) -> float:

@@ -37,24 +37,26 @@ class CellChange:
 def benjamini_hochberg(p_values: Sequence[float] | FloatArray) -> FloatArray:
     """Adjusted p-values (q-values), float64 (n,), in the order given; NaN is not allowed.
 
-    Source: Benjamini and Hochberg (1995), through ``scipy.stats.false_discovery_control``.
+    Source: Benjamini and Hochberg (1995), J R Stat Soc B 57, 289-300.
     """
-    from scipy.stats import false_discovery_control
-
-    q_values: FloatArray = false_discovery_control(np.asarray(p_values, dtype=float)) if len(p_values) else np.empty(0)
-    return q_values
+    given = np.asarray(p_values, dtype=float)
+    order = np.argsort(-given)
+    q_values = np.empty(given.size)
+    q_values[order] = np.minimum.accumulate(given[order] * given.size / np.arange(given.size, 0, -1))
+    return np.minimum(q_values, 1.0)
 
 
 def holm(p_values: Sequence[float | None]) -> list[float | None]:
     """Holm's adjusted p-values, in the order given; None, a comparison without a test, stays None and does not count.
 
-    Source: Holm (1979), Scand J Stat 6, 65, through ``statsmodels.stats.multitest.multipletests``.
+    Source: Holm (1979), Scand J Stat 6, 65.
     """
-    from statsmodels.stats.multitest import multipletests
-
     tested = [p for p in p_values if p is not None]
-    adjusted = iter(multipletests(tested, method="holm")[1].tolist() if tested else [])
-    return [None if p is None else next(adjusted) for p in p_values]
+    order = np.argsort(tested)
+    adjusted = np.empty(len(tested))
+    adjusted[order] = np.maximum.accumulate(np.array(tested)[order] * np.arange(len(tested), 0, -1))
+    rest = iter(np.minimum(adjusted, 1.0).tolist())
+    return [None if p is None else next(rest) for p in p_values]
 
 
 def explore_cells(

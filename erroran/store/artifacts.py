@@ -24,9 +24,11 @@ none. Everything is validated when it is read.
 
 import hashlib
 import json
+import os
 import zipfile
 import zlib
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import TypeVar
@@ -190,7 +192,7 @@ class Store:
 
     def list_runs(self) -> list[RunRecord]:
         """All finished runs, oldest first."""
-        paths = (self.root / "runs").glob("*/run.json")
+        paths = self._record_paths()
         records = [read_json(RunRecord, path, fix=f"erroran runs remove {path.parent.name}") for path in paths]
         return sorted(records, key=lambda record: record.created)
 
@@ -225,12 +227,18 @@ class Store:
         """The folder of a run's files; `run_id` and errors as in `get_run`."""
         if self.has_run(run_id):
             return self.root / "runs" / run_id
-        found = [path.parent for path in (self.root / "runs").glob("*/run.json")]
-        found = [folder for folder in found if run_id and folder.name.startswith(run_id)]
+        found = [path.parent for path in self._record_paths() if run_id and path.parent.name.startswith(run_id)]
         if len(found) != 1:
             what = f"{len(found)} runs begin" if found else "No run begins"
             raise NotFound(f"{what} with `{run_id}` in the store {self.root}.", fix="erroran runs   (lists them)")
         return found[0]
+
+    def _record_paths(self) -> list[Path]:
+        """The records of all finished runs, in no order."""
+        with suppress(FileNotFoundError), os.scandir(self.root / "runs") as folders:
+            paths = [f"{folder.path}/run.json" for folder in folders]
+            return [Path(path) for path in paths if os.path.exists(path)]  # noqa: PTH110 - `Path.glob` takes three times as long
+        return []
 
     def remove_run(self, run_id: str) -> None:
         """Delete a run, but not its group and reports; `run_id` and errors as in `get_run`."""

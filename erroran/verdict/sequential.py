@@ -315,9 +315,9 @@ def chance_to_decide(verdict: Verdict, seeds: int, design: Design) -> float:
 
 def spend_obrien_fleming(shares: FloatArray, alpha: float) -> FloatArray:
     """Level spent up to each share t of the information, float64, for a two-sided test: 2 - 2 Phi(z / sqrt t)."""
-    from scipy.stats import norm
+    from scipy.special import ndtr, ndtri
 
-    spent: FloatArray = 2 * norm.sf(norm.isf(alpha / 2) / np.sqrt(shares))
+    spent: FloatArray = 2 * ndtr(ndtri(alpha / 2) / np.sqrt(shares))
     return spent
 
 

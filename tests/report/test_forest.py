@@ -80,13 +80,13 @@ def test_controls_are_compared_with_the_baseline_under_a_heading() -> None:
         ("same-op", "same-op", 50),
     ]
     assert control_rows(verdict, []) == []
-    colours = {colour for _, colour in _lines(forest([ENDPOINT, sham, same]))}
+    colours = {colour for _, colour in _lines(forest.draw([ENDPOINT, sham, same]))}
     assert colours == {AFTER, CONTROLS["sham"], CONTROLS["same-op"]}
 
 
 def test_intervals_are_ratios_on_a_logarithmic_axis() -> None:
     """Thick: new seeds, -70 to -20 %. Thin: new images, -75 to +50 %. The mark is at half the errors."""
-    figure = forest([ENDPOINT])
+    figure = forest.draw([ENDPOINT])
     axes = figure.axes[0]
     assert axes.get_xscale() == "log"
     assert [ends for ends, _ in _lines(figure)] == [[0.3, 0.8], [0.25, 1.5]]
@@ -107,7 +107,7 @@ def test_no_errors_before_or_after() -> None:
     gone = replace(
         EFFECT, after_mean=0.0, relative=-1.0, relative_low=-1.0, seeds_relative_low=-1.0, relative_high=None
     )
-    figure = forest([ForestRow("none before", empty), replace(ENDPOINT, effect=gone)])
+    figure = forest.draw([ForestRow("none before", empty), replace(ENDPOINT, effect=gone)])
     axes = figure.axes[0]
     low, high = axes.get_xlim()
     assert low == pytest.approx(0.05)
@@ -122,7 +122,7 @@ def test_no_errors_before_or_after() -> None:
 def test_a_wide_interval_of_another_row_does_not_squeeze_the_endpoint() -> None:
     """It is cut at the edge, with an arrow; the endpoint's own interval is inside as a whole."""
     wide = replace(EFFECT, relative_low=-0.99, relative_high=30.0)
-    axes = forest([ENDPOINT, ForestRow("errors of 1", wide)]).axes[0]
+    axes = forest.draw([ENDPOINT, ForestRow("errors of 1", wide)]).axes[0]
     low, high = axes.get_xlim()
     assert (low, high) == pytest.approx((0.25 / 1.1, 2))
     assert [line.get_marker() for line in axes.lines if line.get_marker() in (8, 9)] == [8, 9]
@@ -130,7 +130,7 @@ def test_a_wide_interval_of_another_row_does_not_squeeze_the_endpoint() -> None:
 
 def test_the_file_is_opaque_and_narrow() -> None:
     """White background for dark pages, at most 900 px at double density; samples are called samples."""
-    figure = forest([ENDPOINT] * 20, unit="samples")
+    figure = forest.draw([ENDPOINT] * 20, unit="samples")
     image = Image.open(io.BytesIO(to_png(figure)))
     assert image.size[0] <= 1800
     assert image.convert("RGBA").getpixel((0, 0)) == (255, 255, 255, 255)

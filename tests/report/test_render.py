@@ -2,13 +2,16 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 from jinja2 import UndefinedError
-from matplotlib.figure import Figure
 
 from erroran.errors import Unavailable
+from erroran.report.figures import gallery
 from erroran.report.render import render, write_document, write_page
 from erroran.verdict.table import ROWS
+
+IMAGE = np.zeros((1, 8, 8, 1), dtype=np.uint8)
 
 
 def test_a_missing_name_is_an_error() -> None:
@@ -27,7 +30,9 @@ def test_blank_lines_and_end() -> None:
 
 def test_write_document(tmp_path: Path) -> None:
     """The text beside a folder of its own with figures, data and tables; NaN never becomes JSON."""
-    path = write_document(tmp_path, "a", "# A\n", figures={"f": Figure()}, data={"d": {"x": 1}}, tables={"t": "x\n1\n"})
+    path = write_document(
+        tmp_path, "a", "# A\n", figures={"f": gallery(IMAGE, ["a"])}, data={"d": {"x": 1}}, tables={"t": "x\n1\n"}
+    )
     assert path.read_text() == "# A\n"
     assert (tmp_path / "a" / "f.png").read_bytes().startswith(b"\x89PNG")
     assert (tmp_path / "a" / "d.json").read_text() == '{\n "x": 1\n}\n'

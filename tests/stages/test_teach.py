@@ -98,9 +98,9 @@ def test_the_report_says_what_the_runs_say(store: Store, trained: list[str], tmp
 
 def test_the_figures_show_every_pair_and_every_run(store: Store, trained: list[str]) -> None:
     lesson = taught(store)
-    bars = headline_histogram(lesson.replay).axes[0].patches
+    bars = headline_histogram.draw(lesson.replay).axes[0].patches
     assert sum(bar.get_height() for bar in bars) == 13 * 12
-    axes = regression_chart(lesson.replay, lesson.seeds).axes[0]
+    axes = regression_chart.draw(lesson.replay, lesson.seeds).axes[0]
     diamonds = axes.lines[-1].get_ydata()
     assert sorted(diamonds) == sorted(np.diag(lesson.replay.counts))
     assert len(axes.get_xticklabels()) == 13

@@ -1,12 +1,14 @@
 """``reports/calibration.md`` from the saved numbers of a calibration alone."""
 
 from pathlib import Path
-from typing import Any
-
-from matplotlib.figure import Figure
+from typing import TYPE_CHECKING, Any
 
 from erroran.benchmarks.calibration.result import FALSE_CLAIMS, QUESTIONS, CalibrationResult, Measured
+from erroran.report.drawing import painter
 from erroran.report.render import render, write_document
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 CLAIMS = ("aa", "aa looks", "worthwhile", "worthwhile looks")
 
@@ -34,9 +36,12 @@ def render_calibration(result: CalibrationResult) -> str:
     )
 
 
-def draw_claims(result: CalibrationResult) -> Figure:
+@painter
+def draw_claims(result: CalibrationResult) -> "Figure":
     """False claims of every design with their intervals, beside the largest share and upper limit allowed."""
     rows = result.of(*CLAIMS, judged=True)
+    from matplotlib.figure import Figure
+
     figure = Figure(figsize=(7.2, 0.6 + 0.2 * len(rows)), layout="constrained")
     axes: Any = figure.subplots()
     for at, row in enumerate(rows):

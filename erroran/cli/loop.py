@@ -116,7 +116,8 @@ def run(
     hypothesis = arms.judged(hypothesis)
     _say_step(3, f"preview {stem}")
     dataset = session.store.get_dataset(group.template.dataset)
-    print_preview(session.screen, *preview_hypothesis(stem, hypothesis, dataset, group.template.mine_fraction))
+    previewed = preview_hypothesis(session, stem, hypothesis, dataset, group.template.mine_fraction)
+    print_preview(session.screen, *previewed)
     _say_step(4, f"intervene {stem}")
     seeds = len(group.seeds) if options.seeds is None and arms.reuse_baseline else options.seeds
     seeds = None if looks.until_decided else seeds  # --seeds is then the baseline's alone
@@ -153,7 +154,7 @@ def _train_baseline(session: Session, options: BaselineOptions, executor: "Execu
 
     seeds, recipe = options.chosen(), build_recipe(options.recipe, options)
     how = options.model_dump(include={"model", "precision", "mine_fraction"})
-    dataset = options.load()
+    dataset = options.load(session.store)
     with training_display() as display:
         group, completed = train_baseline(
             session.store, dataset, recipe=recipe, seeds=seeds, executor=executor, **how, **display.hooks

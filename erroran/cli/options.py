@@ -142,11 +142,11 @@ class DataOptions(Options):
     )
     data_dir: DataDir = None
 
-    def load(self) -> "Dataset":
-        """Load the dataset, and print its note."""
+    def load(self, store: "Store | None" = None) -> "Dataset":
+        """Load the dataset, from the store if its files were read before, and print its note."""
         from erroran.data import load_dataset
 
-        loaded = load_dataset(self.dataset, data_dir=self.data_dir)
+        loaded = load_dataset(self.dataset, data_dir=self.data_dir, kept=store)
         say_note(loaded.note)
         return loaded
 

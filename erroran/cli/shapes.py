@@ -55,7 +55,7 @@ def preview(
         _preview_in_model(session, data, recipe, change)
         return
     stem, hypothesis = find_spec(name)
-    previewed, path = preview_hypothesis(stem, hypothesis, *data.load(session))
+    previewed, path = preview_hypothesis(session, stem, hypothesis, *data.load(session))
     if session.as_json:
         print_json([effect.to_json() for effect in previewed.effects])
     else:
@@ -63,13 +63,13 @@ def preview(
 
 
 def preview_hypothesis(
-    stem: str, hypothesis: "Hypothesis", dataset: "Dataset", mine_fraction: float
+    session: Session, stem: str, hypothesis: "Hypothesis", dataset: "Dataset", mine_fraction: float
 ) -> "tuple[PreviewResult, Path]":
     """Apply a hypothesis to training images, and write the report."""
     from erroran.report.preview import write_preview
     from erroran.stages import preview as stage
 
-    previewed = stage.preview(dataset, hypothesis, mine_fraction=mine_fraction)
+    previewed = stage.preview(dataset, hypothesis, mine_fraction=mine_fraction, store=session.store)
     return previewed, write_preview(stem, hypothesis, previewed, dataset, REPORTS)
 
 

@@ -38,7 +38,7 @@ def study(
     spec = read_study(path)
     if seeds is not None:
         spec = spec.model_copy(update={"seeds": seeds})
-    images = data.load()
+    images = data.load(session.store)
     executor = parallel.choose()
     with training_display() as display:
         trained = train_study(session.store, images, path.stem, spec, executor=executor, **display.hooks)

@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,8 @@ from erroran.report.text import (
 )
 
 if TYPE_CHECKING:
+    from jinja2 import Environment
+
     from erroran.report.drawing import Drawing
 
 _FILTERS = {
@@ -49,6 +52,12 @@ def render(template: str, **context: Any) -> str:
     Returns:
         Markdown that ends with one newline and never has two empty lines in a row.
     """
+    text = _environment().get_template(template).render(**context)
+    return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"
+
+
+@cache
+def _environment() -> "Environment":
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(
@@ -59,8 +68,7 @@ def render(template: str, **context: Any) -> str:
         autoescape=False,  # noqa: S701 - Markdown, not HTML: the templates escape names with `md`
     )
     environment.filters.update(_FILTERS)
-    text = environment.get_template(template).render(**context)
-    return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"
+    return environment
 
 
 def write_document(

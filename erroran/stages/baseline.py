@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import Field
 
 from erroran import provenance
-from erroran.data import Dataset, split_dataset
+from erroran.data import Dataset
 from erroran.execution.driver import Completed, Request, complete_runs
 from erroran.execution.task import Executor
 from erroran.experiment.recipe import Precision, Recipe
@@ -110,7 +110,7 @@ def train_baseline(
             Nothing has been written then.
     """
     model_name, source = find_model(model)
-    split_dataset(dataset, mine_fraction=mine_fraction)  # refuses bad fractions before anything is written
+    store.split(dataset, mine_fraction=mine_fraction)  # refuses bad fractions before anything is written
     check = partial(check_model, model_name, dataset.x_train.shape[1:], len(dataset.class_names), source=source)
     if source is not None:
         check()

@@ -1,6 +1,9 @@
 """Show the effect of a change on training images, before anything is trained."""
 
-from collections.abc import Iterator
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 from pydantic import Field
@@ -13,6 +16,11 @@ from erroran.experiment.recipe import InModelAugmentation
 from erroran.operations.apply import LabelledStep, apply_dose, resolve_steps
 from erroran.results import Result
 from erroran.shape.measure import find_erased, measure
+from erroran.store import Store
+from erroran.store.environment import digest_own_code
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _SHOWN = 12  # images in a row
 _MEASURED = 500  # images of a class, a millisecond each
@@ -72,8 +80,22 @@ class PreviewResult(Result):
     not_drawn: list[str]
 
 
-def preview(dataset: Dataset, hypothesis: Hypothesis, *, mine_fraction: float = 0.1) -> PreviewResult:
+class _KeptEffects(Result):
+    """What the operations of a hypothesis do to a dataset, as the store keeps it."""
+
+    effects: list[DoseEffect]
+
+
+def preview(
+    dataset: Dataset, hypothesis: Hypothesis, *, mine_fraction: float = 0.1, store: Store | None = None
+) -> PreviewResult:
     """Apply a hypothesis' change to training images of its classes.
+
+    Args:
+        dataset: The images.
+        hypothesis: The change.
+        mine_fraction: As in the baseline.
+        store: Keeps the effects, if it has the dataset, so that they are measured once.
 
     Raises:
         NotFound: The spec names a class that the dataset lacks.
@@ -81,18 +103,16 @@ def preview(dataset: Dataset, hypothesis: Hypothesis, *, mine_fraction: float = 
     """
     names = dataset.class_names
     check_classes(hypothesis, names)
-    splits = split_dataset(dataset, mine_fraction=mine_fraction)
-    rows, effects, data = [], [], []
+    splits = (split_dataset if store is None else store.split)(dataset, mine_fraction=mine_fraction)
+    rows, data = [], []
     steps = resolve_steps(hypothesis.augment, names)
     for class_name in hypothesis.augment:
         own = [labelled for labelled in steps if labelled.class_name == class_name]
         images = _images_of(splits.train, own[0])
         rows.append((f"{'all classes' if class_name == ALL_CLASSES else class_name}, as it is", images[:_SHOWN]))
         for labelled in own:
-            for dose in labelled.step.doses:
-                changed = apply_dose(images, labelled.step, dose)
-                rows.append((labelled.step.name_dose(dose), changed[:_SHOWN]))
-                effects.append(_measure(class_name, labelled.step, dose, images, changed))
+            step = labelled.step
+            rows += [(step.name_dose(dose), apply_dose(images[:_SHOWN], step, dose)) for dose in step.doses]
         in_turn = [
             labelled.step for labelled in steps if labelled.label in {own[0].label, None} and labelled.step.doses
         ]
@@ -113,6 +133,7 @@ def preview(dataset: Dataset, hypothesis: Hypothesis, *, mine_fraction: float = 
             rows.append((name, splits.train.read(which[:_SHOWN])))
     rest = {"augment": {}, "data": DataChange(add=hypothesis.data.add)}
     not_drawn = hypothesis.change.model_copy(update=rest).describe()
+    effects = _find_effects(dataset, hypothesis, splits.train, steps, mine_fraction, store)
     return PreviewResult(rows=rows, effects=effects, data=data, not_drawn=not_drawn)
 
 
@@ -141,6 +162,34 @@ def preview_in_model(
     return rows
 
 
+def _find_effects(
+    dataset: Dataset,
+    hypothesis: Hypothesis,
+    train: Part,
+    steps: Sequence[LabelledStep],
+    mine_fraction: float,
+    store: Store | None,
+) -> list[DoseEffect]:
+    """The effects that the store keeps, else measured now."""
+    augment = {name: [step.model_dump(mode="json") for step in own] for name, own in hypothesis.augment.items()}
+    code = digest_own_code("operations/*.py", "shape/measure.py", "stages/preview.py", "data/ids.py", "data/split.py")
+    asked = hashlib.sha256(json.dumps([augment, mine_fraction, code]).encode()).hexdigest()[:12]
+    key = f"{dataset.digest[:12]}/{asked}"
+    kept = None if store is None else store.get_artifact("previews", key, _KeptEffects)
+    if kept is not None:
+        return kept.effects
+    effects = []
+    for labelled in (one for name in hypothesis.augment for one in steps if one.class_name == name):
+        images = _images_of(train, labelled)
+        before = measure(images, ink=labelled.step.ink) if images.shape[3] == 1 else None
+        for dose in labelled.step.doses:
+            changed = apply_dose(images, labelled.step, dose)
+            effects.append(_measure(labelled.class_name, labelled.step, dose, (images, changed), before))
+    if store is not None and store.has_dataset(dataset.digest):
+        store.put_artifact("previews", key, _KeptEffects(effects=effects))
+    return effects
+
+
 def _images_of(train: Part, labelled: LabelledStep) -> np.ndarray:
     rows = np.flatnonzero(labelled.act_on(train.y))
     by_id = rows[np.argsort(train.ids[rows])]  # a random sample, the same in every order of the data
@@ -162,11 +211,14 @@ def _groups_of(data: DataChange, train: Part, class_names: tuple[str, ...]) -> I
         yield "repeated", list(data.repeat)
 
 
-def _measure(name: str, step: Step, dose: float, images: np.ndarray, changed: np.ndarray) -> DoseEffect:
+def _measure(
+    name: str, step: Step, dose: float, shown: tuple[np.ndarray, np.ndarray], before: "pd.DataFrame | None"
+) -> DoseEffect:
+    images, changed = shown
     differs = images != changed
     thickness_before = thickness_after = erased = None
-    if images.shape[3] == 1:
-        before, after = (measure(x, ink=step.ink) for x in (images, changed))
+    if before is not None:
+        after = measure(changed, ink=step.ink)
         thickness_before, thickness_after = (float(table["thickness_px"].mean()) for table in (before, after))
         erased = int(find_erased(before, after).sum())
     return DoseEffect(

@@ -5,6 +5,8 @@
     .erroran/
       store.json                     the folder's format
       datasets/<digest>/             images, labels and ids, once per dataset
+      read/<digest>.json             which dataset files of this content are
+      splits/<dataset>/<split>.npz   which images of the training part are `train` and `mine`
       runs/<run>/run.json            record: spec, accuracies, history, provenance
                  mine.npz            probabilities, labels and ids of `mine`
                  confirm.npz         the same of `confirm`; read only with an entry in the ledger
@@ -29,6 +31,7 @@ import zipfile
 import zlib
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import TypeVar
@@ -36,13 +39,14 @@ from typing import TypeVar
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from erroran.data import Dataset, Splits, read_dataset, save_dataset, split_dataset
+from erroran.data import Dataset, Part, Splits, read_dataset, save_dataset, split_dataset
 from erroran.errors import NotFound
 from erroran.experiment.runspec import RunSpec
 from erroran.files import make_folder, remove, temporary_name
+from erroran.store.environment import digest_own_code
 from erroran.store.folder import check_format, damaged, read_json, write_errors, write_json, writing
 from erroran.store.ledger import Entry, Ledger
-from erroran.store.records import Group, Intervention, RunRecord
+from erroran.store.records import Group, Intervention, ReadFiles, RunRecord
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -83,7 +87,8 @@ class Store:
         self.root = root
         self.ledger = Ledger(root)
         self._datasets: dict[str, Dataset] = {}
-        self._splits: dict[tuple[object, ...], Splits] = {}
+        self._splits: dict[str, Splits] = {}
+        self._read: dict[str, str] = {}
 
     def __reduce__(self) -> tuple[object, ...]:
         return _open_once, (self.root.absolute(),)  # in another process: one store, with one copy of the dataset
@@ -96,7 +101,14 @@ class Store:
         if not target.exists():
             with writing(self.root, target) as temporary:
                 save_dataset(dataset, temporary)
-            self._datasets[dataset.digest] = dataset
+        self._datasets[dataset.digest] = dataset
+        if key := self._read.pop(dataset.digest, None):
+            read = ReadFiles(dataset=dataset.digest, name=dataset.name, source=dataset.source, note=dataset.note)
+            self.put_artifact("read", key, read)
+
+    def has_dataset(self, digest: str) -> bool:
+        """Whether the store has a dataset."""
+        return self._dataset_path(digest).exists()
 
     def get_dataset(self, digest: str) -> Dataset:
         """Read a dataset; NotFound if the store lacks it, DatasetError if the copy is damaged."""
@@ -111,14 +123,48 @@ class Store:
             raise NotFound(f"The store {self.root} has no dataset {digest[:12]}.", fix="erroran baseline")
         return path
 
+    def find_read(self, key: str) -> Dataset | None:
+        """See `erroran.data.load.Kept`; the dataset must be in the store."""
+        read = self.get_artifact("read", key, ReadFiles)
+        if read is None or not self.has_dataset(read.dataset):
+            return None
+        return replace(self.get_dataset(read.dataset), **read.model_dump(exclude={"dataset"}))
+
+    def note_read(self, key: str, dataset: Dataset) -> None:
+        """See `erroran.data.load.Kept`; written together with the dataset."""
+        self._read[dataset.digest] = key
+
     def get_splits(self, spec: RunSpec) -> Splits:
         """The dataset of a run, split as the run splits it; errors as in `get_dataset`."""
-        key = (spec.dataset, spec.mine_fraction, spec.fold)
+        return self.split(self.get_dataset(spec.dataset), mine_fraction=spec.mine_fraction, fold=spec.fold)
+
+    def split(self, dataset: Dataset, *, mine_fraction: float = 0.1, fold: tuple[int, int] | None = None) -> Splits:
+        """As `split_dataset`, computed once; kept on disk if the store has the dataset."""
+        part = f"{mine_fraction:.17g}" if fold is None else "fold-{}-of-{}".format(*fold)
+        code = digest_own_code("data/ids.py", "data/split.py")
+        path = self.root / "splits" / dataset.digest / f"{part}-{code}.npz"
+        key = f"{dataset.digest}/{path.name}"
         if key not in self._splits:
-            dataset = self.get_dataset(spec.dataset)
+            found = self._read_splits(path, dataset)
+            if found is None:
+                found = split_dataset(dataset, mine_fraction=mine_fraction, fold=fold)
             self._splits.clear()  # out of fold, each fold has splits of its own
-            self._splits[key] = split_dataset(dataset, mine_fraction=spec.mine_fraction, fold=spec.fold)
+            self._splits[key] = found
+        if not path.exists() and self.has_dataset(dataset.digest):
+            splits = self._splits[key]
+            with writing(self.root, path) as temporary, temporary.open("wb") as file:
+                np.savez(file, train=np.asarray(splits.train.rows), mine=np.asarray(splits.mine.rows))
         return self._splits[key]
+
+    def _read_splits(self, path: Path, dataset: Dataset) -> Splits | None:
+        """What `split` kept; None if there is nothing that can be used: it is computed again."""
+        try:
+            with path.open("rb") as file, np.load(file) as rows:
+                whole = Part(dataset.x_train, dataset.y_train, dataset.train_ids)
+                train, mine = (whole.take(rows[name]) for name in ("train", "mine"))
+        except (OSError, EOFError, KeyError, ValueError, IndexError, zipfile.BadZipFile, zlib.error):
+            return None
+        return Splits(train, mine, Part(dataset.x_test, dataset.y_test, dataset.test_ids))
 
     # --- code of models
 
@@ -235,7 +281,7 @@ class Store:
 
     def _record_paths(self) -> list[Path]:
         """The records of all finished runs, in no order."""
-        with suppress(FileNotFoundError), os.scandir(self.root / "runs") as folders:
+        with suppress(FileNotFoundError, NotADirectoryError), os.scandir(self.root / "runs") as folders:
             paths = [f"{folder.path}/run.json" for folder in folders]
             return [Path(path) for path in paths if os.path.exists(path)]  # noqa: PTH110 - `Path.glob` takes three times as long
         return []

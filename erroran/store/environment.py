@@ -40,9 +40,9 @@ def current_environment(model: str) -> Environment:
     packages = ("keras", backend(), "numpy", "opencv-python")
     family = "dense" if model.startswith("dense") else "convolutional"
     code = {
-        "training": _digest_files(*_TRAINING_CODE),
-        "model": "" if ":" in model else _digest_files(f"training/models/{family}.py"),
-        "operations": _digest_files("operations/*.py"),
+        "training": digest_own_code(*_TRAINING_CODE),
+        "model": "" if ":" in model else digest_own_code(f"training/models/{family}.py"),
+        "operations": digest_own_code("operations/*.py"),
     }
     known = versions()
     return Environment(backend=backend(), versions={p: known[p] for p in packages if p in known}, code=code)
@@ -102,7 +102,8 @@ def _software(spec: RunSpec) -> dict[str, str]:
 
 
 @cache
-def _digest_files(*patterns: str) -> str:
+def digest_own_code(*patterns: str) -> str:
+    """Digest of files of erroran, given by patterns; see `digest_code`."""
     root = Path(__file__).resolve().parents[1]
     paths = sorted(path for pattern in patterns for path in root.glob(pattern))
     return digest_code([path.read_text(encoding="utf-8") for path in paths])

@@ -116,6 +116,17 @@ class Group(BaseModel):
         return spec if change is None else spec.changed(change, source=source, added=added)
 
 
+class ReadFiles(BaseModel):
+    """Which dataset some files are, so that they need not be read again; fields are those of the `Dataset`."""
+
+    model_config = _STRICT
+
+    dataset: str
+    name: str
+    source: str
+    note: str | None
+
+
 class PlannedLook(BaseModel):
     """What a look of a sequential design showed.
 

@@ -276,13 +276,13 @@ def _draw_counts(counts: FloatArray, chosen: FloatArray) -> FloatArray:
 
 
 def _fit_images(errors: BoolArray, wrong: IntArray) -> tuple[float, float]:
-    """Beta law of the rates over images by maximum likelihood, ``scipy.stats.betabinom``.
+    """Beta law of the rates over images by maximum likelihood: the counts are beta-binomial.
 
     The mean is the observed one; only the concentration is fitted. A single run has no information on it: 1 then means
     that half the errors come from images that are usually wrong.
     """
     from scipy.optimize import minimize_scalar
-    from scipy.stats import betabinom
+    from scipy.special import betaln
 
     n_runs = len(errors)
     counts = np.bincount(wrong, minlength=n_runs + 1)
@@ -291,8 +291,8 @@ def _fit_images(errors: BoolArray, wrong: IntArray) -> tuple[float, float]:
     rate = min(float(errors.mean()), 1 - 0.5 / errors.size)
 
     def loss(log_size: float) -> float:
-        size = math.exp(log_size)
-        return float(-(counts * betabinom.logpmf(k, n_runs, size * rate, size * (1 - rate))).sum())
+        a, b = math.exp(log_size) * rate, math.exp(log_size) * (1 - rate)
+        return -float(counts @ (betaln(k + a, n_runs - k + b) - betaln(a, b)))  # without the binomial coefficients
 
     size = 1.0
     if n_runs > 1:

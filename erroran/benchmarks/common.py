@@ -1,9 +1,13 @@
 """What the benchmarks share: options, alternating timing, and Markdown tables. Imports nothing heavy."""
 
 import argparse
+import os
+import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, TypeVar
 
 from erroran import provenance
@@ -37,6 +41,30 @@ def time_in_turns(
             work()
             taken[name].append((time.perf_counter() - start, time.process_time() - busy))
     return taken
+
+
+def time_process(command: Sequence[str], folder: Path | None = None) -> tuple[float, float, float]:
+    """Wall-clock seconds, processor seconds and peak MB of one whole process, without its output.
+
+    Args:
+        command: Its arguments.
+        folder: Where it runs; it imports the same erroran as this process.
+
+    Raises:
+        RuntimeError: It failed.
+    """
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    start = time.perf_counter()
+    with tempfile.TemporaryFile() as said:
+        child = subprocess.Popen(command, cwd=folder, env=environment, stdout=subprocess.DEVNULL, stderr=said)  # noqa: S603 - our own module
+        _, status, usage = os.wait4(child.pid, 0)
+        seconds = time.perf_counter() - start
+        child.returncode = os.waitstatus_to_exitcode(status)
+        if child.returncode != 0:
+            said.seek(0)
+            raise RuntimeError(f"exit code {child.returncode}: {said.read().decode(errors='replace')[-500:]}")
+    in_bytes = usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    return seconds, usage.ru_utime + usage.ru_stime, in_bytes / 1e6
 
 
 def follow(items: Iterable[T], text: str, *, total: int | None = None) -> Iterable[T]:

@@ -4,17 +4,15 @@
 60,000 samples), runs the command on them, and prints a Markdown table.
 """
 
-import os
 import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from erroran.benchmarks.common import print_lines, start_parser, table_lines
+from erroran.benchmarks.common import print_lines, start_parser, table_lines, time_process
 
 # Heavy imports are avoided, and a child writes the files: on Linux a child's peak memory includes its parent's.
 
@@ -68,7 +66,7 @@ def measure(*, n_classes: int, probabilities: bool, n_runs: int, n_samples: int,
         subprocess.run([*python, "erroran.benchmarks.diff", f"--make={name}", *sizes, kinds], check=True)  # noqa: S603 - our own module
         size = sum(path.stat().st_size for path in Path(name).iterdir()) / 1e6
         files = ["--before", f"{name}/before_*.csv", "--after", f"{name}/after_*.csv"]
-        results = [_run_once([*python, "erroran", "diff", *files, "--json"]) for _ in range(repeat)]
+        results = [time_process([*python, "erroran", "diff", *files, "--json"]) for _ in range(repeat)]
     seconds, processor, peaks = zip(*results, strict=True)
     allowed, memory = SECONDS_ALLOWED.get(n_classes), MB_ALLOWED.get(n_classes)
     return (
@@ -82,19 +80,6 @@ def measure(*, n_classes: int, probabilities: bool, n_runs: int, n_samples: int,
         f"{max(peaks):,.0f}",
         f"{memory:g}" if memory else "-",
     )
-
-
-def _run_once(command: Sequence[str]) -> tuple[float, float, float]:
-    """Wall-clock seconds, processor seconds and peak MB of one whole process."""
-    start = time.perf_counter()
-    child = subprocess.Popen(command, stdout=subprocess.DEVNULL)  # noqa: S603 - our own module
-    _, status, usage = os.wait4(child.pid, 0)
-    seconds = time.perf_counter() - start
-    child.returncode = os.waitstatus_to_exitcode(status)
-    if child.returncode != 0:
-        raise RuntimeError(f"the command failed with exit code {child.returncode}")
-    in_bytes = usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-    return seconds, usage.ru_utime + usage.ru_stime, in_bytes / 1e6
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

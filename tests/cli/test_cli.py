@@ -146,6 +146,46 @@ def test_the_list_of_commands_is_plain_and_loads_none_of_them() -> None:
     assert not loaded & {"rich.console", "pydantic", "numpy", "erroran.cli.loop"}
 
 
+HEAVY = ("tensorflow", "keras", "matplotlib", "pandas", "scipy.stats", "sklearn", "statsmodels", "seaborn")
+LIGHT = [
+    ["runs"],
+    ["baseline", "--dataset", "{data}", "--epochs", "1", "--seeds", "2"],
+    ["report", "0to1"],
+]  # fmt: skip
+WITHOUT_MODEL = [
+    ["mine-confusions"],
+    ["review"],
+    ["across-models"],
+    ["dataset", "--dataset", "{data}"],
+    ["measure"],
+    ["propose", "0:1"],
+    ["preview", "0to1"],
+    ["plan", "0to1", "--seeds", "2"],
+]  # fmt: skip
+
+
+@pytest.mark.slow
+def test_analysis_needs_no_tensorflow(project: Path, data: Path) -> None:
+    """What is in the store is shown without the libraries that train; what is drawn already, without those that draw.
+
+    `probe`, `stress` and `intervene` predict or train. `diff` reads tables and needs pandas.
+    """
+    code = f"""
+import sys
+from typer.testing import CliRunner
+from erroran.cli.app import app
+for commands, absent in (({LIGHT}, {HEAVY}), ({WITHOUT_MODEL}, {HEAVY[:2]})):
+    for command in commands:
+        result = CliRunner().invoke(app, [part.format(data={str(data)!r}) for part in command])
+        refused = 2 if command[0] in ("across-models", "propose") else 0  # one model; too few errors
+        assert result.exit_code in (0, refused), (command, result.output)
+        loaded = [name for name in absent if name in sys.modules]
+        assert not loaded, (command, loaded)
+"""
+    done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True, cwd=project)
+    assert done.returncode == 0, done.stderr
+
+
 def test_version() -> None:
     """The version and nothing else."""
     from erroran import __version__

@@ -68,15 +68,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
             )
         )
     header = ("process", "seconds (median)", "range", "allowed", "processor seconds", "times the import", "peak MB")
-    print_lines(
-        [
-            *table_lines(header, rows),
-            "",
-            f"Whole processes, {options.repeats} repetitions in turns; the ratio is of processor seconds. The first "
-            f"`erroran run`, which reads the dataset and draws all figures, took {first[0]:.1f} seconds "
-            f"({first[1]:.1f} processor seconds).",
-        ]
+    note = (
+        f"Whole processes, {options.repeats} repetitions in turns; the ratio is of processor seconds. The first "
+        f"`erroran run`, which reads the dataset and draws all figures, took {first[0]:.1f} seconds "
+        f"({first[1]:.1f} processor seconds)."
     )
+    print_lines([*table_lines(header, rows), "", note])
 
 
 if __name__ == "__main__":

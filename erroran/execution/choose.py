@@ -21,4 +21,12 @@ def choose_executor(name: str = "local", jobs: int | None = None) -> Executor:
         return InProcess() if jobs == 1 else Local(jobs)
     if jobs is not None:
         raise BadInput(f"--jobs is for this machine, and --executor {name} was given.", fix="leave out --jobs")
-    raise BadInput(f"There is no executor `{name}`.", fix="--executor local")
+    if kind == "dask" and address:
+        from erroran.execution.dask import DaskCluster
+
+        return DaskCluster(address)
+    if kind == "ray":
+        from erroran.execution.ray import RayCluster
+
+        return RayCluster(address or None)
+    raise BadInput(f"There is no executor `{name}`.", fix="--executor local, dask=HOST:PORT, ray or ray=HOST:PORT")

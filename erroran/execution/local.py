@@ -5,7 +5,7 @@ import os
 import pickle
 import signal
 import weakref
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing import get_context
@@ -15,16 +15,17 @@ from typing import TYPE_CHECKING
 
 from erroran.data import read_dataset
 from erroran.errors import ErroranError, TrainingError
-from erroran.execution.machine import count_cores, free_memory, has_gpu, usable_cores
-from erroran.execution.task import Finished, Images, Task, Todo, Work, train_task
+from erroran.execution.machine import count_cores, free_memory, has_gpu, thread_settings, usable_cores
+from erroran.execution.task import CHECK_SECONDS, Finished, Images, Task, Todo, Work, train_task
 from erroran.training.fit import Progress
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 WORKER_BYTES = 1_500_000_000
-"""What a worker may need: see "Workers" in ``reports/benchmarks.md``."""
-_CHECK_SECONDS = 0.5
+"""What a worker may need; training the default CNN on MNIST takes 1.4 GB."""
+_SHORT_BYTES = 300_000_000
+"""With less free memory than this, a worker that has finished a run is ended while others still train."""
 
 _log = logging.getLogger("erroran")
 
@@ -34,10 +35,14 @@ class InProcess:
 
     jobs = 1
 
+    def __init__(self, *, work: Work = train_task) -> None:
+        """`work` is what is done with each task."""
+        self._work = work
+
     def run(self, todo: Todo) -> Generator[Finished, None, None]:
         """See `Executor`."""
         for task in todo.tasks:
-            yield train_task(task, todo.store, todo.on_progress)
+            yield self._work(task, todo.store, todo.on_progress)
 
 
 class Local:
@@ -63,26 +68,31 @@ class Local:
         """See `Executor`."""
         # By the requested runs, not by the missing ones: a command that is continued trains with as many threads.
         if self.jobs == 1 or todo.requested == 1:
-            yield from InProcess().run(todo)
+            yield from InProcess(work=self._work).run(todo)
             return
         try:
             self._start(min(self.jobs, todo.at_most))
-            for worker in self._workers:
+            for worker in list(self._workers):
                 self._give(worker, todo)
-            while busy := {worker.connection: worker for worker in self._workers if worker.task}:
+            while busy := [worker for worker in self._workers if worker.task]:
                 todo.check()
-                for ready in wait(list(busy), timeout=_CHECK_SECONDS):
-                    worker = next(worker for connection, worker in busy.items() if connection is ready)
-                    yield from self._handle(worker, todo)
+                ready = wait([worker.connection for worker in busy], timeout=CHECK_SECONDS)
+                for worker in busy:
+                    if worker.connection in ready:
+                        yield from self._handle(worker, todo)
         finally:
             if any(worker.task for worker in self._workers):  # broken off
-                _stop(self._workers)
+                self.close()
+
+    def close(self) -> None:
+        """End the workers, whatever they do."""
+        _stop(self._workers)
 
     def _start(self, n: int) -> None:
         """Have at least `n` workers, or as many as the memory allows."""
         if len(self._workers) >= n and all(worker.process.is_alive() for worker in self._workers):
             return
-        _stop(self._workers)
+        self.close()
         free = free_memory()
         if not self._fixed and free is not None and (fit := max(1, free // WORKER_BYTES)) < n:
             _log.warning(
@@ -96,7 +106,14 @@ class Local:
             self._workers.append(_Worker.start(self._work, share or cores, self._threads))
 
     def _give(self, worker: "_Worker", todo: Todo) -> None:
-        """Give a worker the next task, if there is one."""
+        """Give a worker the next task, if there is one; end it if the memory is short and others still train."""
+        worker.task = None
+        free = None if self._fixed else free_memory()
+        if free is not None and free < _SHORT_BYTES and any(other.task for other in self._workers):
+            _log.warning("One worker fewer: only %.1f GB of memory are free", free / 1e9)
+            self._workers.remove(worker)
+            _stop([worker])
+            return
         worker.task = next(todo.tasks, None)
         if worker.task is not None:
             folders = {digest: todo.store.dataset_folder(digest) for digest in worker.task.datasets}
@@ -185,13 +202,8 @@ def _stop(workers: list[_Worker]) -> None:
 
 @contextmanager
 def _environment(threads: int) -> Iterator[None]:
-    """Set what TensorFlow, PyTorch and BLAS read when they are imported, for processes that are started meanwhile."""
-    values: Mapping[str, str] = {
-        "TF_NUM_INTRAOP_THREADS": str(threads),
-        "TF_NUM_INTEROP_THREADS": "1",
-        "OMP_NUM_THREADS": str(threads),
-        "TF_FORCE_GPU_ALLOW_GROWTH": "true",  # several processes share the GPU that a user divides with --jobs
-    }
+    """Limit the threads of processes that are started meanwhile."""
+    values = thread_settings(threads)
     before = {name: os.environ.get(name) for name in values}
     os.environ.update(values)
     try:

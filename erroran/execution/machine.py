@@ -18,6 +18,16 @@ def count_cores() -> int:
     return min(int(cpu_count()), len(usable_cores()))
 
 
+def thread_settings(threads: int) -> dict[str, str]:
+    """Environment variables that TensorFlow, PyTorch and BLAS read when they are imported, for so many threads."""
+    return {
+        "TF_NUM_INTRAOP_THREADS": str(threads),
+        "TF_NUM_INTEROP_THREADS": "1",
+        "OMP_NUM_THREADS": str(threads),
+        "TF_FORCE_GPU_ALLOW_GROWTH": "true",  # several processes may share a GPU
+    }
+
+
 def has_gpu() -> bool:
     """Whether there is an Nvidia GPU, and the environment does not hide it."""
     shown = os.environ.get("CUDA_VISIBLE_DEVICES", "all") not in {"", "-1"}

@@ -1,15 +1,22 @@
 """What a worker gets, does and gives back. Workers are pure: they never see a store."""
 
-from collections.abc import Callable, Generator, Iterator
+import os
+import time
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from erroran import provenance
 from erroran.data import Dataset, Splits, split_dataset
+from erroran.execution.machine import thread_settings
 from erroran.experiment.runspec import RunSpec
 from erroran.store import Store
 from erroran.store.environment import check_environment
 from erroran.training.fit import Progress, TrainedRun, train
+
+CHECK_SECONDS = 0.5
+"""How often an executor that waits calls `Todo.check`."""
+_REPORT_SECONDS = 1.0
 
 OnProgress = Callable[[Progress], None]
 
@@ -84,6 +91,8 @@ class Images:
         return self._splits[key]
 
 
+_images: dict[tuple[str, ...], Images] = {}
+
 Work = Callable[[Task, Data, OnProgress], Finished]
 
 
@@ -101,6 +110,28 @@ def train_task(task: Task, data: Data, on_progress: OnProgress) -> Finished:
     return Finished.here(spec, train(spec, splits, names, on_progress, source=task.source, added=added))
 
 
+def train_away(work: Work, task: Task, datasets: Sequence[Dataset], on_progress: OnProgress) -> Finished:
+    """Do a task in a process of a cluster, with one thread unless its environment says otherwise.
+
+    The process keeps the last datasets and their split; progress is reported once a second.
+    """
+    for name, value in thread_settings(1).items():
+        os.environ.setdefault(name, value)
+    key = tuple(dataset.digest for dataset in datasets)
+    if key not in _images:
+        _images.clear()
+        _images[key] = Images(dict(zip(key, datasets, strict=True)).__getitem__)
+    reported = 0.0
+
+    def report(progress: Progress) -> None:
+        nonlocal reported
+        if time.monotonic() - reported > _REPORT_SECONDS:
+            reported = time.monotonic()
+            on_progress(progress)
+
+    return work(task, _images[key], report)
+
+
 @dataclass(frozen=True)
 class Todo:
     """The runs that an executor is to train.
@@ -111,7 +142,7 @@ class Todo:
         requested: Runs of the whole command, those included that are finished.
         store: To read datasets from: `get_dataset`, `get_splits`, `dataset_folder`; an executor writes nothing.
         on_progress: Raises KeyboardInterrupt after Ctrl-C. Call it from the thread that iterates.
-        check: The same without a report: call it at least every second while nothing is reported.
+        check: The same without a report: call it every `CHECK_SECONDS` while nothing is reported.
     """
 
     tasks: Iterator[Task]

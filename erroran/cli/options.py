@@ -194,7 +194,9 @@ class JobOptions(Options):
         description="Runs at a time on this machine. auto: one worker of one thread per core, as the memory allows; "
         "1: one after another with all threads, better for large models; N: N workers that share the cores.",
     )
-    executor: str = Field(default="local", description="local: this machine.")
+    executor: str = Field(
+        default="local", description="local, or a cluster: dask=HOST:PORT, ray=HOST:PORT, ray (starts one here)."
+    )
 
     def choose(self) -> "Executor":
         """The executor; BadInput if it cannot be had."""

@@ -4,6 +4,7 @@ import threading
 import uuid
 import warnings
 from collections.abc import Generator
+from concurrent.futures import CancelledError
 from dataclasses import asdict
 from queue import Empty, SimpleQueue
 from typing import Any
@@ -84,10 +85,8 @@ class DaskCluster:
                 if isinstance(message, Progress):
                     todo.on_progress(message)
                 elif message in futures:
-                    task = futures.pop(message)
-                    finished = _result(message, task)
+                    yield _result(message, futures.pop(message))
                     fill()
-                    yield finished
         finally:
             self._client.cancel(list(futures))
 
@@ -105,6 +104,10 @@ def _result(future: Future, task: Task) -> Finished:
             f"Seed {task.spec.seed} was given up: several Dask workers ended while they trained it, as they do when"
             " memory runs out.",
             fix="read the workers' log; finished runs are kept, the same command goes on",
+        ) from error
+    except CancelledError as error:
+        raise Unavailable(
+            "The Dask scheduler is gone.", fix="start it again; finished runs are kept, the same command goes on"
         ) from error
     return finished
 

@@ -129,7 +129,11 @@ class Local:
         if isinstance(message, Progress):
             todo.on_progress(message)
         elif isinstance(message, Finished):
-            self._give(worker, todo)  # before the run is stored, so that no core is idle
+            try:
+                self._give(worker, todo)  # before the run is stored, so that no core is idle
+            except BaseException:
+                yield message
+                raise
             yield message
         else:
             raise message

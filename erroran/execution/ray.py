@@ -76,9 +76,8 @@ class RayCluster:
                 todo.check()
                 done, _ = ray.wait(list(refs), timeout=CHECK_SECONDS)
                 for ref in done:
-                    finished = _result(ref, refs.pop(ref))
+                    yield _result(ref, refs.pop(ref))
                     fill()
-                    yield finished
                 if time.monotonic() - checked > CHECK_SECONDS:
                     checked = time.monotonic()
                     for progress in reports.get_nowait_batch(reports.size()):

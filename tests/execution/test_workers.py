@@ -17,7 +17,7 @@ from erroran.execution.choose import choose_executor
 from erroran.execution.driver import Request, complete_runs
 from erroran.execution.local import InProcess, Local
 from erroran.execution.machine import count_cores, free_memory, usable_cores
-from erroran.execution.task import Data, Finished, OnProgress, Task
+from erroran.execution.task import Data, Finished, OnProgress, Task, Todo
 from erroran.experiment.recipe import RECIPES
 from erroran.experiment.runspec import RunSpec
 from erroran.store import Store
@@ -134,6 +134,23 @@ def test_an_interruption_ends_the_workers(ready: Store, requests: list[Request])
     assert [process.is_alive() for process in processes if not process._closed] == [False, False]
     assert [run.spec.seed for run in ready.list_runs()] == [0]
     assert not list((ready.root / "leases").glob("*"))
+
+
+def test_a_run_that_is_finished_at_the_moment_of_an_interruption_is_kept(
+    ready: Store, requests: list[Request], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The next task cannot be given: the run that its worker has just finished is stored nevertheless."""
+    give = Local._give
+
+    def broken(self: Local, worker: local._Worker, todo: Todo) -> None:
+        if worker.task:
+            raise KeyboardInterrupt
+        give(self, worker, todo)
+
+    monkeypatch.setattr(Local, "_give", broken)
+    with pytest.raises(KeyboardInterrupt):
+        complete_runs(ready, requests, executor=Local(2, work=draw_run))
+    assert len(ready.list_runs()) == 1
 
 
 def test_any_error_of_a_worker_arrives(ready: Store, requests: list[Request]) -> None:

@@ -88,7 +88,8 @@ class DaskCluster:
                     yield _result(message, futures.pop(message))
                     fill()
         finally:
-            self._client.cancel(list(futures))
+            if self._client.status == "running":
+                self._client.cancel(list(futures))
 
     def _send(self, dataset: Dataset) -> Future:
         with warnings.catch_warnings():

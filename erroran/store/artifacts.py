@@ -25,6 +25,7 @@ none. Everything is validated when it is read.
 """
 
 import hashlib
+import io
 import json
 import os
 import zipfile
@@ -388,11 +389,16 @@ def _open_once(root: Path) -> Store:
 
 
 def _write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
-    """Write an ``.npz`` at the fastest compression: 30 % of the time of `np.savez_compressed`, for 7 % more bytes."""
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+    """Write an ``.npz`` in a fraction of the time of `np.savez_compressed`, for some more bytes.
+
+    Probabilities are stored as they are: compressing them takes most of that time, and gains 6 %.
+    """
+    with zipfile.ZipFile(path, "w") as archive:
         for name, values in arrays.items():
-            with archive.open(f"{name}.npy", "w", force_zip64=True) as file:
-                np.lib.format.write_array(file, values, allow_pickle=False)
+            content = io.BytesIO()
+            np.lib.format.write_array(content, values, allow_pickle=False)
+            kind = zipfile.ZIP_STORED if values.dtype.kind == "f" else zipfile.ZIP_DEFLATED
+            archive.writestr(f"{name}.npy", content.getbuffer(), kind, compresslevel=1)
 
 
 def _digest(text: str) -> str:

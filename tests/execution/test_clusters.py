@@ -56,7 +56,7 @@ def _bytes_of(store: Store, completed: Completed) -> list[bytes]:
 
 @pytest.fixture
 def scheduler(tmp_path: Path) -> Iterator[tuple[str, list["subprocess.Popen[str]"]]]:
-    """Address of a Dask scheduler with two worker processes of one thread, and these processes."""
+    """A Dask scheduler and two worker processes of one thread: its address, and the three processes."""
     pytest.importorskip("distributed", reason="Dask is not installed: pip install 'erroran[dask]'")
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "DASK_LOGGING__DISTRIBUTED": "info"}
     log = tmp_path / "scheduler.log"
@@ -75,7 +75,7 @@ def scheduler(tmp_path: Path) -> Iterator[tuple[str, list["subprocess.Popen[str]
         processes += [
             start(tmp_path / f"{name}.log", "worker", address, "--nthreads", "1", "--no-nanny") for name in "ab"
         ]
-        yield address, processes[1:]
+        yield address, processes
     finally:
         for process in reversed(processes):
             process.kill()
@@ -88,9 +88,10 @@ def test_a_killed_dask_worker_changes_no_result(
 ) -> None:
     """A worker is killed while both train; the other trains its run again, and all others.
 
-    The same runs on the worker that is left have the same bytes. After Ctrl-C a worker stops its run.
+    The same runs on the worker that is left have the same bytes. After Ctrl-C a worker stops its run. A
+    lost scheduler is named.
     """
-    address, workers = scheduler
+    address, (scheduler_process, first_worker, _) = scheduler
     cluster = choose_executor(f"dask={address}")
     store, started = _store(tmp_path / "one", tiny_dataset), list[int]()
 
@@ -98,7 +99,7 @@ def test_a_killed_dask_worker_changes_no_result(
         if progress.step == 1:
             started.append(progress.seed)
             if len(started) == 2:
-                workers[0].kill()
+                first_worker.kill()
 
     requests = _requests(tiny_dataset, seeds=3, epochs=10)
     first = _bytes_of(store, complete_runs(store, requests, executor=cluster, on_progress=kill))
@@ -116,9 +117,16 @@ def test_a_killed_dask_worker_changes_no_result(
 
     with pytest.raises(KeyboardInterrupt):
         complete_runs(store, _requests(tiny_dataset, seeds=1, epochs=ENDLESS), executor=cluster, on_progress=interrupt)
-    assert complete_runs(
-        store, _requests(tiny_dataset, seeds=1, epochs=1), executor=cluster
-    ).trained  # the only worker is free
+    short = _requests(tiny_dataset, seeds=1, epochs=1)
+    assert complete_runs(store, short, executor=cluster).trained  # the only worker is free
+
+    with pytest.raises(Unavailable, match="The Dask scheduler is gone"):
+        complete_runs(
+            store,
+            _requests(tiny_dataset, seeds=1, epochs=ENDLESS),
+            executor=cluster,
+            on_progress=lambda _: scheduler_process.kill(),
+        )
 
 
 def test_an_address_without_a_scheduler_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

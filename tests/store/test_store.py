@@ -19,7 +19,7 @@ from erroran.experiment.change import Step
 from erroran.experiment.hypothesis import Hypothesis
 from erroran.experiment.runspec import RunSpec
 from erroran.files import host
-from erroran.store import Intervention, Predictions, Store, folder
+from erroran.store import Intervention, Predictions, Store, artifacts, folder
 from erroran.store.ledger import Entry
 from erroran.store.records import Group, RunRecord
 
@@ -79,13 +79,13 @@ def test_a_run_exists_only_after_it_is_finished(
 ) -> None:
     """A run is not listed before or while its files are written."""
     seen = []
-    original = np.savez_compressed
+    original = artifacts._write_arrays
 
     def spy(*args: object, **arrays: object) -> None:
         seen.append((store.has_run(record.id), store.list_runs()))
         original(*args, **arrays)
 
-    monkeypatch.setattr(np, "savez_compressed", spy)
+    monkeypatch.setattr(artifacts, "_write_arrays", spy)
     assert not store.has_run(record.id)
     store.put_run(record, predictions, FILES)
     assert seen == [(False, [])] * 2
@@ -427,7 +427,7 @@ def test_a_full_disk_is_said_and_keeps_what_is_finished(
     def full(*args: object, **arrays: object) -> None:
         raise OSError(code, os.strerror(code))
 
-    monkeypatch.setattr(np, "savez_compressed", full)
+    monkeypatch.setattr(artifacts, "_write_arrays", full)
     second = make_record(make_spec(seed=1))
     with pytest.raises(Unavailable, match=r"no space left for the store .*; what was finished is kept") as caught:
         filled.put_run(second, predictions, FILES)

@@ -11,6 +11,16 @@ from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
+CACHE_VARIABLE = "ERRORAN_CACHE"
+"""Names another folder than the user's cache."""
+
+
+def cache_folder() -> Path:
+    """Folder of what can be downloaded again: ``$ERRORAN_CACHE``, else erroran's folder in the user's cache."""
+    from pooch import os_cache
+
+    return Path(os.environ.get(CACHE_VARIABLE) or os_cache("erroran")).expanduser()
+
 
 @cache
 def host() -> str:

@@ -20,7 +20,9 @@ R = TypeVar("R")
 StoreOption = Annotated[
     str | None,
     typer.Option(
-        "--store", help="Folder of the artifact store; default: $ERRORAN_STORE, else .erroran.", metavar="<path>"
+        "--store",
+        help="Folder or URL (s3://..., gs://...) of the store; default: $ERRORAN_STORE, else .erroran.",
+        metavar="PLACE",
     ),
 ]
 GroupOption = Annotated[str | None, typer.Option("--group", help="Baseline group; default: the latest.", metavar="ID")]

@@ -42,12 +42,12 @@ class Session:
     """The values of the shared options.
 
     Attributes:
-        folder: The store's folder.
+        folder: The store's folder or URL.
         group_id: Beginning of a group's id; None for the latest.
         as_json: Whether stdout is for JSON alone.
     """
 
-    folder: Path = Path(".erroran")
+    folder: Path | str = Path(".erroran")
     group_id: str | None = None
     as_json: bool = False
 
@@ -481,4 +481,7 @@ def merge(context: typer.Context, given: Mapping[str, Any], taken: Sequence[str]
         raise BadInput("--store names no folder.", fix="--store FOLDER, or leave it out")
     configure(quiet=shared.get("quiet", False), store=named)
     folder = named or os.environ.get("ERRORAN_STORE") or ".erroran"
-    return Session(Path(folder).expanduser(), shared.get("group"), shared.get("json", False))
+    folder = folder.removeprefix("file://")
+    return Session(
+        folder if "://" in folder else Path(folder).expanduser(), shared.get("group"), shared.get("json", False)
+    )

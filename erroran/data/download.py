@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from erroran.data.sources.npz import MNIST_NPZ
 from erroran.errors import BadInput
+from erroran.files import cache_folder
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from pooch import Pooch
 
 MIRRORS_VARIABLE = "ERRORAN_MNIST_MIRRORS"
-CACHE_VARIABLE = "ERRORAN_CACHE"
 
 _NPZ = {MNIST_NPZ: "sha256:731c5ac602752760c8e48fbffcf8c3b850d9dc2a2aedcf2cc48468fc17b673d1"}
 """As pinned by keras.datasets.mnist."""
@@ -52,7 +52,7 @@ def list_mirrors() -> "list[Pooch]":
                 f"{MIRRORS_VARIABLE} holds {url!r}, which is no http:// or https:// address.",
                 fix=f"set {MIRRORS_VARIABLE} to addresses of folders with {MNIST_NPZ}, separated by commas",
             )
-    cache = Path(os.environ.get(CACHE_VARIABLE) or pooch.os_cache("erroran")).expanduser() / "mnist"
+    cache = cache_folder() / "mnist"
     addresses = [(url, _NPZ) for url in own] or _MIRRORS
     return [pooch.create(path=cache, base_url=url, registry=files) for url, files in addresses]
 

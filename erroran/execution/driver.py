@@ -76,11 +76,11 @@ def complete_runs(
         while missing := [request for run_id, request in wanted.items() if not store.has_run(run_id)]:
             for request in missing:
                 check_environment(request.spec)
-            free = [request for request in missing if not is_leased(store.root, request.spec.id)]
+            free = [request for request in missing if not is_leased(store.leases, request.spec.id)]
             if not free:
                 if not told:
                     seeds = ", ".join(str(request.spec.seed) for request in missing)
-                    _log.warning("Waiting for another process that trains these seeds in %s: %s", store.root, seeds)
+                    _log.warning("Waiting for another process that trains these seeds in %s: %s", store.name, seeds)
                 told = True
                 time.sleep(_POLL_SECONDS)
                 check()
@@ -114,7 +114,7 @@ def _train(
             for request in requests:
                 check()
                 spec, one = request.spec, ExitStack()
-                granted = leases.enter_context(one).enter_context(lease(store.root, spec.id))
+                granted = leases.enter_context(one).enter_context(lease(store.leases, spec.id))
                 if not granted or store.has_run(spec.id):
                     one.close()
                     continue

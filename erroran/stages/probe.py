@@ -104,7 +104,7 @@ def probe(
     flat = swept.images.reshape(-1, *swept.images.shape[2:])
 
     def predict(run: RunRecord) -> np.ndarray:
-        model, source = store.run_folder(run.id) / "model.keras", store.load_source_of(run.spec)
+        model, source = store.model_file(run.id), store.load_source_of(run.spec)
         probabilities = predict_with(model, flat, source=source)
         return np.asarray(probabilities.argmax(axis=1).reshape(swept.images.shape[:2]))
 

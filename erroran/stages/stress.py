@@ -220,7 +220,7 @@ def _make_versions(
     read = {arm: np.empty((len(recipes), *found.predicted.shape), dtype=np.int64) for arm, found in evidence.items()}
     for done, (arm, i, run) in enumerate(runs, start=len(recipes)):
         on_step(f"{arm}, seed {run.spec.seed}", done, in_all)
-        model_file, source = store.run_folder(run.id) / "model.keras", store.load_source_of(run.spec)
+        model_file, source = store.model_file(run.id), store.load_source_of(run.spec)
         seed, k = divmod(i, len(folds))
         held_out = np.concatenate([images[folds[k]] for images in changed])
         probabilities = predict_with(model_file, held_out, source=source)

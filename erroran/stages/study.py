@@ -143,7 +143,7 @@ def _result(store: Store, entry: StudyModel, group: Group, look: Entry) -> Model
     scores = summarise(store, group)
     values = scores.accuracy_confirm.values
     weighted_f1 = class_scores(mined.labels, mined.predicted, len(mined.class_names)).weighted_f1
-    model_file = store.run_folder(run_ids[0]) / "model.keras"
+    model_file = store.model_file(run_ids[0])
     return ModelResult(
         entry=entry,
         scores=scores,

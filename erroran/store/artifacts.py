@@ -30,8 +30,8 @@ import json
 import os
 import zipfile
 import zlib
-from collections.abc import Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
@@ -46,8 +46,10 @@ from erroran.experiment.runspec import RunSpec
 from erroran.files import make_folder, remove, temporary_name
 from erroran.store.environment import digest_own_code
 from erroran.store.folder import check_format, damaged, read_json, write_errors, write_json, writing
+from erroran.store.leases import FolderLeases, Leases
 from erroran.store.ledger import Entry, Ledger
 from erroran.store.records import Group, Intervention, ReadFiles, RunRecord
+from erroran.store.remote import Remote, is_url
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -77,39 +79,51 @@ class Predictions(BaseModel):
 
 
 class Store:
-    """Reads and writes one store folder, which need not exist yet; keeps datasets and splits in memory.
+    """Reads and writes one store, which need not exist yet; keeps datasets and splits in memory.
+
+    Attributes:
+        name: The path or URL, for messages.
+        root: The folder; that of a remote store mirrors it, see `erroran.store.remote`.
+        ledger: Its ledger.
+        leases: For `erroran.store.leases`.
 
     Raises:
-        BadInput: `root` is a file, or a store of another format.
+        BadInput: The path is a file, or a store of another format; or access to the URL is refused.
+        Unavailable: The server cannot be reached.
     """
 
-    def __init__(self, root: Path) -> None:
-        check_format(root)
-        self.root = root
-        self.ledger = Ledger(root)
+    def __init__(self, place: Path | str) -> None:
+        """`place` is a path, or a URL such as ``s3://bucket/prefix``."""
+        self._remote = Remote(str(place)) if is_url(place) else None
+        self.root = Path(place) if self._remote is None else self._remote.mirror
+        self.name = str(self.root) if self._remote is None else self._remote.url
+        check_format(self.root)
+        self.ledger = Ledger(self.root, self._remote)
+        self.leases: Leases = FolderLeases(self.root) if self._remote is None else self._remote
         self._datasets: dict[str, Dataset] = {}
         self._splits: dict[str, Splits] = {}
         self._read: dict[str, str] = {}
 
     def __reduce__(self) -> tuple[object, ...]:
-        return _open_once, (self.root.absolute(),)  # in another process: one store, with one copy of the dataset
+        place = self.root.absolute() if self._remote is None else self.name
+        return _open_once, (place,)  # in another process: one store, with one copy of the dataset
 
     # --- datasets
 
     def put_dataset(self, dataset: Dataset) -> None:
         """Keep a copy of a dataset."""
-        target = self._dataset_path(dataset.digest)
-        if not target.exists():
-            with writing(self.root, target) as temporary:
+        if not self.has_dataset(dataset.digest):
+            with self._writing(self._dataset_path(dataset.digest)) as temporary:
                 save_dataset(dataset, temporary)
         self._datasets[dataset.digest] = dataset
         if key := self._read.pop(dataset.digest, None):
             read = ReadFiles(dataset=dataset.digest, name=dataset.name, source=dataset.source, note=dataset.note)
-            self.put_artifact("read", key, read)
+            write_json(self.root, self.root / "read" / f"{key}.json", read)
 
     def has_dataset(self, digest: str) -> bool:
         """Whether the store has a dataset."""
-        return self._dataset_path(digest).exists()
+        path = self._dataset_path(digest)
+        return path.exists() or (self._remote is not None and self._remote.has(f"datasets/{path.name}/dataset.json"))
 
     def get_dataset(self, digest: str) -> Dataset:
         """Read a dataset; NotFound if the store lacks it, DatasetError if the copy is damaged."""
@@ -120,13 +134,16 @@ class Store:
     def dataset_folder(self, digest: str) -> Path:
         """The folder that `erroran.data.read_dataset` reads a dataset from; NotFound if the store lacks it."""
         path = self._dataset_path(digest)
+        if self._remote is not None:
+            self._remote.pull_folder(f"datasets/{path.name}")
         if not path.exists():
-            raise NotFound(f"The store {self.root} has no dataset {digest[:12]}.", fix="erroran baseline")
+            raise NotFound(f"The store {self.name} has no dataset {digest[:12]}.", fix="erroran baseline")
         return path
 
     def find_read(self, key: str) -> Dataset | None:
         """See `erroran.data.load.Kept`; the dataset must be in the store."""
-        read = self.get_artifact("read", key, ReadFiles)
+        path = self.root / "read" / f"{key}.json"
+        read = read_json(ReadFiles, path, fix=f"delete {path}; it is made again") if path.is_file() else None
         if read is None or not self.has_dataset(read.dataset):
             return None
         return replace(self.get_dataset(read.dataset), **read.model_dump(exclude={"dataset"}))
@@ -172,7 +189,7 @@ class Store:
     def put_source(self, text: str) -> str:
         """Keep the code of a user's model, so that later edits of its file change no run; return its digest."""
         digest = _digest(text)
-        with writing(self.root, self.root / "sources" / f"{digest}.py") as temporary:
+        with self._writing(self.root / "sources" / f"{digest}.py") as temporary:
             temporary.write_bytes(text.encode("utf-8"))
         return digest
 
@@ -185,6 +202,8 @@ class Store:
         if spec.source is None:
             return None
         path = self.root / "sources" / f"{spec.source}.py"
+        if self._remote is not None:
+            self._remote.pull_file(f"sources/{path.name}")
         fix = "erroran baseline --model FILE.py:FUNCTION, with the file as it was"
         try:
             text = path.read_bytes().decode("utf-8")
@@ -198,6 +217,7 @@ class Store:
 
     def has_run(self, run_id: str) -> bool:
         """Whether a run is finished: an empty or cut record does not count."""
+        self._pull_records()
         try:
             return isinstance(json.loads((self.root / "runs" / run_id / "run.json").read_bytes()), dict)
         except (OSError, ValueError):
@@ -215,9 +235,11 @@ class Store:
             Unavailable: The disk is full, or the store cannot be written.
         """
         target = self.root / "runs" / record.id
-        if target.is_dir() and not self.has_run(record.id):  # damaged: runs appear whole
+        if self.has_run(record.id):
+            return
+        if target.is_dir():  # damaged: runs appear whole
             remove(target)
-        with writing(self.root, target) as temporary:
+        with self._writing(target) as temporary:
             temporary.mkdir()
             for split, part in predictions.items():
                 _write_arrays(temporary / f"{split}.npz", dict(part))
@@ -259,7 +281,7 @@ class Store:
             raise ValueError("Predictions on `confirm`, and only these, are read with a look.")
         if look is not None:
             self.ledger.record(look)
-        path = self.root / "runs" / run_id / f"{split}.npz"
+        path = self._run_file(run_id, f"{split}.npz")
         try:
             # NumPy leaves a file open that it cannot read, so it is opened here.
             with path.open("rb") as file, np.load(file) as arrays:
@@ -277,11 +299,22 @@ class Store:
         found = [path.parent for path in self._record_paths() if run_id and path.parent.name.startswith(run_id)]
         if len(found) != 1:
             what = f"{len(found)} runs begin" if found else "No run begins"
-            raise NotFound(f"{what} with `{run_id}` in the store {self.root}.", fix="erroran runs   (lists them)")
+            raise NotFound(f"{what} with `{run_id}` in the store {self.name}.", fix="erroran runs   (lists them)")
         return found[0]
+
+    def model_file(self, run_id: str) -> Path:
+        """The file of a run's trained model; `run_id` and errors as in `get_run`."""
+        return self._run_file(self.run_folder(run_id).name, "model.keras")
+
+    def _run_file(self, run_id: str, name: str) -> Path:
+        """A file of a finished run."""
+        if self._remote is not None:
+            self._remote.pull_file(f"runs/{run_id}/{name}")
+        return self.root / "runs" / run_id / name
 
     def _record_paths(self) -> list[Path]:
         """The records of all finished runs, in no order."""
+        self._pull_records()
         with suppress(FileNotFoundError, NotADirectoryError), os.scandir(self.root / "runs") as folders:
             paths = [f"{folder.path}/run.json" for folder in folders]
             return [Path(path) for path in paths if os.path.exists(path)]  # noqa: PTH110 - `Path.glob` takes three times as long
@@ -290,6 +323,8 @@ class Store:
     def remove_run(self, run_id: str) -> None:
         """Delete a run, but not its group and reports; `run_id` and errors as in `get_run`."""
         folder = self.run_folder(run_id)
+        if self._remote is not None:
+            self._remote.remove_run(folder.name)
         with write_errors(self.root):
             make_folder(self.root / "tmp")
             removed = self.root / "tmp" / temporary_name(folder.name)
@@ -306,7 +341,7 @@ class Store:
     def mark_mined(self, dataset: str, seeds: Iterable[int]) -> None:
         """Record permanently that confusions are looked for in runs of these seeds on the dataset of this digest."""
         for seed in set(seeds) - self.mined_seeds(dataset):
-            with writing(self.root, self._mined_folder(dataset) / str(seed)) as temporary:
+            with self._writing(self._mined_folder(dataset) / str(seed)) as temporary:
                 temporary.touch()
 
     def mined_seeds(self, dataset: str) -> set[int]:
@@ -314,14 +349,17 @@ class Store:
 
         A verdict on runs of these seeds is not independent of the choice of the pair.
         """
+        self._pull("mined")
         return {int(path.name) for path in self._mined_folder(dataset).glob("*") if path.name.isdigit()}
 
     def has_group(self, group_id: str = "*") -> bool:
         """Whether there is a group of this id; without an id, any group."""
+        self._pull("groups")
         return any((self.root / "groups").glob(f"{group_id}.json"))
 
     def list_groups(self) -> list[Group]:
         """All groups, in no order."""
+        self._pull("groups")
         return [read_json(Group, path, fix=f"delete {path}") for path in (self.root / "groups").glob("*.json")]
 
     def get_group(self, group_id: str | None = None) -> Group:
@@ -336,7 +374,7 @@ class Store:
         """
         groups = self.list_groups()
         if not groups:
-            raise NotFound(f"There is no baseline in the store {self.root} yet.", fix="erroran baseline --seeds 3")
+            raise NotFound(f"There is no baseline in the store {self.name} yet.", fix="erroran baseline --seeds 3")
         if group_id is None:
             return max(groups, key=lambda group: (group.study is None, group.updated))
         found = [group for group in groups if group.id.startswith(group_id)]
@@ -351,6 +389,7 @@ class Store:
 
     def get_intervention(self, group_id: str, name: str) -> Intervention:
         """Read the latest intervention of a name; NotFound if it was never run on this group."""
+        self._pull("interventions")
         folder = self.root / "interventions" / group_id
         fix = f"erroran intervene {name}"
         found = [read_json(Intervention, path, fix=fix) for path in folder.glob(f"{name}-????????.json")]
@@ -362,19 +401,35 @@ class Store:
 
     def put_artifact(self, kind: str, key: str, content: BaseModel) -> None:
         """Keep a model as ``<kind>/<key>.json``, such as kind ``exposures``; replaces an earlier one."""
-        write_json(self.root, self.root / kind / f"{key}.json", content)
+        write_json(self.root, self.root / kind / f"{key}.json", content, self._remote)
 
     def get_artifact(self, kind: str, key: str, model: type[Model]) -> Model | None:
         """Read what `put_artifact` kept; None if there is nothing, ErroranError if the file is damaged."""
+        self._pull(kind)
         path = self.root / kind / f"{key}.json"
         return read_json(model, path, fix=f"delete {path}; it is made again") if path.is_file() else None
 
     def list_artifacts(self, kind: str, model: type[Model]) -> list[Model]:
         """Everything that `put_artifact` keeps of a kind, in the order of the keys; errors as in `get_artifact`."""
+        self._pull(kind)
         paths = sorted((self.root / kind).rglob("*.json"))
         return [read_json(model, path, fix=f"delete {path}; it is made again") for path in paths]
 
     # --- paths
+
+    @contextmanager
+    def _writing(self, target: Path) -> Iterator[Path]:
+        """As `folder.writing`, for what a remote store shares."""
+        with writing(self.root, target, self._remote) as temporary:
+            yield temporary
+
+    def _pull(self, kind: str) -> None:
+        if self._remote is not None:
+            self._remote.pull(kind)
+
+    def _pull_records(self) -> None:
+        if self._remote is not None:
+            self._remote.pull_records()
 
     def _dataset_path(self, digest: str) -> Path:
         return self.root / "datasets" / digest[:24]
@@ -384,8 +439,8 @@ class Store:
 
 
 @lru_cache(maxsize=1)
-def _open_once(root: Path) -> Store:
-    return Store(root)
+def _open_once(place: Path | str) -> Store:
+    return Store(place)
 
 
 def _write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:

@@ -253,7 +253,7 @@ def _get_runs(store: Store, run_ids: Sequence[str]) -> tuple[RunRecord, ...]:
     for run_id in run_ids:
         if not store.has_run(run_id):
             raise NotFound(
-                f"Run {run_id} is needed, and is not in the store {store.root} any more.",
+                f"Run {run_id} is needed, and is not in the store {store.name} any more.",
                 fix="repeat the `erroran baseline` or `erroran intervene` that trained it",
             )
     return tuple(store.get_run(run_id) for run_id in run_ids)

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from erroran import files
 from erroran.errors import BadInput, ErroranError, Unavailable
+from erroran.store.remote import Remote
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -48,8 +49,10 @@ def check_format(root: Path) -> None:
 
 
 @contextmanager
-def writing(root: Path, target: Path) -> Iterator[Path]:
+def writing(root: Path, target: Path, remote: Remote | None = None) -> Iterator[Path]:
     """As `files.writing`, for a path in the store folder `root`, with temporary paths in ``tmp``.
+
+    If the folder mirrors a remote store, what was written is uploaded before it is moved into place.
 
     Raises:
         Unavailable: The disk is full, or the store cannot be written.
@@ -58,9 +61,11 @@ def writing(root: Path, target: Path) -> Iterator[Path]:
         files.make_folder(root / "tmp")
         _remove_stale(root)
         if target != root / _MARKER and not (root / _MARKER).is_file():
-            write_json(root, root / _MARKER, _Marker(format=FORMAT))
+            write_json(root, root / _MARKER, _Marker(format=FORMAT), remote)
         with files.writing(target, folder=root / "tmp") as temporary:
             yield temporary
+            if remote is not None:
+                remote.push(temporary, target)
 
 
 @contextmanager
@@ -79,9 +84,9 @@ def write_errors(root: Path) -> Iterator[None]:
         ) from error
 
 
-def write_json(root: Path, target: Path, content: BaseModel) -> None:
+def write_json(root: Path, target: Path, content: BaseModel, remote: Remote | None = None) -> None:
     """Write a model as JSON; arguments and errors as in `writing`."""
-    with writing(root, target) as temporary:
+    with writing(root, target, remote) as temporary:
         temporary.write_text(content.model_dump_json(indent=1), encoding="utf-8")
 
 

@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict
 from erroran import provenance
 from erroran.experiment.judging import Population
 from erroran.store.folder import read_json, write_json
+from erroran.store.remote import Remote
 from erroran.verdict.sequential import Design, Replanned
 
 
@@ -92,19 +93,20 @@ class Entry(BaseModel):
 
 
 class Ledger:
-    """Reads and extends the ledger of one store folder."""
+    """Reads and extends the ledger of one store folder, which may mirror a remote store."""
 
-    def __init__(self, root: Path) -> None:
-        self.root = root
+    def __init__(self, root: Path, remote: Remote | None = None) -> None:
+        self.root, self._remote = root, remote
         self.folder = root / "ledger"
 
     def record(self, entry: Entry) -> None:
         """Write an entry, with time and command, unless the look is recorded already; see `folder.writing`."""
+        self._pull()
         if any(self.folder.glob(f"*-{entry.look_id}.json")):
             return
         stamped = entry.model_copy(update={"time": provenance.now(), "command": provenance.command_line()})
         time = "".join(letter for letter in stamped.time.removesuffix("+00:00") if letter.isalnum())
-        write_json(self.root, self.folder / f"{time}-{entry.look_id}.json", stamped)
+        write_json(self.root, self.folder / f"{time}-{entry.look_id}.json", stamped, self._remote)
 
     def entries(self) -> list[Entry]:
         """All entries, oldest first, each look once, also if two processes recorded it at the same moment.
@@ -112,8 +114,13 @@ class Ledger:
         Raises:
             ErroranError: An entry is damaged.
         """
+        self._pull()
         found: dict[str, Entry] = {}
         for path in sorted(self.folder.glob("*.json")):
             entry = read_json(Entry, path, fix=f"delete {path} (the look that it recorded is then lost)")
             found.setdefault(entry.look_id, entry)
         return list(found.values())
+
+    def _pull(self) -> None:
+        if self._remote is not None:
+            self._remote.pull("ledger")

@@ -295,7 +295,7 @@ def other_process(ready: Store, requests: Requests, monkeypatch: pytest.MonkeyPa
         has_it = threading.Event()
 
         def work() -> None:
-            with contextlib.suppress(TrainingError), lease(ready.root, requests[1].spec.id):
+            with contextlib.suppress(TrainingError), lease(ready.leases, requests[1].spec.id):
                 has_it.set()
                 time.sleep(0.3)
                 if not finishes:
@@ -358,7 +358,7 @@ def test_ctrl_c_ends_the_wait(
         raise KeyboardInterrupt
 
     monkeypatch.setattr(time, "sleep", interrupt)
-    with lease(ready.root, requests[0].spec.id), pytest.raises(KeyboardInterrupt):
+    with lease(ready.leases, requests[0].spec.id), pytest.raises(KeyboardInterrupt):
         complete_runs(ready, requests[:1])
     assert trained_seeds == []
 

@@ -12,7 +12,7 @@ import pytest
 from erroran.errors import Unavailable
 from erroran.files import host
 from erroran.store import Store, leases
-from erroran.store.leases import is_leased, lease
+from erroran.store.leases import FolderLeases, is_leased, lease
 
 RUN = "0123456789ab"
 
@@ -44,30 +44,31 @@ def _ended_process() -> int:
 
 def test_one_owner_at_a_time(root: Path) -> None:
     """A second request fails; other runs are not affected; the file is deleted at the end."""
-    assert not is_leased(root, RUN)
-    with lease(root, RUN) as first, lease(root, RUN) as second, lease(root, "f" * 12) as other:
+    assert not is_leased(FolderLeases(root), RUN)
+    at = FolderLeases(root)
+    with lease(at, RUN) as first, lease(at, RUN) as second, lease(at, "f" * 12) as other:
         assert (first, second, other) == (True, False, True)
-        assert is_leased(root, RUN)
+        assert is_leased(FolderLeases(root), RUN)
     assert _files(root) == []
-    with lease(root, RUN) as again:
+    with lease(FolderLeases(root), RUN) as again:
         assert again
 
 
 def test_given_back_after_an_error(root: Path) -> None:
-    with pytest.raises(KeyboardInterrupt), lease(root, RUN):
+    with pytest.raises(KeyboardInterrupt), lease(FolderLeases(root), RUN):
         raise KeyboardInterrupt
-    assert not is_leased(root, RUN)
+    assert not is_leased(FolderLeases(root), RUN)
     assert _files(root) == []
 
 
 def test_a_dead_process_of_this_host_loses_it_at_once(root: Path) -> None:
     """The lease of a killed process expires at once, and is deleted when the run is finished."""
     _leave(root, f"{host()}-{_ended_process()}-0-{RUN}")
-    assert not is_leased(root, RUN)
-    with lease(root, RUN) as granted:
+    assert not is_leased(FolderLeases(root), RUN)
+    with lease(FolderLeases(root), RUN) as granted:
         assert granted
         assert _files(root) == [f"{RUN}.0", f"{RUN}.1"]
-        with lease(root, RUN) as second:
+        with lease(FolderLeases(root), RUN) as second:
             assert not second
     assert _files(root) == []
 
@@ -78,20 +79,20 @@ def test_a_dead_process_of_this_host_loses_it_at_once(root: Path) -> None:
 def test_an_owner_that_may_live_keeps_it_until_it_is_not_refreshed(root: Path, owner: str) -> None:
     """Leases of a crashed machine, of a process that hangs, and of one killed before it wrote its name."""
     _leave(root, owner, age_seconds=leases.EXPIRES_SECONDS - 20)
-    assert is_leased(root, RUN)
+    assert is_leased(FolderLeases(root), RUN)
     _leave(root, owner, age_seconds=leases.EXPIRES_SECONDS + 1)
-    assert not is_leased(root, RUN)
-    with lease(root, RUN) as granted:
+    assert not is_leased(FolderLeases(root), RUN)
+    with lease(FolderLeases(root), RUN) as granted:
         assert granted
 
 
 def test_an_owner_that_broke_off_after_taking_over_leaves_an_expired_lease(root: Path) -> None:
     """After a failed take-over the expired lease stays, so that the next process takes the number above it."""
     _leave(root, f"elsewhere-1-0-{RUN}", age_seconds=leases.EXPIRES_SECONDS + 1)
-    with pytest.raises(KeyboardInterrupt), lease(root, RUN):
+    with pytest.raises(KeyboardInterrupt), lease(FolderLeases(root), RUN):
         raise KeyboardInterrupt
     assert _files(root) == [f"{RUN}.0"]
-    with lease(root, RUN) as granted:
+    with lease(FolderLeases(root), RUN) as granted:
         assert granted
     assert _files(root) == []
 
@@ -99,14 +100,14 @@ def test_an_owner_that_broke_off_after_taking_over_leaves_an_expired_lease(root:
 def test_it_is_refreshed_while_it_is_held(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A thread refreshes the lease during a long epoch."""
     monkeypatch.setattr(leases, "HEARTBEAT_SECONDS", 0.02)
-    with lease(root, RUN):
+    with lease(FolderLeases(root), RUN):
         path = root / "leases" / f"{RUN}.0"
         os.utime(path, (1, 1))
         deadline = time.monotonic() + 10
         while path.stat().st_mtime < 2:
             assert time.monotonic() < deadline
             time.sleep(0.01)
-        assert is_leased(root, RUN)
+        assert is_leased(FolderLeases(root), RUN)
 
 
 @pytest.mark.parametrize("expired", [False, True], ids=["new", "taken over"])
@@ -119,7 +120,7 @@ def test_only_one_of_many_processes_gets_it(root: Path, expired: bool) -> None:
 
     def ask() -> None:
         start.wait()
-        with lease(root, RUN) as granted:
+        with lease(FolderLeases(root), RUN) as granted:
             asked.wait()  # nobody gives it back before all have asked
         os._exit(int(granted))
 
@@ -134,5 +135,9 @@ def test_only_one_of_many_processes_gets_it(root: Path, expired: bool) -> None:
 
 def test_a_store_that_cannot_be_written_is_said(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(Unavailable, match="cannot be written: Not a directory"), lease(tmp_path / "file" / "s", RUN):
+    broken = FolderLeases(tmp_path / "file" / "s")
+    with (
+        pytest.raises(Unavailable, match="cannot be written: Not a directory"),
+        lease(broken, RUN),
+    ):
         pass

@@ -145,7 +145,7 @@ def pool_from_store(
     complete = [some for some in by_seed.values() if len(some) == (folds or 1)]
     groups = {run.spec.group_id for some in complete for run in some}
     if len(groups) != 1:
-        raise BadInput(f"{len(groups)} recipes have such runs in {store.root}", fix="name --dataset, --arm and --seeds")
+        raise BadInput(f"{len(groups)} recipes have such runs in {store.name}", fix="name --dataset, --arm and --seeds")
     if folds:
         ids, dataset_id = [run.id for some in complete for run in some], complete[0][0].spec.dataset
         look = Entry(kind="baseline-accuracy", dataset=dataset_id, seeds=tuple(by_seed), population="train")

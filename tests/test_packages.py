@@ -12,8 +12,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-# Tools that are run and stubs that are read by mypy; pytest-xdist is used by the options of pytest, Flask by moto's
-# server.
+# Tools that are run and stubs that are read by mypy; pytest-xdist is used by the options of pytest, Flask by moto.
 TOOLS = {
     "flask",
     "flask-cors",
@@ -71,7 +70,7 @@ def test_development_dependencies_are_used() -> None:
     """Each is imported by a test, or is one of the tools that the configuration names."""
     declared = _names(PROJECT["optional-dependencies"]["dev"])
     assert _imported("tests") - _names(PROJECT["dependencies"]) <= declared
-    assert declared - TOOLS <= _imported("tests") | {"pyarrow"}
+    assert declared - TOOLS <= _imported("tests") | {"distributed", "pyarrow"}
     used = "".join((ROOT / name).read_text() for name in (".ci/run", ".pre-commit-config.yaml", "pyproject.toml"))
     assert all(name in used for name in ("ruff", "mypy", "lint-imports", "-n 2"))
 

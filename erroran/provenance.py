@@ -58,11 +58,17 @@ def machine() -> dict[str, str]:
 
     Returns:
         ``platform``; ``cpus``; ``processor``: its kind and the features that affect rounding; and, if TensorFlow is
-        loaded, ``device`` (a GPU's name or ``cpu``) and ``threads`` of one operation.
+        loaded, ``device`` (a GPU's name or ``cpu``) and ``threads`` of one operation; for runs on JAX ``device`` alone.
     """
-    found = {"platform": platform.platform(), "cpus": str(os.cpu_count()), "processor": _processor()}
-    tensorflow = sys.modules.get("tensorflow")
-    if tensorflow is not None:
+    found = {
+        "platform": platform.platform(),
+        "cpus": str(os.cpu_count()),
+        "processor": " ".join([platform.machine(), *processor_features()]),
+    }
+    keras, tensorflow, jax = (sys.modules.get(name) for name in ("keras", "tensorflow", "jax"))
+    if jax is not None and keras is not None and keras.backend.backend() == "jax":
+        found["device"] = ", ".join(str(device.device_kind) for device in jax.devices())
+    elif tensorflow is not None:
         gpus = tensorflow.config.get_visible_devices("GPU")
         details = [tensorflow.config.experimental.get_device_details(gpu) for gpu in gpus]
         found["device"] = ", ".join(str(detail.get("device_name", "GPU")) for detail in details) or "cpu"
@@ -80,9 +86,10 @@ def made_by() -> dict[str, object]:
     return {"command": command_line(), "versions": versions(), "commit": commit(), "machine": machine()}
 
 
-def _processor() -> str:
+def processor_features() -> tuple[str, ...]:
+    """The features of this processor that decide how it rounds and which arithmetic is fast; Linux only, else none."""
     try:
         flags = Path("/proc/cpuinfo").read_text(encoding="utf-8").partition("\nflags")[2].partition("\n")[0].split()
     except OSError:
         flags = []
-    return " ".join([platform.machine(), *(feature for feature in _PROCESSOR_FEATURES if feature in flags)])
+    return tuple(feature for feature in _PROCESSOR_FEATURES if feature in flags)

@@ -19,7 +19,7 @@ from typer.models import ParameterInfo
 from erroran.cli.app import SHARED
 from erroran.cli.console import Screen, configure, out, print_json, say_note, talk
 from erroran.errors import BadInput
-from erroran.experiment.recipe import RECIPES, Precision, Recipe, RecipeChange
+from erroran.experiment.recipe import RECIPES, PrecisionChoice, Recipe, RecipeChange
 
 if TYPE_CHECKING:
     from erroran.data import Dataset
@@ -221,7 +221,11 @@ class TrainingOptions(Options):
         description="cnn, cnn-small, cnn-deep, cnn-enhanced, resnet, dense-baseline, dense-deeper, dense-dropout, "
         "dense-tuned, or your own: path/to/file.py:function.",
     )
-    precision: Precision = Field(default="float32", description="Arithmetic of the layers.")
+    precision: PrecisionChoice = Field(
+        default="auto",
+        description="Arithmetic of the layers; auto: mixed_bfloat16 if this processor has it (AVX512_BF16 or AMX) and "
+        "the model is not your own, otherwise float32. All arms share the baseline's.",
+    )
     mine_fraction: float = Field(default=0.1, description="Part of the training data held out for mining, up to 0.5.")
 
 

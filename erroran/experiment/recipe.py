@@ -4,9 +4,12 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
+from erroran import provenance
 from erroran.experiment.specfile import Strict
 
 Precision = Literal["float32", "mixed_bfloat16"]
+PrecisionChoice = Literal["auto", "float32", "mixed_bfloat16"]
+_BFLOAT16 = {"avx512_bf16", "amx_bf16"}
 
 
 class InModelAugmentation(Strict):
@@ -95,6 +98,17 @@ _LIST = (
            reduce_on_plateau=3, best_weights=True, in_model=_TENTHS),
 )  # fmt: skip
 RECIPES = {recipe.name: recipe for recipe in _LIST}
+
+
+def choose_precision(wanted: PrecisionChoice, *, own_model: bool) -> Precision:
+    """The precision of a group of runs; it is part of their keys, so that all arms of a comparison share it.
+
+    ``auto`` is mixed_bfloat16 if this processor multiplies bfloat16, but float32 for a model of the user's own, whose
+    softmax would round probabilities to 8 bits unless its code says otherwise.
+    """
+    if wanted != "auto":
+        return wanted
+    return "mixed_bfloat16" if not own_model and _BFLOAT16 & {*provenance.processor_features()} else "float32"
 
 
 class RecipeChange(Strict):

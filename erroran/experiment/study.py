@@ -8,7 +8,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from erroran.errors import NotFound
-from erroran.experiment.recipe import RECIPES, Precision, Recipe, RecipeChange
+from erroran.experiment.recipe import RECIPES, PrecisionChoice, Recipe, RecipeChange
 from erroran.experiment.specfile import Strict, find_spec_file, read_spec
 
 _RecipeName = Literal["standard", "fast", "augmented", "patient", "plateau"]
@@ -55,7 +55,7 @@ class Study(Strict):
         claims: Claims to check.
         seeds: Runs per model: seeds 0, 1, 2, ...
         recipe: For models that name none.
-        precision: Keras dtype policy of all runs.
+        precision: Keras dtype policy of all runs; ``auto`` is chosen by the processor.
         mine_fraction: Validation data: part of each class of the training data, held out as `mine`.
     """
 
@@ -64,7 +64,7 @@ class Study(Strict):
     claims: tuple[Claim, ...] = ()
     seeds: int = Field(default=3, ge=1, le=1000)
     recipe: _RecipeName = "standard"
-    precision: Precision = "float32"
+    precision: PrecisionChoice = "auto"
     mine_fraction: float = Field(default=0.1, gt=0, le=0.5)
 
     @model_validator(mode="after")

@@ -12,7 +12,7 @@ from erroran import provenance
 from erroran.data import Dataset
 from erroran.execution.driver import Completed, Request, complete_runs
 from erroran.execution.task import Executor
-from erroran.experiment.recipe import Precision, Recipe
+from erroran.experiment.recipe import Precision, PrecisionChoice, Recipe, choose_precision
 from erroran.experiment.runspec import RunSpec
 from erroran.results import Result
 from erroran.stats.confusion import class_scores, confusion_counts
@@ -79,7 +79,7 @@ def train_baseline(
     recipe: Recipe,
     seeds: Sequence[int],
     model: str = "cnn",
-    precision: Precision = "float32",
+    precision: PrecisionChoice = "float32",
     mine_fraction: float = 0.1,
     study: str | None = None,
     executor: Executor | None = None,
@@ -94,7 +94,7 @@ def train_baseline(
         recipe: How to train.
         seeds: The seed of each run.
         model: Name of the architecture, or ``path/to/file.py:function``.
-        precision: Keras dtype policy.
+        precision: Keras dtype policy; ``auto`` is chosen by this processor.
         mine_fraction: Part of the training data held out as `mine`, in (0, 0.5].
         study: Name of the study that the runs belong to; a group that was trained as a baseline before stays one.
         executor: See `complete_runs`.
@@ -111,7 +111,9 @@ def train_baseline(
     """
     model_name, source = find_model(model)
     store.split(dataset, mine_fraction=mine_fraction)  # refuses bad fractions before anything is written
-    check = partial(check_model, model_name, dataset.x_train.shape[1:], len(dataset.class_names), source=source)
+    chosen = choose_precision(precision, own_model=source is not None)
+    shape, n_classes = dataset.x_train.shape[1:], len(dataset.class_names)
+    check = partial(check_model, model_name, shape, n_classes, source=source, precision=chosen)
     if source is not None:
         check()
     group = Group(
@@ -121,7 +123,7 @@ def train_baseline(
             model=model_name,
             recipe=recipe,
             environment=current_environment(model_name),
-            precision=precision,
+            precision=chosen,
             seed=0,
             source=None if source is None else store.put_source(source),
         ),

@@ -15,6 +15,7 @@ from erroran.execution.task import Executor
 from erroran.experiment.change import ALL_CLASSES, Change, Step
 from erroran.experiment.controls import DEFAULT_CONTROLS, FindGains, build_controls
 from erroran.experiment.hypothesis import Hypothesis, check_classes
+from erroran.experiment.recipe import Precision
 from erroran.experiment.runspec import RunSpec
 from erroran.operations.apply import apply_dose
 from erroran.operations.intensity import match_gain
@@ -122,7 +123,7 @@ def intervene(
     built = build_controls(hypothesis, controls, find_gains(dataset))
     if name in ("baseline", *built.arms):
         raise BadInput(f"`{name}` is the name of another arm.", fix="rename the spec file")
-    model, source = _resolve_model(store, hypothesis, dataset)
+    model, source = _resolve_model(store, hypothesis, dataset, group.template.precision)
     added = load_dataset(hypothesis.data.add) if hypothesis.data.add is not None else None
     baseline = [_baseline_spec(group, seed, epochs, fresh=fresh_baseline) for seed in chosen]
     specs = {"baseline": [run for spec in baseline for run in judging.expand(spec)]}
@@ -365,14 +366,17 @@ def find_gains(dataset: Dataset) -> FindGains:
     return find
 
 
-def _resolve_model(store: Store, hypothesis: Hypothesis, dataset: Dataset) -> tuple[str | None, str | None]:
+def _resolve_model(
+    store: Store, hypothesis: Hypothesis, dataset: Dataset, precision: Precision
+) -> tuple[str | None, str | None]:
     """The treatment's model as run specs name it, and the digest of its code, which the store then keeps."""
     if hypothesis.model is None:
         return None, None
     name, source = find_model(hypothesis.model)
     if source is None:
         return name, None
-    check_model(name, dataset.x_train.shape[1:], len(dataset.class_names), source=source)
+    shape, n_classes = dataset.x_train.shape[1:], len(dataset.class_names)
+    check_model(name, shape, n_classes, source=source, precision=precision)
     return name, store.put_source(source)
 
 
@@ -425,7 +429,8 @@ def _check(store: Store, dataset: Dataset, specs: Sequence[RunSpec], added: Data
         for step in (step for steps in spec.augment.values() for step in steps if step.doses):
             apply_dose(dataset.x_train[:1], step, step.doses[0])
         if spec.source is None and spec.model not in built and not store.has_run(spec.id):
-            check_model(spec.model, dataset.x_train.shape[1:], len(dataset.class_names))
+            shape, n_classes = dataset.x_train.shape[1:], len(dataset.class_names)
+            check_model(spec.model, shape, n_classes, precision=spec.precision)
             built.add(spec.model)
 
 

@@ -7,6 +7,7 @@ from pydantic import Field
 from erroran.data import Dataset
 from erroran.execution.driver import Completed
 from erroran.execution.task import Executor
+from erroran.experiment.recipe import choose_precision
 from erroran.experiment.study import Study, StudyModel
 from erroran.results import Result
 from erroran.stages.baseline import BaselineResult, summarise, train_baseline
@@ -88,8 +89,12 @@ def train_study(
         NotFound: A model does not exist.
         BadInput: A model cannot be built for these images. Nothing has been trained then, whichever model it is.
     """
-    for model, source in [find_model(entry.model) for entry in study.models]:
-        check_model(model, dataset.x_train.shape[1:], len(dataset.class_names), source=source)
+    found = [find_model(entry.model) for entry in study.models]
+    own = any(source is not None for _, source in found)
+    precision = choose_precision(study.precision, own_model=own)
+    for model, source in found:
+        shape, n_classes = dataset.x_train.shape[1:], len(dataset.class_names)
+        check_model(model, shape, n_classes, source=source, precision=precision)
     return [
         train_baseline(
             store,
@@ -97,7 +102,7 @@ def train_study(
             recipe=entry.training(study.recipe),
             seeds=range(study.seeds),
             model=entry.model,
-            precision=study.precision,
+            precision=precision,
             mine_fraction=study.mine_fraction,
             study=name,
             executor=executor,

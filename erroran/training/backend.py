@@ -1,4 +1,7 @@
-"""Import Keras without its start-up messages. Importing this module imports the backend: do it inside functions."""
+"""Import Keras and TensorFlow without their start-up messages.
+
+Importing this module imports the backend: do it inside functions.
+"""
 
 import logging
 import os
@@ -27,10 +30,16 @@ def _silent_stderr() -> Iterator[None]:
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 if os.environ.get("ERRORAN_DEBUG") == "1":
     import keras
+    import tensorflow as tf
 else:
     # TensorFlow warns of "retracing" whenever a process trains several models, which is intended here.
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
     with _silent_stderr():
         import keras
+        import tensorflow as tf
 
-__all__ = ["keras"]
+if keras.backend.backend() != "tensorflow":
+    # It only hands over the batches then, and must not take the memory of a GPU that the other backend uses.
+    tf.config.set_visible_devices([], "GPU")
+
+__all__ = ["keras", "tf"]

@@ -1,6 +1,5 @@
 """Train one run: a run spec in, a trained run out. The only place that calls ``fit``."""
 
-import itertools
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -114,7 +113,7 @@ def train(
         BadInput: The model cannot be built for these images, or its code calls ``sys.exit``.
     """
     from erroran.training.backend import keras
-    from erroran.training.batches import AugmentedBatches
+    from erroran.training.batches import AugmentedBatches, evaluation_data
     from erroran.training.models import build_model, own
     from erroran.training.models.augmentation import augmenting
 
@@ -136,19 +135,25 @@ def train(
             seed=spec.seed,
         )
         model.compile(
-            optimizer=keras.optimizers.Adam(_learning_rate(spec.recipe, steps_per_epoch=len(batches))),
+            optimizer=keras.optimizers.Adam(_learning_rate(spec.recipe, steps_per_epoch=batches.steps_per_epoch)),
             loss="sparse_categorical_crossentropy",
             metrics=["accuracy"],
+            # Keras has no several steps at once on PyTorch.
+            steps_per_execution=1 if keras.backend.backend() == "torch" else batches.steps_per_block,
         )
         best = Path(folder) / "best.weights.h5"
+        data, epoch_counter = batches.for_fit()
         history = model.fit(
-            batches,
+            data,
             epochs=spec.recipe.epochs,
-            validation_data=(validation.x, validation.y),
-            validation_batch_size=500,
-            shuffle=False,  # the order of the samples is the generator's
+            validation_data=evaluation_data(validation),
+            shuffle=False,  # the order of the samples is that of `batches`
             verbose=0,
-            callbacks=[_progress_callback(spec, len(batches), on_progress), *_callbacks(spec.recipe, best)],
+            callbacks=[
+                epoch_counter,
+                _progress_callback(spec, batches.steps_per_epoch, on_progress),
+                *_callbacks(spec.recipe, best),
+            ],
         ).history
         if best.exists():
             model.load_weights(best)
@@ -212,12 +217,18 @@ def _callbacks(recipe: Recipe, best: Path) -> list[Any]:
 def _progress_callback(spec: RunSpec, steps_per_epoch: int, on_progress: Callable[[Progress], None]) -> Any:
     from erroran.training.backend import keras
 
-    every, epochs, count = max(1, steps_per_epoch // 20), spec.recipe.epochs, itertools.count()
+    every, epochs, epoch, told = max(1, steps_per_epoch // 20), spec.recipe.epochs, 0, 0
 
-    def report(batch: int, logs: Mapping[str, float]) -> None:
-        epoch = next(count) // steps_per_epoch
-        if batch % every == 0 or batch == steps_per_epoch - 1:
-            step, steps = epoch * steps_per_epoch + batch + 1, epochs * steps_per_epoch
+    def start(number: int, _: object) -> None:
+        nonlocal epoch, told
+        epoch, told = number, 0
+
+    def report(last: int, logs: Mapping[str, float]) -> None:
+        nonlocal told
+        done = min(last + 1, steps_per_epoch)  # Keras counts a last, shorter execution as a whole one
+        if done >= told + every or done == steps_per_epoch:
+            told = done
+            step, steps = epoch * steps_per_epoch + done, epochs * steps_per_epoch
             on_progress(Progress(spec.id, spec.seed, step, steps, epoch + 1, epochs, logs["loss"]))
 
-    return keras.callbacks.LambdaCallback(on_train_batch_end=report)
+    return keras.callbacks.LambdaCallback(on_epoch_begin=start, on_train_batch_end=report)

@@ -11,8 +11,6 @@ import numpy as np
 
 from erroran.errors import ErroranError
 
-_BATCH = 500
-
 
 @dataclass(frozen=True)
 class Latency:
@@ -21,7 +19,7 @@ class Latency:
     Attributes:
         predict_ms: One image through ``model.predict``, median, milliseconds.
         call_ms: One image through ``model(image)``, which skips what ``predict`` sets up for batches; median.
-        images_per_second: Through ``model.predict`` in batches of 500.
+        images_per_second: In batches as large as `predict` takes.
     """
 
     predict_ms: float
@@ -52,7 +50,7 @@ def measure_latency(model_file: Path, images: np.ndarray, *, source: str | None 
 
     Args:
         model_file: A run's ``model.keras``.
-        images: uint8 (N, H, W, C), to be predicted in batches of 500, and the first of them alone.
+        images: uint8 (N, H, W, C), to be predicted together, and the first of them alone.
         source: As for `predict_with`.
         repeats: How often the single image is predicted, each way.
 
@@ -79,8 +77,12 @@ def predict(model: Any, images: np.ndarray) -> np.ndarray:
     Returns:
         float32 (N, n_classes).
     """
-    probabilities: np.ndarray = model.predict(images, batch_size=_BATCH, verbose=0)
-    return probabilities.astype(np.float32)
+    from erroran.training.batches import evaluation_batch_size
+
+    # Keras' own loop over an array waits for a tick of TensorFlow's autotuner, up to seconds, when the images end.
+    size = evaluation_batch_size(images.shape[1:])
+    parts = [model.predict_on_batch(images[start : start + size]) for start in range(0, len(images), size)]
+    return np.concatenate(parts, dtype=np.float32)
 
 
 @contextmanager

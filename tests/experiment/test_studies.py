@@ -28,7 +28,7 @@ def test_defaults(tmp_path: Path) -> None:
     """Three seeds of the standard recipe in float32, a tenth held out."""
     study = read_study(_write(tmp_path, TWO))
     assert [entry.model for entry in study.models] == ["cnn", "dense-baseline"]
-    assert (study.seeds, study.recipe, study.precision, study.mine_fraction) == (3, "standard", "float32", 0.1)
+    assert (study.seeds, study.recipe, study.precision, study.mine_fraction) == (3, "standard", "auto", 0.1)
     assert study.models[0].training(study.recipe) == RECIPES["standard"]
 
 

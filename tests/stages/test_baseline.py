@@ -9,7 +9,7 @@ from training.test_models import OWN
 from erroran.data import Dataset
 from erroran.errors import BadInput, ErroranError, NotFound
 from erroran.execution.local import InProcess
-from erroran.experiment.recipe import Recipe
+from erroran.experiment.recipe import Recipe, choose_precision
 from erroran.stages.baseline import train_baseline
 from erroran.store import Store
 from erroran.store.records import Group, RunRecord
@@ -75,6 +75,27 @@ def test_every_option_reaches_the_runs(store: Store, tiny_dataset: Dataset, monk
     ]
     assert passed is executor
     assert isinstance(group, Group)
+
+
+@pytest.mark.parametrize(
+    ("features", "chosen"),
+    [
+        ((), "float32"),
+        (("avx512f",), "float32"),
+        (("avx512_bf16",), "mixed_bfloat16"),
+        (("amx_bf16",), "mixed_bfloat16"),
+    ],
+)
+def test_precision_auto_is_what_the_processor_has(
+    store: Store, tiny_dataset: Dataset, monkeypatch: pytest.MonkeyPatch, features: tuple[str, ...], chosen: str
+) -> None:
+    """The choice, not the word, is in the group and in each run's key; a model of one's own stays in float32."""
+    monkeypatch.setattr("erroran.provenance.processor_features", lambda: features)
+    monkeypatch.setattr("erroran.stages.baseline.complete_runs", lambda *_, **__: "completed")
+    group, _ = train_baseline(store, tiny_dataset, recipe=RECIPE, seeds=[3], precision="auto")
+    assert group.template.precision == group.run_spec(3).precision == chosen
+    assert choose_precision("auto", own_model=True) == "float32"
+    assert choose_precision("mixed_bfloat16", own_model=True) == "mixed_bfloat16"
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,17 @@ import pytest
 from erroran.errors import BadInput, NotFound
 from erroran.training.models import ARCHITECTURES, build_model, check_model, find_model
 
+FLOAT32_ONLY = """
+@keras.saving.register_keras_serializable()
+class AddsFloat32(keras.layers.Layer):
+    def call(self, x):
+        import tensorflow
+        return tensorflow.add(x, tensorflow.ones((), "float32"))
+
+def float32_only(input_shape, n_classes):
+    layers = [keras.Input(input_shape), keras.layers.Flatten(), keras.layers.Dense(8), AddsFloat32()]
+    return keras.Sequential([*layers, keras.layers.Dense(n_classes, activation="softmax")])
+"""
 OWN = """
 import sys
 import keras
@@ -210,6 +221,18 @@ def test_a_model_that_breaks_the_contract_is_refused(function: str, message: str
 def test_a_model_that_can_be_loaded_again_is_accepted(function: str) -> None:
     """Also with layers that its code does not register with Keras."""
     check_model(f"mine.py:{function}", (8, 8, 1), 3, source=OWN)
+
+
+def test_a_model_that_needs_float32_is_refused_in_half_precision() -> None:
+    """It adds float32 to what the layer before gives; the fix names the option, and later models are built as before."""
+    from erroran.training.backend import keras
+
+    source = f"{OWN}\n{FLOAT32_ONLY}"
+    check_model("mine.py:float32_only", (8, 8, 1), 3, source=source)
+    with pytest.raises(BadInput, match="`mine.py:float32_only` fails for images") as caught:
+        check_model("mine.py:float32_only", (8, 8, 1), 3, source=source, precision="mixed_bfloat16")
+    assert caught.value.fix == "edit mine.py, or give --precision float32"
+    assert keras.config.dtype_policy().name == "float32"
 
 
 @pytest.mark.parametrize("function", ["lambda_layer", "no_config"])

@@ -100,6 +100,51 @@ def test_progress_counts_steps_to_the_end(first: tuple[TrainedRun, list[Progress
     assert np.isfinite([report.loss for report in reports]).all()
 
 
+@pytest.fixture(scope="module")
+def many_steps(spec: RunSpec) -> dict[str, object]:
+    """Changes of the spec that make epochs of 68 steps, which are trained in blocks of three and one of two."""
+    return {"model": "dense-baseline", "recipe": spec.recipe.model_copy(update={"batch_size": 2, "epochs": 2})}
+
+
+def test_steps_in_blocks_give_what_single_steps_give(
+    spec: RunSpec,
+    run: Callable[..., TrainedRun],
+    many_steps: dict[str, object],
+    splits: Splits,
+    tiny_dataset: Dataset,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Up to rounding; the number of the last step is told although the last block is shorter."""
+    from erroran.training import batches
+
+    reports: list[Progress] = []
+    blocks = train(spec.model_copy(update=many_steps), splits, tiny_dataset.class_names, reports.append)
+    assert [report.step for report in reports] == [
+        68 * epoch + step for epoch in (0, 1) for step in [*range(3, 67, 3), 68]
+    ]
+    assert [report.epoch for report in reports] == [1] * 23 + [2] * 23
+    monkeypatch.setattr(batches, "_PARTS_OF_AN_EPOCH", 68)
+    single = run(**many_steps)
+    assert single.probabilities_confirm == pytest.approx(blocks.probabilities_confirm, abs=1e-4)
+    assert single.history["loss"] == pytest.approx(blocks.history["loss"], rel=1e-4)
+
+
+def test_an_interrupt_ends_the_training_between_blocks(
+    spec: RunSpec, many_steps: dict[str, object], splits: Splits, tiny_dataset: Dataset
+) -> None:
+    """What `on_progress` raises comes out of the training at once."""
+    reports: list[Progress] = []
+
+    def interrupt(progress: Progress) -> None:
+        reports.append(progress)
+        if progress.step > 80:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(spec.model_copy(update=many_steps), splits, tiny_dataset.class_names, interrupt)
+    assert reports[-1].step == 68 + 15
+
+
 def test_the_same_spec_gives_the_same_bytes(
     first: tuple[TrainedRun, list[Progress]], run: Callable[..., TrainedRun]
 ) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from erroran.errors import BadInput, NotFound
+from erroran.experiment.recipe import Precision
 
 ARCHITECTURES = (
     "cnn", "cnn-small", "cnn-deep", "cnn-enhanced", "resnet",
@@ -48,13 +49,30 @@ def build_model(name: str, input_shape: tuple[int, ...], n_classes: int, *, sour
         ) from error
 
 
-def check_model(name: str, input_shape: tuple[int, ...], n_classes: int, *, source: str | None = None) -> None:
-    """Refuse a model that cannot be built, or not be saved and loaded again; arguments and errors as `build_model`."""
-    model = build_model(name, input_shape, n_classes, source=source)
-    if source is not None:
-        from erroran.training.models import own
+def check_model(
+    name: str,
+    input_shape: tuple[int, ...],
+    n_classes: int,
+    *,
+    source: str | None = None,
+    precision: Precision = "float32",
+) -> None:
+    """Refuse a model that cannot be built in a precision, or not be saved and loaded again.
 
-        own.check_loads_again(name, source, model, input_shape)
+    The other arguments and the errors are those of `build_model`.
+    """
+    from erroran.training.backend import keras
+
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(precision)
+    try:
+        model = build_model(name, input_shape, n_classes, source=source)
+        if source is not None:
+            from erroran.training.models import own
+
+            own.check_loads_again(name, source, model, input_shape)
+    finally:
+        keras.config.set_dtype_policy(before)
 
 
 def find_model(reference: str) -> tuple[str, str | None]:

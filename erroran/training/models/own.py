@@ -29,6 +29,8 @@ def build(name: str, source: str, input_shape: tuple[int, ...], n_classes: int) 
     """
     file_name, _, function = name.rpartition(":")
     edit = f"edit {file_name}"
+    if keras.config.dtype_policy().name != "float32":
+        edit += ", or give --precision float32"
     try:
         with guarded(name):
             model = getattr(_run(source), function)(input_shape, n_classes)

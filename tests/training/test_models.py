@@ -224,12 +224,12 @@ def test_a_model_that_can_be_loaded_again_is_accepted(function: str) -> None:
 
 
 def test_a_model_that_needs_float32_is_refused_in_half_precision() -> None:
-    """It adds float32 to what the layer before gives; the fix names the option, and later models are built as before."""
+    """It adds float32 to what the layer before gives; the fix names the option, and the policy is as it was."""
     from erroran.training.backend import keras
 
     source = f"{OWN}\n{FLOAT32_ONLY}"
     check_model("mine.py:float32_only", (8, 8, 1), 3, source=source)
-    with pytest.raises(BadInput, match="`mine.py:float32_only` fails for images") as caught:
+    with pytest.raises(BadInput, match=r"`mine\.py:float32_only` fails for images") as caught:
         check_model("mine.py:float32_only", (8, 8, 1), 3, source=source, precision="mixed_bfloat16")
     assert caught.value.fix == "edit mine.py, or give --precision float32"
     assert keras.config.dtype_policy().name == "float32"

@@ -86,3 +86,13 @@ def print_lines(lines: Iterable[str]) -> None:
     machine, versions = provenance.machine(), provenance.versions()
     made = f"{machine['platform']}, {machine['cpus']} CPUs, Python {versions['python']}, erroran {versions['erroran']}"
     sys.stdout.write("\n".join([*lines, "", made]) + "\n")
+
+
+def write_section(title: str, command: str, lines: Iterable[str]) -> None:
+    """Put a section into ``reports/benchmarks.md``, in the place of the one with this title, else at the end."""
+    page = Path("reports") / "benchmarks.md"
+    parts = page.read_text(encoding="utf-8").split("\n## ")
+    section = "\n".join([title, "", "```", command, "```", "", *lines]).rstrip() + "\n"
+    place = next((k for k, part in enumerate(parts) if part.partition("\n")[0] == title), len(parts))
+    parts[place : place + 1] = [section]
+    page.write_text("\n## ".join(parts), encoding="utf-8")

@@ -82,12 +82,15 @@ class AugmentedBatches:
 def evaluation_data(part: Part) -> "tf.data.Dataset":
     """The images and labels of a part for ``evaluate``, in order."""
     size = evaluation_batch_size(part.image_shape)
+    return _as_dataset(
+        lambda: evaluation_blocks(part, size), next(evaluation_blocks(part, size)), -(-len(part.y) // size)
+    )
 
-    def blocks() -> Iterator[Block]:
-        for rows, _ in _cut(np.arange(len(part.y)), size, 1):
-            yield part.read(rows)[np.newaxis], part.y[rows][np.newaxis]
 
-    return _as_dataset(blocks, next(blocks()), -(-len(part.y) // size))
+def evaluation_blocks(part: Part, size: int) -> Iterator[Block]:
+    """The images and labels of a part in order, in blocks of one batch of at most `size`."""
+    for rows, _ in _cut(np.arange(len(part.y)), size, 1):
+        yield part.read(rows)[np.newaxis], part.y[rows][np.newaxis]
 
 
 def evaluation_batch_size(image_shape: tuple[int, ...]) -> int:

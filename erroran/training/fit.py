@@ -3,7 +3,7 @@
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -53,7 +53,7 @@ class TrainedRun:
             ``val_accuracy`` (on the validation images of `training_parts`).
         model: The ``.keras`` file's bytes, without the optimizer's state.
         parameters: Number of the model's parameters.
-        seconds: Wall-clock time.
+        seconds: Wall-clock time; of runs that were trained as one program, an equal part each.
     """
 
     probabilities_mine: np.ndarray
@@ -89,6 +89,56 @@ def training_parts(
     return fitted, validation
 
 
+@dataclass(frozen=True)
+class Prepared:
+    """A run before its first step.
+
+    Attributes:
+        spec: The run.
+        bare: The model that is stored.
+        model: The model that is trained, compiled: `bare`, perhaps behind augmenting layers. It shares its weights.
+        batches: The `erroran.training.batches.AugmentedBatches` of the run.
+        build: Makes an uncompiled copy of `bare` with other weights.
+    """
+
+    spec: RunSpec
+    bare: Any
+    model: Any
+    batches: Any
+    build: Callable[[], Any]
+
+
+def prepare(spec: RunSpec, fitted: Part, class_names: Sequence[str], source: str | None) -> Prepared:
+    """Seed Keras, build and compile the model of a run, and make its batches; arguments and errors as in `train`."""
+    from erroran.training.backend import keras
+    from erroran.training.batches import AugmentedBatches
+    from erroran.training.models import build_model
+    from erroran.training.models.augmentation import augmenting
+
+    keras.backend.clear_session()
+    keras.utils.set_random_seed(spec.seed)
+    keras.config.set_dtype_policy(spec.precision)
+    shape = fitted.image_shape
+    build = partial(build_model, spec.model, shape, len(class_names), source=source)
+    bare = build()
+    model = bare if spec.recipe.in_model is None else augmenting(bare, spec.recipe.in_model, input_shape=shape)
+    batches = AugmentedBatches(
+        fitted,
+        resolve_steps(spec.augment, class_names),
+        class_weights=[spec.class_weights.get(name, 1.0) for name in class_names],
+        batch_size=spec.recipe.batch_size,
+        seed=spec.seed,
+    )
+    model.compile(
+        optimizer=keras.optimizers.Adam(_learning_rate(spec.recipe, steps_per_epoch=batches.steps_per_epoch)),
+        loss="sparse_categorical_crossentropy",
+        metrics=["accuracy"],
+        # Keras has no several steps at once on PyTorch.
+        steps_per_execution=1 if keras.backend.backend() == "torch" else batches.steps_per_block,
+    )
+    return Prepared(spec, bare, model, batches, build)
+
+
 def train(
     spec: RunSpec,
     splits: Splits,
@@ -112,38 +162,16 @@ def train(
         TrainingError: The loss or the predictions became NaN or infinite.
         BadInput: The model cannot be built for these images, or its code calls ``sys.exit``.
     """
-    from erroran.training.backend import keras
-    from erroran.training.batches import AugmentedBatches, evaluation_data
-    from erroran.training.models import build_model, own
-    from erroran.training.models.augmentation import augmenting
+    from erroran.training.batches import evaluation_data
+    from erroran.training.models import own
 
-    keras.backend.clear_session()
-    keras.utils.set_random_seed(spec.seed)
-    keras.config.set_dtype_policy(spec.precision)
     started = time.perf_counter()
     with own.guarded(spec.model), tempfile.TemporaryDirectory() as folder:
         fitted, validation = training_parts(spec, splits, class_names, added)
-        shape = fitted.image_shape
-        build = partial(build_model, spec.model, shape, len(class_names), source=source)
-        bare = build()
-        model = bare if spec.recipe.in_model is None else augmenting(bare, spec.recipe.in_model, input_shape=shape)
-        batches = AugmentedBatches(
-            fitted,
-            resolve_steps(spec.augment, class_names),
-            class_weights=[spec.class_weights.get(name, 1.0) for name in class_names],
-            batch_size=spec.recipe.batch_size,
-            seed=spec.seed,
-        )
-        model.compile(
-            optimizer=keras.optimizers.Adam(_learning_rate(spec.recipe, steps_per_epoch=batches.steps_per_epoch)),
-            loss="sparse_categorical_crossentropy",
-            metrics=["accuracy"],
-            # Keras has no several steps at once on PyTorch.
-            steps_per_execution=1 if keras.backend.backend() == "torch" else batches.steps_per_block,
-        )
+        prepared = prepare(spec, fitted, class_names, source)
         best = Path(folder) / "best.weights.h5"
-        data, epoch_counter = batches.for_fit()
-        history = model.fit(
+        data, epoch_counter = prepared.batches.for_fit()
+        history = prepared.model.fit(
             data,
             epochs=spec.recipe.epochs,
             validation_data=evaluation_data(validation),
@@ -151,31 +179,41 @@ def train(
             verbose=0,
             callbacks=[
                 epoch_counter,
-                _progress_callback(spec, batches.steps_per_epoch, on_progress),
+                _progress_callback(spec, prepared.batches.steps_per_epoch, on_progress),
                 *_callbacks(spec.recipe, best),
             ],
         ).history
         if best.exists():
-            model.load_weights(best)
-        mine, confirm = predict(bare, splits.mine.x), predict(bare, splits.confirm.x)
-        # The last step can break the weights after the last loss was taken.
-        if not (np.isfinite(history["loss"][-1]) and np.isfinite(mine).all() and np.isfinite(confirm).all()):
-            raise TrainingError(
-                f"Training seed {spec.seed} ended with a loss that is not a number.",
-                fix="erroran baseline with a smaller --batch-size or --recipe standard",
-            )
-        # Stored is a model that was never compiled: with Adam's two moments the file would be three times as large.
-        stored, file = build(), Path(folder) / "model.keras"
-        stored.set_weights(bare.get_weights())
-        stored.save(file)
-        return TrainedRun(
-            probabilities_mine=mine,
-            probabilities_confirm=confirm,
-            history={name: [float(value) for value in values] for name, values in history.items()},
-            model=file.read_bytes(),
-            parameters=int(bare.count_params()),
-            seconds=time.perf_counter() - started,
+            prepared.model.load_weights(best)
+        run = finish(prepared, history, splits)
+        return replace(run, seconds=time.perf_counter() - started)
+
+
+def finish(prepared: Prepared, history: Mapping[str, Sequence[float]], splits: Splits) -> TrainedRun:
+    """Predict with a trained model, check it, and make its file; the time is not set. Errors as in `train`."""
+    spec, bare = prepared.spec, prepared.bare
+    mine, confirm = predict(bare, splits.mine.x), predict(bare, splits.confirm.x)
+    # The last step can break the weights after the last loss was taken.
+    if not (np.isfinite(history["loss"][-1]) and np.isfinite(mine).all() and np.isfinite(confirm).all()):
+        raise TrainingError(
+            f"Training seed {spec.seed} ended with a loss that is not a number.",
+            fix="erroran baseline with a smaller --batch-size or --recipe standard",
         )
+    # Stored is a model that was never compiled: with Adam's two moments the file would be three times as large.
+    stored = prepared.build()
+    stored.set_weights(bare.get_weights())
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "model.keras"
+        stored.save(file)
+        content = file.read_bytes()
+    return TrainedRun(
+        probabilities_mine=mine,
+        probabilities_confirm=confirm,
+        history={name: [float(value) for value in values] for name, values in history.items()},
+        model=content,
+        parameters=int(bare.count_params()),
+        seconds=0.0,
+    )
 
 
 def _learning_rate(recipe: Recipe, *, steps_per_epoch: int) -> Any:

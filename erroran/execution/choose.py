@@ -9,7 +9,7 @@ def choose_executor(name: str = "local", jobs: int | None = None) -> Executor:
     """Make an executor.
 
     Args:
-        name: As in ``--executor``, such as ``dask=127.0.0.1:8786``.
+        name: As in ``--executor``, such as ``dask=127.0.0.1:8786`` or ``vectorized=32``.
         jobs: Worker processes on this machine; None for as many as fit.
 
     Raises:
@@ -29,4 +29,10 @@ def choose_executor(name: str = "local", jobs: int | None = None) -> Executor:
         from erroran.execution.ray import RayCluster
 
         return RayCluster(address or None)
-    raise BadInput(f"There is no executor `{name}`.", fix="--executor local, dask=HOST:PORT, ray or ray=HOST:PORT")
+    if kind == "vectorized" and (not address or (address.isdecimal() and int(address))):
+        from erroran.execution.vectorized import SEEDS, Vectorized
+
+        return Vectorized(int(address or SEEDS))
+    raise BadInput(
+        f"There is no executor `{name}`.", fix="--executor local, dask=HOST:PORT, ray, ray=HOST:PORT or vectorized"
+    )

@@ -1,6 +1,6 @@
 """Train several seeds of one run as one program: their weights are stacked, and JAX's ``vmap`` trains them together.
 
-It needs Keras on JAX. Every seed has its own initial weights, order of the images, dropout and augmentation: those of
+Keras has to run on JAX. Every seed has its own initial weights, order of the images, dropout and augmentation: those of
 `erroran.training.fit.train`. Only sums may be rounded otherwise.
 """
 
@@ -41,16 +41,10 @@ def train_together(
 
     Raises:
         TrainingError: The loss or the predictions of a run became NaN or infinite.
-        BadInput: Keras does not run on JAX; the recipe chooses epochs; or as for `erroran.training.fit.train`.
+        BadInput: The recipe chooses epochs; or as for `erroran.training.fit.train`.
     """
-    from erroran.training.backend import keras
     from erroran.training.models import own
 
-    if keras.backend.backend() != "jax":
-        raise BadInput(
-            f"Several seeds are trained as one program by JAX, but Keras runs on {keras.backend.backend()}.",
-            fix="pip install 'erroran[jax]', and set KERAS_BACKEND=jax for all commands that train",
-        )
     if specs[0].recipe.chooses_epochs:
         raise BadInput(
             "Runs that stop early, halve the rate on plateaus or keep the best epoch cannot be trained as one program: "

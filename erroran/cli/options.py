@@ -195,7 +195,9 @@ class JobOptions(Options):
         "1: one after another with all threads, better for large models; N: N workers that share the cores.",
     )
     executor: str = Field(
-        default="local", description="local, or a cluster: dask=HOST:PORT, ray=HOST:PORT, ray (starts one here)."
+        default="local",
+        description="local, or a cluster: dask=HOST:PORT, ray=HOST:PORT, ray (starts one here); or vectorized: 16 seeds "
+        "as one program on JAX (vectorized=32 for 32).",
     )
 
     def choose(self) -> "Executor":

@@ -196,8 +196,8 @@ class JobOptions(Options):
     )
     executor: str = Field(
         default="local",
-        description="local, or a cluster: dask=HOST:PORT, ray=HOST:PORT, ray (starts one here); or vectorized: 16 seeds "
-        "as one program on JAX (vectorized=32 for 32).",
+        description="local, or a cluster: dask=HOST:PORT, ray=HOST:PORT, ray (starts one here); or vectorized: 16 "
+        "seeds as one program on JAX (vectorized=32 for 32).",
     )
 
     def choose(self) -> "Executor":

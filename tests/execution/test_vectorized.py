@@ -36,7 +36,7 @@ def _probabilities(folder: Path, run: RunRecord) -> np.ndarray:
 @needs_jax
 @pytest.mark.slow
 def test_seeds_trained_together_equal_seeds_trained_alone(tmp_path: Path) -> None:
-    """Both arms, eight runs in programs of five seeds: four and one, then three.
+    """Both arms, six runs in programs of four seeds: three and one, then two.
 
     After one epoch each run's losses are equal up to rounding, and after all the runs have the same distribution.
     """
@@ -49,18 +49,18 @@ def test_seeds_trained_together_equal_seeds_trained_alone(tmp_path: Path) -> Non
         "class_weights": {"0": 2.0},
     }
     run = {"model": "dense-dropout", "recipe": recipe}
-    together, alone = _train(tmp_path, seeds=4, at_once=5, run=run, treatment=treatment)
-    assert [run.arm for run in together] == ["baseline"] * 4 + ["treatment"] * 4
+    together, alone = _train(tmp_path, seeds=3, at_once=4, run=run, treatment=treatment)
+    assert [run.arm for run in together] == ["baseline"] * 3 + ["treatment"] * 3
     for measure in ("loss", "accuracy", "val_loss", "val_accuracy"):
         found, expected = (np.array([run.history[measure] for run in runs]) for runs in (together, alone))
-        assert found.shape == (8, 3)
+        assert found.shape == (6, 3)
         assert found[:, 0] == pytest.approx(expected[:, 0], rel=1e-4)
-        for arm in (slice(4), slice(4, 8)):
-            error = expected[arm, -1].std(ddof=1) / 2
+        for arm in (slice(3), slice(3, 6)):
+            error = expected[arm, -1].std(ddof=1) / 3**0.5
             assert abs(found[arm, -1].mean() - expected[arm, -1].mean()) <= 2 * error + 1e-6
-    assert len({run.history["loss"][0] for run in together}) == 8  # no two runs share weights, order and dropout
+    assert len({run.history["loss"][0] for run in together}) == 6  # no two runs share weights, order and dropout
     # The stored model of each run is its own.
-    for run in (together[0], together[6]):
+    for run in (together[0], together[4]):
         file = tmp_path / "together" / "runs" / run.id / "model.keras"
         images = Store(tmp_path / "together").get_splits(run.spec).mine.x
         assert predict_with(file, images) == pytest.approx(_probabilities(tmp_path / "together", run), abs=1e-5)
@@ -68,17 +68,14 @@ def test_seeds_trained_together_equal_seeds_trained_alone(tmp_path: Path) -> Non
     assert not any("program" in run.machine for run in alone)
     # 135 images in batches of 16 are 9 steps; each seed is told of to the last one.
     steps = json.loads((tmp_path / "steps.json").read_text())
-    assert {seed: max(step for at, step in steps if at == seed) for seed in range(4)} == dict.fromkeys(range(4), 27)
+    assert {seed: max(step for at, step in steps if at == seed) for seed in range(3)} == dict.fromkeys(range(3), 27)
 
 
 @needs_jax
 @pytest.mark.slow
-def test_convolutions_and_augmentation_in_the_model_are_trained_together(tmp_path: Path) -> None:
-    """The last batch is smaller; each seed has its own rotations."""
-    recipe = {
-        "name": "x", "epochs": 1, "batch_size": 50, "learning_rate": 0.003, "schedule": "constant",
-        "in_model": {"rotation_deg": 10},
-    }  # fmt: skip
+def test_convolutions_are_trained_together(tmp_path: Path) -> None:
+    """The last batch is smaller."""
+    recipe = {"name": "x", "epochs": 1, "batch_size": 50, "learning_rate": 0.003, "schedule": "constant"}
     run = {"model": "cnn", "recipe": recipe}
     together, alone = _train(tmp_path, seeds=2, at_once=2, run=run, treatment={})
     for found, expected in zip(together, alone, strict=True):

@@ -119,16 +119,18 @@ def score_interval(
 
     Variances belong to the change that is tested. At the observed change, and beyond it, each arm has its own variance
     over seeds; at no change, that of both arms together; between the two, a value between in proportion to the
-    distance. Over new images the variance is that of `significance.image_variance` at no change. At the observed change
-    it comes from the images' deviations from it, less seed noise: from their changes for a difference, from after -
-    ratio * before for a ratio. A difference has, in addition, the variance of images that change in proportion to their
-    error rates; a ratio has none then.
+    distance. Over new images the variance is that of `significance.image_variance` at no change. Elsewhere it comes
+    from the images' deviations from the observed change, less seed noise: from their changes for a difference, from
+    after - ratio * before for a ratio. A difference has, in addition, the variance of images that change in proportion
+    to their error rates; a ratio has none then. As the variance jumps at no change, an interval reaches beyond no
+    change exactly where that is not rejected.
 
     A ratio farther from 1 than the observed one, or on its other side, is tested with the images' deviations from the
     tested ratio itself: if half of the images are repaired for good, those that were not show how much the total
-    varies with the choice of images. With few images this is not enough: a ratio r < 1 has at least the p-value 2 r^k,
-    twice the chance that none of k images is repaired although each is with probability 1 - r; k is the number of
-    equally frequent images with the same variance, (sum p)^2 / sum p^2. The same holds for 1 / r with the arms swapped.
+    varies with the choice of images. With few images this is not enough: a ratio r < 1 has at least the p-value r^k.
+    That is the mid-p value, two-sided, if none of k images is repaired although each is with probability 1 - r; k is
+    the number of equally frequent images with the same variance, (sum p)^2 / sum p^2. The same holds for 1 / r with
+    the arms swapped.
 
     With one run in an arm, its variance over seeds is taken from the runs of both arms.
 
@@ -193,12 +195,13 @@ class _Intervals:
 
         def excess(delta: float) -> float:
             share = self._share(observed - delta)
-            images, df = self._toward_null(uneven, self._null_images, share) if new_images else (0.0, np.inf)
+            images, df = uneven, np.inf
+            if new_images and share == 1:
+                images, df = self._null_images, self._null_df
             known = self._in_proportion(delta) * new_images
             return alpha - self._p_value(observed - delta, share, images=images, df=df, known=known)
 
-        low = observed - _root_beyond(lambda below: excess(observed - below), 0.1)
-        return low, observed + _root_beyond(lambda above: excess(observed + above), 0.1)
+        return _ends(excess, observed, 0.0, steps=(0.1, 0.1))
 
     def ratio(self, alpha: float, *, new_images: bool) -> tuple[float | None, float | None]:
         """Ends for after / before; None where undefined or unbounded."""
@@ -206,36 +209,24 @@ class _Intervals:
             return None, None
         estimate = self._after / self._before
         observed = self._uneven(estimate) / estimate if new_images and estimate else 0.0  # over the ratio
-        nearer = min(1.0, estimate), max(1.0, estimate)
+        nearer, farther = min(1.0, estimate), max(1.0, estimate)
 
         def excess(ratio: float) -> float:
             contrast = self._after - ratio * self._before
             share = self._share(contrast / ratio**0.5 if ratio > 0 else contrast)  # as for before / after
-            images, df = 0.0, np.inf
-            if new_images:
-                images, df = self._toward_null(observed, self._null_images, share)
-                images *= ratio
-                if not nearer[0] <= ratio <= nearer[1] and (at_ratio := self._uneven(ratio)) > images:
-                    images, df = at_ratio, np.inf
+            images, df = ratio * observed, np.inf
+            if new_images and share == 1:
+                images, df = ratio * self._null_images, self._null_df
+            if new_images and not nearer <= ratio <= farther and (at_ratio := self._uneven(ratio)) > images:
+                images, df = at_ratio, np.inf
             p_value = self._p_value(contrast, share, ratio, images=images, df=df)
             if new_images:
-                p_value = max(p_value, 2 * self._none_changed(ratio, estimate))
+                p_value = max(p_value, self._none_changed(ratio, estimate))
             return alpha - p_value
 
-        # The variance over images jumps at 1; where 1 is rejected, the end is sought before it.
-        highest = _LARGEST_RATIO * max(1.0, estimate)
-        lower, upper = 0.0, highest
-        if estimate != 1 and excess(1.0) > 0:
-            lower, upper = (lower, 1.0) if estimate < 1 else (1.0, upper)
-        low = 0.0
-        if estimate > 0:
-            low = estimate - _root_beyond(lambda below: excess(estimate - below), estimate / 8, most=estimate - lower)
-        high = estimate + _root_beyond(lambda above: excess(estimate + above), 0.02, most=upper - estimate)
+        highest = _LARGEST_RATIO * farther
+        low, high = _ends(excess, estimate, 1.0, steps=(max(estimate, 0.01) / 8, 0.02), within=(0.0, highest))
         return low, high if high < highest else None
-
-    def _toward_null(self, observed: float, null: float, share: float) -> tuple[float, float]:
-        """Variance over images, and its degrees of freedom, of a change between the observed one and "no change"."""
-        return observed + (null - observed) * share, self._null_df / share if share else np.inf
 
     def _p_value(
         self,
@@ -269,7 +260,7 @@ class _Intervals:
         return float(beyond_noise(contrasts**2, noise)[0])
 
     def _none_changed(self, ratio: float, estimate: float) -> float:
-        """Chance that no image is repaired although each is with probability 1 - ratio; swapped arms likewise."""
+        """Chance that no image is repaired if each is with probability 1 - ratio; likewise with swapped arms."""
         if ratio < min(1.0, estimate):
             return float(ratio ** self._images[0])
         if ratio > max(1.0, estimate):
@@ -300,11 +291,32 @@ def mean_interval(values: Sequence[float], confidence: float = 0.95) -> tuple[fl
     return mean - half, mean + half
 
 
-def _root_beyond(excess: Callable[[float], float], step: float, most: float = np.inf) -> float:
-    """Where `excess`, at most 0 at 0, first rises above 0; `most` if it does not before."""
+def _ends(
+    excess: Callable[[float], float],
+    estimate: float,
+    null: float,
+    *,
+    steps: tuple[float, float],
+    within: tuple[float, float] = (-np.inf, np.inf),
+) -> tuple[float, float]:
+    """Where `excess`, at most 0 at the estimate, rises above 0 below and above it.
+
+    It may jump at "no change", `null`. Where that is rejected, the end is sought before it, otherwise beyond it.
+    """
+
+    def end(sign: int, step: float, edge: float) -> float:
+        start, most = 0.0, abs(edge - estimate)
+        if (null - estimate) * sign > 0:
+            start, most = (0.0, abs(null - estimate)) if excess(null) > 0 else (abs(null - estimate), most)
+        return estimate + sign * _root_beyond(lambda by: excess(estimate + sign * by), step, start, most)
+
+    return end(-1, steps[0], within[0]), end(1, steps[1], within[1])
+
+
+def _root_beyond(excess: Callable[[float], float], step: float, inner: float, most: float) -> float:
+    """Where `excess`, at most 0 at `inner`, first rises above 0; `most` if it does not before."""
     from scipy.optimize import brentq
 
-    inner = 0.0
     while excess(min(inner + step, most)) <= 0:
         inner += step
         if inner >= most:

@@ -5,7 +5,6 @@ from collections.abc import Callable
 import numpy as np
 from pydantic import Field
 
-from erroran.data import split_dataset
 from erroran.execution.driver import Completed, Request, complete_runs
 from erroran.execution.task import Executor
 from erroran.experiment.pair import Pair
@@ -158,7 +157,7 @@ def rank_out_of_fold(
     Raises:
         BadInput: A class has fewer images than there are folds.
     """
-    split_dataset(store.get_dataset(group.template.dataset), fold=(0, folds))  # refuses bad numbers before training
+    store.split(store.get_dataset(group.template.dataset), fold=(0, folds))  # refuses bad numbers before training
     by_fold = [[group.run_spec(seed, fold=(k, folds)) for seed in group.seeds] for k in range(folds)]
     requests = [Request("out-of-fold", spec) for specs in by_fold for spec in specs]
     completed = complete_runs(store, requests, executor=executor, on_progress=on_progress, on_finished=on_finished)

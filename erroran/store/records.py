@@ -1,6 +1,8 @@
 """What the store keeps as JSON: finished runs, baseline groups, interventions."""
 
-from pydantic import BaseModel, ConfigDict
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, model_validator
 
 from erroran.experiment.change import Change
 from erroran.experiment.hypothesis import Hypothesis
@@ -252,6 +254,14 @@ class StoredVerdict(BaseModel):
     change: int
     effect: Effect
     worthwhile_percent: float
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_earlier(cls, content: Any) -> Any:
+        """Version 0.3.0 had one level for all intervals."""
+        if isinstance(content, dict) and isinstance(effect := content.get("effect"), dict) and "confidence" in effect:
+            return content | {"effect": {"images_confidence": effect["confidence"]} | effect}
+        return content
 
 
 class Finding(BaseModel):

@@ -21,7 +21,7 @@ from erroran.experiment.runspec import RunSpec
 from erroran.files import host
 from erroran.store import Intervention, Predictions, Store, artifacts, folder
 from erroran.store.ledger import Entry
-from erroran.store.records import Group, RunRecord
+from erroran.store.records import Group, RunRecord, StoredVerdict
 
 MakeSpec = Callable[..., RunSpec]
 MakeRecord = Callable[..., RunRecord]
@@ -563,3 +563,18 @@ def test_a_missing_intervention_is_said(store: Store) -> None:
     with pytest.raises(NotFound, match="`4to9` has not been run on the baseline group abc") as caught:
         store.get_intervention("abc", "4to9")
     assert caught.value.fix == "erroran intervene 4to9"
+
+
+def test_a_verdict_of_an_earlier_version_is_read(store: Store) -> None:
+    """Version 0.3.0 kept one level of confidence for all intervals."""
+    numbers = ("before_mean", "after_mean", "before_per_10000", "after_per_10000", "per_10000")
+    intervals = ("low", "high", "seeds_low", "seeds_high")
+    relative = ("relative", "relative_low", "relative_high", "seeds_relative_low", "seeds_relative_high")
+    texts = ("name", "pair", "group", "spec_hash", "created", "population", "endpoint", "word", "sentence", "advice")
+    effect = dict.fromkeys((*numbers, *intervals), 1.0) | dict.fromkeys(relative) | {"n_images": 9, "method": "m"}
+    kept = dict.fromkeys(texts, "x") | {"seeds": [1], "distinct_images": 3, "change": 0, "worthwhile_percent": 50.0}
+    path = store.root / "verdicts" / "g" / "x-1.json"
+    path.parent.mkdir(parents=True)
+    path.write_text(json.dumps(kept | {"effect": effect | {"confidence": 0.98}}))
+    (verdict,) = store.list_artifacts("verdicts", StoredVerdict)
+    assert (verdict.effect.confidence, verdict.effect.images_confidence) == (0.98, 0.98)

@@ -144,10 +144,14 @@ def score_interval(
     scale = PER_10000 / n_images
     asked = ((1 - confidence, False), (1 - images_confidence, True))
     seeds, images = (intervals.difference(alpha, new_images=new) for alpha, new in asked)
-    ratios = [intervals.ratio(alpha, new_images=new) for alpha, new in asked]
     (seeds_below, seeds_above), (below, above) = (
-        tuple(None if end is None else end - 1 for end in ends) for ends in ratios
+        tuple(None if end is None else end - 1 for end in intervals.ratio(alpha, new_images=new))
+        for alpha, new in asked
     )
+    # New images are less certain than these; only a lower level could make their interval shorter.
+    images = min(seeds[0], images[0]), max(seeds[1], images[1])
+    below = below if below is None or seeds_below is None else min(seeds_below, below)
+    above = None if above is None or seeds_above is None else max(seeds_above, above)
     return Effect(
         n_images=n_images,
         before_mean=was,

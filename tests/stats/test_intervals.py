@@ -180,6 +180,15 @@ def test_four_unchanged_images_do_not_exclude_a_halving_of_new_ones():
     assert excluded == {4: False, 5: True}
 
 
+def test_the_interval_for_new_images_is_never_the_shorter_one():
+    """Also at a lower level, as at the looks of a sequential design: many images, so that they add little."""
+    rng = np.random.default_rng(3)
+    before, after = rng.random((2, 5, 400)) < 0.1
+    effect = score_interval(before, after, 1000, confidence=0.99, images_confidence=0.9, logit_sd=0.5)
+    assert effect.low <= effect.seeds_low < effect.seeds_high <= effect.high
+    assert effect.relative_low <= effect.seeds_relative_low < effect.seeds_relative_high <= effect.relative_high
+
+
 def test_halvings_image_by_image_are_seldom_excluded():
     """Half of the images are repaired for good, each with probability one half; nominal 2.5 %, few images."""
     rng = np.random.default_rng(0)

@@ -1,6 +1,7 @@
 """Runs are trained by the workers of a Dask cluster. Imports Dask: import it inside functions."""
 
 import threading
+import time
 import uuid
 import warnings
 from collections.abc import Generator
@@ -21,6 +22,7 @@ except ImportError as error:
     raise ErroranError("--executor dask needs Dask.", fix="pip install 'erroran[dask]'") from error
 
 _TIMEOUT_SECONDS = 10
+_COUNT_SECONDS = 2.0
 _training = threading.Lock()  # Keras' settings and random numbers belong to the process: one run at a time in each
 
 
@@ -57,6 +59,7 @@ class DaskCluster:
         """See `Executor`."""
         images: dict[str, Future] = {}
         futures: dict[Future, Task] = {}
+        jobs, counted = 0, -_COUNT_SECONDS
 
         def submit(task: Task) -> None:
             for digest in task.datasets:
@@ -69,9 +72,11 @@ class DaskCluster:
             future.add_done_callback(self._messages.put)
 
         def fill() -> None:
+            nonlocal jobs, counted
+            if time.monotonic() - counted > _COUNT_SECONDS:  # workers come and go
+                jobs, counted = self.jobs, time.monotonic()
             # A few more than fit, so that no worker waits for the next one.
-            wanted = 1 + self.jobs + self.jobs // 4
-            while len(futures) < wanted and (task := next(todo.tasks, None)):
+            while len(futures) < 1 + jobs + jobs // 4 and (task := next(todo.tasks, None)):
                 submit(task)
 
         try:

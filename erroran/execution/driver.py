@@ -101,14 +101,15 @@ def _train(
     check: Callable[[], None],
 ) -> Iterator[RunRecord]:
     """Have the runs trained that no other process trains; store each, then give it."""
+    held: dict[str, tuple[Request, ExitStack]] = {}
 
     def watched(progress: Progress) -> None:
         check()
-        on_progress(progress)
+        if progress.run_id in held:  # the report of a cluster's worker can come after its result
+            on_progress(progress)
 
     # If anything fails, the leases that are still held end with that exception: their runs are not finished.
     with ExitStack() as leases:
-        held: dict[str, tuple[Request, ExitStack]] = {}
 
         def take() -> Iterator[Task]:
             for request in requests:

@@ -5,21 +5,23 @@ environment, splits the images and draws random predictions and a model file of 
 `complete_runs` does, from the lease to the stored run. Prints a Markdown table. Dask and Ray run on this machine.
 """
 
+import os
 import statistics
 import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 
-from erroran.benchmarks.common import print_lines, start_parser, table_lines
+from erroran.benchmarks.common import print_lines, start_parser, table_lines, write_section
 from erroran.data import Dataset, Part, load_dataset
 from erroran.execution.driver import Request, complete_runs
 from erroran.execution.local import InProcess, Local
+from erroran.execution.machine import count_cores
 from erroran.execution.task import Data, Executor, Finished, OnProgress, Task
 from erroran.experiment.recipe import RECIPES
 from erroran.experiment.runspec import RunSpec
@@ -82,7 +84,7 @@ def _ray(jobs: int) -> Iterator[Executor]:
 
 
 def measure(executor: Executor, dataset: Dataset, folder: Path, *, runs: int) -> tuple[float, float, float]:
-    """Seconds until the first run is stored; then milliseconds of each further run, and of this process' processor."""
+    """Seconds until the first run is stored; milliseconds of each further run, by the clock and of all processors."""
     store = Store(folder)
     store.put_dataset(dataset)
     template = RunSpec(
@@ -100,14 +102,27 @@ def measure(executor: Executor, dataset: Dataset, folder: Path, *, runs: int) ->
     def note(_: RunRecord) -> None:
         if not busy:
             clock.append(time.perf_counter())
-            busy.append(time.process_time())
+            busy.append(_processor_seconds())
 
     complete_runs(store, requests, executor=executor, on_finished=note)
     each = [
         1000 * (end - start) / (runs - 1)
-        for start, end in ((clock[1], time.perf_counter()), (busy[0], time.process_time()))
+        for start, end in ((clock[1], time.perf_counter()), (busy[0], _processor_seconds()))
     ]
     return clock[1] - clock[0], each[0], each[1]
+
+
+def _processor_seconds() -> float:
+    """Of this process and all that it has started; needs psutil, which comes with Dask and Ray."""
+    import psutil
+
+    this = psutil.Process()
+    spent = 0.0
+    for process in (this, *this.children(recursive=True)):
+        with suppress(psutil.NoSuchProcess):
+            times = process.cpu_times()
+            spent += times.user + times.system
+    return spent
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -118,6 +133,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--workers", type=int, default=2, help="worker processes")
     parser.add_argument("--repeat", type=int, default=3, help="repetitions, in turns")
     parser.add_argument("--executors", nargs="+", choices=list(_EXECUTORS), default=list(_EXECUTORS))
+    parser.add_argument("--write", action="store_true", help="write the section of reports/benchmarks.md")
     options = parser.parse_args(arguments)
     dataset = load_dataset(options.dataset)
     found: dict[str, list[tuple[float, float, float]]] = {name: [] for name in options.executors}
@@ -146,11 +162,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "ms a run (median)",
         "range",
         "allowed",
-        "processor ms, driver",
+        "processor ms, all",
         "10,000 runs, minutes",
     )
-    lines = [f"{options.runs:,} runs of {dataset.name}, {options.workers} workers, {options.repeat} repetitions.", ""]
-    print_lines([*lines, *table_lines(header, rows)])
+    load = f"{options.workers} workers on {count_cores()} cores; load {os.getloadavg()[0]:.1f} at the end"
+    lines = [f"{options.runs:,} runs of {dataset.name}, {options.repeat} repetitions, {load}.", ""]
+    lines += table_lines(header, rows)
+    if options.write:
+        write_section("What a run costs besides its training", "python -m erroran.benchmarks.executors", lines)
+    print_lines(lines)
     return int("dask" in found and statistics.median(ms for _, ms, _ in found["dask"]) > ALLOWED_MS)
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from erroran.benchmarks.common import print_lines, start_parser, table_lines, time_in_turns
+from erroran.benchmarks.common import print_lines, start_parser, table_lines, time_in_turns, write_section
 from erroran.data import Dataset, build_dataset, load_dataset
 from erroran.execution.driver import Request, complete_runs
 from erroran.execution.local import InProcess, Local
@@ -79,6 +79,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--models", nargs="+", default=["cnn", "cnn-enhanced"])
     parser.add_argument("--precisions", nargs="+", default=["float32", "mixed_bfloat16"])
     parser.add_argument("--repeat", type=int, default=3, help="repetitions, in turns")
+    parser.add_argument("--write", action="store_true", help="write the section of reports/benchmarks.md")
     options = parser.parse_args(arguments)
     whole = load_dataset(options.dataset)
     part = np.arange(min(options.images, len(whole.y_train)))
@@ -98,7 +99,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     ]
     header = ("model", "parameters", "s a run, one process", "s a run, auto", "auto / one process", "peak MB a worker")
     lines = [f"{len(part):,} images of {dataset.name}, one epoch, {count_cores()} runs, {options.repeat} repetitions."]
-    print_lines([*lines, "", *table_lines(header, rows)])
+    lines += ["", *table_lines(header, rows)]
+    if options.write:
+        write_section("`--jobs auto` against one process", "python -m erroran.benchmarks.jobs", lines)
+    print_lines(lines)
 
 
 if __name__ == "__main__":

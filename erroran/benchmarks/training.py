@@ -21,7 +21,11 @@ from erroran.benchmarks.common import print_lines, start_parser, table_lines, wr
 
 SHARES: Final = {"fast": 1 / 8, "standard": 0.6, "standard, bfloat16": 0.3, "augmentation": 0.02}
 """At most these shares of the script's wall time; of the training epoch for the augmentation."""
-PARTS: Final = ("fast", "standard", "augmentation")
+TITLES: Final = {
+    "fast": "Training with the recipe `fast`, whole processes",
+    "standard": "Training with the recipe `standard` and an intervention, whole processes",
+    "augmentation": "Augmentation's share of a training epoch",
+}
 COMMAND: Final = "python -m erroran.benchmarks.training --mnist mnist.npz"
 
 Run = Callable[[], tuple[float, list[float]]]
@@ -140,6 +144,8 @@ def augmentation_lines(mnist: Path, *, repeat: int) -> list[str]:
     make = partial(AugmentedBatches, splits.train, batch_size=spec.recipe.batch_size, seed=0)
     plain, augmented = make(), make(resolve_steps(augment, dataset.class_names))
     few = replace(splits, mine=splits.mine.take(np.arange(10)), confirm=splits.confirm.take(np.arange(10)))
+    for _ in augmented.blocks(0):  # nothing is measured the first time
+        pass
     shares, extra, epochs = [], [], []
     for epoch in range(1, repeat + 1):
         times = []
@@ -161,8 +167,40 @@ def augmentation_lines(mnist: Path, *, repeat: int) -> list[str]:
         (f"training of the epoch, {spec.precision}, processor seconds", _range(epochs, ".1f"), "-"),
         ("share", _range(shares, ".2%"), f"{SHARES['augmentation']:.0%}"),
     ]
-    title = "Augmentation: all batches of an epoch with the operations, less those without."
+    title = "The operations of `4to9-original`: the time to make all batches of an epoch with them, less that without."
     return [title, "", *table_lines(header, rows)]
+
+
+def fast_lines(mnist: Path, *, seeds: int, epochs: int | None, repeat: int) -> list[str]:
+    """The recipe ``fast`` against 10 epochs of the script; `epochs` replaces both numbers."""
+    script = epochs or 10
+    ours = ["--recipe=fast", f"--seeds={seeds}", *([f"--epochs={epochs}"] if epochs else [])]
+    runs: list[tuple[str, Run, str | None]] = [
+        ("script", lambda: run_plain(mnist, seeds=seeds, epochs=script, augment=False), None),
+        ("`erroran baseline --recipe fast`", lambda: run_baseline(mnist, *ours), "fast"),
+    ]
+    return compare(f"{seeds} runs; {_describe_script(script)}; repetitions: {repeat}.", runs, repeat=repeat)
+
+
+def standard_lines(mnist: Path, *, seeds: int, epochs: int | None, repeat: int) -> list[str]:
+    """The recipe ``standard`` with an intervention, against the script with its generator, 10 epochs or `epochs`."""
+    epochs = epochs or 10
+
+    def intervention(precision: str) -> Run:
+        return lambda: run_intervention(mnist, seeds=seeds, epochs=epochs, precision=precision)
+
+    runs: list[tuple[str, Run, str | None]] = [
+        ("script", lambda: run_plain(mnist, seeds=seeds, epochs=epochs, augment=True), None),
+        ("`baseline` and `intervene`, float32", intervention("float32"), "standard"),
+    ]
+    if {"avx512_bf16", "amx_bf16"} & {*provenance.processor_features()}:
+        runs.append(("the same, bfloat16", intervention("mixed_bfloat16"), "standard, bfloat16"))
+    what = f"{seeds} + {seeds} runs, {epochs} epochs each, the second {seeds} with 4s dilated and 9s eroded"
+    return compare(f"{what}; {_describe_script(epochs)}; repetitions: {repeat}.", runs, repeat=repeat)
+
+
+def _describe_script(epochs: int) -> str:
+    return f"script: {epochs} epochs of `model.fit`, float32, a tenth of the images for validation"
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -172,38 +210,21 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--seeds", type=int, default=3, help="runs per arm")
     parser.add_argument("--epochs", type=int, help="epochs of every run, the recipes' and the script's 10; for a trial")
     parser.add_argument("--repeat", type=int, default=1, help="repetitions")
-    parser.add_argument("--only", choices=PARTS, action="append", help="a part; can be given several times")
-    parser.add_argument("--write", action="store_true", help="write the section of reports/benchmarks.md")
+    parser.add_argument("--only", choices=TITLES, action="append", help="a part; can be given several times")
+    parser.add_argument("--write", action="store_true", help="write the sections of reports/benchmarks.md")
     options = parser.parse_args(arguments)
-    mnist, seeds, parts = options.mnist, options.seeds, options.only or PARTS
-    plain_epochs, changed = options.epochs or 10, [f"--epochs={options.epochs}"] if options.epochs else []
-    reference = f"Script: {plain_epochs} epochs of `model.fit`, float32, a tenth of the images for validation."
-    lines = [f"{reference} Repetitions: {options.repeat}.", ""]
-    if "fast" in parts:
-        fast = ["--recipe=fast", f"--seeds={seeds}", *changed]
-        runs: list[tuple[str, Run, str | None]] = [
-            ("script", lambda: run_plain(mnist, seeds=seeds, epochs=plain_epochs, augment=False), None),
-            ("`erroran baseline --recipe fast`", lambda: run_baseline(mnist, *fast), "fast"),
-        ]
-        lines += compare(f"{seeds} runs:", runs, repeat=options.repeat)
-    if "standard" in parts:
-
-        def intervention(precision: str) -> Run:
-            return lambda: run_intervention(mnist, seeds=seeds, epochs=plain_epochs, precision=precision)
-
-        runs = [
-            ("script", lambda: run_plain(mnist, seeds=seeds, epochs=plain_epochs, augment=True), None),
-            ("`baseline` and `intervene`, float32", intervention("float32"), "standard"),
-        ]
-        if {"avx512_bf16", "amx_bf16"} & {*provenance.processor_features()}:
-            runs.append(("the same, bfloat16", intervention("mixed_bfloat16"), "standard, bfloat16"))
-        title = f"{seeds} + {seeds} runs of the recipe `standard`, the second {seeds} with 4s dilated and 9s eroded:"
-        lines += compare(title, runs, repeat=options.repeat)
-    if "augmentation" in parts:
-        lines += augmentation_lines(mnist, repeat=max(3, options.repeat))
-    if options.write:
-        write_section("Training, whole processes", COMMAND, lines)
-    print_lines(lines)
+    how = {"seeds": options.seeds, "epochs": options.epochs, "repeat": options.repeat}
+    printed = []
+    for part in options.only or TITLES:
+        if part == "augmentation":
+            lines = augmentation_lines(options.mnist, repeat=max(3, options.repeat))
+        else:
+            lines = (fast_lines if part == "fast" else standard_lines)(options.mnist, **how)
+        printed += [f"## {TITLES[part]}", "", *lines, ""]
+        if options.write:
+            given = "".join(f" --{name} {value}" for name, value in how.items() if value != parser.get_default(name))
+            write_section(TITLES[part], f"{COMMAND} --only {part}{given}", lines)
+    print_lines(printed)
 
 
 if __name__ == "__main__":

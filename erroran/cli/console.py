@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from rich.console import Console
+from rich.segment import Segment, Segments
 from rich.text import Text
 
 from erroran.report.text import columns, counted
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from erroran.execution.driver import Completed
     from erroran.stats.consistency import PairSummary
     from erroran.stats.intervals import Effect
-    from erroran.store.records import RunRecord
+    from erroran.store.records import ListedRun, RunRecord
     from erroran.training.fit import Progress as RunProgress
     from erroran.verdict.sequential import Design, Look, Replanned
 
@@ -63,7 +64,7 @@ class Screen(Console):
         first, *rest = columns([[visible(cell) for cell in row] for row in rows])
         self.print(first, style="bold")
         if rest:
-            self.print("\n".join(rest))
+            self.print(Segments([Segment("\n".join([*rest, ""]))]), end="")  # a Text takes a second for 10,000 lines
 
 
 def visible(text: str) -> str:
@@ -209,7 +210,7 @@ def say_note(note: str | None) -> None:
         talk.say("Note:", note, "bold yellow")
 
 
-def print_runs(screen: Screen, records: "Sequence[RunRecord]") -> None:
+def print_runs(screen: Screen, records: "Sequence[ListedRun]") -> None:
     """Print runs, one a row."""
     keys = ("id", "arm", "seed", "dataset", "model", "recipe", "epochs")
     rows = [

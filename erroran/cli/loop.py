@@ -166,7 +166,7 @@ def _train_baseline(session: Session, options: BaselineOptions, executor: "Execu
 
 
 def _print_baseline(screen: Screen, summary: "BaselineResult") -> None:
-    print_runs(screen, summary.records)
+    print_runs(screen, [record.listed() for record in summary.records])
     accuracy, runs = summary.accuracy_confirm, len(summary.records)
     spread = f" +- {accuracy.sd:.2%} over {runs} seeds" if runs > 1 else ", one seed"
     screen.print(f"accuracy on confirm: {accuracy.mean:.2%}{spread}")

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from erroran.experiment.judging import Population
-    from erroran.store.records import RunRecord
+    from erroran.store.records import ListedRun
 
 runs_app = typer.Typer(no_args_is_help=False)
 app.add_typer(runs_app, name="runs")
@@ -29,7 +29,7 @@ def runs(session: Session, context: typer.Context) -> None:
     """
     if context.invoked_subcommand is not None:
         return
-    records = session.store.list_runs()
+    records = session.store.list_short()
     _enter_look(session, records)
     if session.as_json:
         print_json([record.summary() for record in records])
@@ -47,7 +47,7 @@ def show(session: Session, run_id: Annotated[str, typer.Argument(help="A run's i
         erroran runs show 3f2a
     """
     record = session.store.get_run(run_id)
-    _enter_look(session, [record])
+    _enter_look(session, [record.listed()])
     folder = str(session.store.run_folder(record.id))
     content = {**record.model_dump(mode="json"), "id": record.id, "folder": folder}
     if session.as_json:
@@ -73,7 +73,7 @@ def remove(
         out.print(f"removed {run_id}")
 
 
-def _enter_look(session: Session, records: "Sequence[RunRecord]") -> None:
+def _enter_look(session: Session, records: "Sequence[ListedRun]") -> None:
     """Enter in the ledger that accuracies on `confirm` are shown, and those of folds on their training images."""
     from erroran.store.ledger import Entry
 

@@ -167,7 +167,7 @@ def summarise(store: Store, group: Group) -> BaselineResult:
         note=group.note,
         accuracy_confirm=_spread([run.accuracy_confirm for run in evidence.runs]),
         accuracy_mine=_spread([run.accuracy_mine for run in evidence.runs]),
-        runs=[run.summary() for run in evidence.runs],
+        runs=[run.listed().summary() for run in evidence.runs],
         classes=[
             {"class": name, "support": int(scores.support[k])}
             | {score: _spread(getattr(scores, score)[:, k]) for score in ("precision", "recall", "f1")}

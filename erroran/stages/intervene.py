@@ -81,8 +81,8 @@ def intervene(
         fresh_baseline: Train the baseline with seeds that no mining has used. Otherwise it is the mined runs, whose
             errors were chosen for being frequent, so that every fix looks better than it is.
         executor: See `complete_runs`.
-        before_training: Called once everything has been checked, with the largest number of seeds and the design; not
-            if all runs are in the store.
+        before_training: Called once everything has been checked, with the largest number of seeds and the design;
+            without a design not if all runs are in the store.
         on_progress: Called every few steps of a training.
         on_finished: Called with each run that was trained.
         after_replanning: Called once the last look of a design was chosen again.
@@ -138,7 +138,7 @@ def intervene(
         )
     size = judging.runs_per_seed
     _check(store, dataset, [of_arm[k] for k in range(size) for of_arm in specs.values()], added)
-    if not all(store.has_run(spec.id) for of_arm in specs.values() for spec in of_arm):
+    if design is not None or not all(store.has_run(spec.id) for of_arm in specs.values() for spec in of_arm):
         before_training(len(chosen), design)
 
     if added is not None:

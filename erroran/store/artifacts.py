@@ -48,7 +48,7 @@ from erroran.store.environment import digest_own_code
 from erroran.store.folder import check_format, damaged, read_json, write_errors, write_json, writing
 from erroran.store.leases import FolderLeases, Leases
 from erroran.store.ledger import Entry, Ledger
-from erroran.store.records import Group, Intervention, ReadFiles, RunRecord
+from erroran.store.records import Group, Intervention, ListedRun, ReadFiles, RunRecord
 from erroran.store.remote import Remote, is_url
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -264,6 +264,15 @@ class Store:
         paths = self._record_paths()
         records = [read_json(RunRecord, path, fix=f"erroran runs remove {path.parent.name}") for path in paths]
         return sorted(records, key=lambda record: record.created)
+
+    def list_short(self) -> list[ListedRun]:
+        """As `list_runs`, but only what a list shows."""
+        found = []
+        for path in self._record_paths():
+            run = read_json(ListedRun, path, fix=f"erroran runs remove {path.parent.name}")
+            run.id = path.parent.name
+            found.append(run)
+        return sorted(found, key=lambda run: run.created)
 
     def get_predictions(self, run_id: str, split: str = "mine", *, look: Entry | None = None) -> Predictions:
         """Read a run's predictions.

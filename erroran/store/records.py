@@ -14,6 +14,46 @@ from erroran.verdict.sequential import Design, Levels, Replanned
 _STRICT = ConfigDict(extra="forbid", frozen=True)
 
 
+class _ListedRecipe(BaseModel):
+    name: str
+    epochs: int
+
+
+class _ListedSpec(BaseModel):
+    dataset: str
+    model: str
+    seed: int
+    fold: tuple[int, int] | None
+    recipe: _ListedRecipe
+
+
+class ListedRun(BaseModel):
+    """What a list shows of a run; of thousands of records it is read much faster than `RunRecord`.
+
+    Attributes:
+        id: The run's key, the name of its folder.
+        spec: Some of the fields of its `RunSpec`.
+
+    The other fields are those of `RunRecord`.
+    """
+
+    id: str = ""
+    spec: _ListedSpec
+    arm: str
+    dataset_name: str
+    accuracy_mine: float
+    accuracy_confirm: float
+    seconds: float
+    created: str
+
+    def summary(self) -> dict[str, object]:
+        """The flat object that ``erroran runs --json`` prints."""
+        spec, keys = self.spec, ("accuracy_mine", "accuracy_confirm", "seconds", "created")
+        run = {"id": self.id, "arm": self.arm, "seed": spec.seed, "dataset": self.dataset_name, "model": spec.model}
+        recipe = {"recipe": spec.recipe.name, "epochs": spec.recipe.epochs}
+        return run | recipe | {key: getattr(self, key) for key in keys}
+
+
 class RunRecord(BaseModel):
     """A finished run.
 
@@ -53,12 +93,9 @@ class RunRecord(BaseModel):
         """The run's key."""
         return self.spec.id
 
-    def summary(self) -> dict[str, object]:
-        """The flat object that ``erroran runs --json`` prints."""
-        spec, keys = self.spec, ("accuracy_mine", "accuracy_confirm", "seconds", "created")
-        run = {"id": self.id, "arm": self.arm, "seed": spec.seed, "dataset": self.dataset_name, "model": spec.model}
-        recipe = {"recipe": spec.recipe.name, "epochs": spec.recipe.epochs}
-        return run | recipe | {key: getattr(self, key) for key in keys}
+    def listed(self) -> ListedRun:
+        """What a list shows of it."""
+        return ListedRun.model_validate({**self.model_dump(), "id": self.id})
 
 
 class Group(BaseModel):

@@ -375,7 +375,7 @@ def test_unforeseen_errors_are_one_sentence(empty: Path, monkeypatch: pytest.Mon
     def fail(*_: object) -> None:
         raise ZeroDivisionError("oops")
 
-    monkeypatch.setattr("erroran.store.Store.list_runs", fail)
+    monkeypatch.setattr("erroran.store.Store.list_short", fail)
     outcome = _invoke("runs")
     _assert_refused(outcome, "ZeroDivisionError: oops", code=1)
     assert "ERRORAN_DEBUG=1" in outcome.stderr

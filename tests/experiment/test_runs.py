@@ -178,7 +178,7 @@ def test_the_recipes_that_augment_in_the_model() -> None:
 def test_the_summary_has_the_fixed_names(make_record: MakeRecord) -> None:
     """What `erroran runs --json` prints; other tools rely on it."""
     record = make_record()
-    assert record.summary() == {
+    assert record.listed().summary() == {
         "id": record.spec.id, "arm": "baseline", "seed": 0, "dataset": "tiny", "model": "cnn",
         "recipe": "standard", "epochs": 10, "accuracy_mine": 0.9, "accuracy_confirm": 0.8, "seconds": 1.5,
         "created": "2026-01-01T00:00:00.000000+00:00",

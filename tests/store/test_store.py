@@ -204,6 +204,15 @@ def test_runs_are_listed_oldest_first(
     assert [run.spec.seed for run in store.list_runs()] == [1, 2, 0]
 
 
+def test_a_short_list_says_the_same(
+    store: Store, make_spec: MakeSpec, make_record: MakeRecord, predictions: TwoSplits
+) -> None:
+    """In the same order, with the ids of the runs."""
+    for seed, day in enumerate([3, 1, 2]):
+        store.put_run(make_record(make_spec(seed=seed), created=f"2026-01-0{day}"), predictions, {})
+    assert store.list_short() == [record.listed() for record in store.list_runs()]
+
+
 def test_a_unique_beginning_of_an_id_is_enough(filled: Store, record: RunRecord) -> None:
     """A unique beginning of an id identifies a run."""
     assert filled.get_run(record.id[:3]) == record
@@ -246,7 +255,7 @@ def test_a_removed_run_is_gone(filled: Store, record: RunRecord, run_folder: Pat
 def test_a_damaged_record_is_named(filled: Store, record: RunRecord, run_folder: Path, content: bytes) -> None:
     """The message names the file; the fix, removing the run, works."""
     (run_folder / "run.json").write_bytes(content)
-    for read in (lambda: filled.get_run(record.id), filled.list_runs):
+    for read in (lambda: filled.get_run(record.id), filled.list_runs, filled.list_short):
         with pytest.raises(ErroranError, match=rf"{record.id}/run\.json is damaged: .") as caught:
             read()
         assert caught.value.exit_code == 1

@@ -4,7 +4,7 @@
 `erroran.api`.
 """
 
-__version__ = "0.3.0"
+__version__ = "0.4.0"
 
 _API = ("DiffResult", "diff", "diff_arrays", "diff_frames", "diff_predictions")
 

@@ -6,7 +6,6 @@ import uuid
 import warnings
 from collections.abc import Generator
 from concurrent.futures import CancelledError
-from contextlib import suppress
 from dataclasses import asdict
 from queue import Empty, SimpleQueue
 from typing import Any
@@ -54,59 +53,48 @@ class DaskCluster:
     @property
     def jobs(self) -> int:
         """Runs at a time: threads of all workers."""
-        if self._client.status != "running":
-            raise _lost()
-        try:
-            return sum(self._client.ncores().values()) or 1
-        except OSError as error:
-            raise _lost() from error
+        return sum(self._client.ncores().values()) or 1
 
     def run(self, todo: Todo) -> Generator[Finished, None, None]:
         """See `Executor`."""
         images: dict[str, Future] = {}
         futures: dict[Future, Task] = {}
-        counted = -_COUNT_SECONDS
-        wanted = 0
+        jobs, counted = 0, -_COUNT_SECONDS
+
+        def submit(task: Task) -> None:
+            for digest in task.datasets:
+                if digest not in images:
+                    images[digest] = self._send(todo.store.get_dataset(digest))
+            key = f"erroran-{task.spec.id}-{uuid.uuid4().hex}"
+            data = [images[digest] for digest in task.datasets]
+            future = self._client.submit(_train, self._work, task, self._topic, *data, key=key, pure=False)
+            futures[future] = task
+            future.add_done_callback(self._messages.put)
+
+        def fill() -> None:
+            nonlocal jobs, counted
+            if time.monotonic() - counted > _COUNT_SECONDS:  # workers come and go
+                jobs, counted = self.jobs, time.monotonic()
+            # A few more than fit, so that no worker waits for the next one.
+            while len(futures) < 1 + jobs + jobs // 4 and (task := next(todo.tasks, None)):
+                submit(task)
+
         try:
-            while True:
-                if time.monotonic() - counted > _COUNT_SECONDS:  # workers come and go
-                    counted, jobs = time.monotonic(), self.jobs
-                    wanted = 1 + jobs + jobs // 4  # a few more than fit, so that no worker waits for the next one
-                while len(futures) < wanted and (task := next(todo.tasks, None)):
-                    futures[self._submit(task, images, todo)] = task
-                if not futures:
-                    return
+            fill()
+            while futures:
                 todo.check()
-                with suppress(Empty):
+                try:
                     message = self._messages.get(timeout=CHECK_SECONDS)
-                    if isinstance(message, Progress):
-                        todo.on_progress(message)
-                    elif (done := futures.pop(message[0], None)) is not None:  # else of a call that broke off
-                        if isinstance(message[1], BaseException):
-                            raise _explain(message[1], done)
-                        yield message[1]
+                except Empty:
+                    continue
+                if isinstance(message, Progress):
+                    todo.on_progress(message)
+                elif message in futures:
+                    yield _result(message, futures.pop(message))
+                    fill()
         finally:
             if self._client.status == "running":
                 self._client.cancel(list(futures))
-
-    def _submit(self, task: Task, images: dict[str, Future], todo: Todo) -> Future:
-        for digest in task.datasets:
-            if digest not in images:
-                images[digest] = self._send(todo.store.get_dataset(digest))
-        key = f"erroran-{task.spec.id}-{uuid.uuid4().hex}"
-        data = [images[digest] for digest in task.datasets]
-        future = self._client.submit(_train, self._work, task, self._topic, *data, key=key, pure=False)
-        future.add_done_callback(self._fetch)
-        return future
-
-    def _fetch(self, future: Future) -> None:
-        """Bring a result here; in a thread of the client, so that results arrive while others are stored."""
-        found: Any
-        try:
-            found = future.result()
-        except BaseException as error:  # noqa: BLE001 - raised in `run`
-            found = error
-        self._messages.put((future, found))
 
     def _send(self, dataset: Dataset) -> Future:
         with warnings.catch_warnings():
@@ -114,22 +102,20 @@ class DaskCluster:
             return self._client.submit(_hand_over, dataset, key=f"erroran-images-{dataset.digest}")
 
 
-def _explain(error: BaseException, task: Task) -> BaseException:
-    if isinstance(error, KilledWorker):
-        return TrainingError(
+def _result(future: Future, task: Task) -> Finished:
+    try:
+        finished: Finished = future.result()
+    except KilledWorker as error:
+        raise TrainingError(
             f"Seed {task.spec.seed} was given up: several Dask workers ended while they trained it, as they do when"
             " memory runs out.",
             fix="read the workers' log; finished runs are kept, the same command goes on",
-        )
-    if isinstance(error, CancelledError):
-        return _lost()
-    return error
-
-
-def _lost() -> Unavailable:
-    return Unavailable(
-        "The Dask scheduler is gone.", fix="start it again; finished runs are kept, the same command goes on"
-    )
+        ) from error
+    except CancelledError as error:
+        raise Unavailable(
+            "The Dask scheduler is gone.", fix="start it again; finished runs are kept, the same command goes on"
+        ) from error
+    return finished
 
 
 def _hand_over(dataset: Dataset) -> Dataset:
